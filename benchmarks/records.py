@@ -1,0 +1,67 @@
+"""What a benchmark writes down: where it ran, what it measured, as JSON that is complete or absent."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, load and versions: what a figure means nothing without."""
+    import torch
+
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        processor = names[0] if names else processor
+    return {
+        "processor": processor,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "nice": os.nice(0) if hasattr(os, "nice") else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": metadata.version("transformers"),
+    }
+
+
+def summary(values: list[float]) -> dict[str, Any]:
+    """Median and spread of repeated measurements.
+
+    Raises:
+        ValueError: if there is nothing to summarise.
+    """
+    if not values:
+        raise ValueError("values is empty: at least one measurement is needed")
+    return {"median": statistics.median(values), "low": min(values), "high": max(values), "values": list(values)}
+
+
+def write_json(path: str | Path, record: dict[str, Any]) -> Path:
+    """Write `record` aside, then rename, so that a reader never sees half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    aside.replace(path)
+    return path
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read a record.
+
+    Raises:
+        FileNotFoundError: with the command that writes such files.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no results at {path}: run the benchmark that writes it (see docs/benchmarks.md)")
+    return json.loads(path.read_text(encoding="utf-8"))
