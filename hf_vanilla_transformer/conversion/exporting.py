@@ -1,0 +1,178 @@
+"""`to_stock`: a model of ours as the class of transformers that computes the same function."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers
+from transformers import PreTrainedModel
+from transformers.utils import logging
+
+from .families import FAMILIES
+from .family import Family, Head
+from .importing import CARRIED_FIELDS
+from .model_tensors import build, load, model_rules, stock_class
+from .residual_order import sines_first
+from .tensor_rules import export_tensors
+
+logger = logging.get_logger(__name__)
+
+# Sinusoids that stock classes compute themselves but keep among their weights.
+COMPUTED = ("embed_positions.weight",)
+
+
+def to_stock(model: PreTrainedModel, family: str | None = None) -> PreTrainedModel:
+    """A model of ours as one of transformers: same logits, same generated tokens, no code of ours needed.
+
+    The class follows from the configuration: of the families that can express it, the first in the order BERT, RoBERTa;
+    GPT-2, OPT, GPT; Marian, Pegasus, BART, mBART, M2M100. Where none has the model's sinusoids, these are brought in:
+    the paper's interleaved ones by reordering the residual stream (Marian, Pegasus), any by storing them as learned
+    positions (the others). An embedding scale that the family lacks goes into the embeddings, which are then untied.
+
+    ```python
+    to_stock(model).save_pretrained("folder")
+    ```
+
+    Args:
+        model: the model; it stays as it is.
+        family: transformers' name of the family wanted (`"gpt2"`), or None to choose.
+
+    Raises:
+        ValueError: no class, or not that of `family`, computes the same function; the message names each field that
+            stands in the way, with its value and the value that would do.
+    """
+    stack = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
+    known = [candidate for candidate in FAMILIES.values() if candidate.stack == stack]
+    if not known:
+        raise ValueError(f"model_type={stack!r} is none of ours; give a model of the hf_vanilla_transformer package.")
+    if family is not None and family not in {candidate.model_type for candidate in known}:
+        names = ", ".join(candidate.model_type for candidate in known)
+        raise ValueError(f"family={family!r} is no family that a {stack} can become; choose from {names}.")
+    wanted = [candidate for candidate in known if family in (None, candidate.model_type)]
+    plans = [_plan(candidate, model) for candidate in wanted]
+    possible = [plan for plan in plans if not plan.obstacles]
+    if not possible:
+        reasons = "; ".join(f"{plan.family.model_type}: {', '.join(plan.obstacles)}" for plan in plans)
+        raise ValueError(f"No class of transformers computes what this {type(model).__name__} does. {reasons}.")
+    plan = min(possible, key=lambda plan: plan.other_positions)
+    if plan.other_positions:
+        logger.warning(
+            f"{plan.head.stock} computes positions from "
+            + ("the tokens that are no padding" if plan.family.positions_from_mask else "the column")
+            + f", this model not (positions_from_mask={model.config.positions_from_mask}). Rows padded on the left "
+            "differ unless position_ids are given."
+        )
+    return _export(plan, model)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What an export into one family takes, and what stands in its way."""
+
+    family: Family
+    head: Head | None
+    obstacles: tuple[str, ...]
+    other_positions: bool
+
+
+def _plan(family: Family, model: PreTrainedModel) -> _Plan:
+    config = model.config
+    names = [base.__name__ for base in type(model).__mro__]
+    head = next((head for name in names for head in family.heads if head.ours == name), None)
+    obstacles = []
+    if head is None:
+        converting = ", ".join(head.ours for head in family.heads)
+        obstacles.append(f"{names[0]} has no counterpart there (only {converting})")
+    needed = dict(family.constants)
+    if head is not None and head.language_model:
+        needed |= family.head_constants
+    for name, value in needed.items():
+        actual = getattr(config, name)
+        if actual != value and not _bridged(family, name, actual):
+            obstacles.append(f"{name}={actual!r} would have to be {value!r}")
+    for requirement in family.requirements:
+        if not requirement.holds(config):
+            actual = getattr(config, requirement.name)
+            obstacles.append(f"{requirement.name}={actual!r} would have to be {requirement.value}")
+    for field in family.fields:
+        try:
+            field.to_stock(getattr(config, field.ours))
+        except ValueError as error:
+            obstacles.append(f"{field.ours}={getattr(config, field.ours)!r}, but {error}")
+    other_positions = config.positions_from_mask != family.positions_from_mask
+    return _Plan(family, head, tuple(obstacles), other_positions)
+
+
+def _bridged(family: Family, name: str, actual: Any) -> bool:
+    """Whether the weights can be rewritten so that the family's value of a knob does what ours did."""
+    if name == "position_embedding_type":
+        return family.learned_positions or (family.constants[name], actual) == ("sinusoidal_concat", "sinusoidal")
+    return name == "scale_embedding" and actual is True
+
+
+def _export(plan: _Plan, model: PreTrainedModel) -> PreTrainedModel:
+    family, head = plan.family, plan.head
+    for name, value in {**family.training_constants, "label_smoothing": 0.0}.items():
+        if getattr(model.config, name) != value:
+            logger.warning(
+                f"{name}={getattr(model.config, name)} is not carried over: {head.stock} has none. Outputs are the "
+                "same; only training differs."
+            )
+    config = _stock_config(family, head, model)
+    tensors = _rewritten(family, model)
+    if family.constants.get("scale_embedding") is False and model.config.scale_embedding:
+        config.tie_word_embeddings = False
+    optional_pooler = head.base and head.pooler
+    pooler = "pooler.dense.weight" in tensors if optional_pooler else head.pooler
+    stock = build(stock_class(head), config, pooler if optional_pooler else None)
+    rules = model_rules(family, head, config, pooler)
+    exported = export_tensors(rules, tensors, config)
+    for rule in rules:
+        if rule.zero_if_absent and rule.ours[0] not in tensors:
+            exported |= {name: torch.zeros_like(stock.state_dict()[name]) for name in rule.stock}
+    load(stock, exported, like=model, computed=() if family.learned_positions else COMPUTED)
+    if stock.can_generate() and getattr(model, "generation_config", None) is not None:
+        stock.generation_config = copy.deepcopy(model.generation_config)
+    return stock
+
+
+def _stock_config(family: Family, head: Head, model: PreTrainedModel) -> Any:
+    ours = model.config
+    values = {name: getattr(ours, name) for name in CARRIED_FIELDS}
+    if "QuestionAnswering" in head.stock:
+        # Some stock classes read the width of their span head, always 2, from the number of labels.
+        values |= {"id2label": None, "label2id": None}
+    values |= {field.stock: field.to_stock(getattr(ours, field.ours)) for field in family.fields}
+    values |= {name: write(ours) for name, write in family.written.items()}
+    for first, second in (*family.equal, *family.equal_in_training):
+        values[second] = values[first]
+    values |= family.warned
+    config = getattr(transformers, family.config_class)(**values)
+    generation_config = getattr(model, "generation_config", None)
+    if hasattr(config, "forced_eos_token_id"):
+        # The default of the class would come back with every new generation_config.
+        config.forced_eos_token_id = getattr(generation_config, "forced_eos_token_id", None)
+    if not family.only_eager:
+        config._attn_implementation = ours._attn_implementation
+    return config
+
+
+def _rewritten(family: Family, model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Our tensors, such that the family's knobs compute with them what ours compute with the model's."""
+    config = model.config
+    tensors = dict(model.state_dict())
+    positions = config.position_embedding_type
+    if family.learned_positions and positions != "learned":
+        for name, module in model.named_modules():
+            if name.endswith("embed_positions"):
+                tensors[f"{name}.weight"] = module.table[: config.max_position_embeddings]
+    elif positions != family.constants["position_embedding_type"]:
+        tensors = sines_first(tensors, config.hidden_size)
+    if family.constants.get("scale_embedding") is False and config.scale_embedding:
+        for name in [name for name in tensors if name.endswith("embed_tokens.weight")]:
+            tensors[name] = tensors[name] * math.sqrt(config.hidden_size)
+    return tensors

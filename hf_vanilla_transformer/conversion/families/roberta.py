@@ -1,0 +1,57 @@
+"""RoBERTa (Liu et al. 2019): BERT, with positions counted from the first token that is no padding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..family import Family, Head, Requirement
+from ..tensor_rules import Repeat, Rule, SkipRows, module, tensor
+from .bert import BERT, BERT_FIELDS, bert_tensors
+
+__all__ = ["ROBERTA"]
+
+# RoBERTa's head of token prediction uses GELU whatever `hidden_act` says, hence the head constant below.
+MASKED_LM = (
+    *module("lm_head_transform.dense", "lm_head.dense"),
+    *module("lm_head_transform.norm", "lm_head.layer_norm"),
+    tensor("lm_head.weight", "lm_head.decoder.weight"),
+    Rule(("lm_head.bias",), ("lm_head.decoder.bias", "lm_head.bias"), Repeat(2), zero_if_absent=True),
+)
+# BERT's pooler and classifier, both inside the head.
+SENTENCE = (*module("model.pooler.dense", "classifier.dense"), *module("classifier", "classifier.out_proj"))
+CLASSIFIER = module("classifier", "classifier")
+
+
+def _tensors(config: Any) -> tuple[Rule, ...]:
+    positions = tensor("embed_positions.weight", "embeddings.position_embeddings.weight", SkipRows())
+    return bert_tensors(config, positions)
+
+
+ROBERTA = Family(
+    model_type="roberta",
+    stack="vanilla_encoder",
+    config_class="RobertaConfig",
+    base_prefix="roberta.",
+    fields=BERT_FIELDS,
+    constants=BERT.constants,
+    head_constants=BERT.head_constants | {"hidden_act": "gelu"},
+    sets=BERT.sets,
+    training_constants=BERT.training_constants,
+    positions_from_mask=True,
+    demands=BERT.demands,
+    derived={"max_position_embeddings": lambda config: config.max_position_embeddings - config.pad_token_id - 1},
+    written={"max_position_embeddings": lambda ours: ours.max_position_embeddings + ours.pad_token_id + 1},
+    requirements=(
+        Requirement("pad_token_id", "an id: positions are counted from it", lambda ours: ours.pad_token_id is not None),
+    ),
+    rules=_tensors,
+    heads=(
+        Head("VanillaEncoderModel", "RobertaModel", base=True, pooler=True),
+        Head("VanillaEncoderForMaskedLM", "RobertaForMaskedLM", MASKED_LM, language_model=True),
+        Head("VanillaEncoderForSequenceClassification", "RobertaForSequenceClassification", SENTENCE),
+        Head("VanillaEncoderForTokenClassification", "RobertaForTokenClassification", CLASSIFIER),
+        Head("VanillaEncoderForQuestionAnswering", "RobertaForQuestionAnswering", module("qa_outputs", "qa_outputs")),
+        Head("VanillaEncoderForMultipleChoice", "RobertaForMultipleChoice", CLASSIFIER, pooler=True),
+    ),
+    notes="RobertaForSequenceClassification also drops out the input of its classifier.dense, our pooler does not.",
+)
