@@ -1,0 +1,383 @@
+"""The three configurations: one flat list of fields, three sets of defaults, and the published sizes as presets."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from typing import Any, Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import GenerationConfig
+from transformers.configuration_utils import PreTrainedConfig
+
+# Keywords that transformers stores in a config.json, or passes to a config's constructor, without a field of ours.
+_TRANSFORMERS_KEYWORDS = {
+    "attn_implementation",
+    "auto_map",
+    "custom_pipelines",
+    "experts_implementation",
+    "gradient_checkpointing",
+    "model_type",
+    "name_or_path",
+    "num_labels",
+    "output_attentions",
+    "peft_config",
+    "per_layer_config",
+    "quantization_config",
+    "task_specific_params",
+    "tie_last_hidden_states",
+    "tokenizer_class",
+    "torch_dtype",
+    "use_return_dict",
+}
+
+# What a layer's linear maps become on several devices (tensor parallelism): the first map of each sublayer is cut by
+# columns (by heads), the second by rows, so that each sublayer needs one all-reduce.
+_LAYER_TENSOR_PARALLEL_PLAN = {
+    "layers.*.self_attn.q_proj": "colwise",
+    "layers.*.self_attn.k_proj": "colwise",
+    "layers.*.self_attn.v_proj": "colwise",
+    "layers.*.self_attn.o_proj": "rowwise",
+    "layers.*.mlp.fc1": "colwise",
+    "layers.*.mlp.fc2": "rowwise",
+}
+_CROSS_ATTENTION_TENSOR_PARALLEL_PLAN = {
+    "layers.*.cross_attn.q_proj": "colwise",
+    "layers.*.cross_attn.k_proj": "colwise",
+    "layers.*.cross_attn.v_proj": "colwise",
+    "layers.*.cross_attn.o_proj": "rowwise",
+}
+_STACK_PIPELINE_PLAN = {
+    "embed_tokens": (["input_ids"], ["inputs_embeds"]),
+    "layers": (["hidden_states", "attention_mask"], ["hidden_states"]),
+    "norm": (["hidden_states"], ["hidden_states"]),
+}
+
+
+@strict
+class VanillaConfig(PreTrainedConfig):
+    """What the three stacks have in common. Not used on its own.
+
+    Args:
+        vocab_size: number of tokens.
+        hidden_size: width of the residual stream (the paper's d_model).
+        num_attention_heads: heads of every attention; each has `hidden_size / num_attention_heads` dimensions.
+        intermediate_size: inner width of the feed-forward network (the paper's d_ff).
+        hidden_act: its activation function, any name that transformers knows (`relu`, `gelu`, `gelu_new`, ...).
+        max_position_embeddings: rows of the position table. Learned positions end there; sinusoids grow on demand.
+        position_embedding_type: `sinusoidal` (section 3.5 of the paper: sine and cosine interleaved),
+            `sinusoidal_concat` (the same frequencies, sines first, then cosines: Marian, Pegasus), `sinusoidal_t2t`
+            (sines, then cosines, frequencies spread over d/2 - 1: tensor2tensor, fairseq, M2M100) or `learned`.
+        position_offset: the position that the first token has in a sinusoidal table (fairseq starts at 2).
+        positions_from_mask: whether positions count the tokens that `attention_mask` keeps, so that padding on the
+            left and on the right give the same result; `False` counts every column, as BERT, GPT-2 and BART do.
+        norm_first: layer normalisation before each sublayer, with one more at the end of the stack (GPT-2), instead
+            of after each residual connection (the paper, BERT).
+        scale_embedding: multiply token embeddings by sqrt(hidden_size) (section 3.4).
+        layernorm_embedding: layer normalisation of the summed embeddings (BERT, BART).
+        type_vocab_size: number of segment embeddings, 0 for none.
+        layer_norm_eps: epsilon of every layer normalisation.
+        initializer: `xavier` (tensor2tensor's and fairseq's for the paper: Xavier-uniform matrices, embeddings
+            N(0, hidden_size^-0.5)) or `normal` (BERT's and GPT's N(0, initializer_range)).
+        initializer_range: standard deviation of `normal`. In a pre-norm stack the maps that end a sublayer are
+            scaled by 1/sqrt(number of residual connections), as in GPT-2.
+        dropout: on embeddings and on the output of each sublayer (section 5.4).
+        attention_dropout: on attention weights.
+        activation_dropout: inside the feed-forward network.
+        classifier_dropout: before a classification head; `None` takes `dropout`.
+        label_smoothing: of the language-model losses, in training only (section 5.4).
+        lm_head_bias: whether the map to the vocabulary has a bias.
+        lm_head_transform: dense layer, activation and layer normalisation before that map (BERT).
+        tie_word_embeddings: whether the map to the vocabulary is the embedding matrix.
+        use_cache: whether a decoder returns keys and values for the next step when it does not train.
+
+    Raises:
+        TypeError: an unknown keyword, with the nearest known field.
+        ValueError: a value out of range, or values that do not go together.
+    """
+
+    keys_to_ignore_at_inference = ["past_key_values"]
+
+    vocab_size: int = 37000
+    hidden_size: int = 512
+    num_attention_heads: int = 8
+    intermediate_size: int = 2048
+    hidden_act: str = "relu"
+    max_position_embeddings: int = 1024
+    position_embedding_type: Literal["sinusoidal", "sinusoidal_concat", "sinusoidal_t2t", "learned"] = "sinusoidal"
+    position_offset: int = 0
+    positions_from_mask: bool = True
+    norm_first: bool = False
+    scale_embedding: bool = True
+    layernorm_embedding: bool = False
+    type_vocab_size: int = 0
+    layer_norm_eps: float = 1e-5
+    initializer: Literal["xavier", "normal"] = "xavier"
+    initializer_range: float = 0.02
+    dropout: float | int = 0.1
+    attention_dropout: float | int = 0.0
+    activation_dropout: float | int = 0.0
+    classifier_dropout: float | int | None = None
+    label_smoothing: float | int = 0.0
+    lm_head_bias: bool = False
+    lm_head_transform: bool = False
+    tie_word_embeddings: bool = True
+    use_cache: bool = True
+    pad_token_id: int | None = 0
+    bos_token_id: int | None = None
+    eos_token_id: int | list[int] | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        self._refuse_unknown(kwargs)
+        super().__post_init__(**kwargs)
+
+    def _refuse_unknown(self, kwargs: dict[str, Any]) -> None:
+        """Raise for keywords that are neither a field nor transformers' own; it would keep them silently."""
+        known = [field.name for field in dataclasses.fields(self)] + list(self.attribute_map)
+        allowed = {*known, *_TRANSFORMERS_KEYWORDS, *GenerationConfig._get_default_generation_params()}
+        for name, value in kwargs.items():
+            if name in allowed or name.startswith("_"):
+                continue
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            remedy = f"did you mean {nearest[0]!r}?" if nearest else "see its docstring for the fields."
+            raise TypeError(f"{type(self).__name__} has no field {name!r} (given {value!r}); {remedy}")
+
+    def validate_architecture(self) -> None:
+        """Check the fields against each other. Runs after construction and before saving."""
+        for name in (
+            "vocab_size",
+            "hidden_size",
+            "num_attention_heads",
+            "intermediate_size",
+            "max_position_embeddings",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        for name in ("dropout", "attention_dropout", "activation_dropout", "classifier_dropout", "label_smoothing"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value < 1.0:
+                raise ValueError(f"{name} must be at least 0 and less than 1, not {value}.")
+        for name in ("type_vocab_size", "position_offset"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}.")
+        if self.layer_norm_eps <= 0:
+            raise ValueError(f"layer_norm_eps must be positive, not {self.layer_norm_eps}.")
+        if self.hidden_size % self.num_attention_heads:
+            divisors = [n for n in range(1, self.hidden_size + 1) if self.hidden_size % n == 0]
+            nearest = min(divisors, key=lambda n: abs(n - self.num_attention_heads))
+            raise ValueError(
+                f"hidden_size={self.hidden_size} cannot be divided among num_attention_heads="
+                f"{self.num_attention_heads}; the nearest number of heads that works is {nearest}."
+            )
+        if self.position_embedding_type != "learned" and self.hidden_size % 2:
+            raise ValueError(
+                f"position_embedding_type={self.position_embedding_type!r} pairs sines with cosines and needs an even "
+                f"hidden_size, not {self.hidden_size}; use {self.hidden_size + 1} or 'learned' positions."
+            )
+        if self.position_embedding_type == "sinusoidal_t2t" and self.hidden_size < 4:
+            raise ValueError(
+                f"position_embedding_type='sinusoidal_t2t' needs a hidden_size of 4, not {self.hidden_size}."
+            )
+        if self.position_embedding_type == "learned" and self.position_offset:
+            raise ValueError(
+                f"position_offset={self.position_offset} is for sinusoids; learned positions start at row 0."
+            )
+        if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
+            raise ValueError(
+                f"pad_token_id={self.pad_token_id} is not a token: vocab_size={self.vocab_size}. Give an id below "
+                "vocab_size, or None for a model without padding."
+            )
+
+
+@strict
+class VanillaEncoderConfig(VanillaConfig):
+    """The encoder alone. The defaults are BERT base (Devlin et al. 2018, section 3); fields as in `VanillaConfig`.
+
+    ```python
+    config = VanillaEncoderConfig(vocab_size=16000, hidden_size=256, num_hidden_layers=4, num_attention_heads=4)
+    ```
+    """
+
+    model_type = "vanilla_encoder"
+    attribute_map = {"encoder_layers": "num_hidden_layers"}
+    base_model_tp_plan = _LAYER_TENSOR_PARALLEL_PLAN
+    base_model_pp_plan = _STACK_PIPELINE_PLAN
+
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    max_position_embeddings: int = 512
+    position_embedding_type: Literal["sinusoidal", "sinusoidal_concat", "sinusoidal_t2t", "learned"] = "learned"
+    scale_embedding: bool = False
+    layernorm_embedding: bool = True
+    type_vocab_size: int = 2
+    layer_norm_eps: float = 1e-12
+    initializer: Literal["xavier", "normal"] = "normal"
+    attention_dropout: float | int = 0.1
+    lm_head_bias: bool = True
+    lm_head_transform: bool = True
+
+    @classmethod
+    def bert_base(cls, **overrides: Any) -> VanillaEncoderConfig:
+        """BERT base: 12 layers, 768, 12 heads; 110 M parameters."""
+        return cls(**overrides)
+
+    @classmethod
+    def bert_large(cls, **overrides: Any) -> VanillaEncoderConfig:
+        """BERT large: 24 layers, 1024, 16 heads; 335 M parameters (the paper rounds to 340 M)."""
+        size = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+        return cls(**{**size, **overrides})
+
+    def validate_architecture(self) -> None:
+        super().validate_architecture()
+        _require_layers(self, "num_hidden_layers")
+
+
+@strict
+class VanillaDecoderConfig(VanillaConfig):
+    """The decoder alone. The defaults are GPT-2 small (Radford et al. 2019); fields as in `VanillaConfig`.
+
+    Args:
+        add_cross_attention: whether each layer also attends to `encoder_hidden_states`.
+    """
+
+    model_type = "vanilla_decoder"
+    attribute_map = {"decoder_layers": "num_hidden_layers"}
+    base_model_tp_plan = _LAYER_TENSOR_PARALLEL_PLAN
+    base_model_pp_plan = _STACK_PIPELINE_PLAN
+
+    vocab_size: int = 50257
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu_new"
+    position_embedding_type: Literal["sinusoidal", "sinusoidal_concat", "sinusoidal_t2t", "learned"] = "learned"
+    norm_first: bool = True
+    scale_embedding: bool = False
+    initializer: Literal["xavier", "normal"] = "normal"
+    attention_dropout: float | int = 0.1
+    add_cross_attention: bool = False
+    is_decoder: bool = True
+    pad_token_id: int | None = None
+    bos_token_id: int | None = 50256
+    eos_token_id: int | list[int] | None = 50256
+
+    @classmethod
+    def gpt1(cls, **overrides: Any) -> VanillaDecoderConfig:
+        """GPT (Radford et al. 2018, section 4.1): post-norm, 12 layers, 768, 12 heads; 117 M parameters."""
+        size = {"vocab_size": 40478, "max_position_embeddings": 512, "norm_first": False}
+        return cls(**{**size, "bos_token_id": None, "eos_token_id": None, **overrides})
+
+    @classmethod
+    def gpt2(cls, **overrides: Any) -> VanillaDecoderConfig:
+        """GPT-2 small: 12 layers, 768, 12 heads; 124 M parameters."""
+        return cls(**overrides)
+
+    @classmethod
+    def gpt2_medium(cls, **overrides: Any) -> VanillaDecoderConfig:
+        """GPT-2 medium: 24 layers, 1024, 16 heads; 355 M parameters."""
+        return cls._gpt2(1024, 24, 16, overrides)
+
+    @classmethod
+    def gpt2_large(cls, **overrides: Any) -> VanillaDecoderConfig:
+        """GPT-2 large: 36 layers, 1280, 20 heads; 774 M parameters."""
+        return cls._gpt2(1280, 36, 20, overrides)
+
+    @classmethod
+    def gpt2_xl(cls, **overrides: Any) -> VanillaDecoderConfig:
+        """GPT-2 xl: 48 layers, 1600, 25 heads; 1558 M parameters."""
+        return cls._gpt2(1600, 48, 25, overrides)
+
+    @classmethod
+    def _gpt2(cls, width: int, layers: int, heads: int, overrides: dict[str, Any]) -> VanillaDecoderConfig:
+        size = {"hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": heads}
+        return cls(**{**size, "intermediate_size": 4 * width, **overrides})
+
+    def validate_architecture(self) -> None:
+        super().validate_architecture()
+        _require_layers(self, "num_hidden_layers")
+
+
+@strict
+class VanillaTransformerConfig(VanillaConfig):
+    """Encoder and decoder. The defaults are the paper's base model (table 3); fields as in `VanillaConfig`.
+
+    Args:
+        encoder_layers: depth of the encoder (also read as `num_hidden_layers`).
+        decoder_layers: depth of the decoder.
+        share_encoder_decoder_embeddings: one embedding matrix for source and target. With `tie_word_embeddings` it
+            is the three-way tie of section 3.4.
+        decoder_start_token_id: what the decoder reads first; labels are shifted right behind it.
+    """
+
+    model_type = "vanilla_transformer"
+    attribute_map = {"num_hidden_layers": "encoder_layers"}
+    base_model_tp_plan = {
+        **{f"encoder.{name}": style for name, style in _LAYER_TENSOR_PARALLEL_PLAN.items()},
+        **{
+            f"decoder.{name}": style
+            for name, style in {**_LAYER_TENSOR_PARALLEL_PLAN, **_CROSS_ATTENTION_TENSOR_PARALLEL_PLAN}.items()
+        },
+    }
+    base_model_fsdp_plan = {}  # the two stacks bring theirs
+
+    encoder_layers: int = 6
+    decoder_layers: int = 6
+    share_encoder_decoder_embeddings: bool = True
+    is_encoder_decoder: bool = True
+    pad_token_id: int | None = 0
+    eos_token_id: int | list[int] | None = 1
+    bos_token_id: int | None = 3
+    decoder_start_token_id: int | None = 3
+
+    @classmethod
+    def tiny(cls, **overrides: Any) -> VanillaTransformerConfig:
+        """4+4 layers, 128, 256, 4 heads: "Transformer-Tiny" of Wu et al. 2021, table 1."""
+        size = {"encoder_layers": 4, "decoder_layers": 4, "hidden_size": 128, "intermediate_size": 256}
+        return cls(**{**size, "num_attention_heads": 4, "vocab_size": 10000, **overrides})
+
+    @classmethod
+    def base(cls, **overrides: Any) -> VanillaTransformerConfig:
+        """The paper's base model: 6+6 layers, 512, 2048, 8 heads; 63 M parameters at 37,000 tokens (table 3: 65 M)."""
+        return cls(**overrides)
+
+    @classmethod
+    def big(cls, **overrides: Any) -> VanillaTransformerConfig:
+        """The paper's big model: 6+6 layers, 1024, 4096, 16 heads, dropout 0.3; 214 M parameters (table 3: 213 M)."""
+        size = {"hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16, "dropout": 0.3}
+        return cls(**{**size, **overrides})
+
+    def encoder_config(self) -> VanillaEncoderConfig:
+        """The configuration of the encoder when it stands alone."""
+        return self._stack_config(VanillaEncoderConfig, self.encoder_layers)
+
+    def decoder_config(self) -> VanillaDecoderConfig:
+        """The configuration of the decoder when it stands alone; it keeps its cross-attention."""
+        return self._stack_config(VanillaDecoderConfig, self.decoder_layers, add_cross_attention=True)
+
+    def _stack_config(self, config_class: type[VanillaConfig], layers: int, **more: Any) -> Any:
+        shared = {field.name for field in dataclasses.fields(VanillaConfig)} - {"is_encoder_decoder", "architectures"}
+        values = {name: getattr(self, name) for name in shared if hasattr(self, name)}
+        stack_config = config_class(**values, num_hidden_layers=layers, **more)
+        stack_config._attn_implementation_internal = self._attn_implementation_internal
+        return stack_config
+
+    def validate_architecture(self) -> None:
+        super().validate_architecture()
+        _require_layers(self, "encoder_layers")
+        _require_layers(self, "decoder_layers")
+        start = self.decoder_start_token_id
+        if start is not None and not 0 <= start < self.vocab_size:
+            raise ValueError(f"decoder_start_token_id={start} is not a token: vocab_size={self.vocab_size}.")
+
+
+def _require_layers(config: VanillaConfig, name: str) -> None:
+    if getattr(config, name) < 1:
+        raise ValueError(f"{name} must be at least 1, not {getattr(config, name)}.")
+
+
+__all__ = ["VanillaConfig", "VanillaDecoderConfig", "VanillaEncoderConfig", "VanillaTransformerConfig"]

@@ -1,0 +1,183 @@
+"""What a Transformer layer is made of besides attention: feed-forward network, residuals, positions, and the layer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.activations import ACT2FN
+from transformers.cache_utils import Cache
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from .attention_vanilla import CrossAttention, SelfAttention
+from .configuration_vanilla import VanillaConfig
+
+
+class Dropout(nn.Dropout):
+    """Dropout (section 5.4) that costs a fifth of the time on CPU.
+
+    Torch draws one random number an element there, which takes longer than the layer's elementwise work. Sixteen random
+    bits an element decide as well: the probability is then a multiple of 2^-16.
+    """
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Any shape to the same shape."""
+        if not self.training or self.p == 0.0:
+            return hidden_states
+        if hidden_states.device.type != "cpu" or torch.compiler.is_compiling():
+            return super().forward(hidden_states)
+        elements = hidden_states.numel()
+        random = torch.empty(-(-elements // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+        dropped = round(self.p * 2**16)
+        keep = random[:elements].view(hidden_states.shape) >= dropped - 2**15
+        return hidden_states * (keep.to(hidden_states.dtype) * (2**16 / (2**16 - dropped)))
+
+
+class FeedForward(nn.Module):
+    """Section 3.3: two linear maps with an activation between, the same at every position."""
+
+    def __init__(self, config: VanillaConfig) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = ACT2FN[config.hidden_act]
+        self.dropout = Dropout(config.activation_dropout)
+        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """(batch, length, hidden) to the same shape."""
+        return self.fc2(self.dropout(self.activation(self.fc1(hidden_states))))
+
+
+class TransformerLayer(GradientCheckpointingLayer):
+    """Figure 1, one layer: self-attention; in a decoder that has an encoder, cross-attention; feed-forward.
+
+    norm_first=False (the paper, BERT, BART)      norm_first=True (GPT-2, M2M100)
+        x ── sublayer ── + ── norm                    x ── norm ── sublayer ── +
+        └────────────────┘                            └────────────────────────┘
+    """
+
+    def __init__(self, config: VanillaConfig, layer_idx: int, is_causal: bool, add_cross_attention: bool) -> None:
+        super().__init__()
+        self.norm_first = config.norm_first
+        self.self_attn = SelfAttention(config, layer_idx, is_causal)
+        self.self_attn_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        if add_cross_attention:
+            self.cross_attn = CrossAttention(config, layer_idx)
+            self.cross_attn_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.mlp = FeedForward(config)
+        self.mlp_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = Dropout(config.dropout)
+
+    def residual(self, hidden_states: torch.Tensor, norm: nn.LayerNorm, sublayer: Any) -> torch.Tensor:
+        """The residual connection around a sublayer, the only place that knows post-norm from pre-norm."""
+        if self.norm_first:
+            return hidden_states + self.dropout(sublayer(norm(hidden_states)))
+        return norm(hidden_states + self.dropout(sublayer(hidden_states)))
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        encoder_attention_mask: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        """hidden_states (batch, length, hidden) and encoder_hidden_states (batch, source, hidden) to the first's shape.
+
+        What needs a gradient comes first, by position: gradient checkpointing sees positional arguments only.
+        """
+
+        def attend_to_itself(states: torch.Tensor) -> torch.Tensor:
+            return self.self_attn(states, attention_mask, past_key_values, **kwargs)[0]
+
+        def attend_to_the_encoder(states: torch.Tensor) -> torch.Tensor:
+            return self.cross_attn(states, encoder_hidden_states, encoder_attention_mask, past_key_values, **kwargs)[0]
+
+        hidden_states = self.residual(hidden_states, self.self_attn_norm, attend_to_itself)
+        if encoder_hidden_states is not None:
+            hidden_states = self.residual(hidden_states, self.cross_attn_norm, attend_to_the_encoder)
+        return self.residual(hidden_states, self.mlp_norm, self.mlp)
+
+
+class SinusoidalPositions(nn.Module):
+    """Section 3.5: sines and cosines of geometrically spaced frequencies; no parameters, any length.
+
+    The table is a buffer that is not saved. A model is built on the meta device and filled later, so `_init_weights` of
+    the model calls `build_table` again.
+    """
+
+    def __init__(self, config: VanillaConfig) -> None:
+        super().__init__()
+        self.layout = config.position_embedding_type
+        self.offset = config.position_offset
+        self.hidden_size = config.hidden_size
+        self.register_buffer("table", self.build_table(config.max_position_embeddings), persistent=False)
+
+    def build_table(self, positions: int) -> torch.Tensor:
+        """The table (positions, hidden) in torch's default type, computed in float64, tensor2tensor's in float32."""
+        half = self.hidden_size // 2
+        # The paper's frequencies are 10000^(-2i/d), i = 0 … d/2 - 1; tensor2tensor makes the last one exactly 1/10000.
+        spacing = half - 1 if self.layout == "sinusoidal_t2t" else half
+        # Models with tensor2tensor's layout were trained with angles in float32, whose sines are up to 7e-5 off at position 1000.
+        dtype = torch.float32 if self.layout == "sinusoidal_t2t" else torch.float64
+        frequencies = torch.exp(torch.arange(half, dtype=dtype, device="cpu") * -(math.log(10000.0) / spacing))
+        steps = torch.arange(self.offset, self.offset + positions, dtype=dtype, device="cpu")
+        angles = steps[:, None] * frequencies
+        if self.layout == "sinusoidal":
+            table = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+        else:
+            table = torch.cat([angles.sin(), angles.cos()], dim=-1)
+        return table.to(torch.get_default_dtype())
+
+    def forward(self, position_ids: torch.Tensor, needed: int) -> torch.Tensor:
+        """position_ids (batch or 1, length) to (batch or 1, length, hidden); the table grows to `needed` rows."""
+        if needed > self.table.shape[0]:
+            self.table = self.build_table(max(needed, 2 * self.table.shape[0])).to(self.table)
+        return nn.functional.embedding(position_ids, self.table)
+
+
+class LearnedPositions(nn.Embedding):
+    """One trained vector a position (Gehring et al. 2017; BERT, GPT)."""
+
+    def __init__(self, config: VanillaConfig) -> None:
+        super().__init__(config.max_position_embeddings, config.hidden_size)
+
+    def forward(self, position_ids: torch.Tensor, needed: int) -> torch.Tensor:
+        """position_ids (batch or 1, length) to (batch or 1, length, hidden).
+
+        Raises:
+            ValueError: `needed` positions are more than there are.
+        """
+        if needed > self.num_embeddings:
+            raise ValueError(
+                f"The sequence has {needed} positions, but max_position_embeddings={self.num_embeddings} were "
+                "learned. Truncate it (the tokenizer's truncation=True, max_length=...) or train with more positions."
+            )
+        return super().forward(position_ids)
+
+
+def position_embeddings(config: VanillaConfig) -> SinusoidalPositions | LearnedPositions:
+    """The position table that the configuration asks for."""
+    return LearnedPositions(config) if config.position_embedding_type == "learned" else SinusoidalPositions(config)
+
+
+class LanguageModelTransform(nn.Module):
+    """BERT's dense layer, activation and layer normalisation before the map to the vocabulary."""
+
+    def __init__(self, config: VanillaConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.activation = ACT2FN[config.hidden_act]
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """(..., hidden) to the same shape."""
+        return self.norm(self.activation(self.dense(hidden_states)))
+
+
+def classifier_dropout(config: VanillaConfig) -> Dropout:
+    """The dropout before a classification head."""
+    return Dropout(config.dropout if config.classifier_dropout is None else config.classifier_dropout)

@@ -1,0 +1,404 @@
+"""The decoder alone: GPT's half of the Transformer (Radford et al. 2018, 2019), and its heads."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
+from transformers.generation import GenerationMixin
+from transformers.modeling_outputs import (
+    BaseModelOutputWithPastAndCrossAttentions,
+    CausalLMOutputWithCrossAttentions,
+    QuestionAnsweringModelOutput,
+    SequenceClassifierOutputWithPast,
+    TokenClassifierOutput,
+)
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from .attention_vanilla import (
+    CrossAttention,
+    SelfAttention,
+    cross_attention_mask,
+    flash_packing,
+    packed_sequences,
+    self_attention_mask,
+    sequence_numbers,
+)
+from .configuration_vanilla import VanillaDecoderConfig
+from .layers_vanilla import TransformerLayer, classifier_dropout
+from .losses_vanilla import IGNORED_LABEL, sequence_loss, span_loss, token_cross_entropy
+from .stack_vanilla import LanguageModelHead, VanillaPreTrainedModel, VanillaStack
+
+
+class VanillaDecoderPreTrainedModel(VanillaPreTrainedModel):
+    """Base of the decoder models."""
+
+    config: VanillaDecoderConfig
+    _can_record_outputs = {
+        "hidden_states": TransformerLayer,
+        "attentions": SelfAttention,
+        "cross_attentions": CrossAttention,
+    }
+
+
+class VanillaDecoderModel(VanillaDecoderPreTrainedModel, VanillaStack):
+    """The decoder: every position sees itself and what came before, and an encoder's output if there is one."""
+
+    def __init__(self, config: VanillaDecoderConfig) -> None:
+        super().__init__(config, config.num_hidden_layers, True, config.add_cross_attention)
+        self.post_init()
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        encoder_hidden_states: torch.Tensor | None = None,
+        encoder_attention_mask: torch.Tensor | None = None,
+        encoder_position_ids: torch.LongTensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPastAndCrossAttentions:
+        """Decode.
+
+        Args:
+            input_ids: (batch, length).
+            attention_mask: (batch, past + length), 1 for tokens and 0 for padding; or a ready 4-D mask.
+            position_ids: (batch, length). Where they restart, another sequence begins that this one does not see.
+            encoder_hidden_states: (batch, source, hidden).
+            encoder_attention_mask: (batch, source).
+            encoder_position_ids: (batch, source), which tell the sequences of packed sources apart.
+            token_type_ids: (batch, length), the segment of each token, for a model that has segments.
+            past_key_values: keys and values of what came before.
+            inputs_embeds: (batch, length, hidden), instead of input_ids.
+            use_cache: whether to return keys and values; without a given cache, not in training.
+            **kwargs: passed to the attention (`output_attentions` and `output_hidden_states` among them).
+
+        Returns:
+            `last_hidden_state` (batch, length, hidden) and `past_key_values`.
+        """
+        inputs_embeds = self.token_embeddings(input_ids, inputs_embeds)
+        if encoder_hidden_states is not None and not self.config.add_cross_attention:
+            raise ValueError(
+                "encoder_hidden_states were given, but this decoder has no cross-attention; build it with "
+                "add_cross_attention=True."
+            )
+        packed = packed_sequences(position_ids, past_key_values, inputs_embeds.shape[0])
+        if use_cache and past_key_values is None and not self.training:
+            past_key_values = DynamicCache(config=self.config)
+            if encoder_hidden_states is not None:
+                past_key_values = EncoderDecoderCache(past_key_values, DynamicCache(config=self.config))
+        own_cache = past_key_values
+        if isinstance(past_key_values, EncoderDecoderCache):
+            own_cache = past_key_values.self_attention_cache
+        past_length = own_cache.get_seq_length() if own_cache is not None else 0
+
+        hidden_states = self.embed(inputs_embeds, attention_mask, position_ids, token_type_ids, past_length)
+        mask = self_attention_mask(self.config, hidden_states, attention_mask, own_cache, packed, is_causal=True)
+        encoder_mask = None
+        if encoder_hidden_states is not None:
+            encoder_packed = None
+            if encoder_position_ids is not None and packed is not None:
+                encoder_packed = sequence_numbers(encoder_position_ids)
+            encoder_mask = cross_attention_mask(
+                self.config, hidden_states, encoder_hidden_states, encoder_attention_mask, packed, encoder_packed
+            )
+        kwargs.update(flash_packing(self.config, packed, attention_mask))
+        for layer in self.layers:
+            hidden_states = layer(
+                hidden_states,
+                encoder_hidden_states,
+                attention_mask=mask,
+                encoder_attention_mask=encoder_mask,
+                past_key_values=past_key_values,
+                **kwargs,
+            )
+        return BaseModelOutputWithPastAndCrossAttentions(
+            last_hidden_state=self.finish(hidden_states), past_key_values=past_key_values
+        )
+
+
+class VanillaDecoderForCausalLM(LanguageModelHead, VanillaDecoderPreTrainedModel, GenerationMixin):
+    """The decoder as a language model: predict the next token."""
+
+    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}
+    _tp_plan = {"lm_head": "colwise_gather_output"}
+    _pp_plan = {"lm_head": (["hidden_states"], ["logits"])}
+    _fsdp_plan = {"lm_head": "keep_full_weight"}
+
+    def __init__(self, config: VanillaDecoderConfig) -> None:
+        super().__init__(config)
+        self.model = VanillaDecoderModel(config)
+        self.add_language_model_head(config)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        encoder_hidden_states: torch.Tensor | None = None,
+        encoder_attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.LongTensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | torch.Tensor = 0,
+        return_logits: bool | None = None,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithCrossAttentions:
+        """Predict the next token at each position.
+
+        Args:
+            labels: (batch, length), usually `input_ids`; they are shifted here. -100 is not predicted, nor is the first
+                token of a packed sequence from the last one of the sequence before.
+            logits_to_keep: only the last so many positions, or the positions named, get logits; 0 keeps all.
+            return_logits: whether to return logits; by default in evaluation or without labels.
+            **kwargs: `num_items_in_batch` for the loss, `shift_labels` instead of labels that are to be shifted, the
+                rest for the attention. Others as in the model.
+
+        Returns:
+            `loss`, `logits` (batch, length, vocabulary) and `past_key_values`.
+        """
+        shift_labels = kwargs.pop("shift_labels", None)
+        outputs = self.model(
+            input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            encoder_hidden_states=encoder_hidden_states,
+            encoder_attention_mask=encoder_attention_mask,
+            token_type_ids=token_type_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        if labels is not None and shift_labels is None:
+            shift_labels = next_tokens(labels, position_ids)
+        loss, logits = self.loss_and_logits(
+            outputs.last_hidden_state,
+            shift_labels,
+            return_logits,
+            logits_to_keep,
+            num_items_in_batch=kwargs.get("num_items_in_batch"),
+        )
+        return CausalLMOutputWithCrossAttentions(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            cross_attentions=outputs.cross_attentions,
+        )
+
+
+def next_tokens(labels: torch.Tensor, position_ids: torch.Tensor | None = None) -> torch.Tensor:
+    """Labels moved one to the left, so that each position has its next token; (batch, length) to the same shape.
+
+    Where positions say that another sequence begins, there is no next token.
+    """
+    shifted = nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED_LABEL)
+    if position_ids is None:
+        return shifted
+    numbers = sequence_numbers(position_ids).to(labels.device)
+    last = nn.functional.pad(numbers[:, 1:] != numbers[:, :-1], (0, 1), value=True)
+    return shifted.masked_fill(last, IGNORED_LABEL)
+
+
+class VanillaDecoderForSequenceClassification(VanillaDecoderPreTrainedModel):
+    """The decoder with one label a sequence, read from its last token."""
+
+    def __init__(self, config: VanillaDecoderConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.model = VanillaDecoderModel(config)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels, bias=False)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutputWithPast:
+        """Classify.
+
+        Args:
+            labels: (batch,) class numbers or values, or (batch, labels) for multi-label; see `config.problem_type`.
+            **kwargs: as in `VanillaDecoderForCausalLM`.
+
+        Returns:
+            `loss`, `logits` (batch, labels) and `past_key_values`.
+
+        Raises:
+            ValueError: several rows, and nothing that says where each ends.
+        """
+        outputs = self.model(
+            input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        hidden_states = outputs.last_hidden_state
+        last = self._last_token(input_ids, attention_mask, hidden_states)
+        logits = self.classifier(hidden_states[torch.arange(len(last), device=last.device), last])
+        loss = None
+        if labels is not None:
+            loss = sequence_loss(logits, labels, self.config.problem_type, kwargs.get("num_items_in_batch"))
+        return SequenceClassifierOutputWithPast(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+    def _last_token(
+        self, input_ids: torch.Tensor | None, attention_mask: torch.Tensor | None, hidden_states: torch.Tensor
+    ) -> torch.Tensor:
+        """The column of each row's last token that is not padding; (batch,)."""
+        batch, length = hidden_states.shape[:2]
+        if attention_mask is not None and attention_mask.dim() == 2:
+            kept = attention_mask[:, -length:].bool()
+        elif input_ids is not None and self.config.pad_token_id is not None:
+            kept = input_ids != self.config.pad_token_id
+        elif batch == 1 or input_ids is None:
+            kept = torch.ones(batch, length, dtype=torch.bool, device=hidden_states.device)
+        else:
+            raise ValueError(
+                f"Which token is the last of each of the {batch} rows? Pass attention_mask, or set config.pad_token_id "
+                "(it is None)."
+            )
+        columns = torch.arange(length, device=hidden_states.device)
+        return (columns * kept.to(hidden_states.device)).argmax(-1)
+
+
+class VanillaDecoderForTokenClassification(VanillaDecoderPreTrainedModel):
+    """The decoder with a label for each token."""
+
+    def __init__(self, config: VanillaDecoderConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.model = VanillaDecoderModel(config)
+        self.dropout = classifier_dropout(config)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.LongTensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> TokenClassifierOutput:
+        """Classify each token.
+
+        Args:
+            labels: (batch, length), -100 where there is none.
+            **kwargs: as in `VanillaDecoderForCausalLM`.
+
+        Returns:
+            `loss` and `logits` (batch, length, labels).
+        """
+        outputs = self.model(
+            input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        logits = self.classifier(self.dropout(outputs.last_hidden_state))
+        loss = token_cross_entropy(logits, labels, kwargs.get("num_items_in_batch")) if labels is not None else None
+        return TokenClassifierOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+
+class VanillaDecoderForQuestionAnswering(VanillaDecoderPreTrainedModel):
+    """The decoder that finds an answer in a text: its first and its last token."""
+
+    def __init__(self, config: VanillaDecoderConfig) -> None:
+        super().__init__(config)
+        self.model = VanillaDecoderModel(config)
+        self.qa_outputs = nn.Linear(config.hidden_size, 2)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        start_positions: torch.LongTensor | None = None,
+        end_positions: torch.LongTensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> QuestionAnsweringModelOutput:
+        """Find the answer.
+
+        Args:
+            start_positions: (batch,), the answer's first token; positions outside the text are not counted.
+            end_positions: (batch,), its last token.
+            **kwargs: as in `VanillaDecoderForCausalLM`.
+
+        Returns:
+            `loss`, `start_logits` and `end_logits` (batch, length).
+        """
+        outputs = self.model(
+            input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        start_logits, end_logits = self.qa_outputs(outputs.last_hidden_state).unbind(-1)
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            num_items_in_batch = kwargs.get("num_items_in_batch")
+            loss = span_loss(start_logits, end_logits, start_positions, end_positions, num_items_in_batch)
+        return QuestionAnsweringModelOutput(
+            loss=loss,
+            start_logits=start_logits.contiguous(),
+            end_logits=end_logits.contiguous(),
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+
+__all__ = [
+    "VanillaDecoderForCausalLM",
+    "VanillaDecoderForQuestionAnswering",
+    "VanillaDecoderForSequenceClassification",
+    "VanillaDecoderForTokenClassification",
+    "VanillaDecoderModel",
+    "VanillaDecoderPreTrainedModel",
+    "next_tokens",
+]

@@ -1,0 +1,456 @@
+"""The encoder alone: BERT's half of the Transformer (Devlin et al. 2018), and its heads."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.modeling_outputs import (
+    BaseModelOutputWithPooling,
+    MaskedLMOutput,
+    MultipleChoiceModelOutput,
+    QuestionAnsweringModelOutput,
+    SequenceClassifierOutput,
+    TokenClassifierOutput,
+)
+from transformers.utils import ModelOutput
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from .attention_vanilla import SelfAttention, flash_packing, packed_sequences, self_attention_mask
+from .configuration_vanilla import VanillaEncoderConfig
+from .layers_vanilla import TransformerLayer, classifier_dropout
+from .losses_vanilla import IGNORED_LABEL, sequence_loss, span_loss, token_cross_entropy
+from .stack_vanilla import LanguageModelHead, VanillaPreTrainedModel, VanillaStack
+
+
+class VanillaEncoderPooler(nn.Module):
+    """BERT's summary of a sequence: a dense layer with tanh on the first token."""
+
+    def __init__(self, config: VanillaEncoderConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """(batch, length, hidden) to (batch, hidden)."""
+        return torch.tanh(self.dense(hidden_states[:, 0]))
+
+
+class VanillaEncoderPreTrainedModel(VanillaPreTrainedModel):
+    """Base of the encoder models."""
+
+    config: VanillaEncoderConfig
+    _can_record_outputs = {"hidden_states": TransformerLayer, "attentions": SelfAttention}
+
+
+class VanillaEncoderModel(VanillaEncoderPreTrainedModel, VanillaStack):
+    """The encoder: every position sees every other.
+
+    Args:
+        config: its configuration.
+        add_pooling_layer: whether there is BERT's pooler at the end.
+    """
+
+    def __init__(self, config: VanillaEncoderConfig, add_pooling_layer: bool = True) -> None:
+        super().__init__(config, config.num_hidden_layers, is_causal=False, add_cross_attention=False)
+        self.pooler = VanillaEncoderPooler(config) if add_pooling_layer else None
+        self.post_init()
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPooling:
+        """Encode.
+
+        Args:
+            input_ids: (batch, length).
+            attention_mask: (batch, length), 1 for tokens and 0 for padding; or a ready 4-D mask.
+            token_type_ids: (batch, length), the segment of each token.
+            position_ids: (batch, length). Where they restart, another sequence begins that this one does not see.
+            inputs_embeds: (batch, length, hidden), instead of input_ids.
+            **kwargs: passed to the attention (`output_attentions` and `output_hidden_states` among them).
+
+        Returns:
+            `last_hidden_state` (batch, length, hidden) and `pooler_output` (batch, hidden).
+        """
+        inputs_embeds = self.token_embeddings(input_ids, inputs_embeds)
+        packed = packed_sequences(position_ids, None, inputs_embeds.shape[0])
+        hidden_states = self.embed(inputs_embeds, attention_mask, position_ids, token_type_ids)
+        mask = self_attention_mask(self.config, hidden_states, attention_mask, None, packed, is_causal=False)
+        kwargs.update(flash_packing(self.config, packed, attention_mask))
+        for layer in self.layers:
+            hidden_states = layer(hidden_states, attention_mask=mask, **kwargs)
+        hidden_states = self.finish(hidden_states)
+        pooled = self.pooler(hidden_states) if self.pooler is not None else None
+        return BaseModelOutputWithPooling(last_hidden_state=hidden_states, pooler_output=pooled)
+
+
+class VanillaEncoderForMaskedLM(LanguageModelHead, VanillaEncoderPreTrainedModel):
+    """The encoder with a masked language model on top: predict the tokens that were hidden."""
+
+    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}
+    _tp_plan = {"lm_head": "colwise_gather_output"}
+    _pp_plan = {"lm_head": (["hidden_states"], ["logits"])}
+    _fsdp_plan = {"lm_head": "keep_full_weight"}
+
+    def __init__(self, config: VanillaEncoderConfig) -> None:
+        super().__init__(config)
+        self.model = VanillaEncoderModel(config, add_pooling_layer=False)
+        self.add_language_model_head(config)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.LongTensor | None = None,
+        return_logits: bool | None = None,
+        **kwargs: Any,
+    ) -> MaskedLMOutput:
+        """Predict tokens.
+
+        Args:
+            labels: (batch, length), the tokens to predict, -100 where none is.
+            return_logits: whether to return logits; by default in evaluation or without labels.
+            **kwargs: `num_items_in_batch` for the loss, the rest for the attention. Others as in the model.
+
+        Returns:
+            `loss` and `logits` (batch, length, vocabulary).
+        """
+        outputs = self.model(
+            input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            **kwargs,
+        )
+        loss, logits = self.loss_and_logits(
+            outputs.last_hidden_state,
+            labels,
+            return_logits,
+            num_items_in_batch=kwargs.get("num_items_in_batch"),
+        )
+        return MaskedLMOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+
+@dataclass
+class VanillaEncoderForPreTrainingOutput(ModelOutput):
+    """What BERT's two pretraining tasks give.
+
+    Args:
+        loss: the sum of both losses.
+        prediction_logits: (batch, length, vocabulary).
+        seq_relationship_logits: (batch, 2); class 0 says that the second segment follows the first.
+        hidden_states: one (batch, length, hidden) for the embeddings and each layer.
+        attentions: one (batch, heads, length, length) a layer.
+    """
+
+    loss: torch.FloatTensor | None = None
+    prediction_logits: torch.FloatTensor | None = None
+    seq_relationship_logits: torch.FloatTensor | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+class VanillaEncoderForPreTraining(LanguageModelHead, VanillaEncoderPreTrainedModel):
+    """The encoder with BERT's two tasks: masked tokens, and whether the second segment follows the first."""
+
+    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}
+    _tp_plan = {"lm_head": "colwise_gather_output"}
+    _fsdp_plan = {"lm_head": "keep_full_weight"}
+
+    def __init__(self, config: VanillaEncoderConfig) -> None:
+        super().__init__(config)
+        self.model = VanillaEncoderModel(config)
+        self.add_language_model_head(config)
+        self.seq_relationship = nn.Linear(config.hidden_size, 2)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.LongTensor | None = None,
+        next_sentence_label: torch.LongTensor | None = None,
+        return_logits: bool | None = None,
+        **kwargs: Any,
+    ) -> VanillaEncoderForPreTrainingOutput:
+        """Predict tokens and the order of segments.
+
+        Args:
+            labels: (batch, length), the tokens to predict, -100 where none is.
+            next_sentence_label: (batch,), 0 where the second segment follows the first, 1 where it is a random one.
+            return_logits: whether to return `prediction_logits`; by default in evaluation or without labels.
+            **kwargs: as in `VanillaEncoderForMaskedLM`.
+        """
+        outputs = self.model(
+            input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            **kwargs,
+        )
+        num_items_in_batch = kwargs.get("num_items_in_batch")
+        loss, logits = self.loss_and_logits(
+            outputs.last_hidden_state, labels, return_logits, num_items_in_batch=num_items_in_batch
+        )
+        relationship = self.seq_relationship(outputs.pooler_output)
+        if next_sentence_label is not None:
+            next_sentence_loss = self._next_sentence_loss(relationship, next_sentence_label, labels, num_items_in_batch)
+            loss = next_sentence_loss if loss is None else loss + next_sentence_loss
+        return VanillaEncoderForPreTrainingOutput(
+            loss=loss,
+            prediction_logits=logits,
+            seq_relationship_logits=relationship,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+    def _next_sentence_loss(
+        self,
+        logits: torch.Tensor,
+        next_sentence_label: torch.Tensor,
+        labels: torch.Tensor | None,
+        num_items_in_batch: torch.Tensor | int | None,
+    ) -> torch.Tensor:
+        """The mean over rows. A trainer that splits batches counts masked tokens, not rows: there each row weighs as
+        many as it has masked tokens, so that the micro-batches add up to the whole."""
+        next_sentence_label = next_sentence_label.reshape(-1).to(logits.device)
+        if labels is None or num_items_in_batch is None:
+            return token_cross_entropy(logits, next_sentence_label)
+        rows = nn.functional.cross_entropy(logits.float(), next_sentence_label, reduction="none")
+        masked_tokens = (labels != IGNORED_LABEL).sum(-1).to(logits.device)
+        if isinstance(num_items_in_batch, torch.Tensor):
+            num_items_in_batch = num_items_in_batch.to(logits.device)
+        return (rows * masked_tokens).sum() / num_items_in_batch
+
+
+class VanillaEncoderForSequenceClassification(VanillaEncoderPreTrainedModel):
+    """The encoder with one label a sequence (or a number, or several labels), read from the pooled first token."""
+
+    def __init__(self, config: VanillaEncoderConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.model = VanillaEncoderModel(config)
+        self.dropout = classifier_dropout(config)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """Classify.
+
+        Args:
+            labels: (batch,) class numbers or values, or (batch, labels) for multi-label; see `config.problem_type`.
+            **kwargs: as in `VanillaEncoderForMaskedLM`.
+
+        Returns:
+            `loss` and `logits` (batch, labels).
+        """
+        outputs = self.model(
+            input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            **kwargs,
+        )
+        logits = self.classifier(self.dropout(outputs.pooler_output))
+        loss = None
+        if labels is not None:
+            loss = sequence_loss(logits, labels, self.config.problem_type, kwargs.get("num_items_in_batch"))
+        return SequenceClassifierOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+
+class VanillaEncoderForTokenClassification(VanillaEncoderPreTrainedModel):
+    """The encoder with a label for each token."""
+
+    def __init__(self, config: VanillaEncoderConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.model = VanillaEncoderModel(config, add_pooling_layer=False)
+        self.dropout = classifier_dropout(config)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.LongTensor | None = None,
+        **kwargs: Any,
+    ) -> TokenClassifierOutput:
+        """Classify each token.
+
+        Args:
+            labels: (batch, length), -100 where there is none.
+            **kwargs: as in `VanillaEncoderForMaskedLM`.
+
+        Returns:
+            `loss` and `logits` (batch, length, labels).
+        """
+        outputs = self.model(
+            input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            **kwargs,
+        )
+        logits = self.classifier(self.dropout(outputs.last_hidden_state))
+        loss = token_cross_entropy(logits, labels, kwargs.get("num_items_in_batch")) if labels is not None else None
+        return TokenClassifierOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+
+class VanillaEncoderForQuestionAnswering(VanillaEncoderPreTrainedModel):
+    """The encoder that finds an answer in a text: its first and its last token."""
+
+    def __init__(self, config: VanillaEncoderConfig) -> None:
+        super().__init__(config)
+        self.model = VanillaEncoderModel(config, add_pooling_layer=False)
+        self.qa_outputs = nn.Linear(config.hidden_size, 2)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        start_positions: torch.LongTensor | None = None,
+        end_positions: torch.LongTensor | None = None,
+        **kwargs: Any,
+    ) -> QuestionAnsweringModelOutput:
+        """Find the answer.
+
+        Args:
+            start_positions: (batch,), the answer's first token; positions outside the text are not counted.
+            end_positions: (batch,), its last token.
+            **kwargs: as in `VanillaEncoderForMaskedLM`.
+
+        Returns:
+            `loss`, `start_logits` and `end_logits` (batch, length).
+        """
+        outputs = self.model(
+            input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            **kwargs,
+        )
+        start_logits, end_logits = self.qa_outputs(outputs.last_hidden_state).unbind(-1)
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            num_items_in_batch = kwargs.get("num_items_in_batch")
+            loss = span_loss(start_logits, end_logits, start_positions, end_positions, num_items_in_batch)
+        return QuestionAnsweringModelOutput(
+            loss=loss,
+            start_logits=start_logits.contiguous(),
+            end_logits=end_logits.contiguous(),
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+
+class VanillaEncoderForMultipleChoice(VanillaEncoderPreTrainedModel):
+    """The encoder that chooses one of several continuations, each encoded with the question."""
+
+    def __init__(self, config: VanillaEncoderConfig) -> None:
+        super().__init__(config)
+        self.model = VanillaEncoderModel(config)
+        self.dropout = classifier_dropout(config)
+        self.classifier = nn.Linear(config.hidden_size, 1)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.LongTensor | None = None,
+        **kwargs: Any,
+    ) -> MultipleChoiceModelOutput:
+        """Choose.
+
+        Args:
+            input_ids: (batch, choices, length); so are attention_mask, token_type_ids and position_ids.
+            inputs_embeds: (batch, choices, length, hidden), instead of input_ids.
+            labels: (batch,), the number of the right choice.
+            **kwargs: as in `VanillaEncoderForMaskedLM`.
+
+        Returns:
+            `loss` and `logits` (batch, choices).
+        """
+        choices = (input_ids if input_ids is not None else inputs_embeds).shape[1]
+
+        def flat(tensor: torch.Tensor | None) -> torch.Tensor | None:
+            return None if tensor is None else tensor.flatten(0, 1)
+
+        outputs = self.model(
+            flat(input_ids),
+            attention_mask=flat(attention_mask),
+            token_type_ids=flat(token_type_ids),
+            position_ids=flat(position_ids),
+            inputs_embeds=flat(inputs_embeds),
+            **kwargs,
+        )
+        logits = self.classifier(self.dropout(outputs.pooler_output)).view(-1, choices)
+        loss = token_cross_entropy(logits, labels, kwargs.get("num_items_in_batch")) if labels is not None else None
+        return MultipleChoiceModelOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+
+__all__ = [
+    "VanillaEncoderForMaskedLM",
+    "VanillaEncoderForMultipleChoice",
+    "VanillaEncoderForPreTraining",
+    "VanillaEncoderForPreTrainingOutput",
+    "VanillaEncoderForQuestionAnswering",
+    "VanillaEncoderForSequenceClassification",
+    "VanillaEncoderForTokenClassification",
+    "VanillaEncoderModel",
+    "VanillaEncoderPreTrainedModel",
+]

@@ -1,0 +1,260 @@
+"""The Transformer: encoder and decoder together (Vaswani et al. 2017, Figure 1)."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.cache_utils import Cache
+from transformers.generation import GenerationMixin
+from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput, Seq2SeqModelOutput
+from transformers.utils import ModelOutput
+from transformers.utils.generic import can_return_tuple
+
+from .attention_vanilla import CrossAttention, SelfAttention
+from .configuration_vanilla import VanillaTransformerConfig
+from .layers_vanilla import TransformerLayer
+from .losses_vanilla import IGNORED_LABEL
+from .modeling_vanilla_decoder import VanillaDecoderModel
+from .modeling_vanilla_encoder import VanillaEncoderModel
+from .stack_vanilla import LanguageModelHead, VanillaPreTrainedModel
+
+
+class VanillaTransformerPreTrainedModel(VanillaPreTrainedModel):
+    """Base of the encoder-decoder models."""
+
+    config: VanillaTransformerConfig
+    _can_record_outputs = {
+        "hidden_states": TransformerLayer,
+        "attentions": SelfAttention,
+        "cross_attentions": CrossAttention,
+    }
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+    ) -> nn.Embedding:
+        """Change the number of tokens everywhere: the encoder's embeddings, the decoder's, and the head."""
+        stacks: VanillaTransformerModel = self.base_model
+        if not self.config.share_encoder_decoder_embeddings and (new_num_tokens or pad_to_multiple_of):
+            stacks.decoder.resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+        embeddings = super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+        for stack in (stacks.encoder, stacks.decoder):
+            stack.config.vocab_size = self.config.vocab_size
+        return embeddings
+
+
+class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
+    """Both stacks, without a head. `encoder` and `decoder` are whole models: each can be saved and loaded alone."""
+
+    def __init__(self, config: VanillaTransformerConfig) -> None:
+        super().__init__(config)
+        self.encoder = VanillaEncoderModel(config.encoder_config(), add_pooling_layer=False)
+        self.decoder = VanillaDecoderModel(config.decoder_config())
+        if config.share_encoder_decoder_embeddings:
+            self._tied_weights_keys = {"encoder.embed_tokens.weight": "decoder.embed_tokens.weight"}
+        self.post_init()
+
+    def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
+        """Which weights are which others: the two embeddings, whether or not the head is tied to them."""
+        if all_submodels:
+            return super().get_expanded_tied_weights_keys(all_submodels=True)
+        return dict(self._tied_weights_keys or {})
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The encoder's token embeddings."""
+        return self.encoder.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the encoder's token embeddings, and the decoder's where they are shared."""
+        self.encoder.embed_tokens = value
+        if self.config.share_encoder_decoder_embeddings:
+            self.decoder.embed_tokens = value
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        decoder_input_ids: torch.LongTensor | None = None,
+        decoder_attention_mask: torch.Tensor | None = None,
+        decoder_position_ids: torch.LongTensor | None = None,
+        encoder_outputs: BaseModelOutput | tuple | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        decoder_inputs_embeds: torch.Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> Seq2SeqModelOutput:
+        """Encode the source and decode the target.
+
+        Args:
+            input_ids: the source, (batch, source).
+            attention_mask: (batch, source), 1 for tokens and 0 for padding.
+            position_ids: (batch, source). Where they restart, another packed sequence begins; the n-th sequence of the
+                source belongs to the n-th of the target.
+            decoder_input_ids: the target so far, (batch, target).
+            decoder_attention_mask: (batch, past + target).
+            decoder_position_ids: (batch, target).
+            encoder_outputs: the encoder's output, where it is at hand.
+            past_key_values: keys and values of what came before.
+            inputs_embeds: (batch, source, hidden), instead of input_ids.
+            decoder_inputs_embeds: (batch, target, hidden), instead of decoder_input_ids.
+            use_cache: whether to return keys and values.
+            **kwargs: passed to the attention (`output_attentions` and `output_hidden_states` among them).
+
+        Returns:
+            `last_hidden_state` (batch, target, hidden) of the decoder and `encoder_last_hidden_state`.
+        """
+        # The stacks' configurations are their own; what a user switches on later, he switches on here.
+        for flag in ("output_attentions", "output_hidden_states"):
+            if kwargs.get(flag) is None:
+                kwargs[flag] = getattr(self.config, flag)
+        if encoder_outputs is None:
+            encoder_outputs = self.encoder(
+                input_ids,
+                attention_mask=attention_mask,
+                position_ids=position_ids,
+                inputs_embeds=inputs_embeds,
+                **kwargs,
+            )
+        elif not isinstance(encoder_outputs, ModelOutput):
+            encoder_outputs = BaseModelOutput(*encoder_outputs)
+        if decoder_input_ids is None and decoder_inputs_embeds is None:
+            raise ValueError(
+                "Give decoder_input_ids (or decoder_inputs_embeds): the target so far, at first only "
+                f"decoder_start_token_id={self.config.decoder_start_token_id}. A model with a head makes them from labels."
+            )
+        decoder_outputs = self.decoder(
+            decoder_input_ids,
+            attention_mask=decoder_attention_mask,
+            position_ids=decoder_position_ids,
+            encoder_hidden_states=encoder_outputs[0],
+            encoder_attention_mask=attention_mask,
+            encoder_position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=decoder_inputs_embeds,
+            use_cache=self.config.use_cache if use_cache is None else use_cache,
+            **kwargs,
+        )
+        return Seq2SeqModelOutput(
+            last_hidden_state=decoder_outputs.last_hidden_state,
+            past_key_values=decoder_outputs.past_key_values,
+            decoder_hidden_states=decoder_outputs.hidden_states,
+            decoder_attentions=decoder_outputs.attentions,
+            cross_attentions=decoder_outputs.cross_attentions,
+            encoder_last_hidden_state=encoder_outputs[0],
+            encoder_hidden_states=encoder_outputs.hidden_states,
+            encoder_attentions=encoder_outputs.attentions,
+        )
+
+
+class VanillaTransformerForConditionalGeneration(LanguageModelHead, VanillaTransformerPreTrainedModel, GenerationMixin):
+    """The Transformer of the paper: a sequence in, a sequence out."""
+
+    _tied_weights_keys = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
+    _tp_plan = {"lm_head": "colwise_gather_output"}
+    _fsdp_plan = {"lm_head": "keep_full_weight"}
+
+    def __init__(self, config: VanillaTransformerConfig) -> None:
+        super().__init__(config)
+        self.model = VanillaTransformerModel(config)
+        self.add_language_model_head(config)
+        # By the class's name it would be a loss that shifts the labels; here the decoder's input is shifted.
+        self.loss_type = "ForMaskedLM"
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        decoder_input_ids: torch.LongTensor | None = None,
+        decoder_attention_mask: torch.Tensor | None = None,
+        decoder_position_ids: torch.LongTensor | None = None,
+        encoder_outputs: BaseModelOutput | tuple | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        decoder_inputs_embeds: torch.Tensor | None = None,
+        labels: torch.LongTensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | torch.Tensor = 0,
+        return_logits: bool | None = None,
+        **kwargs: Any,
+    ) -> Seq2SeqLMOutput:
+        """Predict the target's tokens.
+
+        Args:
+            labels: (batch, target), the target with its end token, -100 where there is none. Without decoder_input_ids
+                the decoder reads them shifted right behind `decoder_start_token_id`.
+            logits_to_keep: only the last so many positions, or the positions named, get logits; 0 keeps all.
+            return_logits: whether to return logits; by default in evaluation or without labels.
+            **kwargs: `num_items_in_batch` for the loss, the rest for the attention. Others as in the model.
+
+        Returns:
+            `loss`, `logits` (batch, target, vocabulary), `past_key_values` and `encoder_last_hidden_state`.
+        """
+        if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
+            decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels, decoder_position_ids)
+        outputs = self.model(
+            input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            decoder_input_ids=decoder_input_ids,
+            decoder_attention_mask=decoder_attention_mask,
+            decoder_position_ids=decoder_position_ids,
+            encoder_outputs=encoder_outputs,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            decoder_inputs_embeds=decoder_inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        loss, logits = self.loss_and_logits(
+            outputs.last_hidden_state,
+            labels,
+            return_logits,
+            logits_to_keep,
+            num_items_in_batch=kwargs.get("num_items_in_batch"),
+        )
+        return Seq2SeqLMOutput(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            decoder_hidden_states=outputs.decoder_hidden_states,
+            decoder_attentions=outputs.decoder_attentions,
+            cross_attentions=outputs.cross_attentions,
+            encoder_last_hidden_state=outputs.encoder_last_hidden_state,
+            encoder_hidden_states=outputs.encoder_hidden_states,
+            encoder_attentions=outputs.encoder_attentions,
+        )
+
+    def prepare_decoder_input_ids_from_labels(
+        self, labels: torch.Tensor, decoder_position_ids: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Labels moved one to the right behind the start token, which is what the decoder reads; (batch, target).
+
+        In packed rows each sequence, as decoder_position_ids tells them apart, begins with the start token.
+
+        Raises:
+            ValueError: the configuration has no start token or no padding token.
+        """
+        start, padding = self.config.decoder_start_token_id, self.config.pad_token_id
+        if start is None or padding is None:
+            missing = "decoder_start_token_id" if start is None else "pad_token_id"
+            raise ValueError(
+                f"config.{missing} is None, and labels cannot be shifted right without it; set it to an id, such "
+                "as the tokenizer's bos_token_id or pad_token_id, or pass decoder_input_ids."
+            )
+        shifted = labels.new_full(labels.shape, start)
+        shifted[:, 1:] = labels[:, :-1].masked_fill(labels[:, :-1] == IGNORED_LABEL, padding)
+        if decoder_position_ids is not None:
+            shifted = shifted.masked_fill(decoder_position_ids.to(labels.device) == 0, start)
+        return shifted
+
+
+__all__ = [
+    "VanillaTransformerForConditionalGeneration",
+    "VanillaTransformerModel",
+    "VanillaTransformerPreTrainedModel",
+]

@@ -1,0 +1,236 @@
+"""What the encoder and the decoder share as Hugging Face models: initialisation, embeddings, layers, heads."""
+
+import math
+
+import torch
+from torch import nn
+from transformers import initialization as init
+from transformers.modeling_utils import PreTrainedModel, slice_logits_to_keep
+
+from .attention_vanilla import MultiHeadAttention
+from .configuration_vanilla import VanillaConfig
+from .layers_vanilla import (
+    Dropout,
+    FeedForward,
+    LanguageModelTransform,
+    SinusoidalPositions,
+    TransformerLayer,
+    position_embeddings,
+)
+from .losses_vanilla import IGNORED_LABEL, linear_cross_entropy, token_cross_entropy
+
+
+class VanillaPreTrainedModel(PreTrainedModel):
+    """Weight initialisation, and what transformers may do with our models."""
+
+    config: VanillaConfig
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["TransformerLayer"]
+    _skip_keys_device_placement = ["past_key_values"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Fill one module; called for each, innermost first. Weights that were loaded are left alone."""
+        super()._init_weights(module)
+        config = self.config
+        if isinstance(module, SinusoidalPositions):
+            init.copy_(module.table, module.build_table(module.table.shape[0]))
+        elif config.initializer == "xavier":
+            if isinstance(module, nn.Linear):
+                init.xavier_uniform_(module.weight)
+            elif isinstance(module, nn.Embedding):
+                init.normal_(module.weight, mean=0.0, std=config.hidden_size**-0.5)
+                if module.padding_idx is not None and not getattr(module.weight, "_is_hf_initialized", False):
+                    init.zeros_(module.weight[module.padding_idx])
+        elif config.norm_first and isinstance(module, (MultiHeadAttention, FeedForward)):
+            # GPT-2 (Radford et al. 2019, section 2.3): the residual stream of a pre-norm stack is a sum over all
+            # sublayers, so each one's last map starts smaller by the square root of their number.
+            last = module.fc2 if isinstance(module, FeedForward) else module.o_proj
+            depth = max(getattr(config, "encoder_layers", 0), getattr(config, "decoder_layers", 0))
+            init.normal_(last.weight, mean=0.0, std=config.initializer_range / math.sqrt(2 * depth))
+
+
+class VanillaStack(VanillaPreTrainedModel):
+    """Embeddings, a list of layers, and in a pre-norm stack one more normalisation: either half of Figure 1."""
+
+    def __init__(self, config: VanillaConfig, layers: int, is_causal: bool, add_cross_attention: bool) -> None:
+        super().__init__(config)
+        # A padding row gets no gradient; but a model whose padding is its end token must learn that token.
+        padding_idx = config.pad_token_id if config.pad_token_id != config.eos_token_id else None
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx)
+        self.embed_positions = position_embeddings(config)
+        if config.type_vocab_size:
+            self.embed_token_types = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        if config.layernorm_embedding:
+            self.embed_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = Dropout(config.dropout)
+        self.layers = nn.ModuleList(
+            [TransformerLayer(config, index, is_causal, add_cross_attention) for index in range(layers)]
+        )
+        if config.norm_first:
+            self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.embed_scale = math.sqrt(config.hidden_size) if config.scale_embedding else 1.0
+        self.gradient_checkpointing = False
+
+    def token_embeddings(self, input_ids: torch.LongTensor | None, inputs_embeds: torch.Tensor | None) -> torch.Tensor:
+        """What the caller gave, as vectors (batch, length, hidden), not yet scaled.
+
+        Raises:
+            ValueError: both or neither were given, or an id is no token (checked where that is free, on CPU).
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            given = "both" if input_ids is not None else "neither"
+            raise ValueError(f"Give exactly one of input_ids and inputs_embeds; {given} came.")
+        if inputs_embeds is not None:
+            return inputs_embeds
+        if input_ids.device.type == "cpu" and input_ids.numel() and not torch.compiler.is_compiling():
+            low, high = (int(bound) for bound in torch.aminmax(input_ids))
+            if low < 0 or high >= self.embed_tokens.num_embeddings:
+                raise ValueError(
+                    f"input_ids has the id {low if low < 0 else high}, but the vocabulary has the ids 0 to "
+                    f"{self.embed_tokens.num_embeddings - 1}. Use the tokenizer that belongs to the model, or call "
+                    "model.resize_token_embeddings(len(tokenizer)) after adding tokens."
+                )
+        return self.embed_tokens(input_ids)
+
+    def embed(
+        self,
+        inputs_embeds: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        position_ids: torch.Tensor | None,
+        token_type_ids: torch.Tensor | None = None,
+        past_length: int | torch.Tensor = 0,
+    ) -> torch.Tensor:
+        """Section 3.4 and 3.5: scaled token embeddings, plus segments, plus positions; (batch, length, hidden)."""
+        length = inputs_embeds.shape[1]
+        needed = past_length + length if isinstance(past_length, int) else 0
+        if position_ids is None:
+            position_ids = self.default_positions(inputs_embeds, attention_mask, past_length)
+        elif position_ids.device.type == "cpu" and position_ids.numel() and not torch.compiler.is_compiling():
+            needed = int(position_ids.max()) + 1
+        hidden_states = inputs_embeds * self.embed_scale if self.embed_scale != 1.0 else inputs_embeds
+        if self.config.type_vocab_size:
+            if token_type_ids is None:
+                token_type_ids = torch.zeros((1, length), dtype=torch.long, device=inputs_embeds.device)
+            hidden_states = hidden_states + self.embed_token_types(token_type_ids)
+        elif token_type_ids is not None and bool(token_type_ids.any()):
+            raise ValueError("token_type_ids marks segments, but the model has none (type_vocab_size=0); leave it out.")
+        positions = self.embed_positions(position_ids, needed)
+        hidden_states = hidden_states + positions.to(hidden_states.device, hidden_states.dtype)
+        if self.config.layernorm_embedding:
+            hidden_states = self.embed_norm(hidden_states)
+        return self.dropout(hidden_states)
+
+    def default_positions(
+        self, inputs_embeds: torch.Tensor, attention_mask: torch.Tensor | None, past_length: int | torch.Tensor
+    ) -> torch.Tensor:
+        """Position ids (batch or 1, length): the number of kept tokens before, or plainly the column."""
+        length = inputs_embeds.shape[1]
+        countable = attention_mask is not None and attention_mask.dim() == 2 and attention_mask.shape[1] >= length
+        if self.config.positions_from_mask and countable:
+            positions = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
+            return positions[:, -length:].to(inputs_embeds.device)
+        return (torch.arange(length, device=inputs_embeds.device) + past_length)[None]
+
+    def finish(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """The normalisation that closes a pre-norm stack; (batch, length, hidden) to the same shape."""
+        return self.norm(hidden_states) if self.config.norm_first else hidden_states
+
+
+class LanguageModelHead:
+    """The map from hidden states to the vocabulary and its loss, for the models that predict tokens.
+
+    Mixed into a model with a `lm_head`, and a `lm_head_transform` where the configuration asks for one.
+    """
+
+    config: VanillaConfig
+    lm_head: nn.Linear
+    training: bool
+
+    def add_language_model_head(self, config: VanillaConfig) -> None:
+        """Create the head's modules. The map shares the embedding's matrix where the configuration ties them."""
+        if config.lm_head_transform:
+            self.lm_head_transform = LanguageModelTransform(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=config.lm_head_bias)
+
+    def logits(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """(..., hidden) to (..., vocabulary)."""
+        if self.config.lm_head_transform:
+            hidden_states = self.lm_head_transform(hidden_states)
+        return self.lm_head(hidden_states)
+
+    def loss_and_logits(
+        self,
+        hidden_states: torch.Tensor,
+        labels: torch.Tensor | None,
+        return_logits: bool | None,
+        logits_to_keep: int | torch.Tensor = 0,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """The loss if there are labels; the logits if there are none, in evaluation, or if the caller asks.
+
+        Args:
+            hidden_states: (batch, length, hidden).
+            labels: (batch, length), aligned with the hidden states; -100 where there is none.
+            return_logits: True or False to decide; None for "unless training with labels".
+            logits_to_keep: only the last so many positions, or the positions named, get logits; 0 keeps all.
+            num_items_in_batch: what the sum of the losses is divided by.
+
+        Raises:
+            ValueError: labels of another shape than the hidden states, or beyond the vocabulary.
+        """
+        if labels is None:
+            return None, self.logits(slice_logits_to_keep(hidden_states, logits_to_keep))
+        labels = labels.to(hidden_states.device)
+        self._check_labels(labels, hidden_states)
+        if return_logits is None:
+            return_logits = not self.training
+        smoothing = self.config.label_smoothing if self.training else 0.0
+        if not return_logits and self._weight_is_at_hand(hidden_states):
+            labelled = labels != IGNORED_LABEL
+            states = hidden_states[labelled]
+            if self.config.lm_head_transform:
+                states = self.lm_head_transform(states)
+            weight, bias = self.lm_head.weight, self.lm_head.bias
+            return linear_cross_entropy(states, weight, bias, labels[labelled], num_items_in_batch, smoothing), None
+        logits = self.logits(hidden_states)
+        loss = token_cross_entropy(logits, labels, num_items_in_batch, smoothing)
+        return loss, slice_logits_to_keep(logits, logits_to_keep) if return_logits else None
+
+    def _check_labels(self, labels: torch.Tensor, hidden_states: torch.Tensor) -> None:
+        if labels.shape != hidden_states.shape[:-1]:
+            raise ValueError(
+                f"labels has the shape {tuple(labels.shape)}, but there are {tuple(hidden_states.shape[:-1])} "
+                "predictions; give one label a position, -100 where there is none."
+            )
+        if labels.device.type == "cpu" and labels.numel() and not torch.compiler.is_compiling():
+            low, high = (int(bound) for bound in torch.aminmax(labels))
+            if high >= self.config.vocab_size or (low < 0 and low != IGNORED_LABEL):
+                wrong = high if high >= self.config.vocab_size else low
+                raise ValueError(
+                    f"labels has the id {wrong}; ids are 0 to {self.config.vocab_size - 1}, and -100 is not counted."
+                )
+
+    def _weight_is_at_hand(self, hidden_states: torch.Tensor) -> bool:
+        """Whether the loss may read `lm_head.weight` itself.
+
+        Not where calling the module does more than the product: adapters, offloading, sharded weights; nor in a
+        compiler, which cannot know how many labels there will be. There the logits are made as usual.
+        """
+        head = self.lm_head
+        return (
+            type(head) is nn.Linear
+            and type(head.weight) is nn.Parameter
+            and head.weight.device == hidden_states.device
+            and not (head._forward_hooks or head._forward_pre_hooks or hasattr(head, "_hf_hook"))
+            and not torch.compiler.is_compiling()
+        )
+
+
+__all__ = ["LanguageModelHead", "VanillaPreTrainedModel", "VanillaStack"]
