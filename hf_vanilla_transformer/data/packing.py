@@ -1,0 +1,108 @@
+"""Rows of ids as one flat array, and back into padded or packed matrices, without a Python loop over tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Sequences laid end to end in rows.
+
+    Attributes:
+        values: `(rows, width)`, the ids, filled up on the right.
+        positions: `(rows, width)`, from 0 at the start of every sequence. Behind the last sequence they count on, so
+            that padding never looks like one more sequence.
+        kept: `(rows, width)`, true where there is a token.
+    """
+
+    values: np.ndarray
+    positions: np.ndarray
+    kept: np.ndarray
+
+
+def flatten(sequences: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """All ids in one array `(tokens,)`, and the length of each sequence `(sequences,)`."""
+    arrays = [np.asarray(sequence, dtype=np.int64) for sequence in sequences]
+    return np.concatenate(arrays), np.array([len(array) for array in arrays], dtype=np.int64)
+
+
+def pad(flat: np.ndarray, lengths: np.ndarray, fill: int, width: int, left: bool = False) -> np.ndarray:
+    """One sequence a row, `(sequences, width)`, padded with `fill` on the right, or on the left."""
+    matrix = np.full((len(lengths), width), fill, dtype=np.int64)
+    columns = np.arange(width)
+    matrix[columns >= width - lengths[:, None] if left else columns < lengths[:, None]] = flat
+    return matrix
+
+
+def round_up(width: int, multiple: int | None) -> int:
+    """The next multiple of `multiple`, or `width` itself if that is None."""
+    return width if multiple is None else -(-width // multiple) * multiple
+
+
+def shift_right(flat: np.ndarray, lengths: np.ndarray, first: int) -> np.ndarray:
+    """Each sequence moved on by one place, `first` put before it and its last id left out: `(tokens,)`."""
+    shifted = np.roll(flat, 1)
+    starts = np.cumsum(lengths) - lengths
+    shifted[starts[lengths > 0]] = first
+    return shifted
+
+
+def place_in_rows(lengths: np.ndarray, row_length: int | None) -> np.ndarray:
+    """Choose a row for each sequence, longest first into the first row where all its sides fit.
+
+    Args:
+        lengths: `(sequences, sides)`.
+        row_length: most tokens of a side in one row; None puts everything into one row.
+
+    Returns:
+        The number of the row of each sequence, `(sequences,)`.
+
+    Raises:
+        ValueError: a sequence is longer than a row.
+    """
+    if row_length is None:
+        return np.zeros(len(lengths), dtype=np.int64)
+    longest = lengths.max(axis=1)
+    if longest.max(initial=0) > row_length:
+        raise ValueError(
+            f"A sequence of {longest.max()} tokens does not fit into a row of {row_length}; raise row_length, or "
+            "truncate the sequence."
+        )
+    rows = np.zeros(len(lengths), dtype=np.int64)
+    room = np.full((len(lengths), lengths.shape[1]), row_length, dtype=np.int64)
+    for index in np.argsort(-longest, kind="stable"):
+        rows[index] = int((room >= lengths[index]).all(axis=1).argmax())
+        room[rows[index]] -= lengths[index]
+    return rows
+
+
+def pack(flat: np.ndarray, lengths: np.ndarray, rows: np.ndarray, fill: int, multiple: int | None = None) -> Packed:
+    """Lay sequences end to end in the rows that `place_in_rows` chose, in their order.
+
+    Args:
+        flat: `(tokens,)` ids of all sequences.
+        lengths: `(sequences,)`.
+        rows: `(sequences,)`, the row of each sequence, from 0 without gaps.
+        fill: what stands behind the last sequence of a row.
+        multiple: the width is a multiple of this.
+    """
+    row_count = int(rows.max()) + 1
+    filled = np.bincount(rows, weights=lengths, minlength=row_count).astype(np.int64)
+    width = round_up(int(filled.max()), multiple)
+
+    starts = np.cumsum(lengths) - lengths
+    within = np.arange(len(flat)) - np.repeat(starts, lengths)
+    # Sequences sorted by row: in this order the tokens stand in memory as they do in the matrix, row after row.
+    order = np.argsort(rows, kind="stable")
+    moved = np.concatenate([np.arange(starts[s], starts[s] + lengths[s]) for s in order])
+    kept = np.arange(width) < filled[:, None]
+    values = np.full((row_count, width), fill, dtype=np.int64)
+    values[kept] = flat[moved]
+    # The start of the sequence that each column belongs to is found by running on the last one seen.
+    columns = np.broadcast_to(np.arange(width), kept.shape)
+    begins = np.zeros(kept.shape, dtype=np.int64)
+    begins[kept] = np.where(within[moved] == 0, columns[kept], 0)
+    return Packed(values=values, positions=columns - np.maximum.accumulate(begins, axis=1), kept=kept)

@@ -1,0 +1,68 @@
+"""What a reader kept and what it did not: counts by reason, with the places of the first examples."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+_EXAMPLES = 3
+
+
+class BadRow(str, Enum):
+    """Why a row cannot be used; the value is what a report prints."""
+
+    MISSING = "missing side"
+    EMPTY = "empty"
+    NOT_UTF8 = "not UTF-8"
+    NOT_JSON = "not JSON"
+    NOT_TEXT = "not text"
+    LENGTH_RATIO = "absurd length ratio"
+
+
+@dataclass
+class RowReport:
+    """The account of one reading.
+
+    Attributes:
+        origin: what was read.
+        rows: how many rows there were.
+        counts: how many of them were skipped, by reason.
+        examples: the first places of each reason, such as `corpus.tsv:17`.
+    """
+
+    origin: str
+    rows: int = 0
+    counts: dict[BadRow, int] = field(default_factory=dict)
+    examples: dict[BadRow, list[str]] = field(default_factory=dict)
+
+    @property
+    def skipped(self) -> int:
+        """Rows that were left out."""
+        return sum(self.counts.values())
+
+    @property
+    def kept(self) -> int:
+        """Rows that are in the data set."""
+        return self.rows - self.skipped
+
+    def add(self, reason: BadRow, place: str, count: int = 1) -> None:
+        """Count `count` bad rows, the first of them at `place`."""
+        self.counts[reason] = self.counts.get(reason, 0) + count
+        places = self.examples.setdefault(reason, [])
+        if len(places) < _EXAMPLES:
+            places.append(place)
+
+    def clear(self) -> None:
+        """Begin again: a stream is read once more."""
+        self.rows = 0
+        self.counts.clear()
+        self.examples.clear()
+
+    def __str__(self) -> str:
+        head = f"{self.origin}: {self.kept:,} of {self.rows:,} rows kept"
+        if not self.counts:
+            return head
+        order = sorted(self.counts, key=lambda reason: (-self.counts[reason], reason.value))
+        table = [("skipped", "rows", "first at")]
+        table += [(reason.value, f"{self.counts[reason]:,}", ", ".join(self.examples[reason])) for reason in order]
+        first, second = (max(len(row[column]) for row in table) for column in (0, 1))
+        lines = [f"  {reason:<{first}}  {count:>{second}}  {places}" for reason, count, places in table]
+        return "\n".join([head, *lines])
