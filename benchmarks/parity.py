@@ -1,0 +1,387 @@
+"""Do our models compute what transformers' own compute with the same weights? `python -m benchmarks.parity`
+
+For each family and head: a small stock model with random weights, every bias and norm perturbed, and ours made from it
+by `from_stock`. Compared are the logits, the loss with labels, and the gradient of every parameter (carried over by the
+same table as the weights), for rows without padding, padded on the right and on the left, with eager attention and
+torch's kernel; then the tokens of greedy search and of beam search with 4 beams, with and without cache. The table has
+the largest difference of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import transformers
+from transformers import PreTrainedModel
+
+from benchmarks.records import machine, write_json
+from hf_vanilla_transformer.conversion import from_stock
+from hf_vanilla_transformer.conversion.families import FAMILIES
+from hf_vanilla_transformer.conversion.family import Family, Head
+from hf_vanilla_transformer.conversion.model_tensors import model_rules
+from hf_vanilla_transformer.conversion.tensor_rules import import_tensors
+
+Padding = Literal["none", "right", "left"]
+
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
+ROWS, LENGTH, VOCABULARY, PAD = 3, 9, 67, 1
+
+_TOKENS = {"vocab_size": VOCABULARY, "pad_token_id": PAD, "bos_token_id": 0, "eos_token_id": 2}
+_ENCODER = _TOKENS | {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 40,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+    "num_labels": 3,
+}
+_GPT = _TOKENS | {
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_positions": 40,
+    "resid_pdrop": 0.0,
+    "embd_pdrop": 0.0,
+    "attn_pdrop": 0.0,
+    "num_labels": 3,
+}
+_ENCODER_DECODER = _TOKENS | {
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 3,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 48,
+    "decoder_ffn_dim": 48,
+    "max_position_embeddings": 40,
+    "dropout": 0.0,
+    "attention_dropout": 0.0,
+    "encoder_layerdrop": 0.0,
+    "decoder_layerdrop": 0.0,
+    "decoder_start_token_id": 2,
+}
+# The settings of published models where these differ from the class's defaults, as far as they change the function.
+SMALL_CONFIGS: dict[str, dict[str, Any]] = {
+    "bert": _ENCODER,
+    "roberta": _ENCODER | {"type_vocab_size": 1, "layer_norm_eps": 1e-5},
+    "gpt2": _GPT | {"n_inner": 48, "classifier_dropout": 0.0},
+    "openai-gpt": _GPT,
+    "opt": _TOKENS
+    | {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "ffn_dim": 48,
+        "max_position_embeddings": 40,
+        "dropout": 0.0,
+        "num_labels": 3,
+    },
+    "marian": _ENCODER_DECODER
+    | {
+        "scale_embedding": True,
+        "activation_function": "swish",
+        "decoder_start_token_id": PAD,
+        "forced_eos_token_id": 2,
+    },
+    "pegasus": {name: value for name, value in _ENCODER_DECODER.items() if name != "bos_token_id"}
+    | {"scale_embedding": True, "activation_function": "relu", "forced_eos_token_id": 2},
+    "bart": _ENCODER_DECODER | {"forced_eos_token_id": 2},
+    "mbart": _ENCODER_DECODER | {"scale_embedding": True, "activation_function": "relu", "forced_eos_token_id": 2},
+    "m2m_100": _ENCODER_DECODER,
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The largest differences between a stock model and ours, over all that was compared."""
+
+    logits: float
+    loss: float
+    gradients: float
+
+    def __or__(self, other: Difference) -> Difference:
+        return Difference(
+            max(self.logits, other.logits), max(self.loss, other.loss), max(self.gradients, other.gradients)
+        )
+
+
+def all_heads() -> Iterator[tuple[Family, Head]]:
+    """Every pair of classes that converts."""
+    for family in FAMILIES.values():
+        for head in family.heads:
+            yield family, head
+
+
+def small_stock_model(
+    family: Family, head: Head, *, seed: int = 0, dtype: torch.dtype = torch.float32, **changes: Any
+) -> PreTrainedModel:
+    """A stock model of a few thousand parameters; every one perturbed, so that none is 0 or 1 by initialisation.
+
+    Args:
+        changes: fields of the family's configuration that differ from `SMALL_CONFIGS`.
+    """
+    fields = SMALL_CONFIGS[family.model_type] | changes
+    if "QuestionAnswering" in head.stock:
+        fields = {name: value for name, value in fields.items() if name != "num_labels"}
+    config = getattr(transformers, family.config_class)(**fields)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = getattr(transformers, head.stock)(config)
+        with torch.no_grad():
+            for name, tensor in model.state_dict().items():
+                if family.learned_positions or not name.endswith("embed_positions.weight"):
+                    tensor.add_(0.2 * torch.randn_like(tensor))
+    return model.to(dtype).eval()
+
+
+def inputs(family: Family, head: Head, padding: Padding, seed: int = 0) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Arguments for both models, with labels where the head has a loss, and which positions of the output to compare.
+
+    Returns:
+        The keyword arguments, and a mask of kept positions (rows, length) of the output.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def random_ids(*shape: int, low: int = 5, high: int = VOCABULARY) -> torch.Tensor:
+        return torch.randint(low, high, shape, generator=generator)
+
+    choices = 2 if "MultipleChoice" in head.stock else 1
+    mask = torch.ones(ROWS * choices, LENGTH, dtype=torch.long)
+    if padding != "none":
+        for row in range(ROWS * choices):
+            padded = row % 4
+            mask[row, slice(LENGTH - padded, None) if padding == "right" else slice(None, padded)] = 0
+    source = random_ids(ROWS * choices, LENGTH).masked_fill(mask == 0, PAD)
+    arguments = {"input_ids": source, "attention_mask": mask}
+    kept = mask.bool()
+    if family.stack == "vanilla_encoder" and family.model_type == "bert":
+        arguments["token_type_ids"] = (torch.arange(LENGTH) > 4).long().expand_as(source).contiguous()
+    if family.stack == "vanilla_transformer":
+        targets = random_ids(ROWS, LENGTH - 2)
+        for row in range(ROWS if padding != "none" else 0):
+            targets[row, LENGTH - 2 - row :] = PAD
+        kept = targets != PAD
+        start = torch.full((ROWS, 1), 2)
+        # mBART alone would begin the target with its last token; the others are left to shift the labels themselves.
+        if head.base or family.model_type == "mbart":
+            arguments["decoder_input_ids"] = torch.cat([start, targets[:, :-1]], dim=1)
+        if not head.base:
+            arguments["labels"] = targets.masked_fill(~kept, -100)
+    elif head.language_model or "TokenClassification" in head.stock:
+        labels = source.clone() if head.language_model else random_ids(ROWS, LENGTH, low=0, high=3)
+        if family.stack == "vanilla_encoder" and head.language_model:
+            labels = random_ids(ROWS, LENGTH).masked_fill(torch.arange(LENGTH) % 2 == 0, -100)
+        labels = labels.masked_fill(~kept, -100)
+        if family.stack == "vanilla_decoder" and head.language_model and padding == "left":
+            # What padding predicts is nobody's business, and so is the first token after it.
+            labels[torch.arange(ROWS), mask.argmax(1)] = -100
+        arguments["labels"] = labels
+        if head.stock == "BertForPreTraining":
+            arguments["next_sentence_label"] = torch.arange(ROWS) % 2
+    elif "QuestionAnswering" in head.stock:
+        arguments["start_positions"], arguments["end_positions"] = torch.tensor([4, 5, 4]), torch.tensor([5, 5, 30])
+    elif "SequenceClassification" in head.stock:
+        arguments["labels"] = torch.tensor([0, 2, 1])
+    elif choices > 1:
+        arguments = {name: value.view(ROWS, choices, LENGTH) for name, value in arguments.items()}
+        arguments["labels"] = torch.tensor([0, 1, 0])
+    return arguments, kept
+
+
+def compare(
+    family: Family,
+    head: Head,
+    padding: Padding = "none",
+    attention: Literal["eager", "sdpa"] = "sdpa",
+    dtype: torch.dtype = torch.float32,
+    **changes: Any,
+) -> Difference:
+    """Logits, loss and gradients of a small stock model against those of ours.
+
+    Logits are made in evaluation; loss and gradients in training, with all dropout 0, where our loss makes no logits.
+
+    Raises:
+        ValueError: a parameter has a gradient on one side only, so the table misses a tensor.
+    """
+    stock = small_stock_model(family, head, dtype=dtype, **changes)
+    ours = from_stock(stock)
+    ours.set_attn_implementation(attention)
+    if not family.only_eager:
+        stock.set_attn_implementation(attention)
+    arguments, kept = inputs(family, head, padding)
+    labels = {name: value for name, value in arguments.items() if "label" in name or name.endswith("_positions")}
+    plain = {name: value for name, value in arguments.items() if name not in labels}
+    if family.stack == "vanilla_transformer" and "decoder_input_ids" not in plain:
+        plain["decoder_input_ids"] = ours.prepare_decoder_input_ids_from_labels(labels["labels"])
+    # RoBERTa gives padding a position of its own, so what it reads off a first token that is padding is nobody's.
+    rows = arguments["attention_mask"].flatten(0, -2)[:, 0].bool() if family.model_type == "roberta" else None
+    with torch.no_grad():
+        pairs = zip(_outputs(stock(**plain), kept, rows), _outputs(ours(**plain), kept, rows), strict=True)
+        logits = max(float((theirs - mine).abs().max()) for theirs, mine in pairs)
+
+    if head.language_model and family.stack == "vanilla_decoder":
+        stock.loss_function = _next_token_loss
+    losses = []
+    for model in (stock.train(), ours.train()):
+        if labels and not _loss_reads_padding(family, head, padding):
+            losses.append(model(**arguments).loss)
+        else:
+            # Any smooth function of what the model returns where there is no padding.
+            losses.append(sum(torch.sin(2 * output).mean() for output in _outputs(model(**plain), kept, rows)))
+        losses[-1].backward()
+    loss = float((losses[0] - losses[1]).detach().abs())
+    return Difference(logits, loss, _gradient_difference(family, head, stock, ours))
+
+
+def attentions(family: Family, dtype: torch.dtype) -> tuple[Literal["eager", "sdpa"], ...]:
+    """The kernels to compare with."""
+    # OPT's eager attention takes its softmax in float32 whatever it computes in.
+    return ("sdpa",) if family.model_type == "opt" and dtype == torch.float64 else ("eager", "sdpa")
+
+
+def _loss_reads_padding(family: Family, head: Head, padding: Padding) -> bool:
+    """Whether the stock loss depends on the output for padding, which no two implementations need have in common."""
+    if "QuestionAnswering" in head.stock:
+        return padding != "none"
+    pooled = "SequenceClassification" in head.stock or "MultipleChoice" in head.stock
+    return family.model_type == "roberta" and pooled and padding == "left"
+
+
+def _next_token_loss(logits: torch.Tensor, labels: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+    """transformers' loss of a causal language model, without the conversion of the logits to float32."""
+    return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
+
+
+def _outputs(outputs: Any, kept: torch.Tensor, rows: torch.Tensor | None) -> list[torch.Tensor]:
+    """The tensors of a forward pass that a user reads, in a fixed order: at kept positions, or of the given rows."""
+    names = (
+        "logits",
+        "prediction_logits",
+        "seq_relationship_logits",
+        "start_logits",
+        "end_logits",
+        "pooler_output",
+        "last_hidden_state",
+    )
+    tensors = [outputs[name] for name in names if outputs.get(name) is not None]
+    return [_compared(tensor, kept, rows) for tensor in tensors]
+
+
+def _compared(tensor: torch.Tensor, kept: torch.Tensor, rows: torch.Tensor | None) -> torch.Tensor:
+    if tensor.shape[:2] == kept.shape:
+        return tensor[kept]
+    if rows is None:
+        return tensor
+    return tensor[rows] if len(tensor) == len(rows) else tensor.flatten()[rows]
+
+
+def _gradient_difference(family: Family, head: Head, stock: PreTrainedModel, ours: PreTrainedModel) -> float:
+    parameters = dict(stock.named_parameters(remove_duplicate=False))
+    gradients = {
+        name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        for name, parameter in parameters.items()
+    }
+    pooler = any(name.endswith("pooler.dense.weight") for name in gradients)
+    # A buffer of theirs that is a parameter of ours (BART's final_logits_bias) has no gradient to compare with.
+    rules = [
+        rule
+        for rule in model_rules(family, head, stock.config, pooler)
+        if all(name in gradients for name in rule.stock)
+    ]
+    theirs = import_tensors(rules, gradients, stock.config)
+    mine = dict(ours.named_parameters(remove_duplicate=False))
+    uncovered = [name for name in mine if name not in theirs and name != "lm_head.bias"]
+    if uncovered:
+        raise ValueError(f"{head.stock}: nothing to compare the gradient of {uncovered} with.")
+    return max(
+        float((gradient - (0 if mine[name].grad is None else mine[name].grad)).abs().max())
+        for name, gradient in theirs.items()
+    )
+
+
+def generated(model: PreTrainedModel, family: Family, beams: int, use_cache: bool) -> torch.Tensor:
+    """Tokens that a model generates for a batch padded on the left; (rows, length)."""
+    arguments, _ = inputs(family, family.heads[0], "left", seed=1)
+    with torch.no_grad():
+        return model.generate(
+            input_ids=arguments["input_ids"],
+            attention_mask=arguments["attention_mask"],
+            num_beams=beams,
+            do_sample=False,
+            use_cache=use_cache,
+            max_new_tokens=12,
+        )
+
+
+def same_tokens(family: Family, head: Head, dtype: torch.dtype = torch.float32) -> dict[str, bool]:
+    """Whether both models generate the same tokens, by way of generating; empty for a head that does not generate."""
+    stock = small_stock_model(family, head, dtype=dtype)
+    if not stock.can_generate():
+        return {}
+    ours = from_stock(stock)
+    same = {}
+    for beams in (1, 4):
+        for use_cache in (True, False):
+            theirs, mine = (generated(model, family, beams, use_cache) for model in (stock, ours))
+            name = f"{'greedy' if beams == 1 else f'beam {beams}'}, {'cache' if use_cache else 'no cache'}"
+            same[name] = torch.equal(theirs, mine)
+    return same
+
+
+def measure(family: Family, head: Head) -> dict[str, Any]:
+    """One row of the table."""
+    row: dict[str, Any] = {"family": family.model_type, "stock": head.stock, "ours": head.ours}
+    for dtype in TOLERANCE:
+        worst = Difference(0.0, 0.0, 0.0)
+        for padding in ("none", "right", "left"):
+            for attention in attentions(family, dtype):
+                worst |= compare(family, head, padding, attention, dtype)
+        name = str(dtype).removeprefix("torch.")
+        row |= {f"logits_{name}": worst.logits, f"loss_{name}": worst.loss, f"gradients_{name}": worst.gradients}
+        row[f"within_{name}"] = max(worst.logits, worst.loss, worst.gradients) <= TOLERANCE[dtype]
+    row["generation"] = same_tokens(family, head)
+    return row
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The rows as a Markdown table."""
+    columns = ("logits_float32", "gradients_float32", "logits_float64", "gradients_float64")
+    lines = [
+        "| stock class | ours | logits, float32 | gradients, float32 | logits, float64 | gradients, float64 | tokens |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        tokens = "same" if all(row["generation"].values()) else "**different**"
+        values = " | ".join(f"{row[column]:.1e}" for column in columns)
+        lines.append(f"| {row['stock']} | {row['ours']} | {values} | {tokens if row['generation'] else '–'} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table; 1 if anything differs by more than the tolerance."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.parity", description=__doc__.splitlines()[0])
+    parser.add_argument("--family", choices=FAMILIES, action="append", help="only this family; may be repeated")
+    parser.add_argument("--json", type=Path, help="also write the rows there")
+    options = parser.parse_args(arguments)
+    transformers.logging.set_verbosity_error()
+    rows = [
+        measure(family, head)
+        for family, head in all_heads()
+        if options.family is None or family.model_type in options.family
+    ]
+    print(markdown(rows))
+    if options.json:
+        write_json(options.json, {"machine": machine(), "rows": rows})
+    exact = all(row["within_float32"] and row["within_float64"] and all(row["generation"].values()) for row in rows)
+    return 0 if exact else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
