@@ -65,7 +65,7 @@ _ENCODER_DECODER = _TOKENS | {
     "attention_dropout": 0.0,
     "encoder_layerdrop": 0.0,
     "decoder_layerdrop": 0.0,
-    "decoder_start_token_id": 2,
+    "decoder_start_token_id": 3,
 }
 # The settings of published models where these differ from the class's defaults, as far as they change the function.
 SMALL_CONFIGS: dict[str, dict[str, Any]] = {
@@ -168,7 +168,7 @@ def inputs(family: Family, head: Head, padding: Padding, seed: int = 0) -> tuple
         for row in range(ROWS if padding != "none" else 0):
             targets[row, LENGTH - 2 - row :] = PAD
         kept = targets != PAD
-        start = torch.full((ROWS, 1), 2)
+        start = torch.full((ROWS, 1), 3)
         # mBART alone would begin the target with its last token; the others are left to shift the labels themselves.
         if head.base or family.model_type == "mbart":
             arguments["decoder_input_ids"] = torch.cat([start, targets[:, :-1]], dim=1)
@@ -316,7 +316,8 @@ def generated(model: PreTrainedModel, family: Family, beams: int, use_cache: boo
             num_beams=beams,
             do_sample=False,
             use_cache=use_cache,
-            max_new_tokens=12,
+            no_repeat_ngram_size=2,  # random weights repeat themselves otherwise
+            max_new_tokens=14,
         )
 
 

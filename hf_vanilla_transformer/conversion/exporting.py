@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import torch
 import transformers
 from transformers import PreTrainedModel
-from transformers.utils import logging
 
 from .families import FAMILIES
 from .family import Family, Head
@@ -19,7 +19,7 @@ from .model_tensors import build, load, model_rules, stock_class
 from .residual_order import sines_first
 from .tensor_rules import export_tensors
 
-logger = logging.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 # Sinusoids that stock classes compute themselves but keep among their weights.
 COMPUTED = ("embed_positions.weight",)

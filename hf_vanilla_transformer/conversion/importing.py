@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import copy
+import logging
 from typing import Any
 
 from transformers import PreTrainedModel
-from transformers.utils import logging
 
 from .families import FAMILIES
 from .family import Family, Head
 from .model_tensors import build, load, model_rules, our_class
 from .tensor_rules import import_tensors
 
-logger = logging.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 # What every configuration of transformers has, and what belongs to a model rather than to its family.
 CARRIED_FIELDS = ("id2label", "label2id", "problem_type", "return_dict", "output_hidden_states")

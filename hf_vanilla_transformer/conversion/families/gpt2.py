@@ -31,6 +31,12 @@ def _tensors(config: Any) -> tuple[Rule, ...]:
     )
 
 
+# GPT2Config has no such field, but GPT2ForTokenClassification looks for it.
+def _classifier_dropout(config: Any) -> float:
+    dropout = getattr(config, "classifier_dropout", None)
+    return 0.1 if dropout is None else dropout
+
+
 SCORE = (tensor("classifier.weight", "score.weight"),)
 
 GPT2 = Family(
@@ -71,9 +77,13 @@ GPT2 = Family(
         "scale_attn_by_inverse_layer_idx": False,
         "reorder_and_upcast_attn": False,
     },
-    derived={"intermediate_size": lambda config: config.n_inner or 4 * config.n_embd},
+    derived={
+        "intermediate_size": lambda config: config.n_inner or 4 * config.n_embd,
+        "classifier_dropout": _classifier_dropout,
+    },
     written={
-        "n_inner": lambda ours: None if ours.intermediate_size == 4 * ours.hidden_size else ours.intermediate_size
+        "n_inner": lambda ours: ours.intermediate_size,
+        "classifier_dropout": lambda ours: ours.dropout if ours.classifier_dropout is None else ours.classifier_dropout,
     },
     equal_in_training=(("resid_pdrop", "embd_pdrop"),),
     rules=_tensors,

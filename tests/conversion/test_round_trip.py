@@ -1,0 +1,148 @@
+"""A stock model imported and exported is the same model, bit for bit, and nothing happened to the one given."""
+
+import copy
+import logging
+
+import pytest
+import torch
+import transformers
+
+from benchmarks.parity import all_heads, inputs, small_stock_model
+from hf_vanilla_transformer import from_stock, to_stock
+from hf_vanilla_transformer.conversion.families import FAMILIES
+
+HEADS = [pytest.param(family, head, id=head.stock) for family, head in all_heads()]
+# Rows of position tables that no token reads.
+SPARE_ROWS = {"roberta": 2, "opt": 2, "bart": 2, "mbart": 2}
+
+
+def without_spare_rows(family, name, tensor):
+    rows = SPARE_ROWS.get(family.model_type, 0)
+    return tensor[rows:] if rows and ("embed_positions" in name or "position_embeddings" in name) else tensor
+
+
+@pytest.mark.parametrize(("family", "head"), HEADS)
+def test_every_stored_tensor_comes_back(family, head):
+    stock = small_stock_model(family, head)
+    back = to_stock(from_stock(stock))
+    assert type(back) is type(stock)
+    before, after = stock.state_dict(), back.state_dict()
+    assert before.keys() == after.keys()
+    for name, tensor in before.items():
+        assert torch.equal(without_spare_rows(family, name, tensor), without_spare_rows(family, name, after[name])), (
+            name
+        )
+
+
+@pytest.mark.parametrize(("family", "head"), HEADS)
+def test_the_configuration_comes_back(family, head):
+    stock = small_stock_model(family, head)
+    before, after = stock.config.to_dict(), to_stock(from_stock(stock)).config.to_dict()
+    # Of a bare model, which does not generate, these are the defaults of the class.
+    generation = {"forced_eos_token_id"} if not stock.can_generate() else set()
+    ignored = {"architectures", "dtype", "transformers_version", "n_inner", *generation}
+    differing = {name for name in before if before[name] != after.get(name)} - ignored
+    assert not differing, {name: (before[name], after.get(name)) for name in differing}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("training", [True, False])
+def test_type_and_mode_are_kept(dtype, training):
+    family = FAMILIES["gpt2"]
+    stock = small_stock_model(family, family.heads[1], dtype=dtype).train(training)
+    ours = from_stock(stock)
+    back = to_stock(ours)
+    for model in (ours, back):
+        assert {parameter.dtype for parameter in model.parameters()} == {dtype}
+        assert all(module.training == training for module in model.modules())
+
+
+@pytest.mark.parametrize("family_name", ["bert", "marian", "m2m_100"])
+def test_the_given_model_and_the_random_numbers_stay_as_they_are(family_name):
+    family = FAMILIES[family_name]
+    stock = small_stock_model(family, family.heads[1])
+    weights = copy.deepcopy(stock.state_dict())
+    config = stock.config.to_dict()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    ours = from_stock(stock)
+    assert torch.equal(torch.rand(3), expected)
+    with torch.no_grad():
+        for parameter in ours.parameters():
+            parameter.zero_()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in stock.state_dict().items())
+    assert stock.config.to_dict() == config
+
+    ours = from_stock(stock)
+    weights, config = copy.deepcopy(ours.state_dict()), ours.config.to_dict()
+    back = to_stock(ours)
+    with torch.no_grad():
+        for parameter in back.parameters():
+            parameter.zero_()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in ours.state_dict().items())
+    assert ours.config.to_dict() == config
+
+
+def test_attention_and_generation_settings_are_kept():
+    family = FAMILIES["bart"]
+    stock = small_stock_model(family, family.heads[1])
+    stock.set_attn_implementation("eager")
+    stock.generation_config.num_beams = 5
+    stock.generation_config.length_penalty = 0.6
+    ours = from_stock(stock)
+    assert ours.config._attn_implementation == "eager"
+    assert ours.model.encoder.config._attn_implementation == "eager"
+    assert ours.generation_config.to_dict() == stock.generation_config.to_dict()
+    assert ours.generation_config is not stock.generation_config
+    back = to_stock(ours)
+    assert back.generation_config.to_dict() == stock.generation_config.to_dict()
+    assert back.config.forced_eos_token_id == stock.config.forced_eos_token_id == 2
+    assert back.config._attn_implementation == "eager"
+
+
+def test_labels_are_kept():
+    family = FAMILIES["bert"]
+    head = next(head for head in family.heads if "SequenceClassification" in head.stock)
+    stock = small_stock_model(family, head, id2label={0: "no", 1: "yes"}, num_labels=2, problem_type="regression")
+    for model in (from_stock(stock), to_stock(from_stock(stock))):
+        assert model.config.id2label == {0: "no", 1: "yes"}
+        assert model.config.problem_type == "regression"
+
+
+@pytest.mark.parametrize(("family", "head"), HEADS)
+def test_the_exported_model_saves_and_loads_without_a_warning(family, head, tmp_path, caplog):
+    exported = to_stock(from_stock(small_stock_model(family, head)))
+    transformers.utils.logging.enable_propagation()
+    try:
+        with caplog.at_level(logging.WARNING):
+            exported.save_pretrained(tmp_path)
+            loaded, information = type(exported).from_pretrained(tmp_path, output_loading_info=True)
+    finally:
+        transformers.utils.logging.disable_propagation()
+    assert not caplog.records, caplog.text
+    assert not any(information.values()), information
+    arguments, _ = inputs(family, head, "right")
+    with torch.no_grad():
+        for name in ("labels", "next_sentence_label", "start_positions", "end_positions"):
+            arguments.pop(name, None)
+        if family.stack == "vanilla_transformer":
+            arguments.setdefault("decoder_input_ids", arguments["input_ids"][:, :4])
+        torch.testing.assert_close(loaded(**arguments)[0], exported.eval()(**arguments)[0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("family_name", ["bert", "gpt2", "opt", "marian", "bart", "m2m_100"])
+def test_an_imported_model_saves_loads_and_still_is_the_stock_model(family_name, tmp_path):
+    family = FAMILIES[family_name]
+    head = next(head for head in family.heads if head.language_model)
+    stock = small_stock_model(family, head)
+    ours = from_stock(stock)
+    ours.save_pretrained(tmp_path)
+    loaded = type(ours).from_pretrained(tmp_path)
+    arguments, kept = inputs(family, head, "right")
+    arguments.pop("labels")
+    if family.stack == "vanilla_transformer":
+        arguments["decoder_input_ids"] = arguments["input_ids"][:, :4]
+        kept = torch.ones(3, 4, dtype=torch.bool)
+    with torch.no_grad():
+        assert (loaded(**arguments).logits - stock(**arguments).logits)[kept].abs().max() <= 1e-5

@@ -1,0 +1,104 @@
+"""Our models compute what transformers' own compute with the same weights: logits, losses, gradients, tokens."""
+
+import pytest
+import torch
+
+from benchmarks.parity import (
+    SMALL_CONFIGS,
+    TOLERANCE,
+    all_heads,
+    attentions,
+    compare,
+    generated,
+    inputs,
+    main,
+    same_tokens,
+    small_stock_model,
+)
+from hf_vanilla_transformer.conversion import from_stock
+from hf_vanilla_transformer.conversion.families import FAMILIES
+
+HEADS = [pytest.param(family, head, id=head.stock) for family, head in all_heads()]
+GENERATIVE = [
+    pytest.param(family, head, id=head.stock)
+    for family, head in all_heads()
+    if head.language_model and family.stack != "vanilla_encoder"
+]
+
+
+def test_the_nine_families_of_the_contract_are_there():
+    families = {"bert", "roberta", "openai-gpt", "gpt2", "opt", "marian", "bart", "mbart", "m2m_100"}
+    assert families <= FAMILIES.keys() == SMALL_CONFIGS.keys()
+
+
+@pytest.mark.parametrize("padding", ["none", "right", "left"])
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize(("family", "head"), HEADS)
+def test_logits_loss_and_gradients(family, head, dtype, padding):
+    for attention in attentions(family, dtype):
+        difference = compare(family, head, padding, attention, dtype)
+        assert difference.logits <= TOLERANCE[dtype]
+        assert difference.loss <= TOLERANCE[dtype]
+        assert difference.gradients <= TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize(("family", "head"), GENERATIVE)
+def test_generation_token_for_token(family, head):
+    ways = same_tokens(family, head)
+    assert len(ways) == 4
+    assert all(ways.values()), ways
+
+
+@pytest.mark.parametrize(("family", "head"), GENERATIVE)
+def test_the_generated_tokens_are_no_constant(family, head):
+    # Otherwise equal tokens would say little.
+    tokens = generated(from_stock(small_stock_model(family, head)), family, beams=1, use_cache=True)
+    assert len(tokens.unique()) > 6
+
+
+@pytest.mark.parametrize("family_name", ["bert", "gpt2", "openai-gpt", "marian", "bart", "m2m_100"])
+def test_untied_embeddings(family_name):
+    family = FAMILIES[family_name]
+    head = next(head for head in family.heads if head.language_model)
+    difference = compare(family, head, tie_word_embeddings=False)
+    assert max(difference.logits, difference.loss, difference.gradients) <= 1e-5
+
+
+def test_marian_with_separate_embeddings_for_source_and_target():
+    family = FAMILIES["marian"]
+    difference = compare(family, family.heads[1], share_encoder_decoder_embeddings=False)
+    assert max(difference.logits, difference.loss, difference.gradients) <= 1e-5
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu", "silu"])
+def test_activations_of_gpt_1_under_its_own_names(activation):
+    family = FAMILIES["openai-gpt"]
+    assert compare(family, family.heads[1], afn=activation).logits <= 1e-5
+
+
+@pytest.mark.parametrize("family_name", ["m2m_100", "marian"])
+def test_sinusoids_far_out(family_name):
+    # In float32 the angles of position 1000 are off by more than the tolerance; ours have to be off alike.
+    family = FAMILIES[family_name]
+    stock = small_stock_model(family, family.heads[1], max_position_embeddings=1100)
+    ours = from_stock(stock)
+    ids = torch.randint(5, 60, (1, 1050), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        arguments = {"input_ids": ids[:, :4], "decoder_input_ids": ids}
+        assert (stock(**arguments).logits - ours(**arguments).logits).abs().max() <= 1e-5
+
+
+def test_left_and_right_padding_hide_different_tokens():
+    family, head = next(all_heads())
+    masks = {padding: inputs(family, head, padding)[0]["attention_mask"] for padding in ("none", "right", "left")}
+    assert masks["none"].all()
+    assert masks["right"][:, 0].all()
+    assert masks["left"][:, -1].all()
+    assert not masks["right"].equal(masks["left"])
+
+
+def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys):
+    path = tmp_path / "parity.json"
+    assert main(["--family", "gpt2", "--json", str(path)]) == 0
+    assert "| GPT2LMHeadModel | VanillaDecoderForCausalLM |" in capsys.readouterr().out
+    assert '"within_float64": true' in path.read_text()
