@@ -22,6 +22,8 @@ UnicodeForm = Literal["nfc", "nfkc", "nfd", "nfkd"]
 
 END_OF_WORD = "</w>"
 CONTINUATION = "##"
+# How a piece says that a space stands before it: byte-level BPE, and Metaspace (Unigram).
+WORD_START_MARKS = ("Ġ", "▁")
 
 _UNICODE_FORMS = {
     "nfc": normalizers.NFC,
