@@ -1,6 +1,6 @@
 """The allocator settings under which both sides of a benchmark run.
 
-On Linux, glibc gives every large tensor back to the system when it is freed and takes a page fault for each of its pages
+On Linux, glibc gives every large tensor back to the system when it is freed and takes a page fault for each page
 at the next allocation. A training step frees and allocates the same sizes over and over, so keeping the memory costs
 nothing and saves much. The settings are read once, when a process starts: they must be in its environment before.
 """

@@ -1,0 +1,195 @@
+"""`python -m benchmarks.training`: training speed beside stock models, in labelled tokens a second.
+
+Every measurement is a process of its own with one model in it. Sides take turns (A B A B …), see the same rows, start
+from the same weights, and their losses are compared before anything is timed. Both allocator settings are measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .allocator import ALLOCATORS, environment
+from .records import RESULTS, machine, summary, write_json
+from .training_rows import make
+from .training_sides import SETTINGS, Setting
+
+TOLERANCE = {"float32": 1e-4, "bf16_loss": 2e-2, "bf16": 5e-2}
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    parser.add_argument("--repeats", type=int, default=5, help="measurements of each side")
+    parser.add_argument("--allocators", nargs="+", choices=ALLOCATORS, default=list(ALLOCATORS))
+    parser.add_argument("--quick", action="store_true", help="a third of the steps, two repeats")
+    parser.add_argument("--batches", type=int, help="steps of a measurement, instead of the setting's")
+    parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
+    parser.add_argument("--data", type=Path, help="folder of the data sets (default: HF_VANILLA_DATA)")
+    parser.add_argument("--nanogpt", type=Path, help="a clone of karpathy/nanoGPT, or its model.py")
+    parser.add_argument("--emulate-bf16", action="store_true", help="run bf16 settings without bf16 hardware, too")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of training_SETTING.json")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.repeats = min(options.repeats, 2)
+    if options.repeats < 1:
+        parser.error(f"--repeats {options.repeats}: at least 1")
+    return options
+
+
+def has_bf16() -> bool:
+    """Whether this processor multiplies bf16 in hardware; emulation is slower than float32 and says nothing."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def reason_not_to_run(setting: Setting, options: argparse.Namespace) -> str | None:
+    """Why a setting cannot be measured here, or None."""
+    if setting.precision != "float32" and not options.emulate_bf16 and not has_bf16():
+        return "this processor has no bf16 arithmetic; emulated, it is slower than float32 on both sides"
+    if "nanogpt" in setting.sides and options.nanogpt is None:
+        return "no --nanogpt PATH was given"
+    return None
+
+
+def worker(mode: str, name: str, side: str, rows: Path, allocator: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Run one measurement in a process of its own.
+
+    Raises:
+        RuntimeError: with what the process printed, if it failed.
+    """
+    command = [sys.executable, "-m", "benchmarks.training_worker", mode]
+    command += ["--setting", name, "--side", side, "--rows", str(rows)]
+    if options.nanogpt is not None:
+        command += ["--nanogpt", str(options.nanogpt.resolve())]
+    variables = environment(allocator) | {"TRANSFORMERS_VERBOSITY": "error"}
+    if options.threads is not None:
+        variables["OMP_NUM_THREADS"] = str(options.threads)
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run(command, capture_output=True, text=True, env=variables, cwd=root)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed with status {done.returncode}:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def compare_losses(name: str, setting: Setting, rows: Path, options: argparse.Namespace) -> dict[str, list[float]]:
+    """The first losses of every side, without dropout.
+
+    Raises:
+        RuntimeError: if a side's differ from the peer's: then there is nothing to compare.
+    """
+    found = {side: worker("losses", name, side, rows, "default", options)["losses"] for side in setting.sides}
+    peer, tolerance = found[setting.sides[0]], TOLERANCE[setting.precision]
+    for side, values in found.items():
+        if any(abs(value - expected) > tolerance * abs(expected) for value, expected in zip(values, peer)):
+            raise RuntimeError(f"{name}: the losses of {side} {values} are not those of {setting.sides[0]} {peer}")
+    return found
+
+
+def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Measure one setting; writes `training_NAME.json` after every repeat and returns the record."""
+    setting = SETTINGS[name]
+    path = options.output / f"training_{name}.json"
+    record: dict[str, Any] = {
+        "benchmark": "training",
+        "setting": name,
+        **asdict(setting),
+        "machine": machine(),
+        "repeats": options.repeats,
+    }
+    reason = reason_not_to_run(setting, options)
+    if reason is not None:
+        write_json(path, record | {"not_run": reason})
+        return record | {"not_run": reason}
+    batches = options.batches or (max(1, setting.batches // 3) if options.quick else setting.batches)
+    with tempfile.TemporaryDirectory() as folder:
+        rows_file = Path(folder) / "rows.pt"
+        rows = make(setting.rows, batches, options.data)
+        torch.save(rows, rows_file)
+        record |= {"batches": batches, "labels": sum(rows["labels"]), "vocab_size": rows["vocab_size"]}
+        record["filled"] = filled(rows["batches"])
+        record["losses"] = compare_losses(name, setting, rows_file, options)
+        record["allocators"] = {}
+        for allocator in options.allocators:
+            speeds: dict[str, list[float]] = {side: [] for side in setting.sides}
+            peaks: dict[str, list[float]] = {side: [] for side in setting.sides}
+            for _ in range(options.repeats):
+                for side in setting.sides:
+                    measured = worker("time", name, side, rows_file, allocator, options)
+                    speeds[side].append(measured["tokens_per_second"])
+                    peaks[side].append(measured["peak_rss"])
+                    record["threads"] = measured["threads"]
+                record["allocators"][allocator] = tabulate(speeds, peaks)
+                write_json(path, record)
+    return record
+
+
+def filled(batches: list) -> float:
+    """The part of the padded batches that holds tokens (of the first column), where rows are padded to the longest."""
+    kept = padded = 0
+    for rows in batches:
+        lengths = [len(next(iter(row.values()))) for row in rows]
+        kept += sum(lengths)
+        padded += max(lengths) * len(lengths)
+    return kept / padded
+
+
+def tabulate(speeds: dict[str, list[float]], peaks: dict[str, list[float]]) -> dict[str, Any]:
+    """Medians and spreads of the speeds, and of the ratio to the peer's measurement of the same turn."""
+    peer = next(iter(speeds))
+    return {
+        side: {
+            "tokens_per_second": summary(values),
+            "ratio": summary([value / other for value, other in zip(values, speeds[peer])]),
+            "peak_rss": summary(peaks[side]),
+        }
+        for side, values in speeds.items()
+    }
+
+
+def table(records: list[dict[str, Any]]) -> str:
+    """Markdown."""
+    lines = [
+        "| setting | side | allocator | labelled tokens/s (low – high) | ratio to the peer (low – high) | peak memory |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for record in records:
+        if "not_run" in record:
+            lines.append(f"| {record['title']} | | | not run: {record['not_run']} | | |")
+            continue
+        for allocator, sides in record["allocators"].items():
+            for side, values in sides.items():
+                speed, ratio = values["tokens_per_second"], values["ratio"]
+                first = side == record["sides"][0]
+                relation = "1" if first else f"**{ratio['median']:.2f}** ({ratio['low']:.2f} – {ratio['high']:.2f})"
+                lines.append(
+                    f"| {record['title']} | {side.replace('_', ' ')} | {allocator} | {speed['median']:,.0f} "
+                    f"({speed['low']:,.0f} – {speed['high']:,.0f}) | {relation} "
+                    f"| {values['peak_rss']['median'] / 1e6:,.0f} MB |"
+                )
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure the settings in turn, print the table."""
+    options = parse(arguments)
+    # Hub look-ups and parallel tokenizers would only disturb the measurement.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    records = []
+    for name in options.settings:
+        records.append(run(name, options))
+        print(table(records[-1:]), flush=True)
+    print("\n" + table(records))
+
+
+if __name__ == "__main__":
+    main()

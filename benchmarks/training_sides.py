@@ -1,0 +1,364 @@
+"""The sides that are compared: how each builds its model, lays out a batch, and comes to its loss.
+
+The peer is built from a seed; ours is the same weights through `from_stock`, so that both compute the same function.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from hf_vanilla_transformer.data.packing import flatten, pack, pad, place_in_rows, shift_right
+
+from .training_rows import BLOCK, CAUSAL_BLOCK, IGNORED, Row
+
+PAD, END = 0, 1
+PACKED_ROW = 128  # tokens a row of packed pairs
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One comparison.
+
+    Attributes:
+        title: for the table.
+        rows: which rows (`training_rows.make`).
+        sides: the peer first.
+        dropout: on both sides, in timing; the losses are compared without.
+        attention_dropout: likewise.
+        label_smoothing: likewise.
+        precision: "float32", "bf16_loss" (the map to the vocabulary and its loss in bf16) or "bf16" (autocast).
+        batches: steps of one measurement.
+    """
+
+    title: str
+    rows: str
+    sides: tuple[str, ...]
+    dropout: float
+    attention_dropout: float
+    batches: int
+    label_smoothing: float = 0.0
+    precision: str = "float32"
+
+
+_TRANSLATION = ("marian", "ours", "ours_packed")
+SETTINGS = {
+    "translation": Setting(
+        "translation, 4+4 layers, 128, vocabulary 10k", "translation", _TRANSLATION, 0.1, 0.0, batches=60
+    ),
+    "translation_smoothed": Setting(
+        "the same, label smoothing 0.1", "translation", _TRANSLATION, 0.1, 0.0, batches=60, label_smoothing=0.1
+    ),
+    "translation_bf16_loss": Setting(
+        "the same, loss in bf16 on both sides",
+        "translation",
+        _TRANSLATION,
+        0.1,
+        0.0,
+        batches=60,
+        precision="bf16_loss",
+    ),
+    "translation_bf16": Setting(
+        "the same, bf16 autocast on both sides", "translation", _TRANSLATION, 0.1, 0.0, batches=60, precision="bf16"
+    ),
+    "masked_full": Setting(
+        "masked LM, 4 layers, 256, vocabulary 16k, full rows", "masked_full", ("bert", "ours"), 0.1, 0.1, batches=12
+    ),
+    "masked_padded": Setting(
+        "masked LM, the peer padded to the longest row of each batch, ours packed",
+        "masked_padded",
+        ("bert", "ours_packed"),
+        0.1,
+        0.1,
+        batches=12,
+    ),
+    "causal_gpt2": Setting(
+        "causal LM, 4 layers, 128, block 64, batch 12 (nanoGPT's CPU setting)",
+        "causal",
+        ("gpt2", "ours"),
+        0.0,
+        0.0,
+        batches=400,
+    ),
+    "causal_nanogpt": Setting(
+        "the same, exact GELU as in nanoGPT", "causal", ("nanogpt", "ours"), 0.0, 0.0, batches=400
+    ),
+}
+
+
+@dataclass
+class Side:
+    """A model with what it takes to train it.
+
+    Attributes:
+        model: in training mode.
+        collate: rows to the keywords of the model.
+        loss: model and keywords to the scalar loss.
+    """
+
+    model: nn.Module
+    collate: Callable[[list[Row]], dict[str, torch.Tensor]]
+    loss: Callable[[nn.Module, dict[str, torch.Tensor]], torch.Tensor]
+
+
+def build(
+    setting: Setting, side: str, vocab_size: int, dropout: bool = True, nanogpt: Path | None = None, seed: int = 0
+) -> Side:
+    """One side of a setting.
+
+    Args:
+        setting: the comparison.
+        side: one of `setting.sides`.
+        vocab_size: of the rows.
+        dropout: False switches every dropout off, to compare losses.
+        nanogpt: folder of a clone of nanoGPT, or its `model.py`; only for the side "nanogpt".
+        seed: of the weights.
+
+    Raises:
+        ValueError: if the setting has no such side.
+        FileNotFoundError: if nanoGPT is not where it was said to be.
+    """
+    if side not in setting.sides:
+        raise ValueError(f"side={side!r} is not one of {setting.sides}")
+    peer = setting.sides[0]
+    rates = (setting.dropout, setting.attention_dropout) if dropout else (0.0, 0.0)
+    torch.manual_seed(seed)
+    build_peer = {"marian": _marian, "bert": _bert, "gpt2": _gpt2, "nanogpt": _gpt2_exact_gelu}[peer]
+    model = build_peer(vocab_size, *rates)
+    if side == "nanogpt":
+        model = _nanogpt(model, nanogpt)
+    elif side != peer:
+        from hf_vanilla_transformer import from_stock
+
+        model = from_stock(model)
+        model.config.label_smoothing = setting.label_smoothing
+    model.train()
+    collate = {
+        ("translation", False): _pairs_padded,
+        ("translation", True): _pairs_packed,
+        ("masked_full", False): _rows_padded,
+        ("masked_padded", False): _rows_padded,
+        ("masked_padded", True): _rows_packed,
+        ("causal", False): _nanogpt_rows if side == "nanogpt" else _rows_padded,
+    }[setting.rows, side == "ours_packed"]
+    return Side(model, collate, _loss(setting, side))
+
+
+def _loss(setting: Setting, side: str) -> Callable[[nn.Module, dict[str, torch.Tensor]], torch.Tensor]:
+    ours = side.startswith("ours")
+    if setting.precision == "bf16_loss":
+        return _ours_bf16_loss if ours else _marian_bf16_loss
+    if setting.label_smoothing and not ours:
+        # Marian's own loss knows no smoothing; this is what its users write, and what Trainer does for them.
+        return lambda model, batch: _smoothed(model, batch, setting.label_smoothing)
+    if side == "nanogpt":
+        return lambda model, batch: model(**batch)[1]
+    if setting.precision == "bf16":
+        return _autocast_loss
+    return lambda model, batch: model(**batch).loss
+
+
+def _smoothed(model: nn.Module, batch: dict[str, torch.Tensor], smoothing: float) -> torch.Tensor:
+    labels = batch["labels"]
+    logits = model(**{name: tensor for name, tensor in batch.items() if name != "labels"}).logits
+    return nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), label_smoothing=smoothing)
+
+
+def _autocast_loss(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    with torch.autocast("cpu", torch.bfloat16):
+        return model(**batch).loss
+
+
+def _ours_bf16_loss(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    labels = batch["labels"]
+    hidden = model.model(**{name: tensor for name, tensor in batch.items() if name != "labels"}).last_hidden_state
+    with torch.autocast("cpu", torch.bfloat16):
+        return model.loss_and_logits(hidden, labels, return_logits=False)[0]
+
+
+def _marian_bf16_loss(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    labels = batch["labels"]
+    hidden = model.model(**{name: tensor for name, tensor in batch.items() if name != "labels"}).last_hidden_state
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model.lm_head(hidden) + model.final_logits_bias
+        return nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+
+
+# ---- Models
+
+
+def _marian(vocab_size: int, dropout: float, attention_dropout: float) -> nn.Module:
+    from transformers import MarianConfig, MarianMTModel
+
+    config = MarianConfig(
+        vocab_size=vocab_size,
+        d_model=128,
+        encoder_layers=4,
+        decoder_layers=4,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=256,
+        decoder_ffn_dim=256,
+        activation_function="relu",
+        scale_embedding=True,
+        max_position_embeddings=256,
+        dropout=dropout,
+        attention_dropout=attention_dropout,
+        activation_dropout=0.0,
+        pad_token_id=PAD,
+        eos_token_id=END,
+        decoder_start_token_id=PAD,
+        forced_eos_token_id=None,
+        use_cache=False,
+    )
+    return MarianMTModel(config)
+
+
+def _bert(vocab_size: int, dropout: float, attention_dropout: float) -> nn.Module:
+    from transformers import BertConfig, BertForMaskedLM
+
+    config = BertConfig(
+        vocab_size=vocab_size,
+        hidden_size=256,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=1024,
+        max_position_embeddings=BLOCK,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=attention_dropout,
+        pad_token_id=PAD,
+    )
+    return BertForMaskedLM(config)
+
+
+def _gpt2(vocab_size: int, dropout: float, attention_dropout: float, activation: str = "gelu_new") -> nn.Module:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(
+        vocab_size=vocab_size,
+        n_positions=CAUSAL_BLOCK,
+        n_embd=128,
+        n_layer=4,
+        n_head=4,
+        activation_function=activation,
+        resid_pdrop=dropout,
+        embd_pdrop=dropout,
+        attn_pdrop=attention_dropout,
+        bos_token_id=None,
+        eos_token_id=None,
+        use_cache=False,
+    )
+    return GPT2LMHeadModel(config)
+
+
+def _gpt2_exact_gelu(vocab_size: int, dropout: float, attention_dropout: float) -> nn.Module:
+    return _gpt2(vocab_size, dropout, attention_dropout, activation="gelu")
+
+
+def _nanogpt(stock: nn.Module, path: Path | None) -> nn.Module:
+    """nanoGPT's GPT with the weights of a GPT2LMHeadModel; nanoGPT names them alike and transposes four of them."""
+    if path is None:
+        raise ValueError("nanogpt=None: give the folder of a clone of nanoGPT with --nanogpt")
+    file = path / "model.py" if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing: --nanogpt takes a clone of karpathy/nanoGPT or its model.py")
+    specification = importlib.util.spec_from_file_location("nanogpt_model", file)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    config = stock.config
+    model = module.GPT(
+        module.GPTConfig(
+            block_size=config.n_positions,
+            vocab_size=config.vocab_size,
+            n_layer=config.n_layer,
+            n_head=config.n_head,
+            n_embd=config.n_embd,
+            dropout=config.resid_pdrop,
+            bias=True,
+        )
+    )
+    transposed = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
+    weights = {name: w.T if name.endswith(transposed) else w for name, w in stock.state_dict().items()}
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    missing = [name for name in missing if not name.endswith(("attn.bias", "attn.masked_bias"))]
+    if missing or unexpected:
+        raise ValueError(f"{file} is another nanoGPT than expected: missing {missing}, unexpected {unexpected}")
+    return model
+
+
+# ---- Batches
+
+
+def _tensors(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+
+
+def _pairs_padded(rows: list[Row]) -> dict[str, torch.Tensor]:
+    source, source_lengths = flatten([row["source"] for row in rows])
+    target, target_lengths = flatten([row["target"] for row in rows])
+    source_width, target_width = int(source_lengths.max()), int(target_lengths.max())
+    return _tensors(
+        {
+            "input_ids": pad(source, source_lengths, PAD, source_width),
+            "attention_mask": (np.arange(source_width) < source_lengths[:, None]).astype(np.int64),
+            "decoder_input_ids": pad(shift_right(target, target_lengths, PAD), target_lengths, PAD, target_width),
+            "labels": pad(target, target_lengths, IGNORED, target_width),
+        }
+    )
+
+
+def _pairs_packed(rows: list[Row]) -> dict[str, torch.Tensor]:
+    source, source_lengths = flatten([row["source"] for row in rows])
+    target, target_lengths = flatten([row["target"] for row in rows])
+    lengths = np.stack([source_lengths, target_lengths], axis=1)
+    place = place_in_rows(lengths, max(PACKED_ROW, int(lengths.max())))
+    sources = pack(source, source_lengths, place, PAD)
+    inputs = pack(shift_right(target, target_lengths, PAD), target_lengths, place, PAD)
+    return _tensors(
+        {
+            "input_ids": sources.values,
+            "position_ids": sources.positions,
+            "attention_mask": sources.kept.astype(np.int64),
+            "decoder_input_ids": inputs.values,
+            "decoder_position_ids": inputs.positions,
+            "labels": pack(target, target_lengths, place, IGNORED).values,
+        }
+    )
+
+
+def _rows_padded(rows: list[Row]) -> dict[str, torch.Tensor]:
+    ids, lengths = flatten([row["input_ids"] for row in rows])
+    labels, _ = flatten([row["labels"] for row in rows])
+    width = int(lengths.max())
+    batch = {"input_ids": pad(ids, lengths, PAD, width), "labels": pad(labels, lengths, IGNORED, width)}
+    if (lengths < width).any():
+        batch["attention_mask"] = (np.arange(width) < lengths[:, None]).astype(np.int64)
+    return _tensors(batch)
+
+
+def _rows_packed(rows: list[Row]) -> dict[str, torch.Tensor]:
+    ids, lengths = flatten([row["input_ids"] for row in rows])
+    labels, _ = flatten([row["labels"] for row in rows])
+    place = place_in_rows(lengths[:, None], BLOCK)
+    packed = pack(ids, lengths, place, PAD)
+    return _tensors(
+        {
+            "input_ids": packed.values,
+            "position_ids": packed.positions,
+            "attention_mask": packed.kept.astype(np.int64),
+            "labels": pack(labels, lengths, place, IGNORED).values,
+        }
+    )
+
+
+def _nanogpt_rows(rows: list[Row]) -> dict[str, torch.Tensor]:
+    """nanoGPT takes targets that are shifted already, -1 where there is none."""
+    ids = np.array([row["input_ids"] for row in rows])
+    targets = np.concatenate([ids[:, 1:], np.full((len(ids), 1), -1)], axis=1)
+    return _tensors({"idx": ids, "targets": targets})

@@ -1,0 +1,68 @@
+"""The process in which one model is measured, and nothing else: started by `benchmarks.training`.
+
+Reads the rows of a setting, prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .training_sides import SETTINGS, Side, build
+
+WARM_UP = 4
+
+
+def step(side: Side, optimizer: torch.optim.Optimizer, rows: list) -> torch.Tensor:
+    """Collate, forward, backward, update."""
+    loss = side.loss(side.model, side.collate(rows))
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+def measure(side: Side, rows: dict[str, Any]) -> dict[str, Any]:
+    """Labelled tokens a second over all batches, after a few to warm up."""
+    optimizer = torch.optim.AdamW(side.model.parameters(), lr=1e-4, fused=True)
+    for batch in rows["batches"][:WARM_UP]:
+        step(side, optimizer, batch)
+    begin = time.perf_counter()
+    for batch in rows["batches"]:
+        step(side, optimizer, batch)
+    seconds = time.perf_counter() - begin
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {"tokens_per_second": sum(rows["labels"]) / seconds, "seconds": seconds, "peak_rss": peak}
+
+
+def losses(side: Side, rows: dict[str, Any], steps: int = 3) -> dict[str, Any]:
+    """The losses of the first updates, to see that two sides compute the same."""
+    optimizer = torch.optim.AdamW(side.model.parameters(), lr=1e-4, fused=True)
+    return {"losses": [float(step(side, optimizer, batch)) for batch in rows["batches"][:steps]]}
+
+
+def main() -> None:
+    """Measure one side of one setting."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training_worker", description=__doc__)
+    parser.add_argument("mode", choices=("time", "losses"))
+    parser.add_argument("--setting", choices=SETTINGS, required=True)
+    parser.add_argument("--side", required=True)
+    parser.add_argument("--rows", type=Path, required=True, help="what benchmarks.training wrote")
+    parser.add_argument("--nanogpt", type=Path)
+    options = parser.parse_args()
+    rows = torch.load(options.rows, weights_only=True)
+    setting = SETTINGS[options.setting]
+    side = build(setting, options.side, rows["vocab_size"], options.mode == "time", options.nanogpt)
+    result = measure(side, rows) if options.mode == "time" else losses(side, rows)
+    print(json.dumps(result | {"threads": torch.get_num_threads()}))
+
+
+if __name__ == "__main__":
+    main()
