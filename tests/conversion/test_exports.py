@@ -1,0 +1,165 @@
+"""Models of our own making as stock models that compute the same function."""
+
+import logging
+
+import pytest
+import torch
+
+from hf_vanilla_transformer import from_stock, to_stock
+from hf_vanilla_transformer.conversion.residual_order import sines_first
+from hf_vanilla_transformer.models.layers_vanilla import SinusoidalPositions
+from tests.conversion.test_refusals import small_model
+
+LONG = torch.randint(5, 67, (3, 30), generator=torch.Generator().manual_seed(0))
+MASK = torch.ones_like(LONG)
+MASK[1, 20:] = 0
+
+
+def perturbed(stack, **fields):
+    torch.manual_seed(0)
+    model = small_model(stack, **{"pad_token_id": 1, **fields})
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return model
+
+
+def difference(first, second):
+    arguments = {"input_ids": LONG, "attention_mask": MASK}
+    kept = MASK.bool()
+    if first.config.is_encoder_decoder:
+        arguments["decoder_input_ids"] = LONG[:, :12]
+        kept = torch.ones(3, 12, dtype=torch.bool)
+    with torch.no_grad():
+        return float((first(**arguments).logits - second(**arguments).logits)[kept].abs().max())
+
+
+@pytest.mark.parametrize(
+    ("stack", "fields", "class_name"),
+    [
+        ("vanilla_encoder", {"positions_from_mask": False}, "BertForMaskedLM"),
+        ("vanilla_encoder", {"positions_from_mask": True}, "RobertaForMaskedLM"),
+        ("vanilla_encoder", {"positions_from_mask": False, "type_vocab_size": 0}, "BertForMaskedLM"),
+        ("vanilla_encoder", {"positions_from_mask": False, "lm_head_bias": False}, "BertForMaskedLM"),
+        ("vanilla_encoder", {"position_embedding_type": "sinusoidal"}, "RobertaForMaskedLM"),
+        ("vanilla_encoder", {"hidden_act": "relu"}, "BertForMaskedLM"),
+        ("vanilla_encoder", {"scale_embedding": True}, "RobertaForMaskedLM"),
+        ("vanilla_decoder", {"positions_from_mask": False}, "GPT2LMHeadModel"),
+        ("vanilla_decoder", {"positions_from_mask": True}, "OPTForCausalLM"),
+        ("vanilla_decoder", {"layer_norm_eps": 1e-6}, "GPT2LMHeadModel"),
+        (
+            "vanilla_decoder",
+            {"norm_first": False, "intermediate_size": 128, "positions_from_mask": False},
+            "OpenAIGPTLMHeadModel",
+        ),
+        ("vanilla_decoder", {"position_embedding_type": "sinusoidal"}, "OPTForCausalLM"),
+        (
+            "vanilla_decoder",
+            {"position_embedding_type": "sinusoidal_t2t", "position_offset": 3, "scale_embedding": True},
+            "OPTForCausalLM",
+        ),
+        ("vanilla_decoder", {"tie_word_embeddings": False}, "OPTForCausalLM"),
+        ("vanilla_transformer", {}, "MarianMTModel"),
+        ("vanilla_transformer", {"lm_head_bias": True, "hidden_act": "gelu"}, "MarianMTModel"),
+        ("vanilla_transformer", {"position_embedding_type": "sinusoidal_concat"}, "MarianMTModel"),
+        ("vanilla_transformer", {"share_encoder_decoder_embeddings": False}, "MarianMTModel"),
+        ("vanilla_transformer", {"tie_word_embeddings": False}, "MarianMTModel"),
+        ("vanilla_transformer", {"norm_first": True}, "PegasusForConditionalGeneration"),
+        ("vanilla_transformer", {"layernorm_embedding": True}, "BartForConditionalGeneration"),
+        (
+            "vanilla_transformer",
+            {"layernorm_embedding": True, "position_embedding_type": "learned", "norm_first": True},
+            "MBartForConditionalGeneration",
+        ),
+        (
+            "vanilla_transformer",
+            {"norm_first": True, "position_embedding_type": "sinusoidal_t2t", "position_offset": 2},
+            "M2M100ForConditionalGeneration",
+        ),
+    ],
+)
+def test_the_class_is_chosen_that_computes_the_same(stack, fields, class_name):
+    ours = perturbed(stack, **fields)
+    stock = to_stock(ours)
+    assert type(stock).__name__ == class_name
+    assert difference(ours, stock) <= 1e-5
+    assert difference(ours.double(), stock.double()) <= 1e-6  # both keep their tables in float32
+    assert difference(ours, from_stock(stock)) <= 1e-6
+
+
+def test_the_paper_s_model_as_marian_in_double_precision():
+    ours = perturbed("vanilla_transformer").double()
+    marian = to_stock(ours)
+    assert type(marian).__name__ == "MarianMTModel"
+    # Marian rounds its table to float32 whatever its type; given ours, nothing but the order of sums differs.
+    order = torch.cat([torch.arange(0, 32, 2), torch.arange(1, 32, 2)])
+    with torch.no_grad():
+        for stack in ("encoder", "decoder"):
+            table = getattr(ours.model, stack).embed_positions.table
+            getattr(marian.model, stack).embed_positions.weight.copy_(table[:, order])
+    assert difference(ours, marian) <= 1e-12
+
+
+def test_the_paper_s_model_as_marian_generates_the_same():
+    ours = perturbed("vanilla_transformer", eos_token_id=2)
+    marian = to_stock(ours)
+    for beams in (1, 4):
+        tokens = [
+            model.generate(
+                LONG, attention_mask=MASK, num_beams=beams, do_sample=False, max_new_tokens=12, no_repeat_ngram_size=2
+            )
+            for model in (ours, marian)
+        ]
+        assert torch.equal(*tokens)
+        assert len(tokens[0].unique()) > 4
+
+
+def test_gradients_survive_the_reordering():
+    ours = perturbed("vanilla_transformer")
+    marian = to_stock(ours)
+    for model in (ours, marian):
+        model(input_ids=LONG, labels=LONG[:, :12].contiguous()).loss.backward()
+    embeddings = (ours.model.decoder.embed_tokens.weight.grad, marian.model.shared.weight.grad)
+    order = torch.cat([torch.arange(0, 32, 2), torch.arange(1, 32, 2)])
+    torch.testing.assert_close(embeddings[0][:, order], embeddings[1], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "opt"])
+def test_a_family_can_be_asked_for(family, caplog):
+    ours = perturbed("vanilla_decoder", positions_from_mask=family == "gpt2")
+    with caplog.at_level(logging.WARNING):
+        stock = to_stock(ours, family=family)
+    assert stock.config.model_type == family
+    assert "positions_from_mask" in caplog.text  # not quite the same: rows padded on the left differ
+    assert difference(ours, stock) <= 1e-5
+
+
+def test_an_untied_copy_when_the_scale_goes_into_the_embeddings():
+    ours = perturbed("vanilla_decoder", scale_embedding=True)
+    stock = to_stock(ours)
+    assert not stock.config.tie_word_embeddings
+    assert not torch.equal(stock.get_input_embeddings().weight, stock.get_output_embeddings().weight)
+
+
+def test_a_bare_encoder_with_and_without_its_pooler():
+    from hf_vanilla_transformer import VanillaEncoderModel
+
+    config = perturbed("vanilla_encoder", positions_from_mask=False).config
+    for pooler in (True, False):
+        stock = to_stock(VanillaEncoderModel(config, add_pooling_layer=pooler).eval())
+        assert type(stock).__name__ == "BertModel"
+        assert (stock.pooler is not None) == pooler
+        assert (from_stock(stock).pooler is not None) == pooler
+
+
+def test_reordered_sinusoids_are_those_of_the_other_layout():
+    config = perturbed("vanilla_transformer").config
+    interleaved = SinusoidalPositions(config).table
+    config.position_embedding_type = "sinusoidal_concat"
+    halves = SinusoidalPositions(config).table
+    assert torch.equal(sines_first({"embed_tokens.weight": interleaved}, 32)["embed_tokens.weight"], halves)
+
+
+def test_a_tensor_of_another_kind_of_model_is_not_reordered():
+    with pytest.raises(ValueError, match=r"rotary\.inverse_frequency is no tensor of a vanilla Transformer"):
+        sines_first({"rotary.inverse_frequency": torch.zeros(4)}, 4)

@@ -1,0 +1,220 @@
+"""What does not convert says so before any work, with the field, its value, and what would do."""
+
+import logging
+
+import pytest
+import torch
+import transformers
+
+from benchmarks.parity import SMALL_CONFIGS, small_stock_model
+from hf_vanilla_transformer import (
+    VanillaDecoderConfig,
+    VanillaDecoderForCausalLM,
+    VanillaEncoderConfig,
+    VanillaEncoderForMaskedLM,
+    VanillaEncoderForPreTraining,
+    VanillaTransformerConfig,
+    VanillaTransformerForConditionalGeneration,
+    VanillaTransformerModel,
+    from_stock,
+    to_stock,
+)
+from hf_vanilla_transformer.conversion.families import FAMILIES
+
+SIZE = {"vocab_size": 67, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
+STACKS = {
+    "vanilla_encoder": (VanillaEncoderConfig, VanillaEncoderForMaskedLM, {"num_hidden_layers": 2}),
+    "vanilla_decoder": (
+        VanillaDecoderConfig,
+        VanillaDecoderForCausalLM,
+        {"num_hidden_layers": 2, "bos_token_id": 0, "eos_token_id": 2},
+    ),
+    "vanilla_transformer": (
+        VanillaTransformerConfig,
+        VanillaTransformerForConditionalGeneration,
+        {"encoder_layers": 2, "decoder_layers": 2},
+    ),
+}
+
+
+def small_model(stack, **fields):
+    config_class, model_class, more = STACKS[stack]
+    return model_class(config_class(**SIZE | {"max_position_embeddings": 40} | more | fields)).eval()
+
+
+def stock(family_name, class_name, **fields):
+    config_class = getattr(transformers, FAMILIES[family_name].config_class)
+    return getattr(transformers, class_name)(config_class(**SMALL_CONFIGS[family_name] | fields))
+
+
+@pytest.mark.parametrize(
+    ("family_name", "class_name", "fields", "message"),
+    [
+        ("gpt2", "GPT2LMHeadModel", {"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx=True"),
+        ("gpt2", "GPT2LMHeadModel", {"reorder_and_upcast_attn": True}, "reorder_and_upcast_attn=True"),
+        ("gpt2", "GPT2LMHeadModel", {"scale_attn_weights": False}, "scale_attn_weights=False"),
+        ("gpt2", "GPT2LMHeadModel", {"add_cross_attention": True}, "add_cross_attention=True"),
+        ("opt", "OPTForCausalLM", {"do_layer_norm_before": False}, "do_layer_norm_before=False"),
+        ("opt", "OPTForCausalLM", {"enable_bias": False}, "enable_bias=False"),
+        ("opt", "OPTForCausalLM", {"layer_norm_elementwise_affine": False}, "layer_norm_elementwise_affine=False"),
+        ("opt", "OPTForCausalLM", {"_remove_final_layer_norm": True}, "_remove_final_layer_norm=True"),
+        ("opt", "OPTForCausalLM", {"word_embed_proj_dim": 16}, "word_embed_proj_dim=16"),
+        ("bert", "BertForMaskedLM", {"is_decoder": True}, "is_decoder=True"),
+        ("bert", "BertModel", {"position_embedding_type": "relative_key"}, "position_embedding_type='relative_key'"),
+        ("roberta", "RobertaForMaskedLM", {"hidden_act": "relu"}, "hidden_act='relu'"),
+        ("bart", "BartModel", {"decoder_ffn_dim": 64}, "decoder_ffn_dim=64"),
+        ("m2m_100", "M2M100Model", {"decoder_attention_heads": 8}, "decoder_attention_heads=8"),
+        (
+            "marian",
+            "MarianMTModel",
+            {"decoder_vocab_size": 80, "share_encoder_decoder_embeddings": False},
+            "vocab_size=80",
+        ),
+    ],
+)
+def test_import_refuses_another_function(family_name, class_name, fields, message):
+    with pytest.raises(ValueError, match=message):
+        from_stock(stock(family_name, class_name, **fields))
+
+
+@pytest.mark.parametrize(
+    ("family_name", "class_name", "works"),
+    [
+        ("bart", "BartForSequenceClassification", "BartForConditionalGeneration"),
+        ("bart", "BartForCausalLM", "BartModel"),
+        ("gpt2", "GPT2DoubleHeadsModel", "GPT2LMHeadModel"),
+        ("bert", "BertForNextSentencePrediction", "BertForPreTraining"),
+        ("mbart", "MBartForQuestionAnswering", "MBartForConditionalGeneration"),
+    ],
+)
+def test_import_of_a_head_that_we_lack_names_those_that_work(family_name, class_name, works):
+    with pytest.raises(ValueError, match=f"{class_name} has no counterpart.*{works}"):
+        from_stock(stock(family_name, class_name))
+
+
+def test_import_of_another_family_names_those_that_work():
+    config = transformers.T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
+    with pytest.raises(ValueError, match="model_type='t5' is none of.*marian"):
+        from_stock(transformers.T5Model(config))
+
+
+def test_import_of_what_is_no_model():
+    with pytest.raises(ValueError, match="model_type='Linear'"):
+        from_stock(torch.nn.Linear(2, 2))
+
+
+def test_a_model_with_a_layer_taken_out_is_refused():
+    model = stock("bert", "BertForMaskedLM")
+    del model.bert.encoder.layer[1]
+    with pytest.raises(ValueError, match=r"no tensor 'bert\.encoder\.layer\.1\.attention"):
+        from_stock(model)
+
+
+def test_a_model_whose_configuration_says_another_size_is_refused():
+    model = stock("gpt2", "GPT2LMHeadModel")
+    model.config.n_positions = 30
+    with pytest.raises(ValueError, match=r"embed_positions\.weight has the shape \(40, 32\)"):
+        from_stock(model)
+
+
+@pytest.mark.parametrize(
+    ("stack", "fields", "message"),
+    [
+        ("vanilla_encoder", {"norm_first": True}, "bert: norm_first=True would have to be False"),
+        ("vanilla_encoder", {"layernorm_embedding": False}, "layernorm_embedding=False would have to be True"),
+        ("vanilla_encoder", {"lm_head_transform": False}, "lm_head_transform=False would have to be True"),
+        ("vanilla_decoder", {"layernorm_embedding": True}, "gpt2: layernorm_embedding=True would have to be False"),
+        ("vanilla_decoder", {"type_vocab_size": 2}, "type_vocab_size=2 would have to be 0"),
+        ("vanilla_decoder", {"lm_head_bias": True}, "lm_head_bias=True would have to be False"),
+        ("vanilla_decoder", {"norm_first": False}, "intermediate_size=48 would have to be four times hidden_size"),
+        (
+            "vanilla_decoder",
+            {"norm_first": False, "intermediate_size": 128, "hidden_act": "tanh"},
+            "openai-gpt: hidden_act='tanh', but OpenAIGPTModel has only gelu_new",
+        ),
+        ("vanilla_transformer", {"layer_norm_eps": 1e-6}, "marian: layer_norm_eps=1e-06 would have to be 1e-05"),
+        (
+            "vanilla_transformer",
+            {"position_embedding_type": "learned"},
+            "'learned' would have to be 'sinusoidal_concat'",
+        ),
+        ("vanilla_transformer", {"position_offset": 2}, "marian: position_offset=2 would have to be 0"),
+        (
+            "vanilla_transformer",
+            {"position_embedding_type": "sinusoidal_t2t", "norm_first": True, "position_offset": 7},
+            "m2m_100: position_offset=7 would have to be pad_token_id",
+        ),
+        ("vanilla_transformer", {"lm_head_transform": True}, "lm_head_transform=True would have to be False"),
+    ],
+)
+def test_export_names_every_field_in_the_way(stack, fields, message):
+    with pytest.raises(ValueError, match=f"No class of transformers computes what this Vanilla.*{message}"):
+        to_stock(small_model(stack, **fields))
+
+
+def test_export_to_one_family_speaks_of_that_family_only():
+    with pytest.raises(ValueError, match="norm_first=True would have to be False") as error:
+        to_stock(small_model("vanilla_decoder"), family="openai-gpt")
+    assert "opt:" not in str(error.value)
+
+
+def test_export_to_an_unknown_family_or_one_of_another_stack():
+    with pytest.raises(
+        ValueError, match="family='bert' is no family that a vanilla_decoder can become; choose from gpt2"
+    ):
+        to_stock(small_model("vanilla_decoder"), family="bert")
+
+
+def test_export_of_a_stock_model():
+    with pytest.raises(ValueError, match="model_type='gpt2' is none of ours"):
+        to_stock(stock("gpt2", "GPT2Model"))
+
+
+def test_pretraining_heads_become_bert_only():
+    config = VanillaEncoderConfig(**SIZE, num_hidden_layers=1)
+    assert type(to_stock(VanillaEncoderForPreTraining(config))).__name__ == "BertForPreTraining"
+    with pytest.raises(ValueError, match="roberta: VanillaEncoderForPreTraining has no counterpart there"):
+        to_stock(VanillaEncoderForPreTraining(config), family="roberta")
+
+
+def test_one_matrix_for_both_sides_goes_with_the_tie():
+    config = VanillaTransformerConfig(
+        **SIZE,
+        encoder_layers=1,
+        decoder_layers=1,
+        norm_first=True,
+        share_encoder_decoder_embeddings=False,
+    )
+    with pytest.raises(
+        ValueError, match="pegasus: share_encoder_decoder_embeddings=False would have to be True wherever"
+    ):
+        to_stock(VanillaTransformerModel(config))
+
+
+@pytest.mark.parametrize(
+    ("family_name", "class_name", "fields", "message"),
+    [
+        ("bart", "BartModel", {"encoder_layerdrop": 0.1}, "encoder_layerdrop=0.1 is not carried over"),
+        ("opt", "OPTModel", {"layerdrop": 0.1}, "layerdrop=0.1 is not carried over"),
+        ("gpt2", "GPT2Model", {"embd_pdrop": 0.2}, "resid_pdrop=0.0 and embd_pdrop=0.2 become dropout=0.0"),
+    ],
+)
+def test_import_warns_of_what_acts_in_training_only(family_name, class_name, fields, message, caplog):
+    with caplog.at_level(logging.WARNING):
+        from_stock(stock(family_name, class_name, **fields))
+    assert message in caplog.text
+
+
+def test_export_warns_of_what_acts_in_training_only(caplog):
+    with caplog.at_level(logging.WARNING):
+        to_stock(small_model("vanilla_decoder", positions_from_mask=False, label_smoothing=0.1, activation_dropout=0.2))
+    assert "label_smoothing=0.1 is not carried over" in caplog.text
+    assert "activation_dropout=0.2 is not carried over" in caplog.text
+
+
+@pytest.mark.parametrize("family_name", [name for name in FAMILIES if name != "m2m_100"])
+def test_a_usual_import_and_export_is_silent(family_name, caplog):
+    family = FAMILIES[family_name]
+    with caplog.at_level(logging.WARNING):
+        to_stock(from_stock(small_stock_model(family, family.heads[1])))
+    assert not caplog.records
