@@ -1,0 +1,1 @@
+"""The command line: `hf-vanilla COMMAND`, one module a command."""

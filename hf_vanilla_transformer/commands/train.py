@@ -1,0 +1,105 @@
+"""Train a model by a recipe.
+
+A recipe is a YAML file, or the name of one that comes with the package. Any of its fields can be set on the command line
+by its dotted name. The recipe as run is saved in the output folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+TAKES_OVERRIDES = True
+
+EXAMPLES = """\
+examples:
+  hf-vanilla train --recipe multi30k-en-de-tiny --output runs/tiny
+  hf-vanilla train --recipe multi30k-en-de-tiny --output runs/tiny --data.path data/multi30k_tok
+  hf-vanilla train --recipe my-recipe.yaml --output runs/x --training.learning_rate 1e-3 --model.config.dropout 0.1
+  hf-vanilla train --recipe wmt14-en-de-base --dry-run        says what would be done, and does nothing
+  hf-vanilla train --resume runs/tiny                         goes on with an interrupted run
+  hf-vanilla train --list                                     the recipes that come with the package
+  hf-vanilla train --fields                                   every field of a recipe, with its default
+  accelerate launch --num_processes 2 -m hf_vanilla_transformer.commands.main train --recipe ...
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that are not fields of the recipe."""
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--recipe", help="name of a recipe, or a YAML file")
+    what.add_argument("--resume", metavar="FOLDER", help="go on with the interrupted run in this folder")
+    what.add_argument("--list", action="store_true", help="list the recipes that come with the package")
+    what.add_argument("--fields", action="store_true", help="list every field of a recipe with its default")
+    parser.add_argument("--output", metavar="FOLDER", help="output folder (the same as --output.folder)")
+    parser.add_argument("--dry-run", action="store_true", help="read the data and print the plan, without training")
+    parser.add_argument(
+        "--set", metavar="FIELD=VALUE", action="append", default=[], help="set a field (the same as --FIELD VALUE)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trains, or prints what was asked for."""
+    # Imported here, so that `--help` and the restart with another allocator do not wait for torch.
+    from ..training.recipe import load_recipe, recipe_names
+
+    if arguments.list:
+        for name in recipe_names():
+            print(f"{name:28} {' '.join(load_recipe(name).description.split())}")
+        return 0
+    if arguments.fields:
+        _print_fields()
+        return 0
+    overrides = [*arguments.set, *dotted_overrides(arguments.overrides)]
+    folder = arguments.resume or arguments.output
+    if folder is not None:
+        overrides.append(f"output.folder={folder!r}")
+    recipe = load_recipe(arguments.resume or arguments.recipe, overrides)
+
+    from ..training.run import run_training
+
+    if arguments.dry_run:
+        from ..training.plan import plan
+
+        print(plan(recipe))
+        return 0
+    result = run_training(recipe, resume=arguments.resume is not None)
+    return 130 if result.interrupted else 0
+
+
+def dotted_overrides(arguments: list[str]) -> list[str]:
+    """``--a.b 1 --c.d=2`` as ``["a.b=1", "c.d=2"]``.
+
+    Raises:
+        ValueError: something else is left on the command line.
+    """
+    overrides = []
+    waiting: str | None = None
+    for argument in arguments:
+        is_field = argument.startswith("--") and "." in argument.partition("=")[0]
+        if waiting is not None and not is_field:
+            overrides.append(f"{waiting}={argument}")
+            waiting = None
+        elif is_field and waiting is None:
+            if "=" in argument:
+                overrides.append(argument[2:])
+            else:
+                waiting = argument[2:]
+        else:
+            raise ValueError(
+                f"{waiting or argument!r} is not understood: fields of the recipe are set by --section.field VALUE, such "
+                "as --training.max_steps 100; see hf-vanilla train --help and --fields."
+            )
+    if waiting is not None:
+        raise ValueError(f"--{waiting} needs a value.")
+    return overrides
+
+
+def _print_fields() -> None:
+    import dataclasses
+
+    from ..training.recipe import recipe_fields
+
+    for name, entry in recipe_fields():
+        default = entry.default_factory() if entry.default is dataclasses.MISSING else entry.default
+        print(f"{name:38} {default!r:20} {entry.type}", file=sys.stdout)

@@ -1,0 +1,54 @@
+"""Time spent training, with and without the evaluations: what BLEU-against-time curves are drawn over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class TrainingClock:
+    """Counts seconds since `start`, and how many of them were training. It goes on where an interrupted run stopped.
+
+    Args:
+        now: the time in seconds.
+    """
+
+    def __init__(self, now=time.monotonic) -> None:
+        self._now = now
+        self._before = (0.0, 0.0)
+        self._started: float | None = None
+        self._paused = 0.0
+
+    def start(self) -> None:
+        """Begins to count; a second call changes nothing."""
+        if self._started is None:
+            self._started = self._now()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is done inside counts as time passed, but not as training."""
+        began = self._now()
+        try:
+            yield
+        finally:
+            self._paused += self._now() - began
+
+    @property
+    def wall(self) -> float:
+        """Seconds passed, everything included."""
+        return self._before[0] + (0.0 if self._started is None else self._now() - self._started)
+
+    @property
+    def training(self) -> float:
+        """Seconds spent training: without evaluations and the writing of checkpoints."""
+        passed = 0.0 if self._started is None else self._now() - self._started - self._paused
+        return self._before[1] + passed
+
+    def state_dict(self) -> dict[str, float]:
+        """What `load_state_dict` goes on from."""
+        return {"wall": self.wall, "training": self.training}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Goes on from the times of an earlier run."""
+        self._before = (state["wall"], state["training"])

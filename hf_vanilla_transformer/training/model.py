@@ -1,0 +1,125 @@
+"""The model of a recipe, with the vocabulary and the special tokens of its tokenizer."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ..models.configuration_vanilla import VanillaDecoderConfig, VanillaEncoderConfig, VanillaTransformerConfig
+from ..models.modeling_vanilla_decoder import VanillaDecoderForCausalLM
+from ..models.modeling_vanilla_encoder import VanillaEncoderForMaskedLM
+from ..models.modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration
+from .recipe import Recipe, nearest
+
+CLASSES = {
+    "translation": (VanillaTransformerConfig, VanillaTransformerForConditionalGeneration),
+    "masked_lm": (VanillaEncoderConfig, VanillaEncoderForMaskedLM),
+    "causal_lm": (VanillaDecoderConfig, VanillaDecoderForCausalLM),
+}
+
+# Decided by the tokenizer, so that model and tokenizer always agree.
+_FROM_TOKENIZER = {"vocab_size", "pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"}
+
+
+def presets(config_class: type) -> list[str]:
+    """Names of the presets of a configuration class: its own class methods that take overrides."""
+    return sorted(
+        name
+        for name, member in vars(config_class).items()
+        if isinstance(member, classmethod) and not name.startswith("_")
+    )
+
+
+def check_model(recipe: Recipe) -> None:
+    """Raises ValueError for a preset or a field of the configuration that does not exist, naming the nearest one."""
+    config_class, _ = CLASSES[recipe.task]
+    if recipe.model.start_from is None and recipe.model.preset not in presets(config_class):
+        raise ValueError(
+            f"model.preset={recipe.model.preset!r} is not a preset of {config_class.__name__}, which task="
+            f"{recipe.task!r} uses. {nearest(recipe.model.preset, presets(config_class))}"
+        )
+    legal = {entry.name for entry in dataclasses.fields(config_class)} | set(config_class.attribute_map)
+    for name in recipe.model.config:
+        if name in _FROM_TOKENIZER:
+            raise ValueError(
+                f"model.config.{name} is decided by the tokenizer; leave it out (see tokenizer.vocab_size)."
+            )
+        if name not in legal:
+            close = difflib.get_close_matches(name, legal, n=1, cutoff=0.5)
+            hint = f"Did you mean {close[0]!r}?" if close else f"See {config_class.__name__} for its fields."
+            raise ValueError(f"Unknown key 'model.config.{name}'. {hint}")
+
+
+def build_config(recipe: Recipe, vocabulary: dict[str, int | None]) -> Any:
+    """The configuration: preset, the recipe's fields, and what the tokenizer decides."""
+    check_model(recipe)
+    config_class, _ = CLASSES[recipe.task]
+    fields = {**recipe.model.config, **vocabulary}
+    try:
+        return getattr(config_class, recipe.model.preset)(**fields)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"The recipe's model cannot be built: {error}") from error
+
+
+def vocabulary_of(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dict[str, int | None]:
+    """The fields of the configuration that follow from the tokenizer."""
+    if tokenizer.pad_token_id is None:
+        raise ValueError("The tokenizer has no padding token; set one, for example tokenizer.pad_token = '<pad>'.")
+    ids = {
+        "vocab_size": len(tokenizer),
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    if recipe.task == "translation":
+        if tokenizer.bos_token_id is None or tokenizer.eos_token_id is None:
+            raise ValueError(
+                "A translation tokenizer needs a start and an end token (bos_token and eos_token), but has "
+                f"bos_token={tokenizer.bos_token!r} and eos_token={tokenizer.eos_token!r}."
+            )
+        ids["decoder_start_token_id"] = tokenizer.bos_token_id
+    return ids
+
+
+def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, *, device: str | None = None) -> PreTrainedModel:
+    """The model: new with random weights, or from ``model.start_from``.
+
+    Args:
+        device: ``meta`` makes a model without weights, to count its parameters.
+
+    Raises:
+        ValueError: a field of the configuration is wrong, or the started-from model has another vocabulary.
+    """
+    _, model_class = CLASSES[recipe.task]
+    if recipe.model.start_from is not None:
+        model = model_class.from_pretrained(recipe.model.start_from, attn_implementation=recipe.model.attention)
+        if model.config.vocab_size < len(tokenizer):
+            raise ValueError(
+                f"model.start_from={recipe.model.start_from!r} has {model.config.vocab_size} tokens, but the tokenizer "
+                f"{len(tokenizer)}: use its own tokenizer, --tokenizer.path {recipe.model.start_from}."
+            )
+    else:
+        config = build_config(recipe, vocabulary_of(recipe, tokenizer))
+        config._attn_implementation = recipe.model.attention
+        with torch.device(device or "cpu"):
+            model = model_class(config)
+    if recipe.task == "translation":
+        _set_generation(recipe, model)
+    return model
+
+
+def _set_generation(recipe: Recipe, model: PreTrainedModel) -> None:
+    """The saved model's `generate` does what the recipe says, as far as a generation config can say it."""
+    generation = recipe.generation
+    model.generation_config.num_beams = generation.num_beams
+    model.generation_config.length_penalty = generation.length_penalty
+    if generation.num_beams > 1:
+        model.generation_config.early_stopping = "never"
+    model.generation_config.max_length = min(256, model.config.max_position_embeddings)
+
+
+__all__ = ["CLASSES", "build_config", "build_model", "check_model", "presets", "vocabulary_of"]

@@ -1,0 +1,491 @@
+"""A recipe: everything that decides how a model is trained, as nested dataclasses that a YAML file fills.
+
+The fields below are the one place where a default is written. A recipe file says only what differs, the command line
+overrides any field by its dotted name (``training.learning_rate=1e-3``), and the recipe as run is saved beside the model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from .files import write_text
+
+RECIPES_FOLDER = Path(__file__).parent / "recipes"
+
+
+@dataclass
+class ModelRecipe:
+    """Which network: a preset of its configuration class, with the fields that differ from it.
+
+    Attributes:
+        preset: a preset of the task's configuration class, such as ``tiny``, ``base``, ``big``, ``bert_base``, ``gpt2``.
+        config: fields of the configuration that differ from the preset. The vocabulary size and the ids of the special
+            tokens come from the tokenizer.
+        start_from: a folder or Hub name whose weights the training starts from (instead of ``preset`` and ``config``).
+        attention: attention implementation, as transformers names it (``sdpa``, ``eager``, ``flash_attention_2``).
+    """
+
+    preset: str = "base"
+    config: dict[str, Any] = field(default_factory=dict)
+    start_from: str | None = None
+    attention: str = "sdpa"
+
+
+@dataclass
+class TokenizerRecipe:
+    """Which tokenizer: one that exists (``path``) or one trained on the training text.
+
+    Attributes:
+        path: folder or Hub name of an existing tokenizer; the other fields are then not used, except ``dropout``.
+        kind: algorithm of a tokenizer that is trained here.
+        vocab_size: its size, special tokens included. Source and target share it, as in the paper.
+        lowercase: lower-case the text (the scores are then of lower-cased text as well).
+        pretokenized: the text is tokenised already (words separated by blanks), as Moses scripts leave it.
+        dropout: BPE dropout while training (Provilkov et al. 2020); the saved tokenizer has none.
+        max_rows: train the tokenizer on the first this many rows (all if None).
+    """
+
+    path: str | None = None
+    kind: Literal["bpe", "byte_bpe", "wordpiece", "unigram"] = "bpe"
+    vocab_size: int = 37000
+    lowercase: bool = False
+    pretokenized: bool = False
+    dropout: float | None = None
+    max_rows: int | None = None
+
+
+@dataclass
+class DataRecipe:
+    """Which text.
+
+    Attributes:
+        path: folder, file or Hub name, as `hf_vanilla_transformer.data` reads them.
+        config: name of the configuration of a Hub data set, such as ``de-en`` of ``wmt14``.
+        source, target: languages (keys of a ``translation`` column, endings of two parallel files) or column names.
+        text_column: the column of a text corpus (masked and causal language models).
+        train, validation, test: names of the splits; of several names, the first that exists is taken.
+        streaming: read a Hub data set without downloading it whole (it is still tokenised before training).
+        max_rows: use only the first this many rows of the training split.
+        on_bad_row: count and skip a bad row, or stop at the first one.
+        max_length_ratio: a pair whose sides differ more than this in length is a bad row (None: never).
+        max_length: longest sequence in tokens, the end mark included. A longer pair is left out of training and counted;
+            running text is cut into blocks of this length.
+        packing: lay several sequences in one row, so that there is no padding.
+    """
+
+    path: str | None = None
+    config: str | None = None
+    source: str = "en"
+    target: str = "de"
+    text_column: str = "text"
+    train: list[str] = field(default_factory=lambda: ["train"])
+    validation: list[str] = field(default_factory=lambda: ["validation", "valid", "dev"])
+    test: list[str] = field(default_factory=lambda: ["test"])
+    streaming: bool = False
+    max_rows: int | None = None
+    on_bad_row: Literal["skip", "error"] = "skip"
+    max_length_ratio: float | None = 9.0
+    max_length: int = 256
+    packing: bool = False
+
+
+@dataclass
+class TrainingRecipe:
+    """How the weights move.
+
+    Attributes:
+        tokens_per_batch: tokens in a batch of one process, counted for source and target apart (the longer side decides).
+        accumulation: batches added up to one update; the gradient is that of one batch of them all.
+        max_steps, max_epochs, max_minutes: training ends at whichever is reached first. At least one must be set.
+        optimizer: ``adam`` (with decoupled weight decay, so 0 is the paper's Adam) or ``muon`` for the matrices inside
+            the layers and ``adam`` for embeddings, norms and biases.
+        learning_rate: peak of the schedule; None is allowed for ``noam`` alone, whose peak follows from the width.
+        schedule: shape after the warm-up. ``noam`` is Eq. 3 of the paper.
+        warmup_steps: updates of linear warm-up.
+        final_learning_rate_ratio: where ``linear`` and ``cosine`` end, as a part of the peak.
+        schedule_by: what ``linear`` and ``cosine`` run along: updates, or minutes of training (``max_minutes``).
+        average: exponential or uniform average of the weights kept in memory, see `average_last`.
+        average_every: updates between two snapshots of the average.
+        average_last: snapshots in it.
+        precision: ``bf16`` and ``fp16`` are autocast with float32 weights.
+        loss_precision: precision of the products with the vocabulary in the loss.
+    """
+
+    tokens_per_batch: int = 25000
+    accumulation: int = 1
+    max_steps: int | None = None
+    max_epochs: float | None = None
+    max_minutes: float | None = None
+    optimizer: Literal["adam", "muon"] = "adam"
+    learning_rate: float | None = None
+    learning_rate_scale: float = 1.0
+    schedule: Literal["noam", "inverse_sqrt", "linear", "cosine", "constant"] = "noam"
+    schedule_by: Literal["steps", "minutes"] = "steps"
+    warmup_steps: int = 4000
+    final_learning_rate_ratio: float = 0.0
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.98
+    adam_epsilon: float = 1e-9
+    weight_decay: float = 0.0
+    muon_learning_rate: float = 0.02
+    muon_momentum: float = 0.95
+    max_grad_norm: float = 0.0
+    average: Literal["none", "last", "ema"] = "none"
+    average_last: int = 5
+    average_every: int = 100
+    ema_decay: float = 0.999
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    gradient_checkpointing: bool = False
+    torch_compile: bool = False
+    mask_probability: float = 0.15
+    dataloader_workers: int = 0
+    log_every: int = 50
+    seed: int = 0
+
+
+@dataclass
+class EvaluationRecipe:
+    """When the model is scored on the validation split, and when that ends the training.
+
+    Attributes:
+        every: updates between two evaluations (None: only at the end).
+        translate: also translate and compute BLEU and chrF (translation only); otherwise only the loss.
+        max_rows: rows of the validation split to translate (None: all).
+        num_beams: beams of these translations; the end result uses `generation`.
+        tokens_per_batch: source tokens in a batch of translations or of the loss.
+        metric: decides which checkpoint is best and when to stop early.
+        patience: evaluations without a better `metric` after which training stops (None: never).
+        bleu_tokenize: sacreBLEU's tokeniser; ``none`` for text that is tokenised already.
+    """
+
+    every: int | None = None
+    translate: bool = True
+    max_rows: int | None = None
+    num_beams: int = 1
+    tokens_per_batch: int = 8192
+    metric: Literal["loss", "bleu", "chrf"] = "loss"
+    patience: int | None = None
+    bleu_tokenize: Literal["13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "flores200", "none"] = "13a"
+
+
+@dataclass
+class GenerationRecipe:
+    """How the finished model translates, section 6.1 of the paper.
+
+    Attributes:
+        num_beams: width of the beam.
+        length_penalty: exponent of the penalty.
+        length_penalty_form: ``gnmt`` divides by ((5 + |Y|) / 6)^a (Wu et al. 2016, Eq. 14, as the paper does), ``power``
+            by |Y|^a, as transformers does.
+        max_extra_tokens: an output is at most this much longer than its input.
+    """
+
+    num_beams: int = 4
+    length_penalty: float = 0.6
+    length_penalty_form: Literal["gnmt", "power"] = "gnmt"
+    max_extra_tokens: int = 50
+
+
+@dataclass
+class CheckpointRecipe:
+    """What is kept on disk while training.
+
+    Attributes:
+        every: updates between two checkpoints (None: only when interrupted and at the end).
+        keep: the newest this many are kept, and the best one.
+        average_last: the finished model is the average of the last this many checkpoints (0: the last weights).
+        save_optimizer: without the optimizer's state a checkpoint is a third as large, and cannot be resumed from.
+    """
+
+    every: int | None = None
+    keep: int = 5
+    average_last: int = 0
+    save_optimizer: bool = True
+
+
+@dataclass
+class OutputRecipe:
+    """Where the result goes.
+
+    Attributes:
+        folder: the output folder; it must be new or empty, unless the run is resumed.
+        report_to: also write to TensorBoard or trackio.
+        plot: draw curves.png.
+    """
+
+    folder: str | None = None
+    report_to: Literal["none", "tensorboard", "trackio"] = "none"
+    plot: bool = True
+
+
+@dataclass
+class Recipe:
+    """The whole recipe. `task` decides which configuration class, head, collator and metrics are used."""
+
+    task: Literal["translation", "masked_lm", "causal_lm"] = "translation"
+    description: str = ""
+    model: ModelRecipe = field(default_factory=ModelRecipe)
+    tokenizer: TokenizerRecipe = field(default_factory=TokenizerRecipe)
+    data: DataRecipe = field(default_factory=DataRecipe)
+    training: TrainingRecipe = field(default_factory=TrainingRecipe)
+    evaluation: EvaluationRecipe = field(default_factory=EvaluationRecipe)
+    generation: GenerationRecipe = field(default_factory=GenerationRecipe)
+    checkpoint: CheckpointRecipe = field(default_factory=CheckpointRecipe)
+    output: OutputRecipe = field(default_factory=OutputRecipe)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as nested dictionaries of plain values."""
+        return dataclasses.asdict(self)
+
+    def to_yaml(self) -> str:
+        """The recipe as YAML; `load_recipe` reads it back to an equal recipe."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=100)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the recipe to `path`, aside first, then renamed."""
+        write_text(Path(path), self.to_yaml())
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(path.stem for path in RECIPES_FOLDER.glob("*.yaml"))
+
+
+def load_recipe(name_or_path: str | Path | None = None, overrides: Iterable[str] = ()) -> Recipe:
+    """Reads a recipe by name or from a file, then applies overrides.
+
+    Args:
+        name_or_path: one of `recipe_names()`, or a YAML file; None starts from the defaults.
+        overrides: ``"training.learning_rate=1e-3"``; the value is read as YAML.
+
+    Raises:
+        FileNotFoundError: there is no such recipe.
+        ValueError: a key or a value is wrong; the message names the nearest key or the legal values.
+    """
+    tree: dict[str, Any] = {}
+    where = "the recipe"
+    if name_or_path is not None:
+        path = _find(name_or_path)
+        where = str(path)
+        try:
+            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path} is not valid YAML: {error}") from error
+        if not isinstance(loaded, dict):
+            raise ValueError(f"{path} must hold a mapping such as `training: {{max_steps: 1000}}`, not {loaded!r}.")
+        tree = loaded
+    for override in overrides:
+        _apply(tree, override)
+    recipe = _build(Recipe, tree, "", where)
+    validate(recipe)
+    return recipe
+
+
+def validate(recipe: Recipe) -> None:
+    """Checks what one field alone cannot: values that contradict each other. Raises ValueError with the remedy."""
+    training = recipe.training
+    if training.max_steps is None and training.max_epochs is None and training.max_minutes is None:
+        raise ValueError(
+            "The recipe never ends: set training.max_steps, training.max_epochs or training.max_minutes, "
+            "for example --training.max_steps 1000."
+        )
+    if training.learning_rate is None and training.schedule != "noam":
+        raise ValueError(
+            f"training.schedule={training.schedule!r} needs training.learning_rate; only `noam` has a peak of its own."
+        )
+    if training.schedule in ("linear", "cosine"):
+        along = "max_minutes" if training.schedule_by == "minutes" else "max_steps"
+        if training.schedule_by == "minutes" and training.max_minutes is None:
+            raise ValueError(f"training.schedule_by='minutes' needs training.{along}, where the schedule ends.")
+        if training.schedule_by == "steps" and training.max_steps is None and training.max_epochs is None:
+            raise ValueError(
+                f"training.schedule={training.schedule!r} ends at the last update: set training.max_steps or "
+                "training.max_epochs, or training.schedule_by: minutes."
+            )
+    for name in ("max_steps", "max_epochs", "max_minutes", "learning_rate"):
+        value = getattr(training, name)
+        if value is not None and value <= 0:
+            raise ValueError(f"training.{name} must be above 0, not {value}.")
+    for section, name, lowest in _AT_LEAST:
+        value = getattr(getattr(recipe, section), name)
+        if value is not None and value < lowest:
+            raise ValueError(f"{section}.{name} must be at least {lowest}, not {value}.")
+    if recipe.tokenizer.dropout is not None and not 0 <= recipe.tokenizer.dropout < 1:
+        raise ValueError(f"tokenizer.dropout must be in [0, 1), not {recipe.tokenizer.dropout}.")
+    if recipe.evaluation.metric != "loss" and (recipe.task != "translation" or not recipe.evaluation.translate):
+        raise ValueError(
+            f"evaluation.metric={recipe.evaluation.metric!r} needs translations: task must be `translation` and "
+            "evaluation.translate true. Use evaluation.metric: loss otherwise."
+        )
+    if recipe.evaluation.patience is not None and recipe.evaluation.every is None:
+        raise ValueError("evaluation.patience counts evaluations: set evaluation.every, for example 500.")
+    if recipe.checkpoint.average_last > 1 and recipe.checkpoint.every is None:
+        raise ValueError("checkpoint.average_last averages checkpoints: set checkpoint.every, for example 1000.")
+    if recipe.checkpoint.average_last > recipe.checkpoint.keep:
+        raise ValueError(
+            f"checkpoint.average_last={recipe.checkpoint.average_last} needs as many checkpoints, but checkpoint.keep="
+            f"{recipe.checkpoint.keep} deletes the others. Set checkpoint.keep to {recipe.checkpoint.average_last}."
+        )
+
+
+_AT_LEAST = [
+    ("training", "tokens_per_batch", 1),
+    ("training", "accumulation", 1),
+    ("training", "warmup_steps", 0),
+    ("training", "average_every", 1),
+    ("training", "average_last", 1),
+    ("training", "log_every", 1),
+    ("training", "max_grad_norm", 0),
+    ("training", "weight_decay", 0),
+    ("evaluation", "every", 1),
+    ("evaluation", "patience", 1),
+    ("evaluation", "num_beams", 1),
+    ("evaluation", "tokens_per_batch", 1),
+    ("evaluation", "max_rows", 1),
+    ("generation", "num_beams", 1),
+    ("generation", "max_extra_tokens", 0),
+    ("checkpoint", "every", 1),
+    ("checkpoint", "keep", 1),
+    ("checkpoint", "average_last", 0),
+    ("data", "max_length", 2),
+    ("data", "max_rows", 1),
+    ("tokenizer", "vocab_size", 8),
+]
+
+
+def nearest(name: str, legal: Iterable[str]) -> str:
+    """The end of an error message about an unknown name: the nearest legal one, and all of them."""
+    legal = sorted(legal)
+    close = difflib.get_close_matches(name, legal, n=1, cutoff=0.5)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Valid: {', '.join(legal)}."
+
+
+def recipe_fields() -> Iterator[tuple[str, dataclasses.Field]]:
+    """Every field of a recipe by its dotted name, in order."""
+
+    def walk(cls: type, prefix: str) -> Iterator[tuple[str, dataclasses.Field]]:
+        hints = typing.get_type_hints(cls)
+        for entry in dataclasses.fields(cls):
+            if dataclasses.is_dataclass(hints[entry.name]):
+                yield from walk(hints[entry.name], f"{prefix}{entry.name}.")
+            else:
+                yield f"{prefix}{entry.name}", entry
+
+    return walk(Recipe, "")
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise FileNotFoundError(f"There is no recipe file {path}. Recipes that come along: {recipe_names()}.")
+        return path
+    if path.is_dir() and (path / "recipe.yaml").is_file():
+        return path / "recipe.yaml"
+    packaged = RECIPES_FOLDER / f"{name_or_path}.yaml"
+    if not packaged.is_file():
+        raise FileNotFoundError(
+            f"There is no recipe {str(name_or_path)!r}. {nearest(str(name_or_path), recipe_names())}"
+        )
+    return packaged
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    """Sets one ``a.b.c=value`` in the tree of a recipe file."""
+    key, separator, text = override.partition("=")
+    keys = key.strip().lstrip("-").split(".")
+    if not separator or not all(keys):
+        raise ValueError(f"Override {override!r} must look like training.learning_rate=1e-3.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"The value of {key!r} is not valid YAML: {text!r} ({error}).") from error
+    for depth, name in enumerate(keys[:-1]):
+        node = tree.setdefault(name, {})
+        if node is None:
+            node = tree[name] = {}
+        if not isinstance(node, dict):
+            raise ValueError(f"{'.'.join(keys[: depth + 1])!r} is a single value, it has no field {keys[depth + 1]!r}.")
+        tree = node
+    tree[keys[-1]] = value
+
+
+def _build(cls: type, tree: Mapping[str, Any], prefix: str, where: str) -> Any:
+    """Makes the dataclass `cls` from nested mappings, checking every key and type."""
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for key, value in tree.items():
+        if key not in hints:
+            legal = [f"{prefix}{name}" for name in hints]
+            raise ValueError(f"Unknown key {f'{prefix}{key}'!r} in {where}. {_nearest_key(f'{prefix}{key}', legal)}")
+        name = f"{prefix}{key}"
+        if dataclasses.is_dataclass(hints[key]):
+            if value is None:
+                value = {}
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{name!r} in {where} must be a mapping of fields, not {value!r}.")
+            values[key] = _build(hints[key], value, f"{name}.", where)
+        else:
+            values[key] = _convert(value, hints[key], name, where)
+    return cls(**values)
+
+
+def _nearest_key(key: str, legal: list[str]) -> str:
+    """Like `nearest`, but a key that belongs to another section is found as well."""
+    close = difflib.get_close_matches(key, legal, n=1, cutoff=0.6)
+    if not close:
+        by_leaf = {name.rpartition(".")[2]: name for name, _ in recipe_fields()}
+        leaf = difflib.get_close_matches(key.rpartition(".")[2], by_leaf, n=1, cutoff=0.6)
+        close = [by_leaf[leaf[0]]] if leaf else []
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Valid here: {', '.join(sorted(legal))}."
+
+
+def _convert(value: Any, hint: Any, name: str, where: str) -> Any:
+    """Checks `value` against the type `hint`; numbers that YAML reads as text (1e-3) are understood."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        (inner,) = [argument for argument in arguments if argument is not type(None)]
+        return _convert(value, inner, name, where)
+    if origin is Literal:
+        # YAML reads an unquoted `none` as text but `no`, `off` and `~` as something else: say so, never guess.
+        if value not in arguments:
+            raise ValueError(f"{name} in {where} must be one of {', '.join(map(repr, arguments))}, not {value!r}.")
+        return value
+    if origin is list:
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list):
+            raise ValueError(f"{name} in {where} must be a list, not {value!r}.")
+        return [_convert(item, arguments[0], f"{name}[{index}]", where) for index, item in enumerate(items)]
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ValueError(f"{name} in {where} must be a mapping, not {value!r}.")
+        return value
+    if hint is float and not isinstance(value, bool):
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            pass
+    elif hint is int and not isinstance(value, bool):
+        if isinstance(value, int):
+            return value
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        if isinstance(value, str) and value.replace("_", "").isdigit():
+            return int(value)
+    elif (hint is bool and isinstance(value, bool)) or (hint is str and isinstance(value, str)):
+        return value
+    expected = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
+    raise ValueError(f"{name} in {where} must be {expected}, not {value!r}.")

@@ -1,0 +1,324 @@
+"""A run: from a recipe to a folder with a model, its tokenizer, its scores and the recipe."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+
+from .. import data
+from ..evaluation import translate, translation_metrics
+from .averaging import load_weights, save_average
+from .averaging import checkpoints as finished_checkpoints
+from .callbacks import BestModel, Progress, RunCallback, Schedule, StopConditions
+from .corpus import Corpus, encode, get_tokenizer, load_corpus
+from .curves import plot_curves
+from .files import folder_aside, write_text
+from .folder import CURVES_FILE, METRICS_FILE, RECIPE_FILE, RESULTS_FILE, check_new, check_resumable
+from .model import build_model
+from .recipe import Recipe
+from .trainer import RecipeTrainer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class TrainingResult:
+    """What a run made.
+
+    Attributes:
+        folder: the output folder.
+        model: the finished model: averaged, best or last (`chosen` says which).
+        tokenizer: its tokenizer.
+        metrics: final scores on the validation and the test split.
+        chosen: where the finished weights come from.
+        interrupted: the run was stopped by a signal; `metrics` is empty, and a resume goes on.
+        steps: updates made in all.
+    """
+
+    folder: Path
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    metrics: dict[str, Any] = field(default_factory=dict)
+    chosen: str = "last"
+    interrupted: bool = False
+    steps: int = 0
+
+
+@dataclass
+class Prepared:
+    """Everything a run needs before the first update."""
+
+    corpus: Corpus
+    tokenizer: PreTrainedTokenizerBase
+    model: PreTrainedModel
+    trainer: RecipeTrainer
+
+
+def prepare(recipe: Recipe, folder: Path, *, resume_from: Path | None = None) -> Prepared:
+    """Reads the data, makes the tokenizer and the model, and builds the trainer.
+
+    Args:
+        recipe: what to do.
+        folder: the output folder; the tokenizer of a resumed run is read from its checkpoint.
+        resume_from: checkpoint of an interrupted run.
+    """
+    corpus = load_corpus(recipe)
+    for report in corpus.reports:
+        logger.info("%s", report)
+    if resume_from is not None:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(resume_from)
+    else:
+        tokenizer = get_tokenizer(recipe, corpus)
+    train_rows = encode(recipe, tokenizer, corpus.train, training=True)
+    validation_rows = None
+    if corpus.validation is not None:
+        validation_rows = encode(recipe, tokenizer, corpus.validation, training=False)
+    set_seed(recipe.training.seed)
+    model = build_model(recipe, tokenizer)
+    reencode = None
+    if recipe.tokenizer.dropout:
+        reencode = lambda: encode(recipe, tokenizer, corpus.train, training=True)  # noqa: E731
+    trainer = RecipeTrainer(
+        recipe,
+        model,
+        tokenizer,
+        train_rows,
+        validation_rows,
+        collator(recipe, tokenizer),
+        folder / "checkpoints",
+        reencode=reencode,
+        score=translation_score(recipe, tokenizer, corpus.validation),
+    )
+    return Prepared(corpus, tokenizer, model, trainer)
+
+
+def collator(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Callable[[list], dict[str, torch.Tensor]]:
+    """The collator of the recipe's task."""
+    if recipe.task == "translation":
+        return data.TranslationCollator(tokenizer, packing=recipe.data.packing)
+    if recipe.task == "masked_lm":
+        return data.MaskedLanguageModelingCollator(
+            tokenizer, mask_probability=recipe.training.mask_probability, packing=recipe.data.packing
+        )
+    return data.CausalLanguageModelingCollator(tokenizer, recipe.data.max_length, packing=recipe.data.packing)
+
+
+def translation_score(
+    recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any
+) -> Callable[[PreTrainedModel], dict[str, Any]] | None:
+    """BLEU and chrF of the validation split during training; None if the recipe does not ask for them."""
+    if recipe.task != "translation" or not recipe.evaluation.translate or rows is None:
+        return None
+    if recipe.evaluation.max_rows is not None and len(rows) > recipe.evaluation.max_rows:
+        rows = rows.select(range(recipe.evaluation.max_rows))
+
+    def score(model: PreTrainedModel) -> dict[str, Any]:
+        return score_translations(recipe, model, tokenizer, rows, num_beams=recipe.evaluation.num_beams)
+
+    return score
+
+
+def score_translations(
+    recipe: Recipe,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Any,
+    *,
+    num_beams: int | None = None,
+    keep: list[str] | None = None,
+) -> dict[str, Any]:
+    """Translates a split, each process its part, and scores all of it.
+
+    Args:
+        num_beams: instead of the recipe's.
+        keep: the translations are appended to this list.
+    """
+    generation = recipe.generation
+    processes, rank = (dist.get_world_size(), dist.get_rank()) if _distributed() else (1, 0)
+    sources, references = list(rows["source"]), list(rows["target"])
+    mine = translate(
+        model,
+        tokenizer,
+        sources[rank::processes],
+        num_beams=num_beams or generation.num_beams,
+        length_penalty=generation.length_penalty,
+        length_penalty_form=generation.length_penalty_form,
+        max_extra_tokens=generation.max_extra_tokens,
+        tokens_per_batch=recipe.evaluation.tokens_per_batch,
+    )
+    if processes > 1:
+        parts: list[list[str]] = [[] for _ in range(processes)]
+        dist.all_gather_object(parts, mine)
+        hypotheses = [""] * len(sources)
+        for index, part in enumerate(parts):
+            hypotheses[index::processes] = part
+    else:
+        hypotheses = mine
+    if keep is not None:
+        keep.extend(hypotheses)
+    if recipe.tokenizer.lowercase:
+        # The model writes lower case only: the scores are of lower-cased text on both sides.
+        references = [reference.lower() for reference in references]
+    return translation_metrics(hypotheses, references, tokenize=recipe.evaluation.bleu_tokenize)
+
+
+def run_training(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
+    """Trains as the recipe says and writes the finished model to ``output.folder``.
+
+    Args:
+        recipe: what to do; `output.folder` must be set.
+        resume: go on with the interrupted run in that folder.
+
+    Raises:
+        ValueError, FileNotFoundError: something does not fit; raised before the long work.
+        OSError: a checkpoint could not be written; those before it are whole.
+    """
+    if recipe.output.folder is None:
+        raise ValueError("output.folder is not set: say where the model goes, for example --output runs/my-model.")
+    folder = Path(recipe.output.folder)
+    resume_from = check_resumable(folder, recipe) if resume else None
+    if not resume and _main_process():
+        check_new(folder)
+    prepared = prepare(recipe, folder, resume_from=resume_from)
+    trainer, tokenizer = prepared.trainer, prepared.tokenizer
+    if _main_process():
+        folder.mkdir(parents=True, exist_ok=True)
+        recipe.save(folder / RECIPE_FILE)
+
+    stop = StopConditions(trainer)
+    best = BestModel(trainer, lambda: _save_best(trainer, folder / "best"))
+    for callback in (Schedule(trainer), stop, Progress(trainer, folder / METRICS_FILE), best):
+        trainer.add_callback(callback)
+    if resume_from is not None:
+        trainer.add_callback(_Restore(trainer, resume_from))
+    try:
+        trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+    finally:
+        stop.release()
+    steps = trainer.state.global_step
+    if recipe.output.plot and _main_process():
+        plot_curves(folder / METRICS_FILE, folder / CURVES_FILE)
+    if stop.interrupted:
+        print(f"Interrupted after {steps:,} updates. Go on with: hf-vanilla train --resume {folder}", file=sys.stderr)
+        return TrainingResult(folder, trainer.model, tokenizer, interrupted=True, steps=steps)
+
+    chosen = _choose_weights(trainer, folder)
+    metrics = _final_scores(recipe, prepared, folder)
+    metrics |= {"steps": steps, "tokens": trainer.tokens_seen, "weights": chosen}
+    metrics |= {f"{name}_seconds": value for name, value in trainer.clock.state_dict().items()}
+    if _main_process():
+        _save_result(trainer, folder, metrics)
+    return TrainingResult(folder, trainer.model, tokenizer, metrics, chosen, steps=steps)
+
+
+class _Restore(RunCallback):
+    """Puts back what Trainer itself does not save, after Trainer has set up everything else."""
+
+    def __init__(self, trainer: RecipeTrainer, checkpoint: Path) -> None:
+        super().__init__(trainer)
+        self.checkpoint = checkpoint
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.trainer.load_run_state(self.checkpoint)
+
+
+def _distributed() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def _main_process() -> bool:
+    """Whether this process writes files; before torch.distributed starts, the launcher's environment says so."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank() == 0
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _save_best(trainer: RecipeTrainer, folder: Path) -> None:
+    if not trainer.args.should_save:
+        return
+    with trainer.clock.paused(), folder_aside(folder) as aside:
+        average = trainer.average
+        weights = average.applied() if average is not None and average.count else nullcontext()
+        with weights:
+            trainer.model.save_pretrained(aside)
+        trainer.processing_class.save_pretrained(aside)
+
+
+def _choose_weights(trainer: RecipeTrainer, folder: Path) -> str:
+    """Gives the model its final weights: the average if the recipe asks for one, else the best, else the last."""
+    recipe = trainer.recipe
+    last = recipe.checkpoint.average_last
+    if last:
+        found = finished_checkpoints(folder)[-last:]
+        if trainer.args.should_save:
+            save_average(found, folder / "averaged")
+        trainer._barrier()
+        _load(trainer.model, folder / "averaged")
+        return f"average of the last {len(found)} checkpoints"
+    if trainer.average is not None and trainer.average.count:
+        trainer.average._copy(trainer.average.weights())
+        kept = len(trainer.average.snapshots)
+        return "moving average" if recipe.training.average == "ema" else f"average of the last {kept} snapshots"
+    if trainer.best is not None:
+        trainer._barrier()
+        _load(trainer.model, folder / "best")
+        return f"best, of update {trainer.best['step']}"
+    return "last"
+
+
+def _load(model: PreTrainedModel, folder: Path) -> None:
+    """Weights of a folder into a model that exists; tied weights are stored once."""
+    model.load_state_dict(load_weights(folder), strict=False)
+    model.tie_weights()
+
+
+def _final_scores(recipe: Recipe, prepared: Prepared, folder: Path) -> dict[str, Any]:
+    metrics: dict[str, Any] = {}
+    trainer, model = prepared.trainer, prepared.trainer.model
+    model.eval()
+    for split in ("validation", "test"):
+        rows = getattr(prepared.corpus, split)
+        if rows is None:
+            continue
+        encoded = encode(recipe, prepared.tokenizer, rows, training=False)
+        loss, tokens = trainer.total_loss(encoded)
+        scores: dict[str, Any] = {"loss": loss / max(tokens, 1)}
+        if recipe.task == "translation":
+            translations: list[str] = []
+            scores |= score_translations(recipe, model, prepared.tokenizer, rows, keep=translations)
+            if _main_process():
+                write_text(folder / f"{split}.translations.txt", "\n".join(translations) + "\n")
+        metrics |= {f"{split}_{name}": value for name, value in scores.items()}
+        if _main_process():
+            print(
+                f"{split}: " + "  ".join(f"{name} {_number(value)}" for name, value in scores.items()), file=sys.stderr
+            )
+    return metrics
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _save_result(trainer: RecipeTrainer, folder: Path, metrics: dict[str, Any]) -> None:
+    """The finished model, straight into the output folder; each file takes its place when it is whole."""
+    with folder_aside(folder / ".finished") as aside:
+        trainer.model.save_pretrained(aside)
+        trainer.processing_class.save_pretrained(aside)
+    for file in sorted((folder / ".finished").iterdir()):
+        os.replace(file, folder / file.name)
+    (folder / ".finished").rmdir()
+    write_text(folder / RESULTS_FILE, json.dumps(metrics, indent=2) + "\n")

@@ -1,0 +1,347 @@
+"""transformers' Trainer with what a recipe needs: batches filled by tokens, exact validation loss, safe checkpoints."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from safetensors import SafetensorError
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from ..data import TokenBatchSampler
+from ..evaluation import perplexity
+from . import schedules
+from .averaging import WeightAverage, checkpoints
+from .batches import BatchStream, Rows, SeededCollator, stream_loader
+from .clock import TrainingClock
+from .optimizers import build_optimizer
+from .recipe import Recipe, TrainingRecipe
+
+RUN_STATE = "run_state.pt"
+
+# "No end" for a training that minutes or patience end; Trainer wants a number of updates.
+UNLIMITED_STEPS = 10**9
+
+
+def peak_learning_rate(recipe: TrainingRecipe, hidden_size: int) -> float:
+    """The highest learning rate of the recipe's schedule."""
+    if recipe.schedule == "noam":
+        return recipe.learning_rate_scale * (hidden_size * max(recipe.warmup_steps, 1)) ** -0.5
+    return recipe.learning_rate_scale * recipe.learning_rate
+
+
+class RecipeTrainer(Trainer):
+    """Runs a recipe. Everything that plain Trainer does is left to it.
+
+    Args:
+        recipe: how to train.
+        model: its parameters are trained.
+        tokenizer: saved with every checkpoint.
+        train_rows: tokenised training rows.
+        validation_rows: tokenised validation rows, or None.
+        collator: makes a batch of rows.
+        output: folder for checkpoints.
+        reencode: tokenises the training rows anew for an epoch (BPE dropout), or None.
+        score: scores beyond the loss, ``score(model) -> {"bleu": ...}``, or None. With several processes each calls it.
+        callbacks: transformers' callbacks.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        train_rows: Rows,
+        validation_rows: Rows | None,
+        collator: Callable[[list], dict[str, torch.Tensor]],
+        output: Path,
+        *,
+        reencode: Callable[[], Rows] | None = None,
+        score: Callable[[PreTrainedModel], dict[str, Any]] | None = None,
+        callbacks: list | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.clock = TrainingClock()
+        self.tokens_seen = 0
+        self.best: dict[str, float] | None = None
+        self.evaluations_without_gain = 0
+        self.score = score
+        self.collate = collator
+        self.reencode = reencode
+        self._checkpoint_run_dir: str | None = None
+        training = recipe.training
+        self.average: WeightAverage | None = None
+        if training.average != "none":
+            self.average = WeightAverage(model, training.average, last=training.average_last, decay=training.ema_decay)
+        super().__init__(
+            model=model,
+            args=_arguments(recipe, output),
+            train_dataset=train_rows,
+            eval_dataset=validation_rows,
+            data_collator=collator,
+            processing_class=tokenizer,
+            callbacks=callbacks,
+        )
+        self.remove_callback(PrinterCallback)
+        self.samplers = self._sampler(train_rows)
+        self.args.max_steps = self.planned_steps()
+
+    # ---- Batches
+
+    def _sampler(self, rows: Rows) -> TokenBatchSampler:
+        """The order of one epoch's batches for all processes; a number that fills whole updates."""
+        return TokenBatchSampler(
+            rows.lengths(),
+            self.recipe.training.tokens_per_batch,
+            count="sum" if self.recipe.data.packing else "padded",
+            seed=self.recipe.training.seed,
+            num_replicas=self.args.world_size * self.args.gradient_accumulation_steps,
+            rank=None,
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates in one pass over the data."""
+        return len(self.samplers) // (self.args.world_size * self.args.gradient_accumulation_steps)
+
+    def planned_steps(self) -> int:
+        """Updates in the whole training, as far as steps and epochs decide it."""
+        training = self.recipe.training
+        limits = []
+        if training.max_steps is not None:
+            limits.append(training.max_steps)
+        if training.max_epochs is not None:
+            limits.append(math.ceil(training.max_epochs * self.steps_per_epoch))
+        return min(limits, default=UNLIMITED_STEPS)
+
+    @property
+    def epochs_seen(self) -> float:
+        """Passes over the data so far."""
+        return self.state.global_step / self.steps_per_epoch
+
+    def get_train_dataloader(self) -> DataLoader:
+        """The stream of batches of this process, from the beginning; Trainer skips what a resumed run has seen."""
+        rank, processes = self.args.process_index, self.args.world_size
+        dataset = Rows(dict(self.train_dataset.columns))
+        sampler = self.samplers
+
+        def new_epoch(epoch: int):
+            nonlocal sampler
+            if epoch > 0 and self.reencode is not None:
+                dataset.columns = self.reencode().columns
+                sampler = self._sampler(dataset)
+            sampler.set_epoch(epoch)
+            # Batch i of the order goes to process i mod n: n processes see in a step what one process accumulates.
+            return [rows for index, rows in enumerate(sampler) if index % processes == rank]
+
+        stream = BatchStream(new_epoch, self.args.max_steps * self.args.gradient_accumulation_steps)
+        collator = SeededCollator(self.collate, self.recipe.training.seed, rank)
+        return stream_loader(dataset, stream, collator, self.recipe.training.dataloader_workers)
+
+    def get_batch_samples(self, epoch_iterator, num_batches, device):
+        """As in Trainer; counts the tokens with a label on the way, over all processes."""
+        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self.tokens_seen += int(items) if items is not None else 0
+        return batches, items
+
+    # ---- Optimisation
+
+    def create_optimizer(self, model=None) -> torch.optim.Optimizer:
+        """The recipe's optimizer."""
+        if self.optimizer is None:
+            training = self.recipe.training
+            peak = peak_learning_rate(training, self.model.config.hidden_size)
+            base = training.learning_rate_scale if training.schedule == "noam" else peak
+            self.optimizer = build_optimizer(self.model if model is None else model, training, peak, base)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer=None) -> LambdaLR:
+        """The recipe's schedule."""
+        if self.lr_scheduler is None:
+            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self._schedule(num_training_steps))
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def _schedule(self, steps: int) -> schedules.Schedule:
+        training = self.recipe.training
+        warmup = training.warmup_steps
+        if training.schedule == "noam":
+            return schedules.noam(self.model.config.hidden_size, max(warmup, 1))
+        if training.schedule == "inverse_sqrt":
+            return schedules.inverse_sqrt(warmup)
+        if training.schedule == "constant":
+            return schedules.constant(warmup)
+        if training.schedule_by == "minutes":
+            seconds = 60 * training.max_minutes
+            return schedules.decay(
+                training.schedule, warmup, training.final_learning_rate_ratio, lambda _: self.clock.training / seconds
+            )
+        return schedules.decay(
+            training.schedule,
+            warmup,
+            training.final_learning_rate_ratio,
+            lambda updates: (updates - warmup) / max(steps - warmup, 1),
+        )
+
+    # ---- Evaluation
+
+    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
+        """Exact mean loss per token of the validation rows, its perplexity, and the task's own scores.
+
+        The averaged weights are evaluated if the recipe keeps an average. The time is not counted as training.
+        """
+        rows = self.eval_dataset if eval_dataset is None else eval_dataset
+        with self.clock.paused():
+            if self.average is not None and self.average.count > 0:
+                with self.average.applied():
+                    metrics = self._scores(rows)
+            else:
+                metrics = self._scores(rows)
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _scores(self, rows: Rows | None) -> dict[str, Any]:
+        metrics: dict[str, Any] = {}
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            if rows is not None:
+                loss, tokens = self.total_loss(rows)
+                metrics |= {"loss": loss / max(tokens, 1), "perplexity": perplexity(loss, tokens)}
+            if self.score is not None:
+                metrics |= self.score(self.model)
+        finally:
+            self.model.train(was_training)
+        return metrics
+
+    @torch.no_grad()
+    def total_loss(self, rows: Rows) -> tuple[float, int]:
+        """Sum of the losses of all tokens with a label, and their number, over all processes, without smoothing."""
+        sampler = TokenBatchSampler(
+            rows.lengths(), max(self.recipe.evaluation.tokens_per_batch, int(rows.lengths().max())), shuffle=False
+        )
+        collator = SeededCollator(self.collate, self.recipe.training.seed)
+        total, tokens = 0.0, 0
+        for number, indices in enumerate(sampler):
+            if number % self.args.world_size != self.args.process_index:
+                continue
+            batch = self._prepare_inputs(collator(rows.__getitems__(indices)))
+            labels = batch["labels"][..., 1:] if self.recipe.task == "causal_lm" else batch["labels"]
+            count = int(labels.ne(-100).sum())
+            if count:
+                with self.compute_loss_context_manager():
+                    total += float(self.model(**batch, num_items_in_batch=1, return_logits=False).loss)
+                tokens += count
+        if self.args.world_size > 1:
+            both = torch.tensor([total, float(tokens)], dtype=torch.float64, device=self.args.device)
+            dist.all_reduce(both)
+            total, tokens = float(both[0]), int(both[1])
+        return total, tokens
+
+    # ---- Checkpoints
+
+    def _get_output_dir(self, trial) -> str:
+        return self._checkpoint_run_dir or super()._get_output_dir(trial)
+
+    def _save_checkpoint(self, model, trial) -> None:
+        """Writes a checkpoint aside, then renames it: whatever happens, the ones before it stay whole."""
+        name = f"checkpoint-{self.state.global_step}"
+        folder = Path(self.args.output_dir)
+        aside = folder / ".partial"
+        with self.clock.paused():
+            try:
+                if self.args.should_save:
+                    shutil.rmtree(aside, ignore_errors=True)
+                    aside.mkdir(parents=True)
+                self._barrier()
+                self._checkpoint_run_dir = str(aside)
+                super()._save_checkpoint(model, trial)
+                if self.args.should_save:
+                    torch.save(self.run_state(), aside / name / RUN_STATE)
+                self._barrier()
+            # torch and safetensors do not raise OSError when a disk is full.
+            except (OSError, RuntimeError, SafetensorError) as error:
+                shutil.rmtree(aside, ignore_errors=True)
+                left = checkpoints(folder)
+                remedy = f"The last whole one is {left[-1]}" if left else "There is no earlier one"
+                raise OSError(
+                    f"{name} could not be written to {folder}: {error}. {remedy}; free some space and resume the run."
+                ) from error
+            finally:
+                self._checkpoint_run_dir = None
+            if self.args.should_save:
+                shutil.rmtree(folder / name, ignore_errors=True)
+                os.replace(aside / name, folder / name)
+                shutil.rmtree(aside, ignore_errors=True)
+                for old in checkpoints(folder)[: -self.recipe.checkpoint.keep]:
+                    shutil.rmtree(old)
+            self._barrier()
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if self.recipe.checkpoint.save_optimizer:
+            super()._save_optimizer_and_scheduler(output_dir)
+
+    def run_state(self) -> dict[str, Any]:
+        """What a resumed run needs beyond what Trainer saves."""
+        return {
+            "clock": self.clock.state_dict(),
+            "tokens_seen": self.tokens_seen,
+            "best": self.best,
+            "evaluations_without_gain": self.evaluations_without_gain,
+            "loss_since_log": float(self._tr_loss),
+            "logged_step": self._globalstep_last_logged,
+            "average": None if self.average is None else self.average.state_dict(),
+        }
+
+    def load_run_state(self, checkpoint: Path) -> None:
+        """Goes on from `run_state` as saved in `checkpoint`."""
+        state = torch.load(Path(checkpoint) / RUN_STATE, weights_only=True, map_location=self.args.device)
+        self.clock.load_state_dict(state["clock"])
+        self.tokens_seen = state["tokens_seen"]
+        self.best = state["best"]
+        self.evaluations_without_gain = state["evaluations_without_gain"]
+        self._tr_loss.fill_(state["loss_since_log"])
+        self._globalstep_last_logged = state["logged_step"]
+        if self.average is not None and state["average"] is not None:
+            self.average.load_state_dict(state["average"])
+
+    def _barrier(self) -> None:
+        if self.args.world_size > 1:
+            dist.barrier()
+
+
+def _arguments(recipe: Recipe, output: Path) -> TrainingArguments:
+    """Trainer's arguments for the parts that it does itself; the rest is decided by `RecipeTrainer` and callbacks."""
+    training = recipe.training
+    return TrainingArguments(
+        output_dir=str(output),
+        max_steps=training.max_steps or UNLIMITED_STEPS,
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=training.accumulation,
+        max_grad_norm=training.max_grad_norm,
+        seed=training.seed,
+        bf16=training.precision == "bf16",
+        fp16=training.precision == "fp16",
+        gradient_checkpointing=training.gradient_checkpointing,
+        torch_compile=training.torch_compile,
+        logging_steps=training.log_every,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        eval_strategy="no",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        report_to=recipe.output.report_to,
+        # Every parameter takes part in every loss; looking for those that do not costs a pass over the graph.
+        ddp_find_unused_parameters=False,
+    )
