@@ -55,6 +55,4 @@ def _permute(name: str, tensor: torch.Tensor, order: torch.Tensor) -> torch.Tens
     for ending, axis in RESIDUAL_AXIS.items():
         if name.endswith(ending):
             return tensor.index_select(axis, order.to(tensor.device))
-    raise ValueError(
-        f"{name}: not a tensor of a vanilla Transformer, so its dimensions cannot be put in another order."
-    )
+    raise ValueError(f"{name} is no tensor of a vanilla Transformer, so its dimensions cannot be reordered.")

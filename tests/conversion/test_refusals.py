@@ -94,7 +94,7 @@ def test_import_of_a_head_that_we_lack_names_those_that_work(family_name, class_
 
 def test_import_of_another_family_names_those_that_work():
     config = transformers.T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
-    with pytest.raises(ValueError, match="model_type='t5' is none of.*marian"):
+    with pytest.raises(ValueError, match=r"model_type='t5' is none of.*marian"):
         from_stock(transformers.T5Model(config))
 
 
