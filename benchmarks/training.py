@@ -159,7 +159,7 @@ def tabulate(speeds: dict[str, list[float]], peaks: dict[str, list[float]]) -> d
 def table(records: list[dict[str, Any]]) -> str:
     """Markdown."""
     lines = [
-        "| setting | side | allocator | labelled tokens/s (low – high) | ratio to the peer (low – high) | peak memory |",
+        "| setting | side | allocator | labelled tokens/s (low – high) | ratio to the peer (low – high) | memory |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for record in records:
