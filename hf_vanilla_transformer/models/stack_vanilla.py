@@ -201,7 +201,11 @@ class LanguageModelHead:
             return linear_cross_entropy(states, weight, bias, labels[labelled], num_items_in_batch, smoothing), None
         logits = self.logits(hidden_states)
         loss = token_cross_entropy(logits, labels, num_items_in_batch, smoothing)
-        return loss, slice_logits_to_keep(logits, logits_to_keep) if return_logits else None
+        if not return_logits:
+            return loss, None
+        # Slicing even by nothing makes another tensor, of which the loss would be no function.
+        keeps_all = isinstance(logits_to_keep, int) and logits_to_keep == 0
+        return loss, logits if keeps_all else slice_logits_to_keep(logits, logits_to_keep)
 
     def _check_labels(self, labels: torch.Tensor, hidden_states: torch.Tensor) -> None:
         if labels.shape != hidden_states.shape[:-1]:
