@@ -1,0 +1,147 @@
+"""transformers' BERT, GPT-2 and Marian under the same mixins: the measure of what a stack must pass.
+
+The source distribution has the mixins but not these models' own test files, so they are tested through our testers.
+"""
+
+from __future__ import annotations
+
+import unittest
+from typing import Any
+
+import transformers as stock
+from transformers import AutoModelForMaskedLM, AutoModelForSeq2SeqLM
+
+from tests.conformance.mixins import ConformanceTests, GenerationTesterMixin
+from tests.conformance.testers import EncoderDecoderTester, StackTester
+
+
+class BertTester(StackTester):
+    """BERT: encoder."""
+
+    config_class = stock.BertConfig
+    settings = {
+        "vocab_size": 99,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_position_embeddings": 128,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+    }
+    dropout = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
+    causal_lm_class = stock.BertForMaskedLM
+    tensor_parallel_class = stock.BertForMaskedLM
+
+
+class GPT2Tester(StackTester):
+    """GPT-2: decoder."""
+
+    config_class = stock.GPT2Config
+    settings = {
+        "vocab_size": 99,
+        "n_embd": 32,
+        "n_layer": 2,
+        "n_head": 4,
+        "n_inner": 64,
+        "n_positions": 128,
+        "resid_pdrop": 0.0,
+        "embd_pdrop": 0.0,
+        "attn_pdrop": 0.0,
+        "pad_token_id": 0,
+        "bos_token_id": 98,
+        "eos_token_id": 98,
+    }
+    dropout = {"resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1}
+    causal_lm_class = stock.GPT2LMHeadModel
+    tensor_parallel_class = stock.GPT2LMHeadModel
+
+    @property
+    def config_tester_arguments(self) -> dict[str, Any]:
+        return {"n_embd": 36, "n_head": 4}
+
+
+class MarianTester(EncoderDecoderTester):
+    """Marian: encoder and decoder."""
+
+    config_class = stock.MarianConfig
+    settings = {
+        "vocab_size": 99,
+        "d_model": 32,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4,
+        "encoder_ffn_dim": 64,
+        "decoder_ffn_dim": 64,
+        "max_position_embeddings": 128,
+        "dropout": 0.0,
+        "attention_dropout": 0.0,
+        "activation_dropout": 0.0,
+        "pad_token_id": 0,
+        "bos_token_id": 3,
+        "eos_token_id": 2,
+        "decoder_start_token_id": 1,
+        "forced_eos_token_id": None,
+    }
+    dropout = {"dropout": 0.1, "attention_dropout": 0.1}
+    causal_lm_class = stock.MarianMTModel
+    tensor_parallel_class = stock.MarianMTModel
+
+    @property
+    def config_tester_arguments(self) -> dict[str, Any]:
+        return {"d_model": 36, "encoder_attention_heads": 4}
+
+
+class BertConformance(ConformanceTests, unittest.TestCase):
+    """BERT under the mixins."""
+
+    stack = BertTester
+    auto_class = AutoModelForMaskedLM
+    all_model_classes = (
+        stock.BertModel,
+        stock.BertForMaskedLM,
+        stock.BertForPreTraining,
+        stock.BertForSequenceClassification,
+        stock.BertForTokenClassification,
+        stock.BertForQuestionAnswering,
+        stock.BertForMultipleChoice,
+        stock.BertForNextSentencePrediction,
+    )
+    pipeline_model_mapping = {
+        "feature-extraction": stock.BertModel,
+        "fill-mask": stock.BertForMaskedLM,
+        "text-classification": stock.BertForSequenceClassification,
+        "token-classification": stock.BertForTokenClassification,
+        "zero-shot": stock.BertForSequenceClassification,
+    }
+
+
+class GPT2Conformance(ConformanceTests, GenerationTesterMixin, unittest.TestCase):
+    """GPT-2 under the mixins."""
+
+    stack = GPT2Tester
+    all_model_classes = (
+        stock.GPT2Model,
+        stock.GPT2LMHeadModel,
+        stock.GPT2ForSequenceClassification,
+        stock.GPT2ForTokenClassification,
+        stock.GPT2ForQuestionAnswering,
+    )
+    pipeline_model_mapping = {
+        "feature-extraction": stock.GPT2Model,
+        "text-generation": stock.GPT2LMHeadModel,
+        "text-classification": stock.GPT2ForSequenceClassification,
+        "token-classification": stock.GPT2ForTokenClassification,
+        "zero-shot": stock.GPT2ForSequenceClassification,
+    }
+
+
+class MarianConformance(ConformanceTests, GenerationTesterMixin, unittest.TestCase):
+    """Marian under the mixins."""
+
+    stack = MarianTester
+    auto_class = AutoModelForSeq2SeqLM
+    is_encoder_decoder = True
+    all_model_classes = (stock.MarianModel, stock.MarianMTModel)
+    pipeline_model_mapping = {"feature-extraction": stock.MarianModel}
