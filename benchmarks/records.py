@@ -45,14 +45,19 @@ def summary(values: list[float]) -> dict[str, Any]:
     return {"median": statistics.median(values), "low": min(values), "high": max(values), "values": list(values)}
 
 
-def write_json(path: str | Path, record: dict[str, Any]) -> Path:
-    """Write `record` aside, then rename, so that a reader never sees half a file."""
+def write_text(path: str | Path, text: str) -> Path:
+    """Write aside, then rename, so that a reader never sees half a file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    aside.write_text(text, encoding="utf-8")
     aside.replace(path)
     return path
+
+
+def write_json(path: str | Path, record: dict[str, Any]) -> Path:
+    """Write a record as JSON, whole or not at all."""
+    return write_text(path, json.dumps(record, indent=2) + "\n")
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

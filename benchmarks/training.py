@@ -187,8 +187,9 @@ def main(arguments: list[str] | None = None) -> None:
     records = []
     for name in options.settings:
         records.append(run(name, options))
-        print(table(records[-1:]), flush=True)
-    print("\n" + table(records))
+        print(table(records[-1:]) + "\n", flush=True)
+    if len(records) > 1:
+        print(table(records))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,86 @@
+"""`python -m benchmarks.report`: writes the tables of docs/benchmarks.md from the JSON files in benchmarks/results.
+
+Every figure in that page comes from a file that a benchmark wrote; `--check` fails if the page and the files disagree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from . import loss, multi30k, training
+from .records import RESULTS, read_json, write_text
+from .training_sides import SETTINGS
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+MISSING = "Not measured yet."
+
+
+def where(record: dict[str, Any]) -> str:
+    """One line on the machine of a record."""
+    machine = record["machine"]
+    return (
+        f"Measured on {machine['cores']} cores of {machine['processor']} ({machine['capability']}), "
+        f"torch {machine['torch']}, transformers {machine['transformers']}, Python {machine['python']}."
+    )
+
+
+def sections(results: Path) -> dict[str, str]:
+    """The text of each marked part of the page."""
+    texts = {}
+    files = [results / f"training_{name}.json" for name in SETTINGS]
+    records = [read_json(file) for file in files if file.is_file()]
+    measured = [record for record in records if "not_run" not in record]
+    texts["training"] = "\n\n".join([where((measured or records)[0]), training.table(records)]) if records else MISSING
+    for name, module in (("loss", loss), ("multi30k", multi30k)):
+        file = results / f"{name}.json"
+        if file.is_file():
+            record = read_json(file)
+            texts[name] = f"{where(record)}\n\n{module.table(record)}"
+        else:
+            texts[name] = MISSING
+    if (results / "multi30k.png").is_file() and texts["multi30k"] != MISSING:
+        texts["multi30k"] += "\n\n![BLEU against minutes of training](../benchmarks/results/multi30k.png)"
+    return texts
+
+
+def render(page: str, texts: dict[str, str]) -> str:
+    """The page with each `<!-- results: NAME -->` part replaced.
+
+    Raises:
+        ValueError: if a part is not marked in the page.
+    """
+    for name, text in texts.items():
+        begin, end = f"<!-- results: {name} -->", f"<!-- end: {name} -->"
+        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        if not pattern.search(page):
+            raise ValueError(
+                f"the page has no part between {begin} and {end}; add the two lines where the table belongs"
+            )
+        page = pattern.sub(lambda _, text=text: f"{begin}\n{text}\n{end}", page)  # noqa: B023
+    return page
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Render, or check."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if the page is out of date")
+    options = parser.parse_args(arguments)
+    before = options.page.read_text(encoding="utf-8")
+    after = render(before, sections(options.results))
+    if options.check:
+        if after != before:
+            raise SystemExit(
+                f"{options.page} does not show what {options.results} holds: run python -m benchmarks.report"
+            )
+    elif after != before:
+        write_text(options.page, after)
+        print(f"written: {options.page}")
+
+
+if __name__ == "__main__":
+    main()
