@@ -1,0 +1,1 @@
+"""The parts of the English-French grammar: lexicon, numbers, spelling, noun phrases, clauses and sentences."""
