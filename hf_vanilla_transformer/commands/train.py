@@ -1,7 +1,7 @@
 """Train a model by a recipe.
 
-A recipe is a YAML file, or the name of one that comes with the package. Any of its fields can be set on the command line
-by its dotted name. The recipe as run is saved in the output folder.
+A recipe is a YAML file, or the name of one that comes with the package. Any of its fields can be set on the command
+line by its dotted name. The recipe as run is saved in the output folder.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
         overrides.append(f"output.folder={folder!r}")
     recipe = load_recipe(arguments.resume or arguments.recipe, overrides)
 
+    import transformers
+
     from ..training.run import run_training
 
     if arguments.dry_run:
@@ -63,6 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
 
         print(plan(recipe))
         return 0
+    # One bar for each written file says less than our own lines.
+    transformers.utils.logging.disable_progress_bar()
     result = run_training(recipe, resume=arguments.resume is not None)
     return 130 if result.interrupted else 0
 
@@ -87,8 +91,8 @@ def dotted_overrides(arguments: list[str]) -> list[str]:
                 waiting = argument[2:]
         else:
             raise ValueError(
-                f"{waiting or argument!r} is not understood: fields of the recipe are set by --section.field VALUE, such "
-                "as --training.max_steps 100; see hf-vanilla train --help and --fields."
+                f"{waiting or argument!r} is not understood: fields of the recipe are set by --section.field "
+                "VALUE, such as --training.max_steps 100; see hf-vanilla train --help and --fields."
             )
     if waiting is not None:
         raise ValueError(f"--{waiting} needs a value.")

@@ -46,8 +46,8 @@ def average_checkpoints(folder: str | Path, last: int = 5) -> dict[str, torch.Te
     found = checkpoints(folder)
     if len(found) < last:
         raise FileNotFoundError(
-            f"{folder} has {len(found)} checkpoints, so the last {last} cannot be averaged: ask for fewer, or train with "
-            f"a smaller checkpoint.every and checkpoint.keep of at least {last}."
+            f"{folder} has {len(found)} checkpoints, so the last {last} cannot be averaged: ask for fewer, or "
+            f"train with a smaller checkpoint.every and checkpoint.keep of at least {last}."
         )
     return average_files(found[-last:])
 
@@ -167,6 +167,10 @@ class WeightAverage:
             yield
         finally:
             self._copy(own)
+
+    def copy_to_model(self) -> None:
+        """Gives the model the averaged weights for good."""
+        self._copy(self.weights())
 
     @torch.no_grad()
     def _copy(self, weights: dict[str, torch.Tensor]) -> None:

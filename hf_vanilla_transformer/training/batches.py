@@ -102,7 +102,8 @@ class SeededCollator:
         python_state, numpy_state = random.getstate(), np.random.get_state()
         try:
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
+                # Not torch.manual_seed, which would seed the accelerator's dropout as well.
+                torch.default_generator.manual_seed(seed)
                 np.random.seed(seed)
                 random.seed(seed)
                 return self.collator(rows)

@@ -53,8 +53,8 @@ class Schedule(RunCallback):
 class StopConditions(RunCallback):
     """Ends a run when its minutes are over or it is interrupted, on all processes after the same update.
 
-    The first Ctrl-C (or SIGTERM, which schedulers send) lets the update finish and saves a checkpoint; a second one ends
-    the process at once.
+    The first Ctrl-C (or SIGTERM, which schedulers send) lets the update finish and saves a checkpoint; a second one
+    ends the process at once.
     """
 
     def __init__(self, trainer: RecipeTrainer) -> None:

@@ -13,7 +13,7 @@ import datasets
 import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from ..data import load_pairs, load_texts
+from ..data import RowReport, load_pairs, load_texts
 from ..tokenization import bpe_dropout, train_tokenizer
 from .batches import Rows
 from .recipe import Recipe
@@ -69,13 +69,13 @@ class Corpus:
 
     Attributes:
         train, validation, test: data sets with columns `source` and `target`, or `text`; None where there is no split.
-        reports: what the readers said about bad rows, one text a split.
+        reports: the readers' account of bad rows, one a split.
     """
 
     train: Any
     validation: Any = None
     test: Any = None
-    reports: list[str] = field(default_factory=list)
+    reports: list[RowReport] = field(default_factory=list)
 
 
 def load_corpus(recipe: Recipe, splits: Sequence[str] = ("train", "validation", "test")) -> Corpus:
@@ -95,7 +95,7 @@ def load_corpus(recipe: Recipe, splits: Sequence[str] = ("train", "validation", 
         loaded = _load_split(recipe, getattr(data, split), required=split == "train")
         if loaded is not None:
             rows, report = loaded
-            corpus.reports.append(str(report))
+            corpus.reports.append(report)
             if split == "train" and data.max_rows is not None and len(rows) > data.max_rows:
                 rows = rows.select(range(data.max_rows))
             setattr(corpus, split, rows)

@@ -55,7 +55,7 @@ def check_resumable(folder: Path, recipe: Recipe) -> Path:
     for section in ("task", "model", "tokenizer", "data"):
         if before[section] != now[section]:
             raise ValueError(
-                f"The recipe's {section} differs from the run in {folder} ({before[section]} there, {now[section]} now), "
-                "so that run cannot go on with it; leave it as it was, or start a new run."
+                f"The recipe's {section} is {now[section]}, but the run in {folder} had {before[section]} and "
+                "cannot go on with another; leave it as it was, or start a new run."
             )
     return found[-1]

@@ -46,7 +46,7 @@ def check_model(recipe: Recipe) -> None:
     for name in recipe.model.config:
         if name in _FROM_TOKENIZER:
             raise ValueError(
-                f"model.config.{name} is decided by the tokenizer; leave it out (see tokenizer.vocab_size)."
+                f"model.config.{name} follows from the tokenizer; leave it out (see tokenizer.vocab_size)."
             )
         if name not in legal:
             close = difflib.get_close_matches(name, legal, n=1, cutoff=0.5)
@@ -119,7 +119,8 @@ def _set_generation(recipe: Recipe, model: PreTrainedModel) -> None:
     model.generation_config.length_penalty = generation.length_penalty
     if generation.num_beams > 1:
         model.generation_config.early_stopping = "never"
-    model.generation_config.max_length = min(256, model.config.max_position_embeddings)
+    # Without a number transformers stops after 20 tokens; `translate` sets a limit for each sentence.
+    model.generation_config.max_new_tokens = min(256, model.config.max_position_embeddings - 1)
 
 
 __all__ = ["CLASSES", "build_config", "build_model", "check_model", "presets", "vocabulary_of"]

@@ -61,7 +61,7 @@ def build_optimizer(model: nn.Module, recipe: TrainingRecipe, peak: float, base:
         rest = [parameter for parameter in group["params"] if id(parameter) not in chosen]
         if rest:
             groups.append({**group, "params": rest})
-    muon = torch.optim.Muon(
+    muon = Muon(
         matrices,
         # The schedule multiplies both, so that Muon's rate peaks where Adam's does.
         lr=recipe.muon_learning_rate * base / peak,
@@ -69,6 +69,65 @@ def build_optimizer(model: nn.Module, recipe: TrainingRecipe, peak: float, base:
         weight_decay=recipe.weight_decay,
     )
     return CombinedOptimizer([muon, torch.optim.AdamW(groups, **adam)])
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose direction is made orthogonal: all singular values of an update are about one (Jordan et al. 2024).
+
+    Torch has one too, but it works in bfloat16, matrix by matrix: on a CPU without bfloat16 that takes four times as
+    long as the rest of a step of a small model. Here matrices of one shape are orthogonalised together, in their own precision.
+
+    Args:
+        matrices: parameters of two dimensions.
+        lr: step size; the update of an n × m matrix is scaled by sqrt(max(1, n/m)).
+        momentum: of Nesterov's kind.
+        weight_decay: decoupled.
+    """
+
+    # Jordan et al. 2024: the odd polynomial ax + bx³ + cx⁵ that drives singular values to about one the fastest.
+    coefficients = (3.4445, -4.7750, 2.0315)
+    iterations = 5
+
+    def __init__(self, matrices: list[nn.Parameter], lr: float, momentum: float, weight_decay: float) -> None:
+        super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], torch.Tensor] | None = None) -> torch.Tensor | None:
+        """One update; `closure` is evaluated before it."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            by_shape: dict[tuple[torch.Size, torch.dtype, torch.device], list[nn.Parameter]] = {}
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    by_shape.setdefault((parameter.shape, parameter.dtype, parameter.device), []).append(parameter)
+            for (shape, _, _), parameters in by_shape.items():
+                directions = torch.stack([self._direction(parameter, group["momentum"]) for parameter in parameters])
+                scale = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
+                torch._foreach_mul_(parameters, 1.0 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(parameters, list(self.orthogonalise(directions).unbind()), alpha=-scale)
+        return loss
+
+    def _direction(self, parameter: nn.Parameter, momentum: float) -> torch.Tensor:
+        state = self.state[parameter]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        buffer = state["momentum_buffer"].lerp_(parameter.grad, 1.0 - momentum)
+        return parameter.grad.lerp(buffer, momentum)
+
+    @classmethod
+    def orthogonalise(cls, matrices: torch.Tensor) -> torch.Tensor:
+        """The nearest orthogonal matrices, roughly, by Newton–Schulz iterations; (count, n, m) to the same shape."""
+        a, b, c = cls.coefficients
+        tall = matrices.shape[1] > matrices.shape[2]
+        x = matrices.mT if tall else matrices
+        x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+        for _ in range(cls.iterations):
+            gram = x @ x.mT
+            x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        return x.mT if tall else x
 
 
 class CombinedOptimizer(torch.optim.Optimizer):

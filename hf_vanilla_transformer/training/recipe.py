@@ -1,7 +1,7 @@
 """A recipe: everything that decides how a model is trained, as nested dataclasses that a YAML file fills.
 
 The fields below are the one place where a default is written. A recipe file says only what differs, the command line
-overrides any field by its dotted name (``training.learning_rate=1e-3``), and the recipe as run is saved beside the model.
+overrides any field by its dotted name (``training.learning_rate=1e-3``), and the recipe as run is saved with the model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ModelRecipe:
     """Which network: a preset of its configuration class, with the fields that differ from it.
 
     Attributes:
-        preset: a preset of the task's configuration class, such as ``tiny``, ``base``, ``big``, ``bert_base``, ``gpt2``.
+        preset: a preset of the task's configuration class, such as ``tiny``, ``base``, ``bert_base``, ``gpt2``.
         config: fields of the configuration that differ from the preset. The vocabulary size and the ids of the special
             tokens come from the tokenizer.
         start_from: a folder or Hub name whose weights the training starts from (instead of ``preset`` and ``config``).
@@ -77,8 +77,8 @@ class DataRecipe:
         max_rows: use only the first this many rows of the training split.
         on_bad_row: count and skip a bad row, or stop at the first one.
         max_length_ratio: a pair whose sides differ more than this in length is a bad row (None: never).
-        max_length: longest sequence in tokens, the end mark included. A longer pair is left out of training and counted;
-            running text is cut into blocks of this length.
+        max_length: longest sequence in tokens, the end mark included. A longer pair is left out of training, and
+            counted; running text is cut into blocks of this length.
         packing: lay several sequences in one row, so that there is no padding.
     """
 
@@ -103,7 +103,7 @@ class TrainingRecipe:
     """How the weights move.
 
     Attributes:
-        tokens_per_batch: tokens in a batch of one process, counted for source and target apart (the longer side decides).
+        tokens_per_batch: most tokens of a side (source, target) in a batch of one process, padding included.
         accumulation: batches added up to one update; the gradient is that of one batch of them all.
         max_steps, max_epochs, max_minutes: training ends at whichever is reached first. At least one must be set.
         optimizer: ``adam`` (with decoupled weight decay, so 0 is the paper's Adam) or ``muon`` for the matrices inside
@@ -113,11 +113,12 @@ class TrainingRecipe:
         warmup_steps: updates of linear warm-up.
         final_learning_rate_ratio: where ``linear`` and ``cosine`` end, as a part of the peak.
         schedule_by: what ``linear`` and ``cosine`` run along: updates, or minutes of training (``max_minutes``).
-        average: exponential or uniform average of the weights kept in memory, see `average_last`.
+        average: keep an average of the weights in memory: of the last snapshots, or exponential (``ema``). It is what
+            evaluations score and what the run gives, unless checkpoints are averaged.
         average_every: updates between two snapshots of the average.
         average_last: snapshots in it.
         precision: ``bf16`` and ``fp16`` are autocast with float32 weights.
-        loss_precision: precision of the products with the vocabulary in the loss.
+        mask_probability: part of the tokens that a masked language model predicts.
     """
 
     tokens_per_batch: int = 25000
@@ -184,8 +185,8 @@ class GenerationRecipe:
     Attributes:
         num_beams: width of the beam.
         length_penalty: exponent of the penalty.
-        length_penalty_form: ``gnmt`` divides by ((5 + |Y|) / 6)^a (Wu et al. 2016, Eq. 14, as the paper does), ``power``
-            by |Y|^a, as transformers does.
+        length_penalty_form: ``gnmt`` divides by ((5 + |Y|) / 6)^a (Wu et al. 2016, Eq. 14, as the paper does),
+            ``power`` by |Y|^a, as transformers does.
         max_extra_tokens: an output is at most this much longer than its input.
     """
 

@@ -9,17 +9,18 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from .. import data
 from ..evaluation import translate, translation_metrics
-from .averaging import load_weights, save_average
 from .averaging import checkpoints as finished_checkpoints
+from .averaging import load_weights, save_average
 from .callbacks import BestModel, Progress, RunCallback, Schedule, StopConditions
 from .corpus import Corpus, encode, get_tokenizer, load_corpus
 from .curves import plot_curves
@@ -75,10 +76,14 @@ def prepare(recipe: Recipe, folder: Path, *, resume_from: Path | None = None) ->
     """
     corpus = load_corpus(recipe)
     for report in corpus.reports:
-        logger.info("%s", report)
+        if not report.skipped:  # the reader itself warns of bad rows
+            logger.info("%s", report)
+    if recipe.evaluation.every is not None and corpus.validation is None:
+        raise ValueError(
+            f"evaluation.every={recipe.evaluation.every} needs a validation split, but {recipe.data.path} has none of "
+            f"{recipe.data.validation}: name one with data.validation, or set evaluation.every to null."
+        )
     if resume_from is not None:
-        from transformers import AutoTokenizer
-
         tokenizer = AutoTokenizer.from_pretrained(resume_from)
     else:
         tokenizer = get_tokenizer(recipe, corpus)
@@ -88,9 +93,7 @@ def prepare(recipe: Recipe, folder: Path, *, resume_from: Path | None = None) ->
         validation_rows = encode(recipe, tokenizer, corpus.validation, training=False)
     set_seed(recipe.training.seed)
     model = build_model(recipe, tokenizer)
-    reencode = None
-    if recipe.tokenizer.dropout:
-        reencode = lambda: encode(recipe, tokenizer, corpus.train, training=True)  # noqa: E731
+    reencode = partial(encode, recipe, tokenizer, corpus.train, training=True) if recipe.tokenizer.dropout else None
     trainer = RecipeTrainer(
         recipe,
         model,
@@ -200,10 +203,9 @@ def run_training(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
 
     stop = StopConditions(trainer)
     best = BestModel(trainer, lambda: _save_best(trainer, folder / "best"))
-    for callback in (Schedule(trainer), stop, Progress(trainer, folder / METRICS_FILE), best):
+    restore = [_Restore(trainer, resume_from)] if resume_from is not None else []
+    for callback in (*restore, Schedule(trainer), stop, Progress(trainer, folder / METRICS_FILE), best):
         trainer.add_callback(callback)
-    if resume_from is not None:
-        trainer.add_callback(_Restore(trainer, resume_from))
     try:
         trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
     finally:
@@ -265,15 +267,15 @@ def _choose_weights(trainer: RecipeTrainer, folder: Path) -> str:
         found = finished_checkpoints(folder)[-last:]
         if trainer.args.should_save:
             save_average(found, folder / "averaged")
-        trainer._barrier()
+        trainer.barrier()
         _load(trainer.model, folder / "averaged")
         return f"average of the last {len(found)} checkpoints"
     if trainer.average is not None and trainer.average.count:
-        trainer.average._copy(trainer.average.weights())
+        trainer.average.copy_to_model()
         kept = len(trainer.average.snapshots)
         return "moving average" if recipe.training.average == "ema" else f"average of the last {kept} snapshots"
     if trainer.best is not None:
-        trainer._barrier()
+        trainer.barrier()
         _load(trainer.model, folder / "best")
         return f"best, of update {trainer.best['step']}"
     return "last"

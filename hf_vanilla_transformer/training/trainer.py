@@ -39,6 +39,27 @@ def peak_learning_rate(recipe: TrainingRecipe, hidden_size: int) -> float:
     return recipe.learning_rate_scale * recipe.learning_rate
 
 
+def token_sampler(recipe: Recipe, rows: Rows, processes: int) -> TokenBatchSampler:
+    """The order of an epoch's batches for all processes; as many as fill whole updates."""
+    return TokenBatchSampler(
+        rows.lengths(),
+        recipe.training.tokens_per_batch,
+        count="sum" if recipe.data.packing else "padded",
+        seed=recipe.training.seed,
+        num_replicas=processes * recipe.training.accumulation,
+        rank=None,
+    )
+
+
+def planned_steps(recipe: Recipe, steps_per_epoch: int) -> int:
+    """Updates in the whole training, as far as steps and epochs decide it."""
+    training = recipe.training
+    limits = [] if training.max_steps is None else [training.max_steps]
+    if training.max_epochs is not None:
+        limits.append(math.ceil(training.max_epochs * steps_per_epoch))
+    return min(limits, default=UNLIMITED_STEPS)
+
+
 class RecipeTrainer(Trainer):
     """Runs a recipe. Everything that plain Trainer does is left to it.
 
@@ -92,36 +113,15 @@ class RecipeTrainer(Trainer):
             callbacks=callbacks,
         )
         self.remove_callback(PrinterCallback)
-        self.samplers = self._sampler(train_rows)
-        self.args.max_steps = self.planned_steps()
+        self.sampler = token_sampler(recipe, train_rows, self.args.world_size)
+        self.args.max_steps = planned_steps(recipe, self.steps_per_epoch)
 
     # ---- Batches
-
-    def _sampler(self, rows: Rows) -> TokenBatchSampler:
-        """The order of one epoch's batches for all processes; a number that fills whole updates."""
-        return TokenBatchSampler(
-            rows.lengths(),
-            self.recipe.training.tokens_per_batch,
-            count="sum" if self.recipe.data.packing else "padded",
-            seed=self.recipe.training.seed,
-            num_replicas=self.args.world_size * self.args.gradient_accumulation_steps,
-            rank=None,
-        )
 
     @property
     def steps_per_epoch(self) -> int:
         """Updates in one pass over the data."""
-        return len(self.samplers) // (self.args.world_size * self.args.gradient_accumulation_steps)
-
-    def planned_steps(self) -> int:
-        """Updates in the whole training, as far as steps and epochs decide it."""
-        training = self.recipe.training
-        limits = []
-        if training.max_steps is not None:
-            limits.append(training.max_steps)
-        if training.max_epochs is not None:
-            limits.append(math.ceil(training.max_epochs * self.steps_per_epoch))
-        return min(limits, default=UNLIMITED_STEPS)
+        return len(self.sampler) // (self.args.world_size * self.args.gradient_accumulation_steps)
 
     @property
     def epochs_seen(self) -> float:
@@ -132,13 +132,13 @@ class RecipeTrainer(Trainer):
         """The stream of batches of this process, from the beginning; Trainer skips what a resumed run has seen."""
         rank, processes = self.args.process_index, self.args.world_size
         dataset = Rows(dict(self.train_dataset.columns))
-        sampler = self.samplers
+        sampler = self.sampler
 
-        def new_epoch(epoch: int):
+        def new_epoch(epoch: int) -> list[list[int]]:
             nonlocal sampler
             if epoch > 0 and self.reencode is not None:
                 dataset.columns = self.reencode().columns
-                sampler = self._sampler(dataset)
+                sampler = token_sampler(self.recipe, dataset, self.args.world_size)
             sampler.set_epoch(epoch)
             # Batch i of the order goes to process i mod n: n processes see in a step what one process accumulates.
             return [rows for index, rows in enumerate(sampler) if index % processes == rank]
@@ -264,12 +264,12 @@ class RecipeTrainer(Trainer):
                 if self.args.should_save:
                     shutil.rmtree(aside, ignore_errors=True)
                     aside.mkdir(parents=True)
-                self._barrier()
+                self.barrier()
                 self._checkpoint_run_dir = str(aside)
                 super()._save_checkpoint(model, trial)
                 if self.args.should_save:
                     torch.save(self.run_state(), aside / name / RUN_STATE)
-                self._barrier()
+                self.barrier()
             # torch and safetensors do not raise OSError when a disk is full.
             except (OSError, RuntimeError, SafetensorError) as error:
                 shutil.rmtree(aside, ignore_errors=True)
@@ -286,7 +286,7 @@ class RecipeTrainer(Trainer):
                 shutil.rmtree(aside, ignore_errors=True)
                 for old in checkpoints(folder)[: -self.recipe.checkpoint.keep]:
                     shutil.rmtree(old)
-            self._barrier()
+            self.barrier()
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if self.recipe.checkpoint.save_optimizer:
@@ -316,7 +316,8 @@ class RecipeTrainer(Trainer):
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
 
-    def _barrier(self) -> None:
+    def barrier(self) -> None:
+        """Waits for the other processes, if there are any."""
         if self.args.world_size > 1:
             dist.barrier()
 
@@ -324,6 +325,8 @@ class RecipeTrainer(Trainer):
 def _arguments(recipe: Recipe, output: Path) -> TrainingArguments:
     """Trainer's arguments for the parts that it does itself; the rest is decided by `RecipeTrainer` and callbacks."""
     training = recipe.training
+    # Passed only where it is asked for: later versions call it activation_checkpointing and warn of this name.
+    checkpointing = {"gradient_checkpointing": True} if training.gradient_checkpointing else {}
     return TrainingArguments(
         output_dir=str(output),
         max_steps=training.max_steps or UNLIMITED_STEPS,
@@ -333,7 +336,6 @@ def _arguments(recipe: Recipe, output: Path) -> TrainingArguments:
         seed=training.seed,
         bf16=training.precision == "bf16",
         fp16=training.precision == "fp16",
-        gradient_checkpointing=training.gradient_checkpointing,
         torch_compile=training.torch_compile,
         logging_steps=training.log_every,
         logging_nan_inf_filter=False,
@@ -344,4 +346,5 @@ def _arguments(recipe: Recipe, output: Path) -> TrainingArguments:
         report_to=recipe.output.report_to,
         # Every parameter takes part in every loss; looking for those that do not costs a pass over the graph.
         ddp_find_unused_parameters=False,
+        **checkpointing,
     )
