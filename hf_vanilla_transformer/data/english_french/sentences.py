@@ -44,8 +44,8 @@ class SentenceGrammar(ClauseGrammar):
 
     patterns = {
         "transitive": 26, "modal": 9, "question": 7, "ditransitive": 11, "motion": 9, "intransitive": 6,
-        "predicative": 10, "existential": 4, "mass": 6, "prepositional": 6, "passive": 8, "antecedent": 8, "who": 5, "that": 4,
-        "reported": 5, "costs": 3, "age": 2,
+        "predicative": 10, "existential": 4, "mass": 6, "prepositional": 6, "passive": 8, "antecedent": 8, "who": 5,
+        "that": 4, "reported": 5, "costs": 3, "age": 2,
     }  # fmt: skip
 
     def sentence(self) -> tuple[Fragment, str]:

@@ -1,0 +1,218 @@
+"""Learn to translate in three minutes, from nothing.
+
+Writes a corpus of English and French sentences with a grammar, trains a tokenizer and a small Transformer on it, scores it
+on sentences with combinations of words it has never seen, writes a folder that transformers' Auto classes load, translates
+with it in a fresh process, and draws what the model looked at. It needs no network and no data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..data.grammar_english_french import GrammarCorpus
+    from ..training import TrainingResult
+
+EXAMPLES = """\
+examples:
+  hf-vanilla demo --output runs/demo
+  hf-vanilla demo --output runs/small --sentences 2000 --steps 50      a look at the steps, not at good translations
+"""
+
+RECIPE = Path(__file__).with_name("demo.yaml")
+# Its alignment crosses: three English words whose translations stand in the opposite order. "Economic area" is held out
+# of the training data, so nothing here was learned by heart.
+SENTENCE = "The agreement on the European economic area was signed in August 1992."
+TRANSLATION = "L'accord sur la zone économique européenne a été signé en août 1992."
+
+_LOAD_AND_TRANSLATE = """\
+import json, sys
+import hf_vanilla_transformer
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+folder, sentences = sys.argv[1], json.load(sys.stdin)
+model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+inputs = tokenizer(sentences, padding=True, return_tensors="pt")
+outputs = model.generate(**inputs, num_beams=4, max_new_tokens=60)
+json.dump(tokenizer.batch_decode(outputs, skip_special_tokens=True), sys.stdout)
+"""
+
+_CLOSING = """
+What was made ({seconds:.0f} seconds):
+  {model}   the model: weights, tokenizer, code, card; publish it as it is
+  {picture}   what it looked at while it translated
+  {training}   the run: recipe, curves, scores
+  {corpus}   the sentences
+
+To use the model:
+
+  import hf_vanilla_transformer; from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+  model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained("{model}"), AutoTokenizer.from_pretrained("{model}")
+  print(tokenizer.decode(model.generate(**tokenizer("{example}", return_tensors="pt"), max_new_tokens=60)[0],
+        skip_special_tokens=True))
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the demo."""
+    parser.add_argument("--output", metavar="FOLDER", default="runs/demo", help="a new folder (default: runs/demo)")
+    parser.add_argument(
+        "--sentences", type=int, default=20_000, help="sentence pairs to train on (default: %(default)s)"
+    )
+    parser.add_argument("--steps", type=int, help="updates (default: as the recipe says)")
+    parser.add_argument("--seed", type=int, default=0, help="of the corpus and of the training (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the demo and says what it made."""
+    began = time.monotonic()
+    folder = Path(arguments.output)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"The output folder {folder} is not empty: remove it, or choose another with --output.")
+    if arguments.steps is not None and arguments.steps < 1:
+        raise ValueError(f"--steps {arguments.steps} is no number of updates: give at least 1.")
+    say = _Narrator(began)
+
+    say(f"A corpus of {arguments.sentences:,} sentence pairs, written by a grammar")
+    corpus = _write_corpus(folder / "corpus", arguments.sentences, arguments.seed)
+    example = max(corpus.test, key=lambda pair: pair.crossings)
+    print(f"      {example.english}\n      {example.french}", flush=True)
+
+    say("A tokenizer and a Transformer, trained on them")
+    result = _train(folder, arguments)
+    if result.interrupted:
+        return 130
+    bleu = result.metrics["test_bleu"]
+
+    say("The attention of one sentence")
+    picture, translation = _draw_attention(result, folder)
+    print(f"      {SENTENCE}\n      {translation}", flush=True)
+
+    say("A folder to publish")
+    model_folder = _export(result, folder / "model", picture, arguments)
+
+    say("The folder in a fresh process")
+    sources = [pair.english for pair in corpus.test[:4]]
+    for source, translated in zip(sources, _translate_in_fresh_process(model_folder, sources)):
+        print(f"      {source}\n      {translated}", flush=True)
+
+    print(f"\nBLEU on {len(corpus.test)} sentences with combinations of words that training never showed: {bleu:.1f}")
+    closing = _CLOSING.format(
+        seconds=time.monotonic() - began,
+        model=model_folder,
+        picture=picture,
+        training=folder / "training",
+        corpus=folder / "corpus",
+        example=SENTENCE,
+    )
+    print(closing, end="", flush=True)
+    return 0
+
+
+class _Narrator:
+    """Says which step begins, and when."""
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+        self.step = 0
+
+    def __call__(self, what: str) -> None:
+        self.step += 1
+        print(f"\n[{time.monotonic() - self.began:4.0f} s] {self.step}. {what}", flush=True)
+
+
+def _write_corpus(folder: Path, sentences: int, seed: int) -> GrammarCorpus:
+    """The corpus as parallel files: train.en and train.fr, and so on."""
+    from ..data.grammar_english_french import grammar_corpus
+
+    held_back = min(500, max(20, sentences // 10))
+    corpus = grammar_corpus(sentences, held_back, held_back, seed=seed)
+    folder.mkdir(parents=True)
+    for split in ("train", "validation", "test"):
+        pairs = getattr(corpus, split)
+        for language, side in (("en", "english"), ("fr", "french")):
+            text = "".join(getattr(pair, side) + "\n" for pair in pairs)
+            (folder / f"{split}.{language}").write_text(text, encoding="utf-8")
+    return corpus
+
+
+def _train(folder: Path, arguments: argparse.Namespace) -> TrainingResult:
+    from ..training import load_recipe, run_training
+
+    overrides = [
+        f"data.path={str(folder / 'corpus')!r}",
+        f"output.folder={str(folder / 'training')!r}",
+        f"training.seed={arguments.seed}",
+    ]
+    if arguments.steps is not None:
+        overrides += [
+            f"training.max_steps={arguments.steps}",
+            f"training.warmup_steps={max(1, arguments.steps // 7)}",
+        ]
+    return run_training(load_recipe(RECIPE, overrides))
+
+
+def _draw_attention(result: TrainingResult, folder: Path) -> tuple[Path, str]:
+    """The picture, and the translation it belongs to."""
+    from ..evaluation import translate
+    from ..interpretation import cross_attention, plot_attention
+
+    (translation,) = translate(result.model, result.tokenizer, [SENTENCE])
+    if not translation:  # A model of a few updates may have nothing to say.
+        translation = TRANSLATION
+    attention = cross_attention(result.model, result.tokenizer, SENTENCE, translation)
+    return plot_attention(attention, folder / "attention.png"), translation
+
+
+def _export(result: TrainingResult, folder: Path, picture: Path, arguments: argparse.Namespace) -> Path:
+    from ..hub import ModelCardText, export_folder
+    from ..training.folder import CURVES_FILE, RECIPE_FILE
+
+    card = ModelCardText(
+        name=folder.parent.name,
+        summary="A small Transformer that translates the sentences of a grammar from English to French. It shows what "
+        "hf_vanilla_transformer does; it is no translator.",
+        languages=("en", "fr"),
+        license="apache-2.0",
+        example=SENTENCE,
+        data=f"{arguments.sentences:,} sentence pairs written by the grammar in "
+        "`hf_vanilla_transformer/data/grammar_english_french.py` "
+        f"(seed {arguments.seed}): no text of anybody, free of rights.",
+        command=f"hf-vanilla demo --output {arguments.output} --sentences {arguments.sentences} --seed {arguments.seed}"
+        + (f" --steps {arguments.steps}" if arguments.steps is not None else ""),
+        test_data="sentences of the same grammar, each with a pair of words that the training data never joins",
+        limitations="The model knows a few hundred words and the patterns of the grammar. Anything else it translates "
+        "wrongly.",
+    )
+    plots = {"Cross-attention, mean over layers and heads: which English word each French word looks at.": picture}
+    curves = result.folder / CURVES_FILE
+    if curves.is_file():
+        plots["Training and validation."] = curves
+    return export_folder(
+        result.model,
+        result.tokenizer,
+        folder,
+        card=card,
+        recipe=(result.folder / RECIPE_FILE).read_text(encoding="utf-8"),
+        metrics=result.metrics,
+        plots=plots,
+    )
+
+
+def _translate_in_fresh_process(folder: Path, sentences: list[str]) -> list[str]:
+    """Translates with nothing but the folder and the Auto classes, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", _LOAD_AND_TRANSLATE, str(folder)],
+        input=json.dumps(sentences),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ValueError(f"The folder {folder} does not load in a fresh process:\n{done.stderr}")
+    return json.loads(done.stdout)

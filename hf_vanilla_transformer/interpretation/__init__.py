@@ -1,0 +1,15 @@
+"""What the attention looks at: maps of words, pictures of them, and alignments."""
+
+from .alignment import alignment_error_rate, attention_alignment
+from .attention_map import AttentionMap, cross_attention, self_attention
+from .plot import plot_attention, plot_attention_heads
+
+__all__ = [
+    "AttentionMap",
+    "alignment_error_rate",
+    "attention_alignment",
+    "cross_attention",
+    "plot_attention",
+    "plot_attention_heads",
+    "self_attention",
+]
