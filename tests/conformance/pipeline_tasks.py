@@ -58,7 +58,9 @@ class FillMask(PipelineTask):
             self.assertEqual(scores, sorted(scores, reverse=True))
             for answer in answers:
                 self.assertEqual(set(answer), {"score", "token", "token_str", "sequence"})
-        self.assertEqual([a["token"] for a in pipe("a [MASK]", targets=["red"])], [pipe.tokenizer("red")["input_ids"][1]])
+        self.assertEqual(
+            [a["token"] for a in pipe("a [MASK]", targets=["red"])], [pipe.tokenizer("red")["input_ids"][1]]
+        )
 
 
 class TextClassification(PipelineTask):

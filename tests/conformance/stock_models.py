@@ -1,6 +1,7 @@
 """transformers' BERT, GPT-2 and Marian under the same mixins: the measure of what a stack must pass.
 
 The source distribution has the mixins but not these models' own test files, so they are tested through our testers.
+This is no part of our test suite; `python -m tests.conformance.report` runs it beside our stacks.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ from typing import Any
 import transformers as stock
 from transformers import AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
-from tests.conformance.mixins import ConformanceTests, GenerationTesterMixin
+from tests.conformance import source_distribution
 from tests.conformance.testers import EncoderDecoderTester, StackTester
+
+source_distribution.put_on_path_or_skip()
+
+from tests.conformance.mixins import ConformanceTests, GenerationTesterMixin  # noqa: E402
 
 
 class BertTester(StackTester):

@@ -117,7 +117,3 @@ class TestTransformerPreNormLearnedTied(TransformerConformance, unittest.TestCas
     """mBART's layout."""
 
     stack = _in_setting("PreNormLearnedTied", TransformerTester)
-
-
-# pytest would collect what is only inherited from.
-del DecoderConformance, EncoderConformance, TransformerConformance

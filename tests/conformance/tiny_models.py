@@ -19,9 +19,56 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 _SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[SEP]", "[CLS]", "[MASK]"]
-_WORDS = """this is a great movie test of politics public health science in the paris london my name very good bad long
-text example sentence about nothing and something else hello world . , ? ! it was not red green blue one two three
-four five six seven""".split()
+_WORDS = [
+    "this",
+    "is",
+    "a",
+    "great",
+    "movie",
+    "test",
+    "of",
+    "politics",
+    "public",
+    "health",
+    "science",
+    "in",
+    "the",
+    "paris",
+    "london",
+    "my",
+    "name",
+    "very",
+    "good",
+    "bad",
+    "long",
+    "text",
+    "example",
+    "sentence",
+    "about",
+    "nothing",
+    "and",
+    "something",
+    "else",
+    "hello",
+    "world",
+    ".",
+    ",",
+    "?",
+    "!",
+    "it",
+    "was",
+    "not",
+    "red",
+    "green",
+    "blue",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+]
 
 # What the pipelines are tried on; some words are unknown to the tokenizer.
 SENTENCES = ["This is a great movie about politics in Paris.", "Hello world, nothing was very bad!", "four"]

@@ -103,7 +103,9 @@ def build(kind: str, setting: str, seed: int = 0, **more: Any) -> Any:
     return model.double().eval()
 
 
-@pytest.fixture(scope="module", params=[(kind, setting) for kind in ("decoder", "transformer") for setting in _SETTINGS])
+@pytest.fixture(
+    scope="module", params=[(kind, setting) for kind in ("decoder", "transformer") for setting in _SETTINGS]
+)
 def kind_and_setting(request):
     """The name of the stack and of the setting."""
     return request.param

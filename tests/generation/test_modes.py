@@ -263,7 +263,9 @@ class _Collector(BaseStreamer):
 @pytest.mark.parametrize("arguments", [{}, {"do_sample": True}], ids=["greedy", "sampling"])
 def test_streamed_equals_returned(generator, arguments):
     streamer = _Collector()
-    returned = generator.generate(input_ids=generator.rows[0][None], attention_mask=None, streamer=streamer, **arguments)
+    returned = generator.generate(
+        input_ids=generator.rows[0][None], attention_mask=None, streamer=streamer, **arguments
+    )
     assert streamer.tokens == returned[0].tolist()
     assert streamer.ended
 

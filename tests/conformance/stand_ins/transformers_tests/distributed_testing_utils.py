@@ -20,7 +20,12 @@ import torch.multiprocessing as mp
 _RANK_SECONDS = 300
 
 # Ranks are forked from a server that has done the slow imports once, and no more than imports.
-_IMPORTED_ONCE = ["torch.distributed.tensor", "torch.distributed.fsdp", "transformers.testing_utils", "transformers.modeling_utils"]
+_IMPORTED_ONCE = [
+    "torch.distributed.tensor",
+    "torch.distributed.fsdp",
+    "transformers.testing_utils",
+    "transformers.modeling_utils",
+]
 
 
 def _get_distributed_device_type() -> str:
