@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from typing import Any
 import torch
 
 from .allocator import ALLOCATORS, environment
-from .records import RESULTS, machine, summary, write_json
+from .records import RESULTS, machine, peak_memory, summary, write_json
 
 SIDES = ("plain", "chunked")
 # rows, hidden, vocabulary, label smoothing: the batches of benchmarks.training, and vocabularies of published models.
@@ -52,11 +51,6 @@ def compute(side: str, states: torch.Tensor, weight: torch.Tensor, labels: torch
     return linear_cross_entropy(states, weight, None, labels, label_smoothing=smoothing)
 
 
-def peak() -> int:
-    """The most bytes this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
 def measure(side: str, case: str, repeats: int) -> dict[str, Any]:
     """Seconds of forward and backward, rise of the peak, and what the result was."""
     states, weight, labels = inputs(case)
@@ -64,7 +58,7 @@ def measure(side: str, case: str, repeats: int) -> dict[str, Any]:
     # Libraries load their kernels at first use; that is not the loss's memory.
     small = torch.randn(8, 8, requires_grad=True)
     compute(side, small, torch.randn(8, 8, requires_grad=True), torch.arange(8), smoothing).backward()
-    before, seconds = peak(), []
+    before, seconds = peak_memory(), []
     for _ in range(repeats + 1):
         states.grad = weight.grad = None
         begin = time.perf_counter()
@@ -73,7 +67,7 @@ def measure(side: str, case: str, repeats: int) -> dict[str, Any]:
         seconds.append(time.perf_counter() - begin)
     return {
         "seconds": statistics.median(seconds[1:]),
-        "memory": peak() - before,
+        "memory": peak_memory() - before,
         "loss": float(loss.detach()),
         "gradient_norms": [float(states.grad.norm()), float(weight.grad.norm())],
     }

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,20 @@ def machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "transformers": metadata.version("transformers"),
     }
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has held in memory.
+
+    Linux hands `ru_maxrss` on from the parent to a program it starts; the figure in /proc belongs to the program alone.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def summary(values: list[float]) -> dict[str, Any]:

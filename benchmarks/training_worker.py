@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from .records import peak_memory
 from .training_sides import SETTINGS, Side, build
 
 WARM_UP = 4
@@ -38,8 +37,7 @@ def measure(side: Side, rows: dict[str, Any]) -> dict[str, Any]:
     for batch in rows["batches"]:
         step(side, optimizer, batch)
     seconds = time.perf_counter() - begin
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"tokens_per_second": sum(rows["labels"]) / seconds, "seconds": seconds, "peak_rss": peak}
+    return {"tokens_per_second": sum(rows["labels"]) / seconds, "seconds": seconds, "peak_rss": peak_memory()}
 
 
 def losses(side: Side, rows: dict[str, Any], steps: int = 3) -> dict[str, Any]:
