@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 from transformers import initialization as init
-from transformers.modeling_utils import PreTrainedModel, slice_logits_to_keep
+from transformers.modeling_utils import PreTrainedModel
 
 from .attention_vanilla import MultiHeadAttention
 from .configuration_vanilla import VanillaConfig
@@ -186,7 +186,7 @@ class LanguageModelHead:
             ValueError: labels of another shape than the hidden states, or beyond the vocabulary.
         """
         if labels is None:
-            return None, self.logits(slice_logits_to_keep(hidden_states, logits_to_keep))
+            return None, self.logits(at_positions(hidden_states, logits_to_keep))
         labels = labels.to(hidden_states.device)
         self._check_labels(labels, hidden_states)
         if return_logits is None:
@@ -205,7 +205,7 @@ class LanguageModelHead:
             return loss, None
         # Slicing even by nothing makes another tensor, of which the loss would be no function.
         keeps_all = isinstance(logits_to_keep, int) and logits_to_keep == 0
-        return loss, logits if keeps_all else slice_logits_to_keep(logits, logits_to_keep)
+        return loss, logits if keeps_all else at_positions(logits, logits_to_keep)
 
     def _check_labels(self, labels: torch.Tensor, hidden_states: torch.Tensor) -> None:
         if labels.shape != hidden_states.shape[:-1]:
@@ -235,6 +235,23 @@ class LanguageModelHead:
             and not (head._forward_hooks or head._forward_pre_hooks or hasattr(head, "_hf_hook"))
             and not torch.compiler.is_compiling()
         )
+
+
+def at_positions(states: torch.Tensor, logits_to_keep: int | torch.Tensor) -> torch.Tensor:
+    """The positions of `states` (batch, length, ...) that transformers' keyword `logits_to_keep` asks for.
+
+    Args:
+        logits_to_keep: n for the last n positions, 0 for all; or the positions, one list for all rows (positions,) or
+            one a row (batch, positions); or a boolean mask (batch, length), which gives (number of true, ...).
+    """
+    if isinstance(logits_to_keep, int):
+        return states[:, -logits_to_keep:]
+    if logits_to_keep.dtype == torch.bool and logits_to_keep.dim() == 2:
+        return states[logits_to_keep]
+    if logits_to_keep.dim() == 2:
+        rows = torch.arange(states.shape[0], device=states.device)[:, None]
+        return states[rows, logits_to_keep]
+    return states[:, logits_to_keep]
 
 
 __all__ = ["LanguageModelHead", "VanillaPreTrainedModel", "VanillaStack"]
