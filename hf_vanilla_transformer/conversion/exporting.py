@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from .families import FAMILIES
 from .family import Family, Head
-from .importing import CARRIED_FIELDS
+from .importing import CARRIED_FIELDS, refuse_unreadable_weights
 from .model_tensors import build, load, model_rules, stock_class
 from .residual_order import sines_first
 from .tensor_rules import export_tensors
@@ -52,6 +52,7 @@ def to_stock(model: PreTrainedModel, family: str | None = None) -> PreTrainedMod
     if family is not None and family not in {candidate.model_type for candidate in known}:
         names = ", ".join(candidate.model_type for candidate in known)
         raise ValueError(f"family={family!r} is no family that a {stack} can become; choose from {names}.")
+    refuse_unreadable_weights(model)
     wanted = [candidate for candidate in known if family in (None, candidate.model_type)]
     plans = [_plan(candidate, model) for candidate in wanted]
     possible = [plan for plan in plans if not plan.obstacles]

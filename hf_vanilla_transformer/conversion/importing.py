@@ -37,6 +37,7 @@ def from_stock(model: PreTrainedModel) -> PreTrainedModel:
     """
     family = _family(model)
     head = _head(family, model)
+    refuse_unreadable_weights(model)
     _refuse_other_functions(family, model.config)
     _warn_of_training_differences(family, head, model.config)
     config = _our_config(family, head, model.config)
@@ -71,6 +72,21 @@ def _head(family: Family, model: PreTrainedModel) -> Head:
         f"{names[0]} has no counterpart among our models. Of {family.model_type} these convert: "
         f"{', '.join(head.stock for head in family.heads)}."
     )
+
+
+def refuse_unreadable_weights(model: PreTrainedModel) -> None:
+    """Raise ValueError for a model whose tensors are not the numbers that its layers multiply with."""
+    if getattr(model.config, "quantization_config", None) is not None:
+        raise ValueError(
+            f"The weights of this {type(model).__name__} are quantized (config.quantization_config is set); load the "
+            "model without quantization."
+        )
+    empty = next((name for name, tensor in model.state_dict().items() if tensor.is_meta), None)
+    if empty is not None:
+        raise ValueError(
+            f"{empty} is on the meta device and has no values (offloaded, or never loaded); load all of it to one "
+            "device."
+        )
 
 
 def _refuse_other_functions(family: Family, config: Any) -> None:

@@ -117,6 +117,22 @@ def test_a_model_whose_configuration_says_another_size_is_refused():
         from_stock(model)
 
 
+@pytest.mark.parametrize("convert", [from_stock, lambda model: to_stock(from_stock(model).to("meta"))])
+def test_weights_that_are_not_there(convert):
+    model = stock("gpt2", "GPT2LMHeadModel")
+    if convert is from_stock:
+        model = model.to("meta")
+    with pytest.raises(ValueError, match="is on the meta device and has no values"):
+        convert(model)
+
+
+def test_quantized_weights():
+    model = stock("gpt2", "GPT2LMHeadModel")
+    model.config.quantization_config = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+    with pytest.raises(ValueError, match="weights of this GPT2LMHeadModel are quantized"):
+        from_stock(model)
+
+
 @pytest.mark.parametrize(
     ("stack", "fields", "message"),
     [
