@@ -41,6 +41,11 @@ def average_checkpoints(folder: str | Path, last: int = 5) -> dict[str, torch.Te
         FileNotFoundError: there are fewer checkpoints.
         ValueError: their weights differ in name or shape.
     """
+    return average_files(last_checkpoints(folder, last))
+
+
+def last_checkpoints(folder: str | Path, last: int) -> list[Path]:
+    """The last so many checkpoints of a run, oldest first. Raises as `average_checkpoints` does."""
     if last < 1:
         raise ValueError(f"last must be at least 1, not {last}.")
     found = checkpoints(folder)
@@ -49,7 +54,7 @@ def average_checkpoints(folder: str | Path, last: int = 5) -> dict[str, torch.Te
             f"{folder} has {len(found)} checkpoints, so the last {last} cannot be averaged: ask for fewer, or "
             f"train with a smaller checkpoint.every and checkpoint.keep of at least {last}."
         )
-    return average_files(found[-last:])
+    return found[-last:]
 
 
 def average_files(paths: list[Path]) -> dict[str, torch.Tensor]:

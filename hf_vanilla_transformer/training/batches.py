@@ -70,8 +70,12 @@ class Rows(Dataset):
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Sequence[int]]]:
         """A batch at once; it keeps its number, which the collator's randomness depends on."""
+        return self.batch(indices, getattr(indices, "number", 0))
+
+    def batch(self, indices: Sequence[int], number: int) -> NumberedBatch:
+        """The rows of a batch with the given number."""
         batch = NumberedBatch(self[index] for index in indices)
-        batch.number = getattr(indices, "number", 0)
+        batch.number = number
         return batch
 
     def lengths(self) -> np.ndarray:

@@ -92,7 +92,8 @@ def load_corpus(recipe: Recipe, splits: Sequence[str] = ("train", "validation", 
         )
     corpus = Corpus(train=None)
     for split in splits:
-        loaded = _load_split(recipe, getattr(data, split), required=split == "train")
+        # A split that is asked for alone may be a single file, and must be there, like the training split.
+        loaded = _load_split(recipe, split, required=split == "train" or len(splits) == 1)
         if loaded is not None:
             rows, report = loaded
             corpus.reports.append(report)
@@ -156,9 +157,10 @@ def encode(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any, *, tra
     return encoded
 
 
-def _load_split(recipe: Recipe, names: Sequence[str], *, required: bool) -> tuple[Any, Any] | None:
-    """Reads the first split of `names` that exists."""
+def _load_split(recipe: Recipe, split: str, *, required: bool) -> tuple[Any, RowReport] | None:
+    """Reads the first that exists of the names that the recipe has for a split."""
     data = recipe.data
+    names: list[str] = getattr(data, split)
     available = _available_splits(recipe)
     if available is None:  # a single file: it is the training text
         if not required:
@@ -170,7 +172,7 @@ def _load_split(recipe: Recipe, names: Sequence[str], *, required: bool) -> tupl
             if required:
                 raise FileNotFoundError(
                     f"data.path={data.path!r} has no split {' or '.join(map(repr, names))}; it has "
-                    f"{', '.join(map(repr, available))}. Name it with data.train."
+                    f"{', '.join(map(repr, available))}. Name it with data.{split}."
                 )
             return None
         name = chosen[0]
@@ -182,7 +184,9 @@ def _load_split(recipe: Recipe, names: Sequence[str], *, required: bool) -> tupl
     else:
         rows, report = load_texts(data.path, column=data.text_column, **options)
     if data.streaming:
-        rows = datasets.Dataset.from_list(list(rows.take(data.max_rows) if required and data.max_rows else rows))
+        rows = datasets.Dataset.from_list(
+            list(rows.take(data.max_rows) if split == "train" and data.max_rows else rows)
+        )
     return rows, report
 
 

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from .files import write_text
+
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The records of a metrics.jsonl, oldest first. A line cut off by a crash is left out."""
@@ -17,6 +19,13 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return records
+
+
+def trim_metrics(path: Path, step: int) -> None:
+    """Drops the records after `step`, which a run that goes on from there will write again."""
+    if Path(path).is_file():
+        kept = [record for record in read_metrics(path) if record["step"] <= step]
+        write_text(Path(path), "".join(json.dumps(record) + "\n" for record in kept))
 
 
 def plot_curves(metrics: Path, picture: Path) -> None:

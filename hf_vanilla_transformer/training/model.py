@@ -7,6 +7,7 @@ import difflib
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..models.configuration_vanilla import VanillaDecoderConfig, VanillaEncoderConfig, VanillaTransformerConfig
@@ -61,8 +62,8 @@ def build_config(recipe: Recipe, vocabulary: dict[str, int | None]) -> Any:
     fields = {**recipe.model.config, **vocabulary}
     try:
         return getattr(config_class, recipe.model.preset)(**fields)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"The recipe's model cannot be built: {error}") from error
+    except (StrictDataclassError, TypeError, ValueError) as error:
+        raise ValueError(f"The recipe's model cannot be built: {error.__cause__ or error}") from error
 
 
 def vocabulary_of(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dict[str, int | None]:

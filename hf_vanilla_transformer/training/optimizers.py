@@ -75,7 +75,8 @@ class Muon(torch.optim.Optimizer):
     """Momentum whose direction is made orthogonal: all singular values of an update are about one (Jordan et al. 2024).
 
     Torch has one too, but it works in bfloat16, matrix by matrix: on a CPU without bfloat16 that takes four times as
-    long as the rest of a step of a small model. Here matrices of one shape are orthogonalised together, in their own precision.
+    long as the rest of a step of a small model. Here matrices of one shape are orthogonalised together, in their own
+    precision.
 
     Args:
         matrices: parameters of two dimensions.

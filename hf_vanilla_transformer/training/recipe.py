@@ -303,6 +303,11 @@ def validate(recipe: Recipe) -> None:
         raise ValueError(
             f"training.schedule={training.schedule!r} needs training.learning_rate; only `noam` has a peak of its own."
         )
+    if training.learning_rate is not None and training.schedule == "noam":
+        raise ValueError(
+            f"training.schedule='noam' has a peak that follows from width and warm-up, so training.learning_rate="
+            f"{training.learning_rate} has no place; scale it with training.learning_rate_scale, or use inverse_sqrt."
+        )
     if training.schedule in ("linear", "cosine"):
         along = "max_minutes" if training.schedule_by == "minutes" else "max_steps"
         if training.schedule_by == "minutes" and training.max_minutes is None:

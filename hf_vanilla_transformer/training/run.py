@@ -13,21 +13,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.distributed as dist
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from .. import data
-from ..evaluation import translate, translation_metrics
 from .averaging import checkpoints as finished_checkpoints
 from .averaging import load_weights, save_average
 from .callbacks import BestModel, Progress, RunCallback, Schedule, StopConditions
+from .collators import collator
 from .corpus import Corpus, encode, get_tokenizer, load_corpus
-from .curves import plot_curves
+from .curves import plot_curves, trim_metrics
 from .files import folder_aside, write_text
 from .folder import CURVES_FILE, METRICS_FILE, RECIPE_FILE, RESULTS_FILE, check_new, check_resumable
 from .model import build_model
 from .recipe import Recipe
+from .report import score_translations
 from .trainer import RecipeTrainer
 
 logger = logging.getLogger(__name__)
@@ -108,17 +107,6 @@ def prepare(recipe: Recipe, folder: Path, *, resume_from: Path | None = None) ->
     return Prepared(corpus, tokenizer, model, trainer)
 
 
-def collator(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Callable[[list], dict[str, torch.Tensor]]:
-    """The collator of the recipe's task."""
-    if recipe.task == "translation":
-        return data.TranslationCollator(tokenizer, packing=recipe.data.packing)
-    if recipe.task == "masked_lm":
-        return data.MaskedLanguageModelingCollator(
-            tokenizer, mask_probability=recipe.training.mask_probability, packing=recipe.data.packing
-        )
-    return data.CausalLanguageModelingCollator(tokenizer, recipe.data.max_length, packing=recipe.data.packing)
-
-
 def translation_score(
     recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any
 ) -> Callable[[PreTrainedModel], dict[str, Any]] | None:
@@ -132,50 +120,6 @@ def translation_score(
         return score_translations(recipe, model, tokenizer, rows, num_beams=recipe.evaluation.num_beams)
 
     return score
-
-
-def score_translations(
-    recipe: Recipe,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    rows: Any,
-    *,
-    num_beams: int | None = None,
-    keep: list[str] | None = None,
-) -> dict[str, Any]:
-    """Translates a split, each process its part, and scores all of it.
-
-    Args:
-        num_beams: instead of the recipe's.
-        keep: the translations are appended to this list.
-    """
-    generation = recipe.generation
-    processes, rank = (dist.get_world_size(), dist.get_rank()) if _distributed() else (1, 0)
-    sources, references = list(rows["source"]), list(rows["target"])
-    mine = translate(
-        model,
-        tokenizer,
-        sources[rank::processes],
-        num_beams=num_beams or generation.num_beams,
-        length_penalty=generation.length_penalty,
-        length_penalty_form=generation.length_penalty_form,
-        max_extra_tokens=generation.max_extra_tokens,
-        tokens_per_batch=recipe.evaluation.tokens_per_batch,
-    )
-    if processes > 1:
-        parts: list[list[str]] = [[] for _ in range(processes)]
-        dist.all_gather_object(parts, mine)
-        hypotheses = [""] * len(sources)
-        for index, part in enumerate(parts):
-            hypotheses[index::processes] = part
-    else:
-        hypotheses = mine
-    if keep is not None:
-        keep.extend(hypotheses)
-    if recipe.tokenizer.lowercase:
-        # The model writes lower case only: the scores are of lower-cased text on both sides.
-        references = [reference.lower() for reference in references]
-    return translation_metrics(hypotheses, references, tokenize=recipe.evaluation.bleu_tokenize)
 
 
 def run_training(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
@@ -203,6 +147,8 @@ def run_training(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
 
     stop = StopConditions(trainer)
     best = BestModel(trainer, lambda: _save_best(trainer, folder / "best"))
+    if resume_from is not None and _main_process():
+        trim_metrics(folder / METRICS_FILE, int(resume_from.name.rpartition("-")[2]))
     restore = [_Restore(trainer, resume_from)] if resume_from is not None else []
     for callback in (*restore, Schedule(trainer), stop, Progress(trainer, folder / METRICS_FILE), best):
         trainer.add_callback(callback)
@@ -235,10 +181,6 @@ class _Restore(RunCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.trainer.load_run_state(self.checkpoint)
-
-
-def _distributed() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def _main_process() -> bool:

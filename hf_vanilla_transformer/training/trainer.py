@@ -25,6 +25,7 @@ from .batches import BatchStream, Rows, SeededCollator, stream_loader
 from .clock import TrainingClock
 from .optimizers import build_optimizer
 from .recipe import Recipe, TrainingRecipe
+from .report import total_loss
 
 RUN_STATE = "run_state.pt"
 
@@ -225,29 +226,13 @@ class RecipeTrainer(Trainer):
             self.model.train(was_training)
         return metrics
 
-    @torch.no_grad()
     def total_loss(self, rows: Rows) -> tuple[float, int]:
-        """Sum of the losses of all tokens with a label, and their number, over all processes, without smoothing."""
-        sampler = TokenBatchSampler(
-            rows.lengths(), max(self.recipe.evaluation.tokens_per_batch, int(rows.lengths().max())), shuffle=False
-        )
-        collator = SeededCollator(self.collate, self.recipe.training.seed)
-        total, tokens = 0.0, 0
-        for number, indices in enumerate(sampler):
-            if number % self.args.world_size != self.args.process_index:
-                continue
-            batch = self._prepare_inputs(collator(rows.__getitems__(indices)))
-            labels = batch["labels"][..., 1:] if self.recipe.task == "causal_lm" else batch["labels"]
-            count = int(labels.ne(-100).sum())
-            if count:
-                with self.compute_loss_context_manager():
-                    total += float(self.model(**batch, num_items_in_batch=1, return_logits=False).loss)
-                tokens += count
-        if self.args.world_size > 1:
-            both = torch.tensor([total, float(tokens)], dtype=torch.float64, device=self.args.device)
-            dist.all_reduce(both)
-            total, tokens = float(both[0]), int(both[1])
-        return total, tokens
+        """Sum of the losses of all tokens with a label, and their number, over all processes."""
+        collate = SeededCollator(self.collate, self.recipe.training.seed)
+        with self.compute_loss_context_manager():
+            return total_loss(
+                self.model, self.recipe, rows, collate, rank=self.args.process_index, processes=self.args.world_size
+            )
 
     # ---- Checkpoints
 

@@ -1,0 +1,34 @@
+"""Average the weights of the last checkpoints of a run, as in section 6.1 of the paper, into a new model folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+EXAMPLES = """\
+examples:
+  hf-vanilla average runs/base --last 5 --output runs/base-averaged
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which checkpoints, and where the result goes."""
+    parser.add_argument("folder", help="output folder of a run, with its checkpoints")
+    parser.add_argument("--last", type=int, default=5, help="how many checkpoints (default: 5)")
+    parser.add_argument("--output", metavar="FOLDER", required=True, help="folder for the averaged model; must be new")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Writes the averaged model."""
+    from ..training.averaging import last_checkpoints, save_average
+    from ..training.folder import RECIPE_FILE, check_new
+    from ..training.recipe import load_recipe
+
+    output = Path(arguments.output)
+    check_new(output)
+    chosen = last_checkpoints(arguments.folder, arguments.last)
+    save_average(chosen, output)
+    if (Path(arguments.folder) / RECIPE_FILE).is_file():
+        load_recipe(arguments.folder).save(output / RECIPE_FILE)
+    print(f"{output}: the average of {', '.join(path.name for path in chosen)}")
+    return 0
