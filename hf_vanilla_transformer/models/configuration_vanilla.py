@@ -1,7 +1,6 @@
 """The three configurations: one flat list of fields, three sets of defaults, and the published sizes as presets."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: `strict` checks the types of fields only where they are not strings.
 import dataclasses
 import difflib
 from typing import Any, Literal
@@ -221,12 +220,12 @@ class VanillaEncoderConfig(VanillaConfig):
     lm_head_transform: bool = True
 
     @classmethod
-    def bert_base(cls, **overrides: Any) -> VanillaEncoderConfig:
+    def bert_base(cls, **overrides: Any) -> "VanillaEncoderConfig":
         """BERT base: 12 layers, 768, 12 heads; 110 M parameters."""
         return cls(**overrides)
 
     @classmethod
-    def bert_large(cls, **overrides: Any) -> VanillaEncoderConfig:
+    def bert_large(cls, **overrides: Any) -> "VanillaEncoderConfig":
         """BERT large: 24 layers, 1024, 16 heads; 335 M parameters (the paper rounds to 340 M)."""
         size = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
         return cls(**{**size, **overrides})
@@ -267,33 +266,33 @@ class VanillaDecoderConfig(VanillaConfig):
     eos_token_id: int | list[int] | None = 50256
 
     @classmethod
-    def gpt1(cls, **overrides: Any) -> VanillaDecoderConfig:
+    def gpt1(cls, **overrides: Any) -> "VanillaDecoderConfig":
         """GPT (Radford et al. 2018, section 4.1): post-norm, 12 layers, 768, 12 heads; 117 M parameters."""
         size = {"vocab_size": 40478, "max_position_embeddings": 512, "norm_first": False}
         return cls(**{**size, "bos_token_id": None, "eos_token_id": None, **overrides})
 
     @classmethod
-    def gpt2(cls, **overrides: Any) -> VanillaDecoderConfig:
+    def gpt2(cls, **overrides: Any) -> "VanillaDecoderConfig":
         """GPT-2 small: 12 layers, 768, 12 heads; 124 M parameters."""
         return cls(**overrides)
 
     @classmethod
-    def gpt2_medium(cls, **overrides: Any) -> VanillaDecoderConfig:
+    def gpt2_medium(cls, **overrides: Any) -> "VanillaDecoderConfig":
         """GPT-2 medium: 24 layers, 1024, 16 heads; 355 M parameters."""
         return cls._gpt2(1024, 24, 16, overrides)
 
     @classmethod
-    def gpt2_large(cls, **overrides: Any) -> VanillaDecoderConfig:
+    def gpt2_large(cls, **overrides: Any) -> "VanillaDecoderConfig":
         """GPT-2 large: 36 layers, 1280, 20 heads; 774 M parameters."""
         return cls._gpt2(1280, 36, 20, overrides)
 
     @classmethod
-    def gpt2_xl(cls, **overrides: Any) -> VanillaDecoderConfig:
+    def gpt2_xl(cls, **overrides: Any) -> "VanillaDecoderConfig":
         """GPT-2 xl: 48 layers, 1600, 25 heads; 1558 M parameters."""
         return cls._gpt2(1600, 48, 25, overrides)
 
     @classmethod
-    def _gpt2(cls, width: int, layers: int, heads: int, overrides: dict[str, Any]) -> VanillaDecoderConfig:
+    def _gpt2(cls, width: int, layers: int, heads: int, overrides: dict[str, Any]) -> "VanillaDecoderConfig":
         size = {"hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": heads}
         return cls(**{**size, "intermediate_size": 4 * width, **overrides})
 
@@ -335,27 +334,27 @@ class VanillaTransformerConfig(VanillaConfig):
     decoder_start_token_id: int | None = 3
 
     @classmethod
-    def tiny(cls, **overrides: Any) -> VanillaTransformerConfig:
+    def tiny(cls, **overrides: Any) -> "VanillaTransformerConfig":
         """4+4 layers, 128, 256, 4 heads: "Transformer-Tiny" of Wu et al. 2021, table 1."""
         size = {"encoder_layers": 4, "decoder_layers": 4, "hidden_size": 128, "intermediate_size": 256}
         return cls(**{**size, "num_attention_heads": 4, "vocab_size": 10000, **overrides})
 
     @classmethod
-    def base(cls, **overrides: Any) -> VanillaTransformerConfig:
+    def base(cls, **overrides: Any) -> "VanillaTransformerConfig":
         """The paper's base model: 6+6 layers, 512, 2048, 8 heads; 63 M parameters at 37,000 tokens (table 3: 65 M)."""
         return cls(**overrides)
 
     @classmethod
-    def big(cls, **overrides: Any) -> VanillaTransformerConfig:
+    def big(cls, **overrides: Any) -> "VanillaTransformerConfig":
         """The paper's big model: 6+6 layers, 1024, 4096, 16 heads, dropout 0.3; 214 M parameters (table 3: 213 M)."""
         size = {"hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16, "dropout": 0.3}
         return cls(**{**size, **overrides})
 
-    def encoder_config(self) -> VanillaEncoderConfig:
+    def encoder_config(self) -> "VanillaEncoderConfig":
         """The configuration of the encoder when it stands alone."""
         return self._stack_config(VanillaEncoderConfig, self.encoder_layers)
 
-    def decoder_config(self) -> VanillaDecoderConfig:
+    def decoder_config(self) -> "VanillaDecoderConfig":
         """The configuration of the decoder when it stands alone; it keeps its cross-attention."""
         return self._stack_config(VanillaDecoderConfig, self.decoder_layers, add_cross_attention=True)
 

@@ -121,7 +121,7 @@ class SinusoidalPositions(nn.Module):
         half = self.hidden_size // 2
         # The paper's frequencies are 10000^(-2i/d), i = 0 … d/2 - 1; tensor2tensor makes the last one exactly 1/10000.
         spacing = half - 1 if self.layout == "sinusoidal_t2t" else half
-        # Models with tensor2tensor's layout were trained with angles in float32, whose sines are up to 7e-5 off at position 1000.
+        # Models with tensor2tensor's layout were trained on angles in float32: at position 1000 sines are 7e-5 off.
         dtype = torch.float32 if self.layout == "sinusoidal_t2t" else torch.float64
         frequencies = torch.exp(torch.arange(half, dtype=dtype, device="cpu") * -(math.log(10000.0) / spacing))
         steps = torch.arange(self.offset, self.offset + positions, dtype=dtype, device="cpu")

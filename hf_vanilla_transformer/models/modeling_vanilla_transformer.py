@@ -122,7 +122,7 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
         if decoder_input_ids is None and decoder_inputs_embeds is None:
             raise ValueError(
                 "Give decoder_input_ids (or decoder_inputs_embeds): the target so far, at first only "
-                f"decoder_start_token_id={self.config.decoder_start_token_id}. A model with a head makes them from labels."
+                f"decoder_start_token_id={self.config.decoder_start_token_id}. With a head, labels do."
             )
         decoder_outputs = self.decoder(
             decoder_input_ids,

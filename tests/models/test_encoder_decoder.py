@@ -1,0 +1,76 @@
+"""The two stacks together: shifting, sharing, each saved alone, and what is missing said."""
+
+import pytest
+import torch
+
+from hf_vanilla_transformer import (
+    VanillaDecoderModel,
+    VanillaEncoderModel,
+    VanillaTransformerForConditionalGeneration,
+    VanillaTransformerModel,
+)
+
+from .small import tokens, translation_model
+
+
+def test_labels_are_shifted_right_behind_the_start_token():
+    model = translation_model()
+    labels = torch.tensor([[7, 8, 1, -100]])
+    assert model.prepare_decoder_input_ids_from_labels(labels).tolist() == [[3, 7, 8, 1]]
+    by_hand = model(input_ids=tokens(1, 5), decoder_input_ids=torch.tensor([[3, 7, 8, 1]]), labels=labels).loss
+    torch.testing.assert_close(model(input_ids=tokens(1, 5), labels=labels).loss, by_hand)
+
+
+@pytest.mark.parametrize("missing", ["decoder_start_token_id", "pad_token_id"])
+def test_a_missing_token_is_named(missing):
+    model = translation_model(**{missing: None})
+    with pytest.raises(ValueError, match=f"config.{missing} is None"):
+        model(input_ids=tokens(1, 5), labels=tokens(1, 5))
+
+
+def test_a_missing_target_is_named():
+    model = VanillaTransformerModel(translation_model().config)
+    with pytest.raises(ValueError, match="decoder_input_ids"):
+        model(input_ids=tokens(1, 5))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("shared", [True, False])
+def test_sharing_and_tying_are_two_switches_that_survive_saving_and_resizing(tied, shared, tmp_path):
+    fields = {"tie_word_embeddings": tied, "share_encoder_decoder_embeddings": shared}
+    translation_model(**fields).save_pretrained(tmp_path)
+    model = VanillaTransformerForConditionalGeneration.from_pretrained(tmp_path)
+    for _ in range(2):
+        encoder, decoder = model.model.encoder.embed_tokens.weight, model.model.decoder.embed_tokens.weight
+        assert (encoder is decoder) == shared
+        assert (model.lm_head.weight is decoder) == tied
+        assert encoder.shape == decoder.shape == model.lm_head.weight.shape
+        model.resize_token_embeddings(60)
+        assert model.config.vocab_size == model.get_encoder().config.vocab_size == 60
+    model(input_ids=torch.tensor([[59]]), labels=torch.tensor([[59]]))
+
+
+@pytest.mark.parametrize("fields", [{}, {"norm_first": True, "position_embedding_type": "learned"}])
+def test_each_stack_can_be_saved_and_loaded_alone(fields, tmp_path):
+    model = translation_model(**fields)
+    ids = tokens(2, 5)
+    model.get_encoder().save_pretrained(tmp_path / "encoder")
+    encoder = VanillaEncoderModel.from_pretrained(tmp_path / "encoder", add_pooling_layer=False)
+    assert encoder.config.model_type == "vanilla_encoder"
+    states = encoder(ids).last_hidden_state
+    torch.testing.assert_close(states, model.get_encoder()(ids).last_hidden_state, rtol=0, atol=0)
+    model.get_decoder().save_pretrained(tmp_path / "decoder")
+    decoder = VanillaDecoderModel.from_pretrained(tmp_path / "decoder")
+    alone = decoder(ids, encoder_hidden_states=states).last_hidden_state
+    together = model.model(input_ids=ids, decoder_input_ids=ids).last_hidden_state
+    torch.testing.assert_close(alone, together, rtol=0, atol=0)
+
+
+def test_what_is_switched_on_later_reaches_both_stacks():
+    model = translation_model()
+    model.set_attn_implementation("eager")
+    model.config.output_attentions = True
+    outputs = model(input_ids=tokens(1, 4), decoder_input_ids=tokens(1, 3))
+    assert [len(maps) for maps in (outputs.encoder_attentions, outputs.decoder_attentions)] == [2, 2]
+    assert outputs.cross_attentions[0].shape == (1, 4, 3, 4)
+    torch.testing.assert_close(outputs.cross_attentions[0].sum(-1), torch.ones(1, 4, 3))

@@ -1,0 +1,146 @@
+"""Layers against their definitions: sinusoids, dropout, residuals, padding."""
+
+import math
+
+import pytest
+import torch
+
+from hf_vanilla_transformer import VanillaEncoderModel, VanillaTransformerConfig
+from hf_vanilla_transformer.models.layers_vanilla import Dropout, SinusoidalPositions, TransformerLayer
+
+from .small import causal_language_model, masked_language_model, tokens, translation_model
+
+
+def test_interleaved_sinusoids_are_those_of_section_3_5():
+    table = SinusoidalPositions(VanillaTransformerConfig(hidden_size=8, num_attention_heads=2)).table
+    for position in (0, 1, 7, 500):
+        for i in range(4):
+            angle = position / 10000 ** (2 * i / 8)
+            assert table[position, 2 * i].item() == pytest.approx(math.sin(angle), abs=1e-7)
+            assert table[position, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-7)
+
+
+def test_the_other_layouts_reorder_or_respace_the_same_functions():
+    fields = {"hidden_size": 8, "num_attention_heads": 2}
+    interleaved = SinusoidalPositions(VanillaTransformerConfig(**fields)).table
+    halves = SinusoidalPositions(VanillaTransformerConfig(**fields, position_embedding_type="sinusoidal_concat")).table
+    torch.testing.assert_close(halves, torch.cat([interleaved[:, 0::2], interleaved[:, 1::2]], -1), rtol=0, atol=0)
+    respaced = SinusoidalPositions(VanillaTransformerConfig(**fields, position_embedding_type="sinusoidal_t2t")).table
+    assert respaced[5, 3].item() == pytest.approx(math.sin(5 / 10000), abs=1e-7), "the last frequency is 1/10000"
+    assert respaced[5, 7].item() == pytest.approx(math.cos(5 / 10000), abs=1e-7)
+
+
+def test_sinusoids_grow_beyond_the_table_and_learned_positions_end():
+    short = translation_model(max_position_embeddings=8)
+    long = translation_model(max_position_embeddings=64)
+    ids = tokens(1, 20)
+    torch.testing.assert_close(short(input_ids=ids, labels=ids).logits, long(input_ids=ids, labels=ids).logits)
+    learned = masked_language_model(max_position_embeddings=8)
+    with pytest.raises(ValueError, match="20 positions, but max_position_embeddings=8"):
+        learned(input_ids=ids)
+    with pytest.raises(ValueError, match="max_position_embeddings=8"):
+        causal_language_model(max_position_embeddings=8).generate(tokens(1, 5), max_new_tokens=6, min_new_tokens=6)
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.3, 0.5])
+def test_dropout_drops_with_its_probability_and_keeps_the_mean(probability):
+    torch.manual_seed(0)
+    dropout = Dropout(probability).train()
+    states = torch.ones(1_000_003)
+    dropped = dropout(states)
+    assert (dropped == 0).float().mean().item() == pytest.approx(probability, abs=0.003)
+    assert dropped.mean().item() == pytest.approx(1.0, abs=0.005)
+    kept = dropped[dropped != 0]
+    torch.testing.assert_close(kept, torch.full_like(kept, 1 / (1 - probability)), rtol=1e-4, atol=0)
+
+
+def test_dropout_is_independent_between_elements_repeatable_and_off_in_evaluation():
+    dropout = Dropout(0.5).train()
+    torch.manual_seed(1)
+    first = dropout(torch.ones(64, 256)) != 0
+    torch.manual_seed(1)
+    assert torch.equal(first, dropout(torch.ones(64, 256)) != 0)
+    assert not torch.equal(first, dropout(torch.ones(64, 256)) != 0)
+    correlation = torch.corrcoef(first.float().T)
+    assert correlation.fill_diagonal_(0).abs().max() < 0.65, "64 draws a column: five deviations are 0.63"
+    states = torch.randn(3, 5)
+    assert dropout.eval()(states) is states
+
+
+def test_dropout_passes_gradients_where_it_kept():
+    states = torch.ones(7, 3, requires_grad=True)
+    dropped = Dropout(0.4).train()(states)
+    dropped.sum().backward()
+    torch.testing.assert_close(states.grad, dropped.detach())
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_a_layer_is_figure_1_written_out(norm_first):
+    """Against torch's own layer, which has both orders of normalisation."""
+    torch.manual_seed(0)
+    config = VanillaTransformerConfig(
+        hidden_size=16, num_attention_heads=4, intermediate_size=32, norm_first=norm_first, attn_implementation="eager"
+    )
+    ours = TransformerLayer(config, 0, is_causal=False, add_cross_attention=True).double().eval()
+    theirs = torch.nn.TransformerDecoderLayer(
+        16, 4, 32, dropout=0.0, batch_first=True, norm_first=norm_first, dtype=torch.float64
+    ).eval()
+    with torch.no_grad():
+        for parameter in ours.parameters():
+            parameter.normal_(std=0.3)
+        for attention, stock in ((ours.self_attn, theirs.self_attn), (ours.cross_attn, theirs.multihead_attn)):
+            projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+            stock.in_proj_weight.copy_(torch.cat([projection.weight for projection in projections]))
+            stock.in_proj_bias.copy_(torch.cat([projection.bias for projection in projections]))
+            stock.out_proj.load_state_dict(attention.o_proj.state_dict())
+        theirs.linear1.load_state_dict(ours.mlp.fc1.state_dict())
+        theirs.linear2.load_state_dict(ours.mlp.fc2.state_dict())
+        for norm, stock in zip(
+            (ours.self_attn_norm, ours.cross_attn_norm, ours.mlp_norm), (theirs.norm1, theirs.norm2, theirs.norm3)
+        ):
+            stock.load_state_dict(norm.state_dict())
+    states, source = torch.randn(2, 5, 16, dtype=torch.float64), torch.randn(2, 7, 16, dtype=torch.float64)
+    torch.testing.assert_close(ours(states, source), theirs(states, source), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_padding_on_either_side_changes_nothing(implementation, norm_first):
+    model = masked_language_model(norm_first=norm_first)
+    model.set_attn_implementation(implementation)
+    ids, padding = tokens(2, 6), torch.zeros(2, 3, dtype=torch.long)
+    kept, gone = torch.ones_like(ids), torch.zeros_like(padding)
+    alone = model(input_ids=ids).logits
+    right = model(input_ids=torch.cat([ids, padding], 1), attention_mask=torch.cat([kept, gone], 1)).logits
+    left = model(input_ids=torch.cat([padding, ids], 1), attention_mask=torch.cat([gone, kept], 1)).logits
+    torch.testing.assert_close(right[:, :6], alone, rtol=0, atol=1e-5)
+    torch.testing.assert_close(left[:, 3:], alone, rtol=0, atol=1e-5)
+
+
+def test_positions_may_count_columns_instead():
+    model = masked_language_model(positions_from_mask=False)
+    ids = tokens(1, 6)
+    padded = {"input_ids": torch.nn.functional.pad(ids, (3, 0)), "attention_mask": torch.tensor([[0] * 3 + [1] * 6])}
+    shifted = model(input_ids=ids, position_ids=torch.arange(3, 9)[None]).logits
+    torch.testing.assert_close(model(**padded).logits[:, 3:], shifted)
+
+
+def test_ids_beyond_the_vocabulary_are_named():
+    with pytest.raises(ValueError, match=r"the id 50.*0 to 49"):
+        masked_language_model()(input_ids=torch.tensor([[4, 50]]))
+    with pytest.raises(ValueError, match="the id -1"):
+        translation_model()(input_ids=torch.tensor([[4, 5]]), decoder_input_ids=torch.tensor([[-1]]))
+
+
+def test_exactly_one_of_ids_and_embeddings():
+    model = VanillaEncoderModel(masked_language_model().config)
+    with pytest.raises(ValueError, match="neither"):
+        model()
+    with pytest.raises(ValueError, match="both"):
+        model(tokens(1, 3), inputs_embeds=torch.randn(1, 3, 16))
+
+
+def test_segments_need_a_model_that_has_them():
+    model = masked_language_model(type_vocab_size=0)
+    with pytest.raises(ValueError, match="type_vocab_size=0"):
+        model(input_ids=tokens(1, 3), token_type_ids=torch.tensor([[0, 1, 1]]))

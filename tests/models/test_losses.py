@@ -1,0 +1,179 @@
+"""The loss over chunks is the plain loss: value, gradients, smoothing, micro-batches; and it holds no logits."""
+
+import pytest
+import torch
+from torch import nn
+
+from hf_vanilla_transformer.models import losses_vanilla
+from hf_vanilla_transformer.models.losses_vanilla import linear_cross_entropy, sequence_loss, span_loss
+
+from .small import causal_language_model, gradients, masked_language_model, tokens, translation_model
+
+
+@pytest.fixture(params=[1 << 22, 64], ids=["one chunk", "many chunks"])
+def workspace(request, monkeypatch):
+    monkeypatch.setattr(losses_vanilla, "_WORKSPACE_ELEMENTS", request.param)
+
+
+@pytest.mark.usefixtures("workspace")
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_value_and_gradients_equal_the_plain_loss(smoothing, with_bias):
+    torch.manual_seed(0)
+    leaves = [torch.randn(23, 8), torch.randn(31, 8), torch.randn(31)]
+    labels = torch.randint(0, 31, (23,))
+    results = []
+    for chunked in (True, False):
+        hidden, weight, bias = (leaf.clone().double().requires_grad_() for leaf in leaves)
+        used = bias if with_bias else None
+        if chunked:
+            loss = linear_cross_entropy(hidden, weight, used, labels, label_smoothing=smoothing)
+        else:
+            logits = nn.functional.linear(hidden, weight, used)
+            loss = nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+        (3.0 * loss).backward()
+        results.append([loss, hidden.grad, weight.grad, *([bias.grad] if with_bias else [])])
+    for ours, plain in zip(*results):
+        torch.testing.assert_close(ours, plain, rtol=0, atol=1e-12)
+
+
+def test_frozen_parts_get_no_gradient():
+    hidden, weight = torch.randn(5, 4, requires_grad=True), torch.randn(7, 4)
+    linear_cross_entropy(hidden, weight, None, torch.arange(5)).backward()
+    assert hidden.grad is not None and weight.grad is None
+
+
+def test_in_bfloat16_the_loss_is_summed_in_float32():
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(4096, 16), torch.randn(100, 16)
+    labels = torch.randint(0, 100, (4096,))
+    exact = linear_cross_entropy(hidden, weight, None, labels)
+    rough = linear_cross_entropy(hidden.bfloat16(), weight.bfloat16(), None, labels)
+    assert rough.dtype == torch.float32
+    assert rough.item() == pytest.approx(exact.item(), rel=2e-3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(linear_cross_entropy(hidden, weight, None, labels), rough)
+
+
+def test_no_label_at_all_gives_nan_as_the_plain_mean_does_and_zero_under_a_count():
+    hidden, weight, labels = torch.randn(0, 4), torch.randn(7, 4), torch.zeros(0, dtype=torch.long)
+    assert linear_cross_entropy(hidden, weight, None, labels, num_items_in_batch=5).item() == 0.0
+
+
+CASES = {
+    "masked": (masked_language_model, lambda x: {"input_ids": x, "labels": x.masked_fill(x % 3 == 0, -100)}),
+    "causal": (causal_language_model, lambda x: {"input_ids": x, "labels": x.masked_fill(x % 5 == 0, -100)}),
+    "translation": (translation_model, lambda x: {"input_ids": x, "labels": x.flip(1).masked_fill(x % 5 == 0, -100)}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_training_without_logits_equals_training_with_them(case, smoothing):
+    build, batch_of = CASES[case]
+    model = build(label_smoothing=smoothing, dropout=0, attention_dropout=0).double().train()
+    batch = batch_of(tokens(4, 9))
+    chunked, plain = model(**batch), model(**batch, return_logits=True)
+    assert chunked.logits is None and plain.logits.shape == (4, 9, model.config.vocab_size)
+    torch.testing.assert_close(chunked.loss, plain.loss, rtol=0, atol=1e-12)
+    ours, theirs = gradients(model, chunked.loss), gradients(model, plain.loss)
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_loss_is_the_cross_entropy_of_the_returned_logits(case):
+    """Shifted in a causal model, and not shifted again in a translation model."""
+    build, batch_of = CASES[case]
+    batch = batch_of(tokens(4, 9))
+    outputs = build()(**batch)
+    logits, labels = outputs.logits, batch["labels"]
+    if case == "causal":
+        logits, labels = logits[:, :-1], labels[:, 1:]
+    expected = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+    torch.testing.assert_close(outputs.loss, expected)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_smoothing_is_for_training_only(case):
+    build, batch_of = CASES[case]
+    plain, smooth = build(dropout=0, attention_dropout=0), build(label_smoothing=0.3, dropout=0, attention_dropout=0)
+    batch = batch_of(tokens(4, 9))
+    torch.testing.assert_close(plain(**batch).loss, smooth(**batch).loss)
+    assert abs(smooth.train()(**batch).loss - plain(**batch).loss) > 1e-3
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_micro_batches_with_the_whole_count_add_up_to_the_whole_batch(case):
+    build, batch_of = CASES[case]
+    model = build(dropout=0, attention_dropout=0).double().train()
+    batch = batch_of(tokens(8, 9))
+    labels = batch["labels"][:, 1:] if case == "causal" else batch["labels"]
+    count = (labels != -100).sum()
+    whole = gradients(model, model(**batch).loss)
+    parts = sum(
+        model(**{name: value[start : start + 2] for name, value in batch.items()}, num_items_in_batch=count).loss
+        for start in range(0, 8, 2)
+    )
+    for name, gradient in gradients(model, parts).items():
+        torch.testing.assert_close(gradient, whole[name], rtol=0, atol=1e-12, msg=name)
+
+
+def test_training_never_holds_the_logits_of_a_batch(monkeypatch):
+    monkeypatch.setattr(losses_vanilla, "_WORKSPACE_ELEMENTS", 1000)
+    model = causal_language_model(vocab_size=1000, dropout=0, attention_dropout=0).train()
+    largest = 0
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            nonlocal largest
+            result = function(*args, **(kwargs or {}))
+            for tensor in result if isinstance(result, (tuple, list)) else [result]:
+                if isinstance(tensor, torch.Tensor) and tensor.dim() == 2 and tensor.shape[-1] == 1000:
+                    largest = max(largest, tensor.shape[0])
+            return result
+
+    batch = tokens(8, 32)
+    with Watch():
+        model(input_ids=batch, labels=batch).loss.backward()
+    assert 0 < largest <= 16, "rows of logits at a time; the hidden size, 16, is the other matrix of that width"
+
+
+def test_a_sequence_has_the_loss_of_its_kind():
+    logits = torch.randn(4, 3)
+    classes, values = torch.tensor([0, 2, 1, 1]), torch.rand(4, 3)
+    assert sequence_loss(logits, classes, None) == nn.functional.cross_entropy(logits, classes)
+    several = (values > 0.5).float()
+    torch.testing.assert_close(
+        sequence_loss(logits, several, None), nn.functional.binary_cross_entropy_with_logits(logits, several)
+    )
+    torch.testing.assert_close(sequence_loss(logits, values, "regression"), nn.functional.mse_loss(logits, values))
+    torch.testing.assert_close(
+        sequence_loss(logits[:, :1], values[:, 0], None), nn.functional.mse_loss(logits[:, 0], values[:, 0])
+    )
+
+
+def test_answers_outside_the_text_are_not_counted():
+    start, end = torch.randn(2, 5), torch.randn(2, 5)
+    positions = torch.tensor([3, 5])
+    expected = (
+        nn.functional.cross_entropy(start[:1], positions[:1]) + nn.functional.cross_entropy(end[:1], positions[:1])
+    ) / 2
+    torch.testing.assert_close(span_loss(start, end, positions, positions), expected)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_labels_that_do_not_fit_are_refused(case):
+    build, batch_of = CASES[case]
+    model, batch = build(), batch_of(tokens(2, 6))
+    if case != "translation":
+        with pytest.raises(ValueError, match=r"labels has the shape \(2, 5\)"):
+            model(input_ids=batch["input_ids"], labels=batch["labels"][:, :5])
+    with pytest.raises(ValueError, match=r"the id 50.*0 to 49"):
+        model(input_ids=batch["input_ids"], labels=torch.full_like(batch["labels"], 50))
+
+
+def test_labels_of_another_length_than_the_decoder_input_are_refused():
+    with pytest.raises(ValueError, match=r"labels has the shape \(2, 5\)"):
+        translation_model()(input_ids=tokens(2, 6), decoder_input_ids=tokens(2, 6), labels=tokens(2, 5))

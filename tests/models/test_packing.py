@@ -1,0 +1,90 @@
+"""Sequences packed into one row do not see each other: the loss of the row is the sum of theirs, gradients too."""
+
+import pytest
+import torch
+
+from .small import causal_language_model, gradients, masked_language_model, tokens, translation_model
+
+LENGTHS = (5, 3, 7)
+IMPLEMENTATIONS = ["eager", "sdpa"]
+
+
+def row(parts, padding, value):
+    """The parts side by side, and padding behind them; (1, length)."""
+    return torch.cat([*parts, torch.full((1, padding), value)], dim=1)
+
+
+def positions(lengths, padding):
+    """Counted anew in each part; padding goes on counting."""
+    counted = torch.cat([torch.arange(length) for length in lengths])
+    return torch.cat([counted, counted[-1] + 1 + torch.arange(padding)])[None]
+
+
+def compare(model, separate, packed):
+    """`separate` are batches of one sequence, `packed` the same in one row; all losses are sums."""
+    losses = [model(**batch, num_items_in_batch=1).loss for batch in separate]
+    expected = gradients(model, sum(losses))
+    loss = model(**packed, num_items_in_batch=1).loss
+    torch.testing.assert_close(loss, sum(losses), rtol=0, atol=1e-10)
+    for name, gradient in gradients(model, loss).items():
+        torch.testing.assert_close(gradient, expected[name], rtol=0, atol=1e-10, msg=name)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("masked", [False, True], ids=["no mask", "mask and padding"])
+@pytest.mark.parametrize("build", [masked_language_model, causal_language_model], ids=["masked", "causal"])
+@pytest.mark.parametrize("fields", [{}, {"position_embedding_type": "sinusoidal"}], ids=["learned", "sinusoidal"])
+def test_one_stack(build, masked, implementation, fields):
+    model = build(dropout=0, attention_dropout=0, **fields).double().train()
+    model.set_attn_implementation(implementation)
+    padding = 2 if masked else 0
+    parts = [tokens(1, length, seed=length) for length in LENGTHS]
+    packed = {
+        "input_ids": row(parts, padding, 0),
+        "labels": row(parts, padding, -100),
+        "position_ids": positions(LENGTHS, padding),
+    }
+    if masked:
+        packed["attention_mask"] = row([torch.ones_like(part) for part in parts], padding, 0)
+    compare(model, [{"input_ids": part, "labels": part} for part in parts], packed)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("masked", [False, True], ids=["no mask", "mask and padding"])
+def test_translation(masked, implementation):
+    model = translation_model(dropout=0).double().train()
+    model.set_attn_implementation(implementation)
+    padding = 2 if masked else 0
+    target_lengths = (4, 6, 2)
+    sources = [tokens(1, length, seed=length) for length in LENGTHS]
+    targets = [tokens(1, length, seed=10 + length) for length in target_lengths]
+    packed = {
+        "input_ids": row(sources, padding, 0),
+        "labels": row(targets, padding, -100),
+        "position_ids": positions(LENGTHS, padding),
+        "decoder_position_ids": positions(target_lengths, padding),
+    }
+    if masked:
+        packed["attention_mask"] = row([torch.ones_like(part) for part in sources], padding, 0)
+    compare(model, [{"input_ids": s, "labels": t} for s, t in zip(sources, targets)], packed)
+
+
+def test_a_packed_sequence_does_not_change_with_its_neighbours():
+    model = causal_language_model()
+    first, second = tokens(1, 4, seed=1), tokens(1, 6, seed=2)
+    position_ids = positions((4, 6), 0)
+    one = model(input_ids=torch.cat([first, second], 1), position_ids=position_ids).logits
+    other = model(input_ids=torch.cat([tokens(1, 4, seed=3), second], 1), position_ids=position_ids).logits
+    torch.testing.assert_close(one[:, 4:], other[:, 4:])
+
+
+def test_padding_on_either_side_is_not_taken_for_packing():
+    model = causal_language_model()
+    ids = tokens(1, 5)
+    alone = model(input_ids=ids).logits
+    left = model(
+        input_ids=torch.cat([torch.zeros(1, 3, dtype=torch.long), ids], 1),
+        attention_mask=torch.tensor([[0, 0, 0, 1, 1, 1, 1, 1]]),
+        position_ids=torch.tensor([[1, 1, 1, 0, 1, 2, 3, 4]]),
+    ).logits
+    torch.testing.assert_close(left[:, 3:], alone)
