@@ -29,7 +29,7 @@ class Chunk:
         place: the file (or data set) they are from.
         numbers: the number of each row in it: its line, from 1, or its row, from 0, in a table.
         sides: for each side the values of all rows; None where the side is missing.
-        problems: what was found wrong while reading, by the index in this chunk.
+        problems: what is wrong with rows that have no values, by their index in this chunk.
     """
 
     place: str
@@ -39,7 +39,7 @@ class Chunk:
 
 
 class Undecodable(str):
-    """Stands for a line that is not UTF-8."""
+    """Stands for a text that is not UTF-8."""
 
 
 def lines(path: Path) -> Iterator[str]:
@@ -120,7 +120,7 @@ def read_json_lines(path: Path, wanted: Columns) -> Iterator[Chunk]:
         for index, (_, line) in enumerate(block):
             value = None
             if isinstance(line, Undecodable):
-                problems[index] = BadRow.NOT_UTF8
+                problems[index] = BadRow.NOT_UTF8  # no object, so there is no value that could say so
             elif not line.strip():
                 problems[index] = BadRow.EMPTY
             else:
@@ -185,10 +185,7 @@ def _together(paths: Sequence[Path]) -> str:
 
 
 def _chunk(place: str, numbers: list[int], rows: list[list[str | None]], sides: int) -> Chunk:
-    problems = {
-        index: BadRow.NOT_UTF8 for index, row in enumerate(rows) if any(isinstance(value, Undecodable) for value in row)
-    }
-    return Chunk(place, numbers, [[row[side] for row in rows] for side in range(sides)], problems)
+    return Chunk(place, numbers, [[row[side] for row in rows] for side in range(sides)])
 
 
 def _joined(paragraph: list[str]) -> str:

@@ -189,6 +189,8 @@ def _problems(sides: list[list[Any]], max_length_ratio: float | None) -> dict[in
                 continue
             if value is None:
                 problems[index] = BadRow.MISSING
+            elif isinstance(value, Undecodable):
+                problems[index] = BadRow.NOT_UTF8
             else:
                 problems.setdefault(index, BadRow.EMPTY if isinstance(value, str) else BadRow.NOT_TEXT)
         for index in _not_encodable(values):

@@ -108,6 +108,11 @@ class TokenBatchSampler(Sampler[list[int]]):
             self._position += 1
             yield batch.tolist()
 
+    @property
+    def sampler(self) -> "TokenBatchSampler":
+        """This sampler: Accelerate passes `set_epoch` on to what a batch sampler has under this name."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of an epoch. A position restored by `load_state_dict` holds for its own epoch only."""
         if epoch != self.epoch:

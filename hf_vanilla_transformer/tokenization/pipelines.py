@@ -103,7 +103,11 @@ def _decoder(kind: TokenizerKind, pretokenized: bool, prefix_space: bool, byte_f
     if kind == "wordpiece":
         return decoders.WordPiece(prefix=CONTINUATION, cleanup=not pretokenized)
     if kind == "unigram":
-        words: Any = decoders.Metaspace(prepend_scheme="always", split=True)
-    else:
-        words = decoders.BPEDecoder(suffix=END_OF_WORD)
-    return decoders.Sequence([decoders.ByteFallback(), words]) if byte_fallback else words
+        words = decoders.Metaspace(prepend_scheme="always", split=True)
+        return decoders.Sequence([decoders.ByteFallback(), words]) if byte_fallback else words
+    if not byte_fallback:
+        return decoders.BPEDecoder(suffix=END_OF_WORD)
+    # An end-of-word mark may be spelled in bytes, and several within one run of bytes; BPEDecoder would drop all marks
+    # of the last token, of which only the very last one stands for no space.
+    marks = decoders.Replace(END_OF_WORD, " ")
+    return decoders.Sequence([decoders.ByteFallback(), marks, decoders.Fuse(), decoders.Strip(" ", 0, 1)])
