@@ -1,8 +1,8 @@
 """Learn to translate in three minutes, from nothing.
 
-Writes a corpus of English and French sentences with a grammar, trains a tokenizer and a small Transformer on it, scores it
-on sentences with combinations of words it has never seen, writes a folder that transformers' Auto classes load, translates
-with it in a fresh process, and draws what the model looked at. It needs no network and no data.
+Writes a corpus of English and French sentences with a grammar, trains a tokenizer and a small Transformer on it,
+scores it on sentences with combinations of words it has never seen, writes a folder that transformers' Auto classes
+load, translates with it in a fresh process, and draws what the model looked at. It needs no network and no data.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ def attention_alignment(
     Args:
         attention: from `cross_attention`.
         layers: mean over the heads of these layers (all by default).
-        direction: `target` links each target word to the source word it attends to most; `source` links each source word
-            to the target word that attends to it most.
+        direction: `target` links each target word to the source word it attends to most; `source` links each source
+            word to the target word that attends to it most.
 
     Returns:
         Pairs (source word, target word), indices into `attention.source_tokens` and `attention.target_tokens`.

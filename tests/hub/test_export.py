@@ -1,0 +1,249 @@
+"""A published folder loads by every Auto class, with this package and without, and is whole or not there."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+import transformers
+from huggingface_hub import ModelCard
+
+from hf_vanilla_transformer import (
+    VanillaDecoderConfig,
+    VanillaDecoderForCausalLM,
+    VanillaEncoderConfig,
+    VanillaEncoderForMaskedLM,
+    VanillaTransformerConfig,
+    VanillaTransformerForConditionalGeneration,
+)
+from hf_vanilla_transformer.hub import ModelCardText, auto_map, export_folder
+from hf_vanilla_transformer.models.registration import AUTO_CLASSES
+from hf_vanilla_transformer.tokenization import train_tokenizer
+
+SMALL = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 32}
+TEXTS = ["the dog sees the cat", "le chien voit le chat"] * 5
+STACKS = ["encoder", "decoder", "seq2seq"]
+
+# Runs in a process of its own. With "without", our package cannot be imported there.
+LOADER = """
+import json, sys
+folder, how, expected = sys.argv[1:4]
+if how == "without":
+    class Missing:
+        def find_spec(self, name, path=None, target=None):
+            if name.split(".")[0] == "hf_vanilla_transformer":
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    sys.meta_path.insert(0, Missing())
+else:
+    import hf_vanilla_transformer
+import torch, transformers
+trust = {"trust_remote_code": True} if how == "without" else {}
+names = json.load(open(folder + "/config.json"))["auto_map"]
+tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **trust)
+assert tokenizer("the dog")["input_ids"]
+config = transformers.AutoConfig.from_pretrained(folder, **trust)
+seen = []
+for auto, reference in names.items():
+    if auto == "AutoConfig":
+        assert type(config).__name__ == reference.split(".")[1]
+        continue
+    model = getattr(transformers, auto).from_pretrained(folder, **trust)
+    assert type(model).__name__ == reference.split(".")[1], (auto, type(model))
+    assert type(model).__module__.startswith("transformers_modules" if how == "without" else "hf_vanilla"), type(model)
+    seen.append(auto)
+check = torch.load(expected, weights_only=True)
+model = getattr(transformers, check["auto"]).from_pretrained(folder, **trust).eval()
+with torch.no_grad():
+    torch.testing.assert_close(model(**check["inputs"]).logits, check["logits"])
+assert ("hf_vanilla_transformer" in sys.modules) == (how == "with")
+print(json.dumps(seen))
+"""
+
+
+def tokenizer_for(stack):
+    return train_tokenizer(iter(TEXTS), kind="bpe", vocab_size=60, template=stack)
+
+
+def model_for(stack, tokenizer, **overrides):
+    torch.manual_seed(0)
+    ids = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
+    common = {"vocab_size": len(tokenizer), **ids, **SMALL, **overrides}
+    if stack == "encoder":
+        return VanillaEncoderForMaskedLM(VanillaEncoderConfig(num_hidden_layers=1, **common)).eval()
+    if stack == "decoder":
+        return VanillaDecoderForCausalLM(VanillaDecoderConfig(num_hidden_layers=1, **common)).eval()
+    config = VanillaTransformerConfig(
+        encoder_layers=1, decoder_layers=1, decoder_start_token_id=tokenizer.bos_token_id, **common
+    )
+    return VanillaTransformerForConditionalGeneration(config).eval()
+
+
+@pytest.fixture(scope="module", params=STACKS)
+def exported(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hub")
+    tokenizer = tokenizer_for(request.param)
+    model = model_for(request.param, tokenizer)
+    inputs = dict(tokenizer("the dog sees", return_tensors="pt"))
+    if request.param == "seq2seq":
+        inputs["decoder_input_ids"] = tokenizer("le chien", return_tensors="pt")["input_ids"]
+    auto = {"encoder": "AutoModelForMaskedLM", "decoder": "AutoModelForCausalLM", "seq2seq": "AutoModelForSeq2SeqLM"}
+    with torch.no_grad():
+        logits = model(**inputs).logits
+    torch.save({"auto": auto[request.param], "inputs": inputs, "logits": logits}, folder / "expected.pt")
+    # A dot and a dash: names that Python would not import as they are.
+    return export_folder(model, tokenizer, folder / "my-model.v1"), folder / "expected.pt", model
+
+
+@pytest.mark.parametrize("how", ["with", "without"])
+def test_loads_in_a_fresh_process_by_every_auto_class(exported, how, tmp_path):
+    folder, expected, model = exported
+    done = subprocess.run(
+        [sys.executable, "-c", LOADER, str(folder), how, str(expected)],
+        env={**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    heads = AUTO_CLASSES[type(model.config)]
+    assert json.loads(done.stdout.splitlines()[-1]) == list(heads)
+
+
+def test_what_is_in_the_folder(exported):
+    folder, _, model = exported
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.json", "model.safetensors", "README.md", "tokenizer.json", "tokenizer_config.json"} <= names
+    assert {"configuration_vanilla.py", "stack_vanilla.py", "losses_vanilla.py"} <= names
+    assert ("generation_config.json" in names) == model.can_generate()
+    assert "__init__.py" not in names
+    assert not hasattr(model.config, "auto_map"), "the export has changed the model's own configuration"
+
+
+def test_the_card_is_valid(exported):
+    folder, _, model = exported
+    card = ModelCard.load(folder / "README.md")
+    assert card.data.library_name == "transformers"
+    assert model.config.model_type in card.data.tags
+    assert "$" not in card.content.replace("$\\", "")
+    assert f"{model.num_parameters():,}" in card.text
+
+
+def test_the_lines_of_use_on_the_card_run(exported, capsys):
+    folder, _, _ = exported
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    code = card.split("```python\n")[1].split("```")[0]
+    code = code.replace("path/to/my-model.v1", str(folder)).replace(", trust_remote_code=True", "")
+    exec(compile(code, "card", "exec"), {})
+    assert capsys.readouterr().out.strip() or "generate" in code
+
+
+def test_the_map_names_every_head():
+    mapped = auto_map(VanillaTransformerConfig(**SMALL))
+    assert mapped == {
+        "AutoConfig": "configuration_vanilla.VanillaTransformerConfig",
+        "AutoModel": "modeling_vanilla_transformer.VanillaTransformerModel",
+        "AutoModelForSeq2SeqLM": "modeling_vanilla_transformer.VanillaTransformerForConditionalGeneration",
+    }
+    for config_class, heads in AUTO_CLASSES.items():
+        files = {entry.split(".")[0] for auto, entry in auto_map(config_class()).items() if auto != "AutoConfig"}
+        assert len(files) == 1, "classes of one map must live in one file, or they are loaded twice"
+        assert len(heads) == len(auto_map(config_class())) - 1
+        assert all(hasattr(transformers, auto) for auto in heads)
+
+
+def test_scores_recipe_and_plots_come_along(tmp_path):
+    tokenizer = tokenizer_for("seq2seq")
+    picture = tmp_path / "curves.png"
+    picture.write_bytes(b"\x89PNG")
+    text = ModelCardText(
+        name="someone/small",
+        summary="It translates $5 and {this}.",
+        languages=("en", "fr"),
+        license="apache-2.0",
+        data="Nothing.",
+        command="hf-vanilla demo",
+        test_data="ten sentences",
+        limitations="Many.",
+    )
+    folder = export_folder(
+        model_for("seq2seq", tokenizer),
+        tokenizer,
+        tmp_path / "small",
+        card=text,
+        recipe="task: translation\n",
+        metrics={"test_bleu": 12.5, "test_bleu_signature": "nrefs:1", "steps": 10},
+        plots={"The curves": picture},
+    )
+    card = ModelCard.load(folder / "README.md")
+    assert card.data.eval_results[0].metric_value == 12.5
+    assert card.data.eval_results[0].metric_type == "bleu"
+    assert len(card.data.eval_results) == 1
+    for expected in ("It translates $5 and {this}.", "![The curves](curves.png)", "hf-vanilla demo", "## Limitations"):
+        assert expected in card.text
+    assert "nrefs" not in card.text
+    assert (folder / "recipe.yaml").read_text() == "task: translation\n"
+    assert json.loads((folder / "results.json").read_text())["steps"] == 10
+    assert (folder / "curves.png").is_file()
+
+
+def test_a_section_without_content_does_not_appear(tmp_path):
+    tokenizer = tokenizer_for("decoder")
+    folder = export_folder(model_for("decoder", tokenizer), tokenizer, tmp_path / "plain")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "## Limitations" not in card
+    assert "## Results" not in card
+    assert "## Use" in card
+
+
+def test_bad_input_is_refused_before_anything_is_written(tmp_path):
+    tokenizer = tokenizer_for("encoder")
+    model = model_for("encoder", tokenizer)
+    with pytest.raises(ValueError, match="another model's tokenizer"):
+        export_folder(model_for("encoder", tokenizer, vocab_size=10), tokenizer, tmp_path / "x")
+    with pytest.raises(FileNotFoundError, match=r"no plot .*missing\.png"):
+        export_folder(model, tokenizer, tmp_path / "x", plots={"A": tmp_path / "missing.png"})
+    foreign = transformers.BertModel(
+        transformers.BertConfig(
+            hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=9
+        )
+    )
+    with pytest.raises(ValueError, match="model_type 'bert' is not of this package"):
+        export_folder(foreign, None, tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
+    tokenizer = tokenizer_for("encoder")
+    model = model_for("encoder", tokenizer)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/chapter1.tex").write_text("It was a dark and stormy night.")
+    with pytest.raises(ValueError, match="something else"):
+        export_folder(model, tokenizer, tmp_path / "thesis", overwrite=True)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="is a file"):
+        export_folder(model, tokenizer, tmp_path / "file")
+    export_folder(model, tokenizer, tmp_path / "model")
+    with pytest.raises(ValueError, match="overwrite=True"):
+        export_folder(model, tokenizer, tmp_path / "model")
+    (tmp_path / "model/results.json").write_text("{}")
+    export_folder(model, tokenizer, tmp_path / "model", overwrite=True)
+    assert not (tmp_path / "model/results.json").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "model", "thesis"]
+
+
+def test_a_failed_export_leaves_the_earlier_one(tmp_path, monkeypatch):
+    tokenizer = tokenizer_for("encoder")
+    model = model_for("encoder", tokenizer)
+    folder = export_folder(model, tokenizer, tmp_path / "model")
+    before = (folder / "model.safetensors").read_bytes()
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(tokenizer), "save_pretrained", full)
+    with pytest.raises(OSError, match="No space left"):
+        export_folder(model, tokenizer, folder, overwrite=True)
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -1,0 +1,141 @@
+"""Attention maps: rows sum to one, words are whole, the model is left as it was."""
+
+import pytest
+import torch
+
+from hf_vanilla_transformer import (
+    VanillaDecoderConfig,
+    VanillaDecoderForCausalLM,
+    VanillaEncoderConfig,
+    VanillaEncoderForMaskedLM,
+    VanillaTransformerConfig,
+    VanillaTransformerForConditionalGeneration,
+)
+from hf_vanilla_transformer.interpretation import cross_attention, self_attention
+from hf_vanilla_transformer.interpretation.words import split_words, tokens_as_words
+from hf_vanilla_transformer.tokenization import train_tokenizer
+
+SOURCE = "The European economic area."
+TARGET = "La zone économique européenne."
+TEXTS = [SOURCE, TARGET, "The dog sees the area.", "Le chien voit la zone."] * 5
+SMALL = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 64}
+
+
+def tokenizer_for(template):
+    return train_tokenizer(iter(TEXTS), kind="bpe", vocab_size=80, template=template)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tokenizer_for("seq2seq")
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer):
+    torch.manual_seed(0)
+    config = VanillaTransformerConfig(
+        vocab_size=len(tokenizer),
+        encoder_layers=2,
+        decoder_layers=3,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.bos_token_id,
+        **SMALL,
+    )
+    return VanillaTransformerForConditionalGeneration(config)
+
+
+def test_words_of_a_sentence():
+    assert [word for word, _, _ in split_words("L'homme dort, vraiment.")] == ["L'homme", "dort", ",", "vraiment", "."]
+    assert [word for word, _, _ in split_words("vingt-deux")] == ["vingt-deux"]
+
+
+@pytest.mark.parametrize("kind", ["bpe", "byte_bpe", "unigram", "wordpiece"])
+def test_pieces_become_the_words_they_come_from(kind):
+    tokenizer = train_tokenizer(
+        iter(TEXTS), kind=kind, vocab_size=300 if kind == "byte_bpe" else 80, template="seq2seq"
+    )
+    ids, words = tokens_as_words(tokenizer, TARGET)
+    assert words.names == ("La", "zone", "économique", "européenne", ".", "</s>")
+    assert len(words.of_token) == len(ids)
+    assert list(words.of_token) == sorted(words.of_token)
+
+
+def test_cross_attention_is_a_distribution_over_source_words(model, tokenizer):
+    attention = cross_attention(model, tokenizer, SOURCE, TARGET)
+    assert attention.source_tokens == ("The", "European", "economic", "area", ".", "</s>")
+    assert attention.target_tokens == ("La", "zone", "économique", "européenne", ".", "</s>")
+    assert attention.weights.shape == (3, 2, 6, 6)
+    torch.testing.assert_close(attention.weights.sum(-1), torch.ones(3, 2, 6))
+    torch.testing.assert_close(attention.mean().sum(-1), torch.ones(6))
+
+
+def test_cross_attention_is_that_of_the_model(model, tokenizer):
+    attention = cross_attention(model, tokenizer, SOURCE, TARGET)
+    inputs = tokenizer(SOURCE, return_tensors="pt")
+    labels = tokenizer(TARGET, return_tensors="pt")["input_ids"]
+    model.eval()
+    model.set_attn_implementation("eager")
+    weights = model(**inputs, labels=labels, output_attentions=True).cross_attentions
+    model.set_attn_implementation("sdpa")
+    # The end mark is one token: its row, and its column, need no adding up.
+    torch.testing.assert_close(attention.weights[:, :, -1, -1], torch.cat(weights)[:, :, -1, -1].detach())
+
+
+def test_the_models_own_translation_is_taken_where_none_is_given(model, tokenizer):
+    attention = cross_attention(model, tokenizer, SOURCE, max_new_tokens=5, min_new_tokens=4)
+    assert attention.weights.shape[2] == len(attention.target_tokens)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_model_is_left_as_it_was(model, tokenizer, training):
+    model.train(training)
+    model.set_attn_implementation("sdpa")
+    first = cross_attention(model, tokenizer, SOURCE, TARGET)
+    assert model.training is training
+    for part in (model, model.get_encoder(), model.get_decoder()):
+        assert part.config._attn_implementation == "sdpa"
+    torch.testing.assert_close(first.weights, cross_attention(model, tokenizer, SOURCE, TARGET).weights)
+
+
+def test_the_model_is_left_as_it_was_after_an_error(model, tokenizer, monkeypatch):
+    model.set_attn_implementation("sdpa")
+    monkeypatch.setattr(model, "forward", lambda *args, **kwargs: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cross_attention(model, tokenizer, SOURCE, TARGET)
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_self_attention_of_each_stack(model, tokenizer):
+    attention = self_attention(model, tokenizer, SOURCE)
+    assert attention.weights.shape == (2, 2, 6, 6)
+    for template, config_class, model_class in (
+        ("encoder", VanillaEncoderConfig, VanillaEncoderForMaskedLM),
+        ("decoder", VanillaDecoderConfig, VanillaDecoderForCausalLM),
+    ):
+        own = tokenizer_for(template)
+        config = config_class(
+            vocab_size=len(own), num_hidden_layers=2, pad_token_id=0, bos_token_id=None, eos_token_id=None, **SMALL
+        )
+        attention = self_attention(model_class(config), own, SOURCE)
+        words = len(attention.source_tokens)
+        assert attention.weights.shape == (2, 2, words, words)
+        torch.testing.assert_close(attention.weights.sum(-1), torch.ones(2, 2, words))
+        if template == "decoder":
+            assert torch.equal(attention.weights, attention.weights.tril()), "a word looked at one that comes later"
+
+
+def test_what_cannot_be_asked_for(model, tokenizer):
+    own = tokenizer_for("decoder")
+    decoder = VanillaDecoderForCausalLM(VanillaDecoderConfig(vocab_size=len(own), num_hidden_layers=1, **SMALL))
+    with pytest.raises(ValueError, match="no cross-attention"):
+        cross_attention(decoder, own, SOURCE, TARGET)
+    with pytest.raises(ValueError, match="stack='decoder'"):
+        self_attention(model, tokenizer, SOURCE, stack="decoder")
+    with pytest.raises(ValueError, match="one stack"):
+        self_attention(decoder, own, SOURCE, stack="encoder")
+    with pytest.raises(ValueError, match="no tokens"):
+        cross_attention(model, tokenizer, " ", TARGET)
+    with pytest.raises(ValueError, match="layers 0 to 2"):
+        cross_attention(model, tokenizer, SOURCE, TARGET).mean([3])
