@@ -44,7 +44,7 @@ def test_batches_change_nothing(model, tokenizer, num_beams):
 
 
 def test_what_does_not_fit_is_named(model, tokenizer):
-    with pytest.raises(ValueError, match="Sentence 2 has .* positions for 24"):
+    with pytest.raises(ValueError, match=r"Sentence 2 has .* positions for 24"):
         translate(model, tokenizer, ["a", "jade " * 30])
     with pytest.raises(ValueError, match="'gnmt' or 'power', not 'google'"):
         translate(model, tokenizer, ["a"], length_penalty_form="google")

@@ -1,4 +1,4 @@
-"""The recipes that are too long to run here: they parse, build at full size, and make one update on sampled sentences."""
+"""The recipes that take days: they parse, build at full size, and make one update on sampled sentences."""
 
 import pytest
 import torch
