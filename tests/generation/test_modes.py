@@ -12,7 +12,9 @@ from transformers.generation.streamers import BaseStreamer
 
 from tests.generation.conftest import NEW_TOKENS
 
-EXACT = {"rtol": 1e-9, "atol": 1e-9}  # everything here is float64
+# The models are in float64, but `generate` keeps scores in float32.
+EXACT = {"rtol": 1e-9, "atol": 1e-9}
+SCORES = {"rtol": 1e-5, "atol": 1e-5, "check_dtype": False}
 
 
 def by_hand(generator, row):
@@ -43,7 +45,7 @@ def test_cache_changes_nothing(generator, arguments):
     cached = generator.generate(use_cache=True, **with_scores)
     plain = generator.generate(use_cache=False, **with_scores)
     assert cached.sequences.tolist() == plain.sequences.tolist()
-    torch.testing.assert_close(torch.stack(cached.scores), torch.stack(plain.scores), **EXACT)
+    torch.testing.assert_close(torch.stack(cached.scores), torch.stack(plain.scores), **SCORES)
     assert plain.past_key_values is None and cached.past_key_values is not None
 
 
@@ -186,7 +188,7 @@ def test_enough_beams_find_the_best_sequence(generator):
     scores[..., model.config.eos_token_id] = -math.inf  # two new tokens were asked for
     totals = scores.gather(-1, pairs[..., None]).sum((1, 2))
     assert found.sequences[0, -2:].tolist() == pairs[totals.argmax()].tolist()
-    torch.testing.assert_close(found.sequences_scores[0], totals.max(), **EXACT)
+    torch.testing.assert_close(found.sequences_scores[0], totals.max(), **SCORES)
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0])
@@ -203,7 +205,7 @@ def test_beam_scores_are_those_of_a_forward_pass(generator, length_penalty):
     row_of = torch.arange(len(generator.rows)).repeat_interleave(best)
     log_probabilities = generator.log_probabilities(output.sequences, row_of)
     lengths = (log_probabilities != 0).sum(-1)
-    torch.testing.assert_close(output.sequences_scores, log_probabilities.sum(-1) / lengths**length_penalty, **EXACT)
+    torch.testing.assert_close(output.sequences_scores, log_probabilities.sum(-1) / lengths**length_penalty, **SCORES)
     for scores, sequences in zip(
         output.sequences_scores.view(-1, best), output.sequences.view(len(generator.rows), best, -1)
     ):
@@ -219,14 +221,14 @@ def test_beam_sampling_scores_are_those_of_a_forward_pass(generator):
         output.sequences, torch.arange(len(generator.rows)).repeat_interleave(2)
     )
     expected = log_probabilities.sum(-1) / (log_probabilities != 0).sum(-1)
-    torch.testing.assert_close(output.sequences_scores, expected, **EXACT)
+    torch.testing.assert_close(output.sequences_scores, expected, **SCORES)
 
 
 def test_transition_scores_are_those_of_a_forward_pass(generator):
     output = generator.generate(return_dict_in_generate=True, output_scores=True)
     transitions = generator.model.compute_transition_scores(output.sequences, output.scores, normalize_logits=True)
     expected = generator.log_probabilities(output.sequences, torch.arange(len(generator.rows)))
-    torch.testing.assert_close(transitions.masked_fill(expected == 0, 0.0), expected, **EXACT)
+    torch.testing.assert_close(transitions.masked_fill(expected == 0, 0.0), expected, **SCORES)
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["same-model", "smaller-model"])
