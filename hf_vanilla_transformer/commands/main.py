@@ -68,14 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed.overrides = rest
     try:
         return module.run(parsed)
-    except (ValueError, FileNotFoundError) as error:
-        print(f"hf-vanilla {parsed.command}: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"hf-vanilla {parsed.command}: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read our output has had enough
         return 0
+    except (ValueError, OSError) as error:
+        print(f"hf-vanilla {parsed.command}: {error}", file=sys.stderr)
+        # 2 is what was asked for, 1 is what happened on the way, such as a full disk.
+        return 2 if isinstance(error, (ValueError, FileNotFoundError)) else 1
 
 
 def _asks_for_help(arguments: list[str]) -> bool:

@@ -7,7 +7,14 @@ line by its dotted name. The recipe as run is saved in the output folder.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..training.recipe import Recipe
+    from ..training.run import TrainingResult
 
 TAKES_OVERRIDES = True
 
@@ -68,7 +75,55 @@ def run(arguments: argparse.Namespace) -> int:
     # One bar for each written file says less than our own lines.
     transformers.utils.logging.disable_progress_bar()
     result = run_training(recipe, resume=arguments.resume is not None)
-    return 130 if result.interrupted else 0
+    if result.interrupted:
+        return 130
+    if result.main_process:
+        print(_CLOSING.format(folder=result.folder, model=publishable(result, recipe, command())), file=sys.stderr)
+    return 0
+
+
+_CLOSING = """
+{folder}  recipe, curves, scores and checkpoints
+{model}  the model with its card, ready to publish
+
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer   # or the Auto class of your task
+model = AutoModelForSeq2SeqLM.from_pretrained("{model}", trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained("{model}", trust_remote_code=True)"""
+
+
+def command() -> str:
+    """This command as it was typed, for the card."""
+    return shlex.join(["hf-vanilla", *sys.argv[1:]])
+
+
+def publishable(result: TrainingResult, recipe: Recipe, command: str) -> Path:
+    """Writes the folder that can be published: weights, code, tokenizer, card and curves."""
+    from ..hub import ModelCardText, export_folder
+    from ..training.folder import CURVES_FILE
+
+    data = recipe.data
+    translation = recipe.task == "translation"
+    card = ModelCardText(
+        name=result.folder.name,
+        summary=" ".join(recipe.description.split()),
+        languages=(data.source, data.target) if translation else (),
+        data=f"`{data.path}`" + (f", configuration `{data.config}`" if data.config else ""),
+        command=command,
+        test_data=f"the test split of `{data.path}`" if "test_loss" in result.metrics else "",
+        parent=recipe.model.start_from,
+    )
+    curves = result.folder / CURVES_FILE
+    plots = {"Training and validation.": curves} if curves.is_file() else {}
+    return export_folder(
+        result.model,
+        result.tokenizer,
+        result.folder / "model",
+        card=card,
+        recipe=recipe,
+        metrics=result.metrics,
+        plots=plots,
+        overwrite=True,
+    )
 
 
 def dotted_overrides(arguments: list[str]) -> list[str]:

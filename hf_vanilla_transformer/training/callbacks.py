@@ -174,6 +174,7 @@ class Progress(RunCallback):
             record["tokens_per_second"] = round((self.trainer.tokens_seen - tokens) / passed, 1)
             self._print_step(record, state, (state.global_step - step) / passed)
         elif "eval_loss" in logs or "eval_bleu" in logs:
+            record |= {f"eval_{name}": signature for name, signature in self.trainer.signatures.items()}
             self._print_evaluation(record)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class TrainingResult:
         chosen: where the finished weights come from.
         interrupted: the run was stopped by a signal; `metrics` is empty, and a resume goes on.
         steps: updates made in all.
+        main_process: of several processes, whether this one writes files.
     """
 
     folder: Path
@@ -53,6 +55,7 @@ class TrainingResult:
     chosen: str = "last"
     interrupted: bool = False
     steps: int = 0
+    main_process: bool = True
 
 
 @dataclass
@@ -135,6 +138,12 @@ def run_training(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
     """
     if recipe.output.folder is None:
         raise ValueError("output.folder is not set: say where the model goes, for example --output runs/my-model.")
+    reporter = recipe.output.report_to
+    if reporter != "none" and find_spec(reporter) is None:
+        raise ValueError(
+            f"output.report_to={reporter!r} needs that package: pip install 'hf_vanilla_transformer[{reporter}]', or set "
+            "output.report_to to none."
+        )
     folder = Path(recipe.output.folder)
     resume_from = check_resumable(folder, recipe) if resume else None
     if not resume and _main_process():
@@ -161,7 +170,9 @@ def run_training(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
         plot_curves(folder / METRICS_FILE, folder / CURVES_FILE)
     if stop.interrupted:
         print(f"Interrupted after {steps:,} updates. Go on with: hf-vanilla train --resume {folder}", file=sys.stderr)
-        return TrainingResult(folder, trainer.model, tokenizer, interrupted=True, steps=steps)
+        return TrainingResult(
+            folder, trainer.model, tokenizer, interrupted=True, steps=steps, main_process=_main_process()
+        )
 
     chosen = _choose_weights(trainer, folder)
     metrics = _final_scores(recipe, prepared, folder)
@@ -169,7 +180,7 @@ def run_training(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
     metrics |= {f"{name}_seconds": value for name, value in trainer.clock.state_dict().items()}
     if _main_process():
         _save_result(trainer, folder, metrics)
-    return TrainingResult(folder, trainer.model, tokenizer, metrics, chosen, steps=steps)
+    return TrainingResult(folder, trainer.model, tokenizer, metrics, chosen, steps=steps, main_process=_main_process())
 
 
 class _Restore(RunCallback):

@@ -42,14 +42,21 @@ def peak_learning_rate(recipe: TrainingRecipe, hidden_size: int) -> float:
 
 def token_sampler(recipe: Recipe, rows: Rows, processes: int) -> TokenBatchSampler:
     """The order of an epoch's batches for all processes; as many as fill whole updates."""
-    return TokenBatchSampler(
-        rows.lengths(),
-        recipe.training.tokens_per_batch,
-        count="sum" if recipe.data.packing else "padded",
-        seed=recipe.training.seed,
-        num_replicas=processes * recipe.training.accumulation,
-        rank=None,
-    )
+    training = recipe.training
+    try:
+        return TokenBatchSampler(
+            rows.lengths(),
+            training.tokens_per_batch,
+            count="sum" if recipe.data.packing else "padded",
+            seed=training.seed,
+            num_replicas=processes * training.accumulation,
+            rank=None,
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"training.tokens_per_batch={training.tokens_per_batch} does not suit the data on {processes} processes "
+            f"with training.accumulation={training.accumulation}: {error}"
+        ) from error
 
 
 def planned_steps(recipe: Recipe, steps_per_epoch: int) -> int:
@@ -96,6 +103,7 @@ class RecipeTrainer(Trainer):
         self.tokens_seen = 0
         self.best: dict[str, float] | None = None
         self.evaluations_without_gain = 0
+        self.signatures: dict[str, str] = {}
         self.score = score
         self.collate = collator
         self.reencode = reencode
@@ -104,9 +112,13 @@ class RecipeTrainer(Trainer):
         self.average: WeightAverage | None = None
         if training.average != "none":
             self.average = WeightAverage(model, training.average, last=training.average_last, decay=training.ema_decay)
+        arguments = _arguments(recipe, output)
+        # Before Trainer makes the output folder: what cannot be trained leaves none.
+        self.sampler = token_sampler(recipe, train_rows, arguments.world_size)
+        arguments.max_steps = planned_steps(recipe, len(self.sampler) // _batches_per_step(arguments))
         super().__init__(
             model=model,
-            args=_arguments(recipe, output),
+            args=arguments,
             train_dataset=train_rows,
             eval_dataset=validation_rows,
             data_collator=collator,
@@ -114,15 +126,13 @@ class RecipeTrainer(Trainer):
             callbacks=callbacks,
         )
         self.remove_callback(PrinterCallback)
-        self.sampler = token_sampler(recipe, train_rows, self.args.world_size)
-        self.args.max_steps = planned_steps(recipe, self.steps_per_epoch)
 
     # ---- Batches
 
     @property
     def steps_per_epoch(self) -> int:
         """Updates in one pass over the data."""
-        return len(self.sampler) // (self.args.world_size * self.args.gradient_accumulation_steps)
+        return len(self.sampler) // _batches_per_step(self.args)
 
     @property
     def epochs_seen(self) -> float:
@@ -207,7 +217,9 @@ class RecipeTrainer(Trainer):
                     metrics = self._scores(rows)
             else:
                 metrics = self._scores(rows)
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
+        # Reporters such as TensorBoard take numbers only.
+        self.signatures = {name: value for name, value in metrics.items() if isinstance(value, str)}
+        metrics = {f"{metric_key_prefix}_{name}": metrics[name] for name in metrics if name not in self.signatures}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
@@ -305,6 +317,11 @@ class RecipeTrainer(Trainer):
         """Waits for the other processes, if there are any."""
         if self.args.world_size > 1:
             dist.barrier()
+
+
+def _batches_per_step(arguments: TrainingArguments) -> int:
+    """Batches of all processes in one update."""
+    return arguments.world_size * arguments.gradient_accumulation_steps
 
 
 def _arguments(recipe: Recipe, output: Path) -> TrainingArguments:

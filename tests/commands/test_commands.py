@@ -1,5 +1,6 @@
 """The command line: what it understands, what it prints, and how it says what is wrong."""
 
+import io
 import json
 import subprocess
 import sys
@@ -91,6 +92,11 @@ def test_train_runs_a_recipe_file_with_overrides(pairs, tmp_path, capsys):
     printed = capsys.readouterr().err
     assert "step 3/3" in printed and "tokens/s" in printed and "left" in printed
     assert json.loads((tmp_path / "run" / "results.json").read_text())["steps"] == 3
+    published = tmp_path / "run" / "model"
+    assert str(published) in printed and "AutoModelForSeq2SeqLM" in printed
+    assert {"README.md", "model.safetensors", "tokenizer.json", "recipe.yaml"} <= {
+        path.name for path in published.iterdir()
+    }
     assert main([*arguments, "--training.max_steps", "3"]) == 2
     assert "holds" in capsys.readouterr().err
 
@@ -118,6 +124,13 @@ def test_translate_reads_and_writes_files_in_order(trained, pairs, tmp_path, cap
     (tmp_path / "bytes").write_bytes(b"good\n\xff bad\n")
     assert main(["translate", str(trained), "--input", str(tmp_path / "bytes")]) == 2
     assert "Line 2 of" in capsys.readouterr().err
+
+
+def test_translate_reads_standard_input_and_writes_standard_output(trained, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a cab\n\ndab ice\n")))
+    assert main(["translate", str(trained), "--num-beams", "1", "--max-extra-tokens", "3"]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    assert len(lines) == 4 and lines[1] == lines[3] == ""
 
 
 def test_average_writes_a_model_that_can_be_evaluated(trained, tmp_path, capsys):

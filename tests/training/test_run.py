@@ -83,8 +83,8 @@ def test_a_run_leaves_a_model_that_auto_classes_load(pairs, tmp_path):
 
 
 def test_training_learns(pairs, tmp_path):
-    changes = "{max_steps: 60, tokens_per_batch: 128, log_every: 20, learning_rate: 1e-2, schedule: constant}"
-    run_training(toy_recipe(pairs, tmp_path / "run", f"training={changes}", "model.config.dropout=0.0"))
+    changes = ["training.max_steps=60", "training.log_every=20", "training.learning_rate=1e-2"]
+    run_training(toy_recipe(pairs, tmp_path / "run", *changes, "model.config.dropout=0.0"))
     curve = losses(tmp_path / "run")
     assert curve[-1][1] < 0.8 * curve[0][1]
 
@@ -237,7 +237,7 @@ class TestFolders:
         (["data.train=training"], FileNotFoundError, "has no split 'training'; it has 'test', 'train', 'validation'"),
         (["data.max_length=2"], ValueError, "data.max_length=2"),
         (["evaluation.every=3", "data.validation=dev"], ValueError, "needs a validation split"),
-        (["training.tokens_per_batch=3"], ValueError, "max_tokens=3"),
+        (["training.tokens_per_batch=3"], ValueError, "training.tokens_per_batch=3 does not suit"),
         (["model.config.hidden_size=15"], ValueError, "hidden_size=15"),
     ],
 )
@@ -286,6 +286,23 @@ class TestFullDisk:
             assert not list((disk / "run" / "checkpoints").glob(".*"))
         finally:
             subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_reporting_needs_its_package(pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr("hf_vanilla_transformer.training.run.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install .*\[trackio\]"):
+        run_training(toy_recipe(pairs, tmp_path / "run", "output.report_to=trackio"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_tensorboard_gets_the_scores(pairs, tmp_path):
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    changes = ["output.report_to=tensorboard", "evaluation={every: 6, translate: true, max_rows: 2}"]
+    run_training(toy_recipe(pairs, tmp_path / "run", *changes))
+    (events,) = (tmp_path / "run").rglob("events.out.tfevents.*")
+    reader = event_accumulator.EventAccumulator(str(events))
+    reader.Reload()
+    assert {"train/loss", "eval/loss", "eval/bleu"} <= set(reader.Tags()["scalars"])
 
 
 def test_a_plan_says_what_would_be_done(pairs, tmp_path):
