@@ -141,8 +141,8 @@ def run_training(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
     reporter = recipe.output.report_to
     if reporter != "none" and find_spec(reporter) is None:
         raise ValueError(
-            f"output.report_to={reporter!r} needs that package: pip install 'hf_vanilla_transformer[{reporter}]', or set "
-            "output.report_to to none."
+            f"output.report_to={reporter!r} needs that package: pip install 'hf_vanilla_transformer[{reporter}]', "
+            "or set output.report_to to none."
         )
     folder = Path(recipe.output.folder)
     resume_from = check_resumable(folder, recipe) if resume else None

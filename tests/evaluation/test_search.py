@@ -32,13 +32,13 @@ def all_hypotheses(model, source):
     """Every finished output of at most LONGEST tokens with its log probability."""
     found = []
     for length in range(1, LONGEST + 1):
-        for ids in itertools.product(range(VOCABULARY), repeat=length):
-            ended = ids[-1] == END
-            if END in ids[:-1] or (not ended and length < LONGEST):
-                continue
-            target = torch.tensor([[START, *ids]])
-            scores = model(input_ids=source[None], decoder_input_ids=target[:, :-1]).logits.log_softmax(-1)
-            found.append((list(ids), float(scores.gather(2, target[:, 1:, None]).sum())))
+        ids = torch.tensor(list(itertools.product(range(VOCABULARY), repeat=length)))
+        finished = (ids[:, :-1] != END).all(1) & ((ids[:, -1] == END) | (length == LONGEST))
+        ids = ids[finished]
+        target = torch.nn.functional.pad(ids, (1, 0), value=START)
+        logits = model(input_ids=source.expand(len(ids), -1), decoder_input_ids=target[:, :-1]).logits
+        scores = logits.log_softmax(-1).gather(2, ids[:, :, None]).sum((1, 2))
+        found += zip(ids.tolist(), scores.tolist())
     return found
 
 
