@@ -117,6 +117,7 @@ class DecoderConformance(ConformanceTests, GenerationTesterMixin):
 
     stack = DecoderTester
     auto_class = AutoModelForCausalLM
+    _torch_compile_train_cls = ours.VanillaDecoderForCausalLM
     all_model_classes = (
         ours.VanillaDecoderModel,
         ours.VanillaDecoderForCausalLM,

@@ -126,6 +126,7 @@ class GPT2Conformance(ConformanceTests, GenerationTesterMixin, unittest.TestCase
     """GPT-2 under the mixins."""
 
     stack = GPT2Tester
+    _torch_compile_train_cls = stock.GPT2LMHeadModel
     all_model_classes = (
         stock.GPT2Model,
         stock.GPT2LMHeadModel,

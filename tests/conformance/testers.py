@@ -71,7 +71,7 @@ class StackTester:
 
 
 class EncoderDecoderTester(StackTester):
-    """For models that read one sequence and write another; the lengths differ so that no test can mix them up."""
+    """For models that read one sequence and write another."""
 
     seq_length = 7
     encoder_seq_length = 7
@@ -89,7 +89,7 @@ class EncoderDecoderTester(StackTester):
         """Teach it to write the whole sequence after reading its first token.
 
         `TrainingTesterMixin` then generates from the first token and expects the whole sequence: with the other source
-        tokens masked, and that token as the decoder's start (see `get_config`), that is what was trained.
+        tokens masked, and that token as the decoder's start (`decoder_start_token_id` is 1), that is what was trained.
         """
         ids = batch["input_ids"]
         mask = torch.zeros_like(ids)
