@@ -222,9 +222,12 @@ def _shown(values: list[Any]) -> str:
 
 def _named(dataset: Any, wanted: Columns, sides: tuple[str, ...], place: str) -> Any:
     """The data set with the chosen columns only, called after the sides."""
-    features = dataset.features or datasets.Features.from_arrow_schema(
-        pa.Table.from_pylist([next(iter(dataset))]).schema
-    )
+    features = dataset.features
+    if features is None:  # a stream whose columns are not declared
+        first = next(iter(dataset), None)
+        if first is None:
+            raise ValueError(f"{place} is empty; give a source with at least one row.")
+        features = datasets.Features.from_arrow_schema(pa.Table.from_pylist([first]).schema)
     names = {name: _field_names(feature) for name, feature in features.items()}
     paths = wanted.choose(names, place)
     dataset = dataset.select_columns(sorted({path[0] for path in paths}))

@@ -63,7 +63,8 @@ class TokenBatchSampler(Sampler[list[int]]):
         if max_rows is not None and max_rows < 1:
             raise ValueError(f"max_rows must be at least 1 or None, but is {max_rows}.")
         longest = self.lengths.max(axis=1)
-        if (worst := int(longest.argmax())) is not None and longest[worst] > max_tokens:
+        worst = int(longest.argmax())
+        if longest[worst] > max_tokens:
             raise ValueError(
                 f"Row {worst} has {longest[worst]} tokens, more than a whole batch may have (max_tokens={max_tokens}); "
                 "raise max_tokens, or truncate or leave out such rows."

@@ -46,7 +46,7 @@ def train_tokenizer(
         kind: `"byte_bpe"` is BPE on bytes (GPT-2): nothing is ever unknown and decoding restores the text exactly.
             `"bpe"` is BPE with end-of-word marks (Sennrich et al. 2016), as in the paper, section 5.1, and is meant for
             text whose words are separated by spaces. `"wordpiece"` is BERT's. `"unigram"` is the unigram language model
-            of Kudo 2018.
+            of Kudo 2018; the trainer of `tokenizers` splits text finer than that of SentencePiece at the same size.
         vocab_size: size of the vocabulary with special tokens. It is smaller, with a warning, when the texts are too
             few to fill it.
         template: the stack the tokenizer is for: which special tokens there are, and how they frame a text.

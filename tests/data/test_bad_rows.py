@@ -134,6 +134,8 @@ def test_sources_that_cannot_be_read(tmp_path):
     (tmp_path / "x.parquet").write_text("not a table")
     with pytest.raises(ValueError, match=r"x\.parquet is not a parquet file"):
         load_pairs(tmp_path / "x.parquet")
+    with pytest.raises(ValueError, match="data set is empty"):
+        load_pairs(datasets.IterableDataset.from_generator(lambda: iter(())))
     with pytest.raises(ValueError, match="The list of files is empty"):
         load_pairs([])
     with pytest.raises(ValueError, match=r"must be a path.*42"):
