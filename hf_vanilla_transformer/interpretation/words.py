@@ -59,24 +59,33 @@ def tokens_as_words(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[list
     ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
     if all(special):
         raise ValueError(f"The text {text!r} has no tokens: give a sentence.")
-    spans = split_words(text)
+    units = _units(split_words(text), encoded["offset_mapping"])
     names: list[str] = []
     of_token: list[int] = []
     last = None
     for token_id, is_special, (start, end) in zip(ids, special, encoded["offset_mapping"]):
-        span = None if is_special else _span_of(spans, start, end)
-        if span is None or span != last:
-            names.append(spans[span][0] if span is not None else tokenizer.convert_ids_to_tokens(token_id))
+        unit = None if is_special else _unit_of(units, start, end)
+        if unit is None or unit != last:
+            names.append(text[slice(*units[unit])] if unit is not None else tokenizer.convert_ids_to_tokens(token_id))
         of_token.append(len(names) - 1)
-        last = span
+        last = unit
     return ids, Words(tuple(names), tuple(of_token))
 
 
-def _span_of(spans: list[tuple[str, int, int]], start: int, end: int) -> int | None:
+def _units(spans: list[tuple[str, int, int]], offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Where the words lie; those that a token holds together, such as a word and its full stop, are one."""
+    units: list[tuple[int, int]] = []
+    for _, begin, stop in spans:
+        if units and any(start < units[-1][1] and end > begin for start, end in offsets):
+            units[-1] = (units[-1][0], stop)
+        else:
+            units.append((begin, stop))
+    return units
+
+
+def _unit_of(units: list[tuple[int, int]], start: int, end: int) -> int | None:
     """The word that a token overlaps; a token that is only white space belongs to the word after it."""
-    for index, (_, begin, stop) in enumerate(spans):
-        if start < stop and (end > begin or start == end):
+    for index, (begin, stop) in enumerate(units):
+        if start < stop or end <= begin:
             return index
-        if end <= begin:
-            return index
-    return len(spans) - 1 if spans else None
+    return len(units) - 1 if units else None
