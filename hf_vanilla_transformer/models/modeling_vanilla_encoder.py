@@ -1,7 +1,6 @@
 """The encoder alone: BERT's half of the Transformer (Devlin et al. 2018), and its heads."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,7 +12,8 @@ from transformers.modeling_outputs import (
     SequenceClassifierOutput,
     TokenClassifierOutput,
 )
-from transformers.utils import ModelOutput
+from transformers.processing_utils import Unpack
+from transformers.utils import ModelOutput, TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
@@ -65,7 +65,7 @@ class VanillaEncoderModel(VanillaEncoderPreTrainedModel, VanillaStack):
         token_type_ids: torch.LongTensor | None = None,
         position_ids: torch.LongTensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutputWithPooling:
         """Encode.
 
@@ -116,7 +116,7 @@ class VanillaEncoderForMaskedLM(LanguageModelHead, VanillaEncoderPreTrainedModel
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.LongTensor | None = None,
         return_logits: bool | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> MaskedLMOutput:
         """Predict tokens.
 
@@ -191,7 +191,7 @@ class VanillaEncoderForPreTraining(LanguageModelHead, VanillaEncoderPreTrainedMo
         labels: torch.LongTensor | None = None,
         next_sentence_label: torch.LongTensor | None = None,
         return_logits: bool | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> VanillaEncoderForPreTrainingOutput:
         """Predict tokens and the order of segments.
 
@@ -264,7 +264,7 @@ class VanillaEncoderForSequenceClassification(VanillaEncoderPreTrainedModel):
         position_ids: torch.LongTensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> SequenceClassifierOutput:
         """Classify.
 
@@ -312,7 +312,7 @@ class VanillaEncoderForTokenClassification(VanillaEncoderPreTrainedModel):
         position_ids: torch.LongTensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.LongTensor | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> TokenClassifierOutput:
         """Classify each token.
 
@@ -357,7 +357,7 @@ class VanillaEncoderForQuestionAnswering(VanillaEncoderPreTrainedModel):
         inputs_embeds: torch.Tensor | None = None,
         start_positions: torch.LongTensor | None = None,
         end_positions: torch.LongTensor | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> QuestionAnsweringModelOutput:
         """Find the answer.
 
@@ -410,7 +410,7 @@ class VanillaEncoderForMultipleChoice(VanillaEncoderPreTrainedModel):
         position_ids: torch.LongTensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         labels: torch.LongTensor | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> MultipleChoiceModelOutput:
         """Choose.
 
