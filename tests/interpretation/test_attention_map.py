@@ -137,6 +137,6 @@ def test_what_cannot_be_asked_for(model, tokenizer):
     with pytest.raises(ValueError, match="one stack"):
         self_attention(decoder, own, SOURCE, stack="encoder")
     with pytest.raises(ValueError, match="no tokens"):
-        cross_attention(model, tokenizer, " ", TARGET)
+        cross_attention(model, tokenizer, "", TARGET)
     with pytest.raises(ValueError, match="layers 0 to 2"):
         cross_attention(model, tokenizer, SOURCE, TARGET).mean([3])
