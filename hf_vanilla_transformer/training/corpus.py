@@ -14,6 +14,7 @@ import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ..data import RowReport, load_pairs, load_texts
+from ..data.causal_lm_collator import encode_documents
 from ..tokenization import bpe_dropout, train_tokenizer
 from .batches import Rows
 from .recipe import Recipe
@@ -149,7 +150,9 @@ def encode(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any, *, tra
             columns = {"input_ids": Ragged.of(_pieces(rows, "text", lambda texts: _cut(tokenizer, texts, limit)))}
         else:
             columns = {
-                "input_ids": _blocks(Ragged.of(_pieces(rows, "text", lambda texts: _ids(tokenizer, texts))), limit)
+                "input_ids": _blocks(
+                    Ragged.of(_pieces(rows, "text", lambda texts: encode_documents(tokenizer, texts))), limit
+                )
             }
     encoded = Rows(columns)
     if len(encoded) == 0:

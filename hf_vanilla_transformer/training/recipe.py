@@ -79,7 +79,7 @@ class DataRecipe:
         max_length_ratio: a pair whose sides differ more than this in length is a bad row (None: never).
         max_length: longest sequence in tokens, the end mark included. A longer pair is left out of training, and
             counted; running text is cut into blocks of this length.
-        packing: lay several sequences in one row, so that there is no padding.
+        packing: lay several sequences in one row of up to `max_length` tokens, so that there is next to no padding.
     """
 
     path: str | None = None
