@@ -329,7 +329,7 @@ def _arguments(recipe: Recipe, output: Path) -> TrainingArguments:
     training = recipe.training
     # Passed only where it is asked for: later versions call it activation_checkpointing and warn of this name.
     checkpointing = {"gradient_checkpointing": True} if training.gradient_checkpointing else {}
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(output),
         max_steps=training.max_steps or UNLIMITED_STEPS,
         per_device_train_batch_size=1,
@@ -348,5 +348,10 @@ def _arguments(recipe: Recipe, output: Path) -> TrainingArguments:
         report_to=recipe.output.report_to,
         # Every parameter takes part in every loss; looking for those that do not costs a pass over the graph.
         ddp_find_unused_parameters=False,
+        # Without it several processes on a machine without accelerator would not find each other.
+        use_cpu=not torch.accelerator.is_available(),
         **checkpointing,
     )
+    # One process uses one GPU; for more there is `accelerate launch`. DataParallel would cut our batches up by rows.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments

@@ -75,6 +75,7 @@ def test_each_sentence_has_its_own_limit(model, num_beams):
         SOURCES, num_beams=num_beams, do_sample=False, max_new_tokens=20, min_new_tokens=20,
         stopping_criteria=StoppingCriteriaList([SourceLengthLimit(lengths, margin=1)]),
     )  # fmt: skip
-    produced = (outputs[:, 1:] != model.config.pad_token_id).sum(1)
+    # What follows a finished output is filled with padding or end tokens.
+    produced = ((outputs[:, 1:] != model.config.pad_token_id) & (outputs[:, 1:] != END)).sum(1)
     assert (produced <= lengths + 1).all()
     assert outputs.shape[1] <= 1 + int(lengths.max()) + 1
