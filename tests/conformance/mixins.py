@@ -6,7 +6,6 @@ Import this module only after `source_distribution.put_on_path`.
 from __future__ import annotations
 
 import contextlib
-import copy
 from typing import Any
 from unittest import mock
 
@@ -143,7 +142,11 @@ class ConformanceTests(
 
     def _get_tiny_config(self) -> tuple[type, dict]:
         config_class, values = super()._get_tiny_config()
-        return config_class, copy.deepcopy(values)
+        return config_class, {**values, **self.stack.fsdp_settings}
+
+    def test_fsdp_plan_declared(self) -> None:
+        with mock.patch.object(test_fsdp_mixin, "AutoModelForCausalLM", self.auto_class):
+            super().test_fsdp_plan_declared()
 
 
 __all__ = ["ConfigTester", "ConformanceTests", "GenerationTesterMixin"]

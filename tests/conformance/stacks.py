@@ -78,6 +78,9 @@ class TransformerTester(EncoderDecoderTester):
     dropout = _DROPOUT
     causal_lm_class = ours.VanillaTransformerForConditionalGeneration
     tensor_parallel_class = CopyingForConditionalGeneration
+    # A bias of the keys moves all scores of a softmax alike, so its gradient is nothing but rounding, of which Adam
+    # makes whole steps. BERT's and Marian's small initial weights keep it below Adam's epsilon.
+    fsdp_settings = {"initializer": "normal"}
 
 
 class EncoderConformance(ConformanceTests):

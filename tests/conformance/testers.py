@@ -16,6 +16,7 @@ class StackTester:
         dropout: fields to add where the mixins train without comparing with another run.
         causal_lm_class: the class that `TrainingTesterMixin` teaches one batch.
         tensor_parallel_class: the class that `TensorParallelTesterMixin` cuts.
+        fsdp_settings: fields to change where `FSDPTesterMixin` compares weights after training.
     """
 
     config_class: Any = None
@@ -23,6 +24,7 @@ class StackTester:
     dropout: dict[str, Any] = {}
     causal_lm_class: Any = None
     tensor_parallel_class: Any = None
+    fsdp_settings: dict[str, Any] = {}
 
     is_training = True
     batch_size = 5
