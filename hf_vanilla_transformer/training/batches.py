@@ -57,10 +57,14 @@ class Rows(Dataset):
 
     Args:
         columns: lists of token ids by the model's name for them; all of the same length.
+        numbers: of the rows in the data set that was tokenised, where some of those were left out.
     """
 
-    def __init__(self, columns: dict[str, Sequence[Sequence[int]]]) -> None:
+    def __init__(self, columns: dict[str, Sequence[Sequence[int]]], numbers: np.ndarray | None = None) -> None:
         self.columns = columns
+        self.numbers = numbers
+        # Makes new columns before the next batch is read; a resumed run skips batches without reading them.
+        self.refresh: Callable[[], dict[str, Sequence[Sequence[int]]]] | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -74,6 +78,8 @@ class Rows(Dataset):
 
     def batch(self, indices: Sequence[int], number: int) -> NumberedBatch:
         """The rows of a batch with the given number."""
+        if self.refresh is not None:
+            self.columns, self.refresh = self.refresh(), None
         batch = NumberedBatch(self[index] for index in indices)
         batch.number = number
         return batch

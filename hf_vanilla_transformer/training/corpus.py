@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ..data import RowReport, load_pairs, load_texts
-from ..data.causal_lm_collator import encode_documents
 from ..tokenization import bpe_dropout, train_tokenizer
 from .batches import Rows
 from .recipe import Recipe
@@ -129,35 +127,50 @@ def encode(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any, *, tra
     """Tokenises a split.
 
     Args:
-        training: apply BPE dropout, and leave out pairs longer than ``data.max_length`` (counted in the log).
+        training: leave out pairs longer than ``data.max_length`` (counted in the log).
 
     Raises:
         ValueError: nothing is left.
     """
     limit = recipe.data.max_length
-    dropping = nullcontext()
-    if training and recipe.tokenizer.dropout:
-        dropping = bpe_dropout(tokenizer, recipe.tokenizer.dropout)
-    with dropping:
-        if recipe.task == "translation":
-            columns = {
-                "input_ids": Ragged.of(_pieces(rows, "source", lambda texts: _ids(tokenizer, texts))),
-                "labels": Ragged.of(_pieces(rows, "target", lambda texts: _ids(tokenizer, texts))),
-            }
-            if training:
-                columns = _without_long(columns, limit)
-        elif recipe.task == "masked_lm":
-            columns = {"input_ids": Ragged.of(_pieces(rows, "text", lambda texts: _cut(tokenizer, texts, limit)))}
-        else:
-            columns = {
-                "input_ids": _blocks(
-                    Ragged.of(_pieces(rows, "text", lambda texts: encode_documents(tokenizer, texts))), limit
-                )
-            }
-    encoded = Rows(columns)
+    numbers = None
+    if recipe.task == "translation":
+        columns = _encode_pairs(tokenizer, rows)
+        if training:
+            columns, numbers = _without_long(columns, limit)
+    elif recipe.task == "masked_lm":
+        columns = {"input_ids": Ragged.of(_pieces(rows, "text", lambda texts: _cut(tokenizer, texts, limit)))}
+    else:
+        texts = Ragged.of(_pieces(rows, "text", lambda texts: _ids(tokenizer, texts)))
+        columns = {"input_ids": _blocks(texts, limit)}
+    encoded = Rows(columns, numbers)
     if len(encoded) == 0:
         raise ValueError(f"No row is left of {len(rows)}: none has at most data.max_length={limit} tokens.")
     return encoded
+
+
+def encode_with_dropout(
+    recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any, plain: Rows
+) -> dict[str, Sequence[Sequence[int]]]:
+    """Tokenises the training pairs once more with BPE dropout, for one epoch.
+
+    Which rows meet in a batch follows from the lengths without dropout, so that all processes agree on it although each
+    draws its own segmentations. A pair that gets longer than ``data.max_length`` is taken without dropout.
+
+    Args:
+        rows: the training split.
+        plain: the same tokenised without dropout, by `encode`.
+
+    Returns:
+        New columns for `plain`.
+    """
+    with bpe_dropout(tokenizer, recipe.tokenizer.dropout):
+        columns = _encode_pairs(tokenizer, rows.select(plain.numbers))
+    fits = np.maximum.reduce([column.lengths() for column in columns.values()]) <= recipe.data.max_length
+    return {
+        name: [column[index] if fits[index] else plain.columns[name][index] for index in range(len(fits))]
+        for name, column in columns.items()
+    }
 
 
 def _load_split(recipe: Recipe, split: str, *, required: bool) -> tuple[Any, RowReport] | None:
@@ -235,13 +248,21 @@ def _blocks(texts: Ragged, size: int) -> Ragged:
     return Ragged(texts.ids, np.append(np.arange(0, total, size), total))
 
 
-def _without_long(columns: dict[str, Ragged], limit: int) -> dict[str, Ragged]:
+def _encode_pairs(tokenizer: PreTrainedTokenizerBase, rows: Any) -> dict[str, Ragged]:
+    return {
+        "input_ids": Ragged.of(_pieces(rows, "source", lambda texts: _ids(tokenizer, texts))),
+        "labels": Ragged.of(_pieces(rows, "target", lambda texts: _ids(tokenizer, texts))),
+    }
+
+
+def _without_long(columns: dict[str, Ragged], limit: int) -> tuple[dict[str, Ragged], np.ndarray]:
+    """The pairs of at most `limit` tokens a side, and their numbers."""
     longest = np.maximum.reduce([column.lengths() for column in columns.values()])
     keep = np.flatnonzero(longest <= limit)
-    if len(keep) == len(longest):
-        return columns
-    logger.warning(
-        "%s of %s training pairs are longer than data.max_length=%d tokens and are left out.",
-        f"{len(longest) - len(keep):,}", f"{len(longest):,}", limit,
-    )  # fmt: skip
-    return {name: column.take(keep) for name, column in columns.items()}
+    if len(keep) < len(longest):
+        logger.warning(
+            "%s of %s training pairs are longer than data.max_length=%d tokens and are left out.",
+            f"{len(longest) - len(keep):,}", f"{len(longest):,}", limit,
+        )  # fmt: skip
+        columns = {name: column.take(keep) for name, column in columns.items()}
+    return columns, keep

@@ -340,6 +340,11 @@ def validate(recipe: Recipe) -> None:
             raise ValueError(f"{section}.{name} must be at least {lowest}, not {value}.")
     if recipe.tokenizer.dropout is not None and not 0 <= recipe.tokenizer.dropout < 1:
         raise ValueError(f"tokenizer.dropout must be in [0, 1), not {recipe.tokenizer.dropout}.")
+    if recipe.tokenizer.dropout and (recipe.task != "translation" or training.dataloader_workers):
+        raise ValueError(
+            f"tokenizer.dropout={recipe.tokenizer.dropout} is for task=translation with training.dataloader_workers=0, "
+            f"not for task={recipe.task} with {training.dataloader_workers} workers; set it to null."
+        )
     if recipe.evaluation.metric != "loss" and (recipe.task != "translation" or not recipe.evaluation.translate):
         raise ValueError(
             f"evaluation.metric={recipe.evaluation.metric!r} needs translations: task must be `translation` and "

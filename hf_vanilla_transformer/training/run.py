@@ -21,11 +21,11 @@ from .averaging import checkpoints as finished_checkpoints
 from .averaging import load_weights, save_average
 from .callbacks import BestModel, Progress, RunCallback, Schedule, StopConditions
 from .collators import collator
-from .corpus import Corpus, encode, get_tokenizer, load_corpus
+from .corpus import Corpus, encode, encode_with_dropout, get_tokenizer, load_corpus
 from .curves import plot_curves, trim_metrics
 from .files import folder_aside, write_text
 from .folder import CURVES_FILE, METRICS_FILE, RECIPE_FILE, RESULTS_FILE, check_new, check_resumable
-from .model import build_model
+from .model import build_config, build_model
 from .recipe import Recipe
 from .report import score_translations
 from .trainer import RecipeTrainer
@@ -76,6 +76,9 @@ def prepare(recipe: Recipe, folder: Path, *, resume_from: Path | None = None) ->
         folder: the output folder; the tokenizer of a resumed run is read from its checkpoint.
         resume_from: checkpoint of an interrupted run.
     """
+    if recipe.model.start_from is None:
+        # Built again with the real vocabulary; what is wrong with it should be known before the text is read.
+        build_config(recipe, {"vocab_size": recipe.tokenizer.vocab_size})
     corpus = load_corpus(recipe)
     for report in corpus.reports:
         if not report.skipped:  # the reader itself warns of bad rows
@@ -95,7 +98,9 @@ def prepare(recipe: Recipe, folder: Path, *, resume_from: Path | None = None) ->
         validation_rows = encode(recipe, tokenizer, corpus.validation, training=False)
     set_seed(recipe.training.seed)
     model = build_model(recipe, tokenizer)
-    reencode = partial(encode, recipe, tokenizer, corpus.train, training=True) if recipe.tokenizer.dropout else None
+    reencode = None
+    if recipe.tokenizer.dropout:
+        reencode = partial(encode_with_dropout, recipe, tokenizer, corpus.train, train_rows)
     trainer = RecipeTrainer(
         recipe,
         model,

@@ -79,7 +79,7 @@ class RecipeTrainer(Trainer):
         validation_rows: tokenised validation rows, or None.
         collator: makes a batch of rows.
         output: folder for checkpoints.
-        reencode: tokenises the training rows anew for an epoch (BPE dropout), or None.
+        reencode: gives new columns of the training rows for each epoch (BPE dropout), or None.
         score: scores beyond the loss, ``score(model) -> {"bleu": ...}``, or None. With several processes each calls it.
         callbacks: transformers' callbacks.
     """
@@ -94,7 +94,7 @@ class RecipeTrainer(Trainer):
         collator: Callable[[list], dict[str, torch.Tensor]],
         output: Path,
         *,
-        reencode: Callable[[], Rows] | None = None,
+        reencode: Callable[[], dict[str, Any]] | None = None,
         score: Callable[[PreTrainedModel], dict[str, Any]] | None = None,
         callbacks: list | None = None,
     ) -> None:
@@ -143,16 +143,12 @@ class RecipeTrainer(Trainer):
         """The stream of batches of this process, from the beginning; Trainer skips what a resumed run has seen."""
         rank, processes = self.args.process_index, self.args.world_size
         dataset = Rows(dict(self.train_dataset.columns))
-        sampler = self.sampler
 
         def new_epoch(epoch: int) -> list[list[int]]:
-            nonlocal sampler
-            if epoch > 0 and self.reencode is not None:
-                dataset.columns = self.reencode().columns
-                sampler = token_sampler(self.recipe, dataset, self.args.world_size)
-            sampler.set_epoch(epoch)
+            dataset.refresh = self.reencode
+            self.sampler.set_epoch(epoch)
             # Batch i of the order goes to process i mod n: n processes see in a step what one process accumulates.
-            return [rows for index, rows in enumerate(sampler) if index % processes == rank]
+            return [rows for index, rows in enumerate(self.sampler) if index % processes == rank]
 
         stream = BatchStream(new_epoch, self.args.max_steps * self.args.gradient_accumulation_steps)
         collator = SeededCollator(self.collate, self.recipe.training.seed, rank)

@@ -90,6 +90,7 @@ def test_wrong_fields_are_named_with_the_nearest_or_the_legal_ones(override, mes
             "max_minutes",
         ),
         ([*END, "task=causal_lm", "evaluation.metric=bleu"], "needs translations"),
+        ([*END, "task=masked_lm", "tokenizer.dropout=0.1"], "set it to null"),
         ([*END, "evaluation.patience=3"], "set evaluation.every"),
         ([*END, "checkpoint.average_last=5"], "set checkpoint.every"),
         ([*END, "checkpoint.average_last=5", "checkpoint.every=2", "checkpoint.keep=2"], "Set checkpoint.keep to 5"),

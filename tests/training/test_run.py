@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelFo
 from hf_vanilla_transformer.evaluation import translate
 from hf_vanilla_transformer.training import run_training
 from hf_vanilla_transformer.training.averaging import average_files, checkpoints, load_weights
+from hf_vanilla_transformer.training.corpus import encode, encode_with_dropout, get_tokenizer, load_corpus
 from hf_vanilla_transformer.training.curves import read_metrics
 from hf_vanilla_transformer.training.plan import plan
 from hf_vanilla_transformer.training.recipe import load_recipe
@@ -181,11 +182,34 @@ def test_language_models_train_packed_and_padded(make, auto_class, packing, text
     auto_class.from_pretrained(tmp_path / "run")
 
 
-def test_translation_trains_packed_with_bpe_dropout(pairs, tmp_path):
-    recipe = toy_recipe(pairs, tmp_path / "run", "data.packing=true", "tokenizer.dropout=0.1", "training.max_epochs=2")
+def test_translation_trains_packed_with_bpe_dropout(pairs, tmp_path, monkeypatch):
+    drawn = []
+
+    def recorded(*arguments):
+        drawn.append(encode_with_dropout(*arguments))
+        return drawn[-1]
+
+    monkeypatch.setattr("hf_vanilla_transformer.training.run.encode_with_dropout", recorded)
+    recipe = toy_recipe(pairs, tmp_path / "run", "data.packing=true", "tokenizer.dropout=0.5", "training.max_epochs=2")
     run_training(recipe)
+    assert len(drawn) == 2, "one segmentation an epoch"
+    first, second = ([list(ids) for ids in columns["input_ids"]] for columns in drawn)
+    assert first != second
     saved = json.loads((tmp_path / "run" / "tokenizer.json").read_text())
     assert saved["model"]["dropout"] in (None, 0.0)
+
+
+def test_dropout_never_makes_a_pair_longer_than_allowed(pairs, tmp_path):
+    recipe = toy_recipe(pairs, tmp_path, "data.max_length=6", "tokenizer.dropout=0.9")
+    corpus = load_corpus(recipe, ["train"])
+    tokenizer = get_tokenizer(recipe, corpus)
+    plain = encode(recipe, tokenizer, corpus.train, training=True)
+    assert 0 < len(plain) < len(corpus.train)
+    columns = encode_with_dropout(recipe, tokenizer, corpus.train, plain)
+    assert all(len(column) == len(plain) for column in columns.values())
+    assert max(len(ids) for column in columns.values() for ids in column) <= 6
+    texts = [tokenizer.decode(ids, skip_special_tokens=True) for ids in columns["input_ids"]]
+    assert texts == [tokenizer.decode(ids, skip_special_tokens=True) for ids in plain.columns["input_ids"]]
 
 
 def test_training_can_start_from_a_model(pairs, tmp_path):
