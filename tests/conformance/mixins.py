@@ -127,6 +127,8 @@ class ConformanceTests(
 
     def run_task_tests(self, task: str, dtype: str = "float32") -> None:
         model_class = self.pipeline_model_mapping.get(task)
+        if self.is_encoder_decoder and task == "feature-extraction":
+            self.skipTest("the pipeline gives an encoder-decoder nothing to decode")
         if model_class is not None:
             tiny_models.saved(model_class, self.stack.make_config)
             summary = {"tokenizer_classes": ["PreTrainedTokenizerFast"], "processor_classes": []}

@@ -32,11 +32,6 @@ class FeatureExtraction(PipelineTask):
 
     task = "feature-extraction"
 
-    def get_test_pipeline(self, model: Any, tokenizer: Any, dtype: str = "float32", **processors: Any) -> tuple:
-        pipe, examples = super().get_test_pipeline(model, tokenizer, dtype, **processors)
-        # An encoder-decoder must read something on both sides: no pipeline makes decoder inputs.
-        return (None, None) if model.config.is_encoder_decoder else (pipe, examples)
-
     def run_pipeline_test(self, pipe: Any, examples: list[Any]) -> None:
         for text in examples:
             (vectors,) = pipe(text)
