@@ -285,6 +285,12 @@ class RecipeTrainer(Trainer):
         if self.recipe.checkpoint.save_optimizer:
             super()._save_optimizer_and_scheduler(output_dir)
 
+    def _issue_warnings_after_load(self, load_result) -> None:
+        # Tied weights are stored once and are no news.
+        missing = [key for key in load_result.missing_keys if key not in self.model.all_tied_weights_keys]
+        if missing or load_result.unexpected_keys:
+            super()._issue_warnings_after_load(load_result)
+
     def run_state(self) -> dict[str, Any]:
         """What a resumed run needs beyond what Trainer saves."""
         return {

@@ -70,7 +70,7 @@ def test_a_real_process_has_the_settings_from_its_start(opt_out):
 
 
 @on_glibc
-def test_help_does_not_start_again_nor_import_torch():
+def test_help_does_not_start_again():
     code = (
         "import sys; from hf_vanilla_transformer.commands import main;"
         "main.restart_with_tuned_allocator = lambda arguments: sys.exit('started again');"

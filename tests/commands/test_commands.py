@@ -2,7 +2,7 @@
 
 import io
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -144,11 +144,12 @@ def test_average_writes_a_model_that_can_be_evaluated(trained, tmp_path, capsys)
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "average", "translate"])
-def test_scripts_are_the_same_commands(command):
-    done = subprocess.run(
-        [sys.executable, str(SCRIPTS / f"{command}.py"), "--help"], capture_output=True, text=True, check=True
-    )
-    assert f"hf-vanilla {command}" in done.stdout
+def test_scripts_are_the_same_commands(command, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [f"{command}.py", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(SCRIPTS / f"{command}.py"), run_name="__main__")
+    assert ended.value.code == 0
+    assert f"hf-vanilla {command}" in capsys.readouterr().out
 
 
 def test_the_recipes_of_the_scripts_are_those_of_the_package():

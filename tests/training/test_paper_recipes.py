@@ -37,7 +37,7 @@ def test_one_update_on_sampled_sentences(name, width, pairs, texts, tmp_path):
         f"data.path={pairs if translation else texts}", "data.config=null", "data.max_rows=16",
         f"tokenizer.vocab_size={vocab_size}", "training.max_steps=1", "training.log_every=1",
         "training.tokens_per_batch=128", "training.accumulation=1", "training.precision=fp32",
-        "evaluation.every=null", "checkpoint={every: 1, keep: 1, average_last: 0}", "data.test=[]",
+        "evaluation.every=null", "checkpoint={every: null, keep: 1, average_last: 0}", "data.test=[]",
         "generation.max_extra_tokens=2", f"output.folder={tmp_path / 'run'}",
     ]  # fmt: skip
     if not translation:

@@ -87,7 +87,7 @@ def test_training_learns(pairs, tmp_path):
     changes = ["training.max_steps=60", "training.log_every=20", "training.learning_rate=1e-2"]
     run_training(toy_recipe(pairs, tmp_path / "run", *changes, "model.config.dropout=0.0"))
     curve = losses(tmp_path / "run")
-    assert curve[-1][1] < 0.8 * curve[0][1]
+    assert curve[-1][1] < 0.9 * curve[0][1]
 
 
 @pytest.mark.parametrize("kind", ["translation", "masked_lm", "causal_lm"])
