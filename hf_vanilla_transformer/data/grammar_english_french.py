@@ -49,6 +49,12 @@ class SentencePair:
         return any(is_held_out(combination) for combination in self.combinations)
 
     @property
+    def vocabulary(self) -> frozenset[str]:
+        """The words of both sides in lower case, elided ones apart: "L'homme dort" has l, homme and dort."""
+        words = " ".join((*self.english_words, *self.french_words)).lower().replace("'", " ")
+        return frozenset(words.split())
+
+    @property
     def crossings(self) -> int:
         """How many pairs of alignment links cross: 0 where both languages have the same order."""
         links = self.alignment
@@ -106,7 +112,9 @@ def grammar_corpus(train: int = 20_000, validation: int = 500, test: int = 500, 
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name}={size} is not a size: give at least 1.")
-    parts: dict[str, list[SentencePair]] = {name: [] for name in sizes}
+    parts: dict[str, list[SentencePair]] = {"train": [], "validation": []}
+    held_out: list[SentencePair] = []
+    trained_words: set[str] = set()
     seen: set[str] = set()
     for drawn, pair in enumerate(sentence_pairs(seed)):
         if drawn > 100 * sum(sizes.values()) + 10_000:
@@ -115,12 +123,15 @@ def grammar_corpus(train: int = 20_000, validation: int = 500, test: int = 500, 
             continue
         seen.add(pair.english)
         if pair.held_out:
-            name = "test"
-        else:
-            # Validation is filled first, so that it does not change when the training part grows.
-            name = "validation" if len(parts["validation"]) < validation else "train"
-        if len(parts[name]) < sizes[name]:
-            parts[name].append(pair)
-        if all(len(parts[name]) == size for name, size in sizes.items()):
-            break
-    return GrammarCorpus(**parts)
+            held_out.append(pair)
+        elif len(parts["validation"]) < validation:  # First, so that it stays the same when the training part grows.
+            parts["validation"].append(pair)
+        elif len(parts["train"]) < train:
+            parts["train"].append(pair)
+            trained_words |= pair.vocabulary
+        if len(parts["train"]) == train and len(held_out) >= test:
+            # Which words are trained is known only now; a test of unknown words would test nothing.
+            held_out = [pair for pair in held_out if pair.vocabulary <= trained_words]
+            if len(held_out) >= test:
+                break
+    return GrammarCorpus(**parts, test=held_out[:test])

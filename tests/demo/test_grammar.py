@@ -134,7 +134,7 @@ def test_french_is_never_left_unelided(corpus):
     for pair in corpus.train:
         words = pair.french.lower().split()
         for word, following in itertools.pairwise(words):
-            if word in ("le", "la", "je", "ne", "de", "que", "me"):
+            if word in ("le", "la", "je", "ne", "de", "que", "me") and following.split("-")[0] not in ("huit", "onze"):
                 assert following[0] not in "aeiouéèêâîôhœy", pair.french
             assert (word, following) not in {("à", "les"), ("de", "les")}, pair.french
 
@@ -157,13 +157,9 @@ def test_test_sentences_hold_combinations_that_training_never_shows(corpus):
         assert any(is_held_out(combination) and combination not in trained for combination in pair.combinations)
 
 
-def test_words_of_the_test_occur_in_training():
-    corpus = grammar_corpus(12_000, 10, 200, seed=0)
-    trained = {word for pair in corpus.train for word in pair.english.lower().rstrip(".?").replace(",", "").split()}
-    for pair in corpus.test:
-        for word in pair.english.lower().rstrip(".?").replace(",", "").split():
-            # Owners and years are combined freely; everything else is a word of the lexicon.
-            assert word in trained or word.isdigit() or word.endswith("'s"), (word, pair.english)
+def test_words_of_the_test_occur_in_training(corpus):
+    trained = set().union(*(pair.vocabulary for pair in corpus.train))
+    assert all(pair.vocabulary <= trained for pair in corpus.test)
 
 
 def test_lengths(corpus):
