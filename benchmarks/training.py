@@ -21,7 +21,7 @@ import torch
 from .allocator import ALLOCATORS, environment
 from .records import RESULTS, machine, summary, write_json
 from .training_rows import make
-from .training_sides import SETTINGS, Setting
+from .training_sides import SETTINGS, Setting, choose
 
 TOLERANCE = {"float32": 1e-4, "bf16_loss": 2e-2, "bf16": 5e-2}
 
@@ -34,6 +34,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--allocators", nargs="+", choices=ALLOCATORS, default=list(ALLOCATORS))
     parser.add_argument("--quick", action="store_true", help="a third of the steps, two repeats")
     parser.add_argument("--batches", type=int, help="steps of a measurement, instead of the setting's")
+    parser.add_argument("--dropout", type=float, help="of both sides, instead of the setting's")
+    parser.add_argument("--attention-dropout", type=float, help="likewise")
     parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
     parser.add_argument("--data", type=Path, help="folder of the data sets (default: HF_VANILLA_DATA)")
     parser.add_argument("--nanogpt", type=Path, help="a clone of karpathy/nanoGPT, or its model.py")
@@ -71,6 +73,8 @@ def worker(mode: str, name: str, side: str, rows: Path, allocator: str, options:
     command += ["--setting", name, "--side", side, "--rows", str(rows)]
     if options.nanogpt is not None:
         command += ["--nanogpt", str(options.nanogpt.resolve())]
+    for flag, rate in (("--dropout", options.dropout), ("--attention-dropout", options.attention_dropout)):
+        command += [] if rate is None else [flag, str(rate)]
     variables = environment(allocator) | {"TRANSFORMERS_VERBOSITY": "error"}
     if options.threads is not None:
         variables["OMP_NUM_THREADS"] = str(options.threads)
@@ -97,7 +101,7 @@ def compare_losses(name: str, setting: Setting, rows: Path, options: argparse.Na
 
 def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Measure one setting; writes `training_NAME.json` after every repeat and returns the record."""
-    setting = SETTINGS[name]
+    setting = choose(name, options.dropout, options.attention_dropout)
     path = options.output / f"training_{name}.json"
     record: dict[str, Any] = {
         "benchmark": "training",

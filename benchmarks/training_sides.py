@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +90,20 @@ SETTINGS = {
         "the same, exact GELU as in nanoGPT", "causal", ("nanogpt", "ours"), 0.0, 0.0, batches=400
     ),
 }
+
+
+def choose(name: str, dropout: float | None = None, attention_dropout: float | None = None) -> Setting:
+    """A setting by name, with other dropout on both sides where it is given.
+
+    Raises:
+        ValueError: if a rate is not in [0, 1).
+    """
+    rates = {"dropout": dropout, "attention_dropout": attention_dropout}
+    given = {rate: value for rate, value in rates.items() if value is not None}
+    for rate, value in given.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{rate}={value} must be at least 0 and below 1")
+    return replace(SETTINGS[name], **given)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from .records import peak_memory
-from .training_sides import SETTINGS, Side, build
+from .training_sides import SETTINGS, Side, build, choose
 
 WARM_UP = 4
 
@@ -54,9 +54,11 @@ def main() -> None:
     parser.add_argument("--side", required=True)
     parser.add_argument("--rows", type=Path, required=True, help="what benchmarks.training wrote")
     parser.add_argument("--nanogpt", type=Path)
+    parser.add_argument("--dropout", type=float)
+    parser.add_argument("--attention-dropout", type=float)
     options = parser.parse_args()
     rows = torch.load(options.rows, weights_only=True)
-    setting = SETTINGS[options.setting]
+    setting = choose(options.setting, options.dropout, options.attention_dropout)
     side = build(setting, options.side, rows["vocab_size"], options.mode == "time", options.nanogpt)
     result = measure(side, rows) if options.mode == "time" else losses(side, rows)
     print(json.dumps(result | {"threads": torch.get_num_threads()}))

@@ -6,7 +6,7 @@ import torch
 from benchmarks import training
 from benchmarks.records import read_json
 from benchmarks.training_rows import IGNORED, make
-from benchmarks.training_sides import SETTINGS, build
+from benchmarks.training_sides import SETTINGS, build, choose
 from benchmarks.training_worker import losses
 
 # nanoGPT's interface and parameter names, in the shortest form that computes GPT-2.
@@ -118,15 +118,35 @@ def test_packing_loses_no_label(name, toy_data):
         assert int((batch["labels"] != IGNORED).sum()) == rows["labels"][0]
 
 
+def test_dropout_is_set_alike_on_both_sides(toy_data):
+    setting = choose("masked_full", dropout=0.3, attention_dropout=0.0)
+    peer, ours = (build(setting, side, 300).model.config for side in setting.sides)
+    assert (peer.hidden_dropout_prob, peer.attention_probs_dropout_prob) == (ours.dropout, ours.attention_dropout)
+    assert (ours.dropout, ours.attention_dropout) == (0.3, 0.0)
+    with pytest.raises(ValueError, match=r"dropout=1\.5"):
+        choose("masked_full", dropout=1.5)
+
+
 def test_rows_are_the_same_every_time(toy_data):
     assert make("masked_padded", 2, toy_data) == make("masked_padded", 2, toy_data)
 
 
 def test_command_measures_each_side_in_its_own_process(toy_data, tmp_path):
-    arguments = ["--settings", "causal_gpt2", "--repeats", "1", "--batches", "1", "--allocators", "tuned"]
+    arguments = [
+        "--settings",
+        "causal_gpt2",
+        "--dropout",
+        "0.1",
+        "--repeats",
+        "1",
+        "--batches",
+        "1",
+        "--allocators",
+        "tuned",
+    ]
     training.main([*arguments, "--threads", "1", "--data", str(toy_data), "--output", str(tmp_path)])
     record = read_json(tmp_path / "training_causal_gpt2.json")
-    assert record["threads"] == 1 and record["labels"] == 12 * 63
+    assert record["dropout"] == 0.1 and record["threads"] == 1 and record["labels"] == 12 * 63
     assert record["losses"]["ours"] == pytest.approx(record["losses"]["gpt2"], rel=1e-4)
     assert record["allocators"]["tuned"]["ours"]["ratio"]["median"] > 0
     assert "| ours | tuned |" in training.table([record])
