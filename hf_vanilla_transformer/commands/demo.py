@@ -130,8 +130,10 @@ def _write_corpus(folder: Path, sentences: int, seed: int) -> GrammarCorpus:
     """The corpus as parallel files: train.en and train.fr, and so on."""
     from ..data.grammar_english_french import grammar_corpus
 
-    held_back = min(500, max(20, sentences // 10))
-    corpus = grammar_corpus(sentences, held_back, held_back, seed=seed)
+    # Validation only watches the training, so it is small; a demo must not be kept waiting by it.
+    corpus = grammar_corpus(
+        sentences, min(200, max(20, sentences // 10)), min(500, max(20, sentences // 10)), seed=seed
+    )
     folder.mkdir(parents=True)
     for split in ("train", "validation", "test"):
         pairs = getattr(corpus, split)
