@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers.activations import ACT2FN
 from transformers.cache_utils import Cache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from .activations_vanilla import activation
 from .attention_vanilla import CrossAttention, SelfAttention
 from .configuration_vanilla import VanillaConfig
 
@@ -41,7 +41,7 @@ class FeedForward(nn.Module):
     def __init__(self, config: VanillaConfig) -> None:
         super().__init__()
         self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.activation = ACT2FN[config.hidden_act]
+        self.activation = activation(config.hidden_act)
         self.dropout = Dropout(config.activation_dropout)
         self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
 
@@ -170,7 +170,7 @@ class LanguageModelTransform(nn.Module):
     def __init__(self, config: VanillaConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.activation = ACT2FN[config.hidden_act]
+        self.activation = activation(config.hidden_act)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:

@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from transformers.activations import ACT2FN
 
 from hf_vanilla_transformer import VanillaEncoderModel, VanillaTransformerConfig
+from hf_vanilla_transformer.models.activations_vanilla import activation
 from hf_vanilla_transformer.models.layers_vanilla import Dropout, SinusoidalPositions, TransformerLayer
 
 from .small import causal_language_model, masked_language_model, tokens, translation_model
@@ -72,6 +74,16 @@ def test_dropout_passes_gradients_where_it_kept():
     dropped = Dropout(0.4).train()(states)
     dropped.sum().backward()
     torch.testing.assert_close(states.grad, dropped.detach())
+
+
+def test_gelu_of_gpt_is_the_formula_and_its_derivative():
+    x = torch.linspace(-9, 9, 1001, dtype=torch.float64, requires_grad=True)
+    outputs = [activation("gelu_new")(x), ACT2FN["gelu_new"](x)]
+    torch.testing.assert_close(*outputs, rtol=0, atol=1e-12)
+    weights = torch.randn_like(x)
+    slopes = [torch.autograd.grad((output * weights).sum(), x)[0] for output in outputs]
+    torch.testing.assert_close(*slopes, rtol=0, atol=1e-12)
+    torch.testing.assert_close(activation("gelu_new")(x.detach()), outputs[0].detach(), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("norm_first", [False, True])

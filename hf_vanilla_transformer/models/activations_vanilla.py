@@ -1,0 +1,47 @@
+"""Activation functions of the feed-forward network."""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.activations import ACT2FN
+
+# GPT's gelu is x·Φ(x) with tanh for the normal distribution (Hendrycks and Gimpel 2016, section 2):
+# 0.5x(1 + tanh(√(2/π)(x + 0.044715x³))). As 0.5(1 + tanh(y)) = sigmoid(2y), it is x·sigmoid(x(a + bx²)).
+_SLOPE = 2 * math.sqrt(2 / math.pi)
+_CURVE = 0.044715 * _SLOPE
+
+
+class _TanhGELU(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, x: torch.Tensor) -> torch.Tensor:
+        gate = (x * x).mul_(_CURVE).add_(_SLOPE).mul_(x).sigmoid_()
+        context.save_for_backward(x, gate)
+        return x * gate
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context: Any, grad: torch.Tensor) -> torch.Tensor:
+        x, gate = context.saved_tensors
+        # d/dx x·s(u) = s(u)·(1 + x·u'·(1 - s(u))), with u' = a + 3bx²
+        slope = (x * x).mul_(3 * _CURVE).add_(_SLOPE).mul_(x)
+        return slope.mul_(1 - gate).add_(1).mul_(gate).mul_(grad)
+
+
+class TanhGELU(nn.Module):
+    """GPT's activation (`gelu_new`), in a third of the time that its formula takes on CPU when it is trained."""
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Any shape to the same shape."""
+        if hidden_states.device.type == "cpu" and hidden_states.requires_grad and not torch.compiler.is_compiling():
+            return _TanhGELU.apply(hidden_states)
+        return nn.functional.gelu(hidden_states, approximate="tanh")
+
+
+def activation(name: str) -> nn.Module:
+    """The activation of that name: any that transformers knows."""
+    return TanhGELU() if name in ("gelu_new", "gelu_pytorch_tanh") else ACT2FN[name]
+
+
+__all__ = ["TanhGELU", "activation"]
