@@ -100,8 +100,8 @@ def plain_reason(reason: str) -> str:
 
 def markdown(results: dict[str, dict[str, dict[str, Any]]]) -> str:
     """The tables."""
-    parts = [f"transformers {transformers.__version__}, torch {torch.__version__}, CPU. Two tests of exporting and what"]
-    parts += ["each pipeline must give are of our own: the source distribution has only the mixins that call them.", ""]
+    parts = [f"transformers {transformers.__version__}, torch {torch.__version__}, CPU.", ""]
+    parts += ["Two tests of exporting and what each pipeline must give are of our own; the mixins call them.", ""]
     parts += ["| model | passed | failed | skipped |", "| --- | ---: | ---: | ---: |"]
     for test_class in results:
         counts = Counter(test["outcome"] for test in results[test_class].values())
