@@ -15,6 +15,7 @@ from transformers.masking_utils import create_bidirectional_mask, create_causal_
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .configuration_vanilla import VanillaConfig
+from .dropout_vanilla import dropout as drop
 
 
 def eager_attention_forward(
@@ -43,9 +44,36 @@ def eager_attention_forward(
     if attention_mask is not None:
         scores = scores + attention_mask
     weights = nn.functional.softmax(scores, dim=-1)
-    weights = nn.functional.dropout(weights, p=dropout, training=module.training)
+    weights = drop(weights, dropout, module.training)
     output = torch.matmul(weights, value)
     return output.transpose(1, 2).contiguous(), weights
+
+
+# Up to this length torch's fused kernel for CPU is slower than two matrix products and a softmax.
+_SHORT = 32
+
+
+def plain_sdpa_forward(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """What `sdpa` computes, written out: for training on CPU with short sequences or with dropout.
+
+    Torch's fused kernel has no dropout there, and what it falls back to is slow. Shapes as in `eager_attention_forward`.
+    The mask is `sdpa`'s: True where attention is allowed, or None for everywhere (in a causal module, backwards).
+    """
+    if attention_mask is None and module.is_causal and query.shape[2] > 1:
+        attention_mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril()
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
+        forbidden = torch.zeros(attention_mask.shape, dtype=query.dtype)
+        attention_mask = forbidden.masked_fill_(~attention_mask, torch.finfo(query.dtype).min)
+    return eager_attention_forward(module, query, key, value, attention_mask, scaling, dropout)[0], None
 
 
 class MultiHeadAttention(nn.Module):
@@ -83,7 +111,9 @@ class MultiHeadAttention(nn.Module):
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Attend and project back: output (batch, target, hidden), and the weights where the kernel has them."""
-        if attention_function is None:
+        if attention_function is None and self._better_plain(key):
+            attention_function = plain_sdpa_forward
+        elif attention_function is None:
             attention_function = ALL_ATTENTION_FUNCTIONS.get_interface(
                 self.config._attn_implementation, eager_attention_forward
             )
@@ -98,6 +128,16 @@ class MultiHeadAttention(nn.Module):
             **kwargs,
         )
         return self.o_proj(output.reshape(*output.shape[:2], -1)), weights
+
+    def _better_plain(self, key: torch.Tensor) -> bool:
+        """Whether `plain_sdpa_forward` should stand in for `sdpa`: the same function, sooner done."""
+        return (
+            self.training
+            and self.config._attn_implementation == "sdpa"
+            and key.device.type == "cpu"
+            and (self.attention_dropout > 0 or key.shape[2] <= _SHORT)
+            and not torch.compiler.is_compiling()
+        )
 
 
 class SelfAttention(MultiHeadAttention):

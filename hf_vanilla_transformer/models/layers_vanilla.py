@@ -13,26 +13,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from .activations_vanilla import activation
 from .attention_vanilla import CrossAttention, SelfAttention
 from .configuration_vanilla import VanillaConfig
-
-
-class Dropout(nn.Dropout):
-    """Dropout (section 5.4) that costs a fifth of the time on CPU.
-
-    Torch draws one random number an element there, which takes longer than the layer's elementwise work. Sixteen random
-    bits an element decide as well: the probability is then a multiple of 2^-16.
-    """
-
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """Any shape to the same shape."""
-        if not self.training or self.p == 0.0:
-            return hidden_states
-        if hidden_states.device.type != "cpu" or torch.compiler.is_compiling():
-            return super().forward(hidden_states)
-        elements = hidden_states.numel()
-        random = torch.empty(-(-elements // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-        dropped = round(self.p * 2**16)
-        keep = random[:elements].view(hidden_states.shape) >= dropped - 2**15
-        return hidden_states * (keep.to(hidden_states.dtype) * (2**16 / (2**16 - dropped)))
+from .dropout_vanilla import Dropout
 
 
 class FeedForward(nn.Module):

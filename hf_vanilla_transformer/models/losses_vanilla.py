@@ -50,19 +50,17 @@ class _LinearCrossEntropy(torch.autograd.Function):
             logits = torch.mm(states, weight.T, out=workspace[: len(states)])
             if bias is not None:
                 logits += bias
-            log_probabilities = torch.log_softmax(logits, dim=-1, dtype=exact)
-            loss -= (1.0 - label_smoothing) * log_probabilities.gather(1, targets).sum()
-            if label_smoothing:
-                loss -= label_smoothing / vocab_size * log_probabilities.sum()
+            label_logits, largest = logits.gather(1, targets), logits.amax(-1, keepdim=True)
+            # One pass of softmax gives the gradient; the loss needs its denominator, which the largest entry tells.
+            probabilities = torch.softmax(logits, dim=-1, dtype=exact)
+            log_denominator = largest.to(exact) - probabilities.amax(-1, keepdim=True).log()
+            loss += (log_denominator - (1.0 - label_smoothing) * label_logits).sum()
 
-            # d loss / d logits = softmax - target distribution
-            grad_logits = log_probabilities.exp_()
-            if label_smoothing:
-                grad_logits -= label_smoothing / vocab_size
-            grad_logits.scatter_add_(1, targets, grad_logits.new_full(targets.shape, label_smoothing - 1.0))
+            # d loss / d logits = softmax - target distribution, here without the part that smoothing spreads evenly.
+            probabilities.scatter_add_(1, targets, probabilities.new_full(targets.shape, label_smoothing - 1.0))
             if grad_bias is not None:
-                grad_bias += grad_logits.sum(0)
-            grad_logits = grad_logits.to(hidden.dtype)
+                grad_bias += probabilities.sum(0)
+            grad_logits = probabilities.to(hidden.dtype)
             if grad_hidden is not None:
                 torch.mm(grad_logits, weight, out=grad_hidden[start : start + chunk])
             if grad_weight is not None:
@@ -70,6 +68,19 @@ class _LinearCrossEntropy(torch.autograd.Function):
                     grad_weight.addmm_(grad_logits.T, states)
                 else:
                     grad_weight += grad_logits.T @ states
+
+        if label_smoothing:
+            # The even part is the same for every row and entry, so it meets the means instead of all the logits.
+            mean_weight, sum_hidden = weight.to(exact).mean(0), hidden.sum(0, dtype=exact)
+            loss -= label_smoothing * (sum_hidden @ mean_weight)
+            if bias is not None:
+                loss -= label_smoothing * rows * bias.to(exact).mean()
+            if grad_hidden is not None:
+                grad_hidden -= (label_smoothing * mean_weight).to(hidden.dtype)
+            if grad_weight is not None:
+                grad_weight -= label_smoothing / vocab_size * sum_hidden
+            if grad_bias is not None:
+                grad_bias -= label_smoothing / vocab_size * rows
 
         saved = (grad_hidden, grad_weight, grad_bias)
         context.save_for_backward(*(grad for grad in saved if grad is not None))

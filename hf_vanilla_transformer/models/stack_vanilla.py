@@ -9,8 +9,8 @@ from transformers.modeling_utils import PreTrainedModel
 
 from .attention_vanilla import MultiHeadAttention
 from .configuration_vanilla import VanillaConfig
+from .dropout_vanilla import Dropout
 from .layers_vanilla import (
-    Dropout,
     FeedForward,
     LanguageModelTransform,
     SinusoidalPositions,

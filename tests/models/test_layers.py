@@ -8,7 +8,8 @@ from transformers.activations import ACT2FN
 
 from hf_vanilla_transformer import VanillaEncoderModel, VanillaTransformerConfig
 from hf_vanilla_transformer.models.activations_vanilla import activation
-from hf_vanilla_transformer.models.layers_vanilla import Dropout, SinusoidalPositions, TransformerLayer
+from hf_vanilla_transformer.models.dropout_vanilla import Dropout
+from hf_vanilla_transformer.models.layers_vanilla import SinusoidalPositions, TransformerLayer
 
 from .small import causal_language_model, masked_language_model, tokens, translation_model
 
