@@ -65,7 +65,7 @@ def plain_sdpa_forward(
 ) -> tuple[torch.Tensor, None]:
     """What `sdpa` computes, written out: for training on CPU with short sequences or with dropout.
 
-    Torch's fused kernel has no dropout there, and what it falls back to is slow. Shapes as in `eager_attention_forward`.
+    Torch's fused kernel has no dropout there, and its fallback is slow. Shapes as in `eager_attention_forward`.
     The mask is `sdpa`'s: True where attention is allowed, or None for everywhere (in a causal module, backwards).
     """
     if attention_mask is None and module.is_causal and query.shape[2] > 1:
