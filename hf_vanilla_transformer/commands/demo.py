@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..data.grammar_english_french import GrammarCorpus
+    from ..data.grammar_english_french import GrammarCorpus, SentencePair
     from ..training import TrainingResult
 
 EXAMPLES = """\
@@ -26,11 +26,6 @@ examples:
 """
 
 RECIPE = Path(__file__).with_name("demo.yaml")
-# Its alignment crosses: three English words whose translations stand in the opposite order. "Economic area" is held out
-# of the training data, so nothing here was learned by heart.
-SENTENCE = "The agreement on the European economic area was signed in August 1992."
-TRANSLATION = "L'accord sur la zone économique européenne a été signé en août 1992."
-
 _LOAD_AND_TRANSLATE = """\
 import json, sys
 import hf_vanilla_transformer
@@ -80,8 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     say(f"A corpus of {arguments.sentences:,} sentence pairs, written by a grammar")
     corpus = _write_corpus(folder / "corpus", arguments.sentences, arguments.seed)
-    example = max(corpus.test, key=lambda pair: pair.crossings)
-    print(f"      {example.english}\n      {example.french}", flush=True)
+    print(f"      {corpus.train[0].english}\n      {corpus.train[0].french}", flush=True)
 
     say("A tokenizer and a Transformer, trained on them")
     result = _train(folder, arguments)
@@ -90,11 +84,12 @@ def run(arguments: argparse.Namespace) -> int:
     bleu = result.metrics["test_bleu"]
 
     say("The attention of one sentence")
-    picture, translation = _draw_attention(result, folder)
-    print(f"      {SENTENCE}\n      {translation}", flush=True)
+    example, right = _crossing_example(result, corpus)
+    print(f"      {example.english}\n      {example.french}" + ("" if right else "   (as it should be)"), flush=True)
+    picture = _draw_attention(result, folder, example)
 
     say("A folder to publish")
-    model_folder = _export(result, folder / "model", picture, arguments)
+    model_folder = _export(result, folder / "model", picture, example.english, arguments)
 
     say("The folder in a fresh process")
     sources = [pair.english for pair in corpus.test[:4]]
@@ -108,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
         picture=picture,
         training=folder / "training",
         corpus=folder / "corpus",
-        example=SENTENCE,
+        example=example.english,
     )
     print(closing, end="", flush=True)
     return 0
@@ -159,19 +154,23 @@ def _train(folder: Path, arguments: argparse.Namespace) -> TrainingResult:
     return run_training(load_recipe(RECIPE, overrides))
 
 
-def _draw_attention(result: TrainingResult, folder: Path) -> tuple[Path, str]:
-    """The picture, and the translation it belongs to."""
-    from ..evaluation import translate
+def _crossing_example(result: TrainingResult, corpus: GrammarCorpus) -> tuple[SentencePair, bool]:
+    """The test pair whose words change places most, of those that the model translated exactly, if there are any."""
+    from ..training.folder import TRANSLATIONS_FILE
+
+    translations = (result.folder / TRANSLATIONS_FILE.format(split="test")).read_text(encoding="utf-8").splitlines()
+    right = [pair for pair, translation in zip(corpus.test, translations) if translation == pair.french]
+    return max(right or corpus.test, key=lambda pair: pair.crossings), bool(right)
+
+
+def _draw_attention(result: TrainingResult, folder: Path, example: SentencePair) -> Path:
     from ..interpretation import cross_attention, plot_attention
 
-    (translation,) = translate(result.model, result.tokenizer, [SENTENCE])
-    if not translation:  # A model of a few updates may have nothing to say.
-        translation = TRANSLATION
-    attention = cross_attention(result.model, result.tokenizer, SENTENCE, translation)
-    return plot_attention(attention, folder / "attention.png"), translation
+    attention = cross_attention(result.model, result.tokenizer, example.english, example.french)
+    return plot_attention(attention, folder / "attention.png")
 
 
-def _export(result: TrainingResult, folder: Path, picture: Path, arguments: argparse.Namespace) -> Path:
+def _export(result: TrainingResult, folder: Path, picture: Path, example: str, arguments: argparse.Namespace) -> Path:
     from ..hub import ModelCardText, export_folder
     from ..training.folder import CURVES_FILE, RECIPE_FILE
 
@@ -181,7 +180,7 @@ def _export(result: TrainingResult, folder: Path, picture: Path, arguments: argp
         "hf_vanilla_transformer does; it is no translator.",
         languages=("en", "fr"),
         license="apache-2.0",
-        example=SENTENCE,
+        example=example,
         data=f"{arguments.sentences:,} sentence pairs written by the grammar in "
         "`hf_vanilla_transformer/data/grammar_english_french.py` "
         f"(seed {arguments.seed}): no text of anybody, free of rights.",

@@ -11,6 +11,7 @@ RECIPE_FILE = "recipe.yaml"
 METRICS_FILE = "metrics.jsonl"
 CURVES_FILE = "curves.png"
 RESULTS_FILE = "results.json"
+TRANSLATIONS_FILE = "{split}.translations.txt"
 
 
 def check_new(folder: Path) -> None:

@@ -24,7 +24,15 @@ from .collators import collator
 from .corpus import Corpus, encode, encode_with_dropout, get_tokenizer, load_corpus
 from .curves import plot_curves, trim_metrics
 from .files import folder_aside, write_text
-from .folder import CURVES_FILE, METRICS_FILE, RECIPE_FILE, RESULTS_FILE, check_new, check_resumable
+from .folder import (
+    CURVES_FILE,
+    METRICS_FILE,
+    RECIPE_FILE,
+    RESULTS_FILE,
+    TRANSLATIONS_FILE,
+    check_new,
+    check_resumable,
+)
 from .model import build_config, build_model
 from .recipe import Recipe
 from .report import score_translations
@@ -260,7 +268,7 @@ def _final_scores(recipe: Recipe, prepared: Prepared, folder: Path) -> dict[str,
             translations: list[str] = []
             scores |= score_translations(recipe, model, prepared.tokenizer, rows, keep=translations)
             if _main_process():
-                write_text(folder / f"{split}.translations.txt", "\n".join(translations) + "\n")
+                write_text(folder / TRANSLATIONS_FILE.format(split=split), "\n".join(translations) + "\n")
         metrics |= {f"{split}_{name}": value for name, value in scores.items()}
         if _main_process():
             print(
