@@ -61,6 +61,7 @@ def plain_sdpa_forward(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
+    is_causal: bool | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """What `sdpa` computes, written out: for training on CPU with short sequences or with dropout.
@@ -68,7 +69,8 @@ def plain_sdpa_forward(
     Torch's fused kernel has no dropout there, and its fallback is slow. Shapes as in `eager_attention_forward`.
     The mask is `sdpa`'s: True where attention is allowed, or None for everywhere (in a causal module, backwards).
     """
-    if attention_mask is None and module.is_causal and query.shape[2] > 1:
+    is_causal = module.is_causal if is_causal is None else is_causal
+    if attention_mask is None and is_causal and query.shape[2] > 1:
         attention_mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril()
     if attention_mask is not None and attention_mask.dtype == torch.bool:
         forbidden = torch.zeros(attention_mask.shape, dtype=query.dtype)

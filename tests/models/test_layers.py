@@ -5,9 +5,11 @@ import math
 import pytest
 import torch
 from transformers.activations import ACT2FN
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from hf_vanilla_transformer import VanillaEncoderModel, VanillaTransformerConfig
 from hf_vanilla_transformer.models.activations_vanilla import activation
+from hf_vanilla_transformer.models.attention_vanilla import SelfAttention, plain_sdpa_forward
 from hf_vanilla_transformer.models.dropout_vanilla import Dropout
 from hf_vanilla_transformer.models.layers_vanilla import SinusoidalPositions, TransformerLayer
 
@@ -114,6 +116,23 @@ def test_a_layer_is_figure_1_written_out(norm_first):
             stock.load_state_dict(norm.state_dict())
     states, source = torch.randn(2, 5, 16, dtype=torch.float64), torch.randn(2, 7, 16, dtype=torch.float64)
     torch.testing.assert_close(ours(states, source), theirs(states, source), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("is_causal", [None, True, False])
+@pytest.mark.parametrize("module_is_causal", [True, False])
+def test_attention_written_out_is_that_of_sdpa(module_is_causal, is_causal):
+    torch.manual_seed(0)
+    config = VanillaTransformerConfig(hidden_size=16, num_attention_heads=4)
+    module = SelfAttention(config, 0, module_is_causal).train()
+    states = torch.randn(3, 2, 4, 6, 4, dtype=torch.float64)
+    mask = torch.rand(2, 1, 6, 6) > 0.3
+    mask |= torch.eye(6, dtype=torch.bool)
+    for allowed in (None, mask):
+        ours, theirs = (
+            function(module, *states, allowed, scaling=0.5, is_causal=is_causal)[0]
+            for function in (plain_sdpa_forward, ALL_ATTENTION_FUNCTIONS["sdpa"])
+        )
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
