@@ -6,7 +6,7 @@ from typing import Any
 
 from ..family import Family, Field, Head, Requirement
 from ..tensor_rules import Rule, layers, tensor
-from .gpt2 import GPT2, SCORE, gpt_layer
+from .gpt2 import GPT2, GPT_FIELDS, SCORE, gpt_layer
 
 __all__ = ["GPT1"]
 
@@ -39,20 +39,8 @@ GPT1 = Family(
     config_class="OpenAIGPTConfig",
     base_prefix="transformer.",
     fields=(
-        Field("vocab_size", "vocab_size"),
-        Field("hidden_size", "n_embd"),
-        Field("num_hidden_layers", "n_layer"),
-        Field("num_attention_heads", "n_head"),
+        *GPT_FIELDS,
         Field("hidden_act", "afn", _activation_to_ours, _activation_to_stock),
-        Field("dropout", "resid_pdrop"),
-        Field("attention_dropout", "attn_pdrop"),
-        Field("max_position_embeddings", "n_positions"),
-        Field("initializer_range", "initializer_range"),
-        Field("layer_norm_eps", "layer_norm_epsilon"),
-        Field("pad_token_id", "pad_token_id"),
-        Field("bos_token_id", "bos_token_id"),
-        Field("eos_token_id", "eos_token_id"),
-        Field("tie_word_embeddings", "tie_word_embeddings"),
     ),
     constants=GPT2.constants | {"norm_first": False},
     head_constants=GPT2.head_constants,

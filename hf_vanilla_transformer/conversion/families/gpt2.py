@@ -7,7 +7,24 @@ from typing import Any
 from ..family import Family, Field, Head
 from ..tensor_rules import Rule, conv1d, layers, module, tensor
 
-__all__ = ["GPT2", "SCORE", "gpt_layer"]
+__all__ = ["GPT2", "GPT_FIELDS", "SCORE", "gpt_layer"]
+
+# GPT and GPT-2 name these alike.
+GPT_FIELDS = (
+    Field("vocab_size", "vocab_size"),
+    Field("hidden_size", "n_embd"),
+    Field("num_hidden_layers", "n_layer"),
+    Field("num_attention_heads", "n_head"),
+    Field("dropout", "resid_pdrop"),
+    Field("attention_dropout", "attn_pdrop"),
+    Field("max_position_embeddings", "n_positions"),
+    Field("initializer_range", "initializer_range"),
+    Field("layer_norm_eps", "layer_norm_epsilon"),
+    Field("pad_token_id", "pad_token_id"),
+    Field("bos_token_id", "bos_token_id"),
+    Field("eos_token_id", "eos_token_id"),
+    Field("tie_word_embeddings", "tie_word_embeddings"),
+)
 
 
 def gpt_layer(attention_norm: str, mlp_norm: str) -> tuple[Rule, ...]:
@@ -45,20 +62,8 @@ GPT2 = Family(
     config_class="GPT2Config",
     base_prefix="transformer.",
     fields=(
-        Field("vocab_size", "vocab_size"),
-        Field("hidden_size", "n_embd"),
-        Field("num_hidden_layers", "n_layer"),
-        Field("num_attention_heads", "n_head"),
+        *GPT_FIELDS,
         Field("hidden_act", "activation_function"),
-        Field("dropout", "resid_pdrop"),
-        Field("attention_dropout", "attn_pdrop"),
-        Field("max_position_embeddings", "n_positions"),
-        Field("initializer_range", "initializer_range"),
-        Field("layer_norm_eps", "layer_norm_epsilon"),
-        Field("pad_token_id", "pad_token_id"),
-        Field("bos_token_id", "bos_token_id"),
-        Field("eos_token_id", "eos_token_id"),
-        Field("tie_word_embeddings", "tie_word_embeddings"),
         Field("use_cache", "use_cache"),
     ),
     constants={
