@@ -42,7 +42,7 @@ _MODULE_OF_NAME = {
     **dict.fromkeys(
         ["VanillaTransformerForConditionalGeneration", "VanillaTransformerModel"], "models.modeling_vanilla_transformer"
     ),
-    **dict.fromkeys(["from_stock", "to_stock"], "conversion"),
+    **dict.fromkeys(["from_checkpoint", "from_stock", "to_stock"], "conversion"),
 }
 
 __all__ = [*sorted(_MODULE_OF_NAME), "__version__"]

@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "score a trained model on a test set",
     "translate": "translate lines of text",
     "average": "average the last checkpoints of a run",
+    "convert": "convert a published model of a vanilla family into ours",
     "demo": "make a corpus, train on it, translate and look at the attention, in three minutes",
 }
 

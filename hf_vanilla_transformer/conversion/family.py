@@ -92,6 +92,7 @@ class Family:
             value: another value is imported with a warning.
         rules: the tensors of the base model, for a family's configuration; names without the base model's prefix.
         heads: classes, the preferred one first where several of ours or theirs correspond.
+        headless: names of stock classes whose head we lack and whose base model is what they are used for.
         notes: differences in training only that no field expresses, logged at level INFO on import.
     """
 
@@ -103,6 +104,7 @@ class Family:
     constants: Mapping[str, Any]
     rules: Callable[[Any], tuple[Rule, ...]]
     heads: tuple[Head, ...]
+    headless: tuple[str, ...] = ()
     head_constants: Mapping[str, Any] = field(default_factory=dict)
     sets: Mapping[str, Any] = field(default_factory=dict)
     training_constants: Mapping[str, Any] = field(default_factory=dict)

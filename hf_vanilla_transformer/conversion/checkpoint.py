@@ -1,0 +1,174 @@
+"""`from_checkpoint`: a published checkpoint, by its name on the Hub or its folder, as a model of ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from .checkpoint_files import CheckpointSource, tensor_names
+from .exporting import COMPUTED
+from .families import FAMILIES
+from .family import Family, Head
+from .importing import from_stock
+from .model_tensors import stock_class
+from .refusals import refuse_config
+
+__all__ = ["HEADS", "from_checkpoint", "head_name", "load_stock"]
+
+# The heads as a user names them, by the end of our class's name.
+HEADS = {
+    "base": "Model",
+    "masked-lm": "ForMaskedLM",
+    "pretraining": "ForPreTraining",
+    "causal-lm": "ForCausalLM",
+    "seq2seq-lm": "ForConditionalGeneration",
+    "sequence-classification": "ForSequenceClassification",
+    "token-classification": "ForTokenClassification",
+    "question-answering": "ForQuestionAnswering",
+    "multiple-choice": "ForMultipleChoice",
+}
+# A part of a name that only a layer of the model has.
+_LAYER = re.compile(r"(^|\.)(h|layer|layers)\.\d+\.")
+_POOLER = "pooler.dense.weight"
+# Zero wherever a checkpoint was saved without it.
+_ZERO_IF_MISSING = ("final_logits_bias",)
+
+
+def from_checkpoint(
+    source: str | Path,
+    *,
+    head: str | None = None,
+    dtype: torch.dtype | str = "auto",
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> PreTrainedModel:
+    """A published checkpoint as a model of ours: same logits, same generated tokens, generation settings included.
+
+    ```python
+    model = from_checkpoint("google-bert/bert-base-uncased")  # VanillaEncoderForMaskedLM, as its config.json says
+    model = from_checkpoint("google-bert/bert-base-uncased", head="base")
+    model = from_checkpoint("Helsinki-NLP/opus-mt-en-de")
+    ```
+
+    Weights are read from safetensors only: one file, or shards with their index. No code of the checkpoint runs.
+
+    Args:
+        source: `user/model` on the Hub, or a folder that `save_pretrained` wrote.
+        head: `base`, `masked-lm`, `pretraining`, `causal-lm`, `seq2seq-lm`, `sequence-classification`,
+            `token-classification`, `question-answering` or `multiple-choice`; None for what config.json says.
+        dtype: of the weights; `"auto"` for that of the file.
+        revision: branch, tag or commit on the Hub.
+        token: for private models; True for the one that is logged in.
+        cache_dir: where downloads are kept, None for the usual place.
+        local_files_only: take what was downloaded before, and ask nobody.
+
+    Raises:
+        FileNotFoundError: no such folder or model, or a file of it is missing.
+        ValueError: a family or a configuration that our models do not have, a head that the checkpoint does not have,
+            or weights that are no safetensors; the message says what would work.
+    """
+    where = CheckpointSource(str(source), revision, token, cache_dir, local_files_only)
+    return from_stock(load_stock(where, head=head, dtype=dtype))
+
+
+def load_stock(source: CheckpointSource, *, head: str | None, dtype: torch.dtype | str = "auto") -> PreTrainedModel:
+    """The model of transformers that `from_checkpoint` converts; arguments and errors as there."""
+    config = source.config()
+    refuse_config(source.name, config)
+    family = FAMILIES[config["model_type"]]
+    chosen = _choose_head(family, head, config.get("architectures") or (), source.name)
+    folder = source.folder()
+    names = tensor_names(folder)
+    arguments: dict[str, Any] = {}
+    if chosen.base and chosen.pooler:
+        # Checkpoints of a masked language model have no pooler, and a random one would be no part of them.
+        arguments["add_pooling_layer"] = any(name.endswith(_POOLER) for name in names)
+    model, report = stock_class(chosen).from_pretrained(
+        folder,
+        dtype=dtype,
+        use_safetensors=True,
+        local_files_only=True,
+        ignore_mismatched_sizes=True,  # they are refused below, with the reason
+        output_loading_info=True,
+        **arguments,
+    )
+    _refuse_other_weights(family, chosen, source.name, config, report)
+    return model.eval()
+
+
+def head_name(head: Head) -> str:
+    """The name of a head as a user gives it."""
+    return next(name for name, ending in HEADS.items() if re.search(rf"[a-z]{ending}$", head.ours))
+
+
+def _choose_head(family: Family, wanted: str | None, architectures: Sequence[str], source: str) -> Head:
+    # Of several classes that are one head of ours, the preferred one is first.
+    heads: dict[str, Head] = {}
+    for head in family.heads:
+        heads.setdefault(head_name(head), head)
+    available = ", ".join(heads)
+    if wanted is not None:
+        if wanted not in heads:
+            known = "" if wanted in HEADS else f" (heads are called {', '.join(HEADS)})"
+            raise ValueError(f"head={wanted!r} does not exist for {family.model_type}{known}; it has: {available}.")
+        return heads[wanted]
+    for name in architectures:
+        for head in family.heads:
+            if head.stock == name:
+                return head
+        if name in family.headless:
+            return heads["base"]
+    if not architectures:
+        raise ValueError(
+            f"config.json of source={source!r} does not say which class was saved (architectures); choose with head=, "
+            f"one of: {available}."
+        )
+    without = " Or leave its head behind: head='base'." if "base" in heads else ""
+    raise ValueError(
+        f"{architectures[0]} of source={source!r} has no counterpart among our models. Of {family.model_type} these "
+        f"convert: {', '.join(head.stock for head in family.heads)}.{without}"
+    )
+
+
+def _refuse_other_weights(
+    family: Family, head: Head, source: str, config: dict[str, Any], report: dict[str, Any]
+) -> None:
+    """Raise ValueError unless every tensor of the model came from the file, in its size, and no layer was left over."""
+    computed = () if family.learned_positions else COMPUTED
+    missing = sorted(name for name in report["missing_keys"] if not name.endswith((*computed, *_ZERO_IF_MISSING)))
+    if missing:
+        saved = ", ".join(config.get("architectures") or ()) or "unknown"
+        raise ValueError(
+            f"source={source!r} has no {_some(missing)}, which {head.stock} needs and which would be random numbers. "
+            f"It was saved as: {saved}. Choose a head that it has, or convert it with head='base', save it, and load "
+            "the folder with the Auto class of the head, which is then trained."
+        )
+    if report["mismatched_keys"]:
+        name, saved_shape, expected = sorted(report["mismatched_keys"])[0]
+        raise ValueError(
+            f"{name} of source={source!r} has the shape {tuple(saved_shape)}, but its config.json says "
+            f"{tuple(expected)}: the two belong to different models, or config.json was edited."
+        )
+    adapters = sorted(name for name in report["unexpected_keys"] if ".lora_" in name)
+    if adapters:
+        raise ValueError(
+            f"source={source!r} contains {_some(adapters)} of an adapter that was not merged: call merge_and_unload(), "
+            "save, and convert that folder."
+        )
+    layers = sorted(name for name in report["unexpected_keys"] if _LAYER.search(name))
+    if layers:
+        raise ValueError(
+            f"source={source!r} contains {_some(layers)}, which {head.stock} with this config.json does not have: the "
+            "two belong to different models, or config.json was edited."
+        )
+
+
+def _some(names: list[str]) -> str:
+    return f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"

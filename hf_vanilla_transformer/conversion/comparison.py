@@ -1,0 +1,79 @@
+"""Do two models compute the same? Both read the same random tokens, and what they give is compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+__all__ = ["OUTPUTS", "largest_difference"]
+
+# What a user reads off a forward pass, in the order in which it is compared.
+OUTPUTS = (
+    "logits",
+    "prediction_logits",
+    "seq_relationship_logits",
+    "start_logits",
+    "end_logits",
+    "pooler_output",
+    "last_hidden_state",
+)
+# How far two ways of taking the same sums may be apart, relative to the largest output.
+_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
+_TOLERANCE_OF_HALF = 0.1
+_LENGTH = 24
+
+
+@torch.no_grad()
+def largest_difference(stock: PreTrainedModel, ours: PreTrainedModel, seed: int = 0) -> float:
+    """The largest absolute difference between what two models give for one row of random tokens, in evaluation.
+
+    Args:
+        stock: a model of transformers.
+        ours: the same as one of ours.
+
+    Raises:
+        ValueError: they differ by more than rounding explains, so one is not the other.
+    """
+    arguments = _random_inputs(stock, ours, seed)
+    modes = [model.training for model in (stock, ours)]
+    theirs, mine = (model.eval()(**arguments) for model in (stock, ours))
+    for model, mode in zip((stock, ours), modes, strict=True):
+        model.train(mode)
+    worst = 0.0
+    for name in OUTPUTS:
+        if theirs.get(name) is None:
+            continue
+        expected, actual = theirs[name].float(), mine[name].float()
+        difference = float((expected - actual).abs().max())
+        tolerance = _TOLERANCE.get(stock.dtype, _TOLERANCE_OF_HALF) * max(1.0, float(expected.abs().max()))
+        if not difference <= tolerance:
+            raise ValueError(
+                f"{name} of the converted model differs by {difference:.1e} from that of {type(stock).__name__} (at "
+                f"most {tolerance:.1e} would be rounding). Are there infinite or not-a-number weights? If not, this is "
+                "a fault of the conversion; please report it with the configuration of the model."
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+def _random_inputs(stock: PreTrainedModel, ours: PreTrainedModel, seed: int) -> dict[str, Any]:
+    config = ours.config
+    length = min(_LENGTH, config.max_position_embeddings)
+    generator = torch.Generator().manual_seed(seed)
+
+    def tokens(*shape: int) -> torch.Tensor:
+        ids = torch.randint(config.vocab_size, shape, generator=generator)
+        # Some models hide padding by its id, others by the mask only; there shall be none.
+        other = 1 if config.pad_token_id == 0 else 0
+        return ids.masked_fill(ids == config.pad_token_id, other).to(stock.device)
+
+    choices = (1, 2) if "MultipleChoice" in type(stock).__name__ else (1,)
+    arguments: dict[str, Any] = {"input_ids": tokens(*choices, length)}
+    arguments["attention_mask"] = torch.ones_like(arguments["input_ids"])
+    if config.is_encoder_decoder:
+        arguments["decoder_input_ids"] = tokens(1, min(length, 12))
+        # With a cache FSMT reads its decoder's input without hiding later tokens.
+        arguments["use_cache"] = False
+    return arguments

@@ -1,0 +1,106 @@
+"""Why a published model that is none of ours does not come in, and what would work instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .families import FAMILIES
+
+__all__ = ["refuse_config", "refuse_family"]
+
+_RMS_NORM = "it normalises by the root mean square without mean and bias (RMSNorm)"
+_ROTARY = "it rotates queries and keys by their positions instead of adding positions to the embeddings (RoPE)"
+_RELATIVE = "it adds relative positions to the attention scores instead of positions to the embeddings"
+_GATED = "its feed-forward network is gated (three matrices)"
+_EXPERTS = "its feed-forward networks are mixtures of experts"
+
+# What each does that no vanilla Transformer does, by transformers' name of the family.
+_REASONS: Mapping[str, str] = {
+    "t5": f"{_RELATIVE}, and {_RMS_NORM}",
+    "mt5": f"{_RELATIVE}, and {_RMS_NORM}",
+    "umt5": f"{_RELATIVE}, and {_RMS_NORM}",
+    "longt5": f"{_RELATIVE}, and attends locally",
+    "switch_transformers": f"{_RELATIVE}, and {_EXPERTS}",
+    "llama": f"{_ROTARY}, {_RMS_NORM}, and {_GATED}",
+    "mistral": f"{_ROTARY}, {_RMS_NORM}, and {_GATED}",
+    "mixtral": f"{_ROTARY}, {_RMS_NORM}, and {_EXPERTS}",
+    "qwen2": f"{_ROTARY}, {_RMS_NORM}, and {_GATED}",
+    "qwen3": f"{_ROTARY}, {_RMS_NORM}, and {_GATED}",
+    "gemma": f"{_ROTARY}, {_RMS_NORM}, and {_GATED}",
+    "gemma2": f"{_ROTARY}, {_RMS_NORM}, and {_GATED}",
+    "gemma3": f"{_ROTARY}, {_RMS_NORM}, and {_GATED}",
+    "phi": f"{_ROTARY}, and runs attention and feed-forward side by side",
+    "phi3": f"{_ROTARY}, {_RMS_NORM}, and {_GATED}",
+    "falcon": f"{_ROTARY}, and runs attention and feed-forward side by side",
+    "gpt_neox": f"{_ROTARY}, and runs attention and feed-forward side by side",
+    "gptj": f"{_ROTARY}, and runs attention and feed-forward side by side",
+    "gpt_neo": "every second layer attends locally, and attention is not scaled",
+    "gpt_bigcode": "its heads share keys and values (multi-query attention)",
+    "bloom": "it biases attention by distance (ALiBi) instead of adding positions to the embeddings",
+    "mpt": "it biases attention by distance (ALiBi) instead of adding positions to the embeddings",
+    "modernbert": f"{_ROTARY}, {_GATED}, and layers attend locally",
+    "deberta": "its attention is disentangled: content and relative position have separate scores",
+    "deberta-v2": "its attention is disentangled: content and relative position have separate scores",
+    "albert": "all its layers share one set of weights, and its embeddings are factorised",
+    "mobilebert": "its layers have bottlenecks, and it has no layer normalisation",
+    "squeezebert": "its linear maps are grouped convolutions",
+    "xlnet": "it is trained on permutations, with two streams of attention",
+    "transfo-xl": f"{_RELATIVE}, and has memory between segments",
+    "longformer": "it attends locally, with separate projections for global tokens",
+    "led": "its encoder attends locally, with separate projections for global tokens",
+    "big_bird": "it attends to blocks and random tokens",
+    "bigbird_pegasus": "it attends to blocks and random tokens",
+    "pegasus_x": "its encoder attends in blocks, with global tokens",
+    "prophetnet": "it predicts several tokens at once",
+    "nllb-moe": f"{_EXPERTS}; the dense NLLB models come in (facebook/nllb-200-distilled-600M, -distilled-1.3B, -3.3B)",
+    "fnet": "it mixes tokens by a Fourier transform instead of attention",
+    "mamba": "it is a state-space model without attention",
+    "rwkv": "it is recurrent, without attention",
+    "whisper": "it reads speech through convolutions; only models of text convert",
+    "vit": "it reads images; only models of text convert",
+    "clip": "it reads images; only models of text convert",
+    "blenderbot": "its embeddings are normalised in other places than in BART or mBART",
+    "xlm": "it adds language embeddings to every token",
+    "flaubert": "it adds language embeddings to every token",
+    "ctrl": "its attention has control codes as a prefix and other sinusoids; only families in the table convert",
+    "encoder-decoder": "it is two published models in one; convert its encoder alone",
+}
+_OURS = ("vanilla_encoder", "vanilla_decoder", "vanilla_transformer")
+
+
+def refuse_config(source: str, config: Mapping[str, Any]) -> None:
+    """Raise ValueError for a config.json from which no model of ours can be made, before any weights are loaded.
+
+    Args:
+        source: what the user asked for.
+        config: what config.json says.
+    """
+    model_type = config.get("model_type")
+    if model_type in _OURS:
+        raise ValueError(
+            f"source={source!r} is a model of this package already (model_type={model_type!r}): load it with "
+            "AutoModel….from_pretrained."
+        )
+    if config.get("quantization_config"):
+        method = config["quantization_config"].get("quant_method", "unknown")
+        raise ValueError(
+            f"The weights of source={source!r} are quantized (quant_method={method!r}): rounded numbers that only "
+            "their own kernels read. Convert the model that they were made from; quantize ours afterwards."
+        )
+    if not model_type:
+        raise ValueError(
+            f"config.json of source={source!r} has no model_type, so nothing says which family this is. Add it, one "
+            f"of: {', '.join(FAMILIES)}."
+        )
+    if model_type not in FAMILIES:
+        raise ValueError(f"source={source!r}: {refuse_family(model_type)}")
+
+
+def refuse_family(model_type: str) -> str:
+    """The message for a family that does not convert: why, where it is known, and which do."""
+    reason = f" ({_REASONS[model_type]})" if model_type in _REASONS else ""
+    return (
+        f"model_type={model_type!r} is none of the families that convert{reason}: {', '.join(FAMILIES)}. Use "
+        "transformers' own class for it."
+    )
