@@ -43,6 +43,7 @@ _MODULE_OF_NAME = {
         ["VanillaTransformerForConditionalGeneration", "VanillaTransformerModel"], "models.modeling_vanilla_transformer"
     ),
     **dict.fromkeys(["from_checkpoint", "from_stock", "to_stock"], "conversion"),
+    "export_to": "conversion.exports",
 }
 
 __all__ = [*sorted(_MODULE_OF_NAME), "__version__"]

@@ -18,11 +18,12 @@ COMMANDS = {
     "translate": "translate lines of text",
     "average": "average the last checkpoints of a run",
     "convert": "convert a published model of a vanilla family into ours",
+    "export": "export a model to transformers' own classes, CTranslate2, ONNX or GGUF",
     "demo": "make a corpus, train on it, translate and look at the attention, in three minutes",
 }
 
 # Commands that compute; the others need no allocator.
-_HEAVY = {"train", "evaluate", "translate", "demo"}
+_HEAVY = {"train", "evaluate", "translate", "export", "demo"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,59 @@
+"""Export a model of ours to the format of others, and compare the two.
+
+FOLDER is a model of ours: the output of train, convert or save_pretrained. The exported model is read back and run
+beside it; OUTPUT is written only if both compute the same, and the largest differences are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+EXAMPLES = """\
+examples:
+  hf-vanilla export runs/tiny tiny-marian
+  hf-vanilla export runs/gpt gpt-opt --to stock --family opt --verify-with sentences.txt
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is exported, to which format, and what the models are compared on."""
+    from ..conversion.exports import TARGETS
+
+    parser.add_argument("folder", metavar="FOLDER", help="folder of the model")
+    parser.add_argument("output", metavar="OUTPUT", help="folder for the exported model; must be new")
+    parser.add_argument("--to", choices=TARGETS, default="stock", help="the format (default: stock)")
+    parser.add_argument("--family", help="stock: the family to become, such as opt (default: chosen by the settings)")
+    parser.add_argument("--quantization", metavar="TYPE", help="number format of the weights (default: exact)")
+    parser.add_argument(
+        "--verify-with", metavar="FILE", help="sentences to compare on, one a line (default: some of our own)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier export in OUTPUT")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exports, compares, and prints the differences."""
+    import sys
+
+    from transformers.utils import logging as transformers_logging
+
+    from ..conversion.exports import export_to
+    from ..conversion.exports.samples import read_sentences
+
+    transformers_logging.disable_progress_bar()
+    sentences = None if arguments.verify_with is None else read_sentences(arguments.verify_with)
+    try:
+        report = export_to(
+            arguments.folder,
+            arguments.output,
+            arguments.to,
+            family=arguments.family,
+            quantization=arguments.quantization,
+            sentences=sentences,
+            overwrite=arguments.overwrite,
+        )
+    except ImportError as error:
+        print(f"hf-vanilla export: {error}", file=sys.stderr)
+        return 2
+    print(*report.lines(), sep="\n")
+    print(f"{report.folder}: {', '.join(sorted(path.name for path in report.folder.iterdir()))}")
+    return 0

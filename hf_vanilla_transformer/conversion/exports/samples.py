@@ -1,0 +1,110 @@
+"""What both models read when an export is compared with its model: sentences, or random tokens without a tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = ["SENTENCES", "Samples", "make_samples", "read_sentences"]
+
+# Short and long ones, names, numbers, punctuation, and letters beyond ASCII.
+SENTENCES = (
+    "a man rides a red bicycle .",
+    "Two children are playing in the snow.",
+    "The old woman, who had never seen the sea, stood still for a long time.",
+    "In 1998 they moved to Zürich.",
+    "Is there anything that I can do for you?",
+    "the dog runs after the ball and brings it back to the girl .",
+    "A group of people waits in front of a small café while it rains.",
+    "Nobody knew why the lights had gone out.",
+    "It costs 12.50 euros, or 14 with delivery.",
+    'He said: "We leave at half past six."',
+    "Yes.",
+    "When the train had left the station, she opened the letter from her brother, read it twice, and smiled.",
+)
+_BATCH = 16
+_RANDOM_ROWS, _RANDOM_LENGTH = 8, 24
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Token ids of the rows that are compared, and where they came from, in words."""
+
+    rows: tuple[tuple[int, ...], ...]
+    description: str
+
+    def batches(self, pad_token_id: int | None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Ids and mask, each (rows, length), padded on the right; single rows for a model without padding."""
+        size = 1 if pad_token_id is None else _BATCH
+        for start in range(0, len(self.rows), size):
+            rows = self.rows[start : start + size]
+            longest = max(len(row) for row in rows)
+            ids = torch.full((len(rows), longest), pad_token_id or 0)
+            mask = torch.zeros_like(ids)
+            for number, row in enumerate(rows):
+                ids[number, : len(row)] = torch.tensor(row)
+                mask[number, : len(row)] = 1
+            yield ids, mask
+
+
+def read_sentences(path: str | Path) -> list[str]:
+    """The lines of a UTF-8 file that are not empty.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not UTF-8, or has no text.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path} with sentences to compare the models on, one a line.")
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8: {error}.") from error
+    if not any(lines):
+        raise ValueError(f"{path} has no text; give a file with one sentence a line.")
+    return [line for line in lines if line]
+
+
+def make_samples(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, sentences: Sequence[str] | None
+) -> Samples:
+    """What to compare on: `sentences` or some of ours as the tokenizer reads them, or random tokens without one.
+
+    Raises:
+        ValueError: sentences without a tokenizer, or a tokenizer that is not the model's.
+    """
+    config = model.config
+    if tokenizer is None:
+        if sentences is not None:
+            raise ValueError("There is no tokenizer to read the sentences with; give one, or leave the sentences out.")
+        return Samples(_random_rows(model), f"{_RANDOM_ROWS} rows of random tokens")
+    given = list(SENTENCES if sentences is None else sentences)
+    rows = [tuple(row[: config.max_position_embeddings]) for row in tokenizer(given)["input_ids"]]
+    rows = [row for row in rows if row]
+    if not rows:
+        raise ValueError("The tokenizer reads no token in any of the sentences; give others.")
+    highest = max(max(row) for row in rows)
+    if highest >= config.vocab_size:
+        raise ValueError(
+            f"The tokenizer gives the id {highest}, but the model has {config.vocab_size} tokens: it is another's."
+        )
+    return Samples(tuple(rows), f"{len(rows)} {'sample' if sentences is None else 'given'} sentences")
+
+
+def _random_rows(model: PreTrainedModel) -> tuple[tuple[int, ...], ...]:
+    config = model.config
+    eos = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    special = {config.pad_token_id, config.bos_token_id, *eos}
+    usual = torch.tensor([token for token in range(config.vocab_size) if token not in special])
+    generator = torch.Generator().manual_seed(0)
+    longest = min(_RANDOM_LENGTH, config.max_position_embeddings)
+    rows = []
+    for number in range(_RANDOM_ROWS):
+        length = max(1, longest - 2 * number)
+        rows.append(tuple(usual[torch.randint(len(usual), (length,), generator=generator)].tolist()))
+    return tuple(rows)

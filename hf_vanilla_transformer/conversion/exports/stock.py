@@ -1,0 +1,130 @@
+"""Export to a class of transformers: a folder that loads wherever transformers is, without code of ours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from ..comparison import OUTPUTS
+from ..exporting import to_stock
+from .report import Check
+from .samples import Samples
+from .target import Exported, Request
+
+__all__ = ["QUANTIZATIONS", "export", "requirements"]
+
+# The weights keep the type that they have.
+QUANTIZATIONS = ("none",)
+
+# How far two orders of the same sums may be apart, relative to the largest output.
+_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
+_TOLERANCE_OF_HALF = 0.1
+_NEW_TOKENS = 24
+
+
+def requirements() -> None:
+    """Nothing besides what the package needs anyway."""
+
+
+def export(request: Request, folder: Path) -> Exported:
+    """Writes the stock model with its tokenizer and generation settings, loads it as a receiver would, and compares.
+
+    Raises:
+        ValueError: no stock class computes what the model does; the message names the fields that stand in the way.
+    """
+    stock = to_stock(request.model, request.family)
+    stock.save_pretrained(folder)
+    if request.tokenizer is not None:
+        save_tokenizer(request.tokenizer, folder)
+    # By the name of the class, as the receiver's Auto class finds it. Nothing is trusted, and nothing needs to be.
+    received = getattr(transformers, type(stock).__name__).from_pretrained(folder, local_files_only=True, dtype="auto")
+    checks = [_compare_outputs(request.model, received.eval(), request.samples)]
+    if received.can_generate():
+        checks += [_compare_generated(request.model, received, request.samples, beams) for beams in (1, 4)]
+    if request.tokenizer is not None:
+        _compare_tokenizers(request.tokenizer, folder, request.samples)
+    return Exported(type(stock).__name__, tuple(checks))
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Saves a tokenizer so that transformers 4 reads it too, which knows its class by the name it had there."""
+    tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    if saved.get("tokenizer_class") == "TokenizersBackend":
+        saved["tokenizer_class"] = "PreTrainedTokenizerFast"
+        path.write_text(json.dumps(saved, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@torch.no_grad()
+def _compare_outputs(ours: PreTrainedModel, stock: PreTrainedModel, samples: Samples) -> Check:
+    """Everything that a forward pass returns, where there is no padding."""
+    worst, largest = 0.0, 0.0
+    for ids, mask in samples.batches(ours.config.pad_token_id):
+        arguments: dict[str, Any] = {"input_ids": ids.to(ours.device), "attention_mask": mask.to(ours.device)}
+        kept = mask.bool()
+        if "MultipleChoice" in type(ours).__name__:
+            arguments = {name: torch.stack([tensor, tensor.flip(0)], dim=1) for name, tensor in arguments.items()}
+        if ours.config.is_encoder_decoder:
+            arguments["decoder_input_ids"] = _targets(ours, ids)
+            kept = torch.ones_like(arguments["decoder_input_ids"], dtype=torch.bool)
+        expected, actual = (
+            ours(**arguments),
+            stock(**{name: value.to(stock.device) for name, value in arguments.items()}),
+        )
+        for name in OUTPUTS:
+            if expected.get(name) is None:
+                continue
+            theirs, mine = actual[name].float().cpu(), expected[name].float().cpu()
+            if mine.shape[:2] == kept.shape:
+                theirs, mine = theirs[kept.cpu()], mine[kept.cpu()]
+            worst = max(worst, float((theirs - mine).abs().max()))
+            largest = max(largest, float(mine.abs().max()))
+    tolerance = _TOLERANCE.get(ours.dtype, _TOLERANCE_OF_HALF) * max(1.0, largest)
+    return Check(f"outputs in {str(ours.dtype).removeprefix('torch.')}", difference=worst, tolerance=tolerance)
+
+
+def _targets(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
+    """What the decoder reads: the start token, then the source once more. Any tokens compare two models."""
+    start = model.config.decoder_start_token_id
+    length = min(ids.shape[1] + 1, model.config.max_position_embeddings)
+    first = torch.full((len(ids), 1), 0 if start is None else start)
+    return torch.cat([first, ids], dim=1)[:, :length].to(model.device)
+
+
+@torch.no_grad()
+def _compare_generated(ours: PreTrainedModel, stock: PreTrainedModel, samples: Samples, beams: int) -> Check:
+    """Whole outputs of `generate`, each row alone, with the settings that both models were saved with otherwise."""
+    same = 0
+    for row in samples.rows:
+        limit = ours.config.max_position_embeddings - 1
+        if not ours.config.is_encoder_decoder:
+            row = row[: max(1, limit // 2)]
+            limit -= len(row)
+        ids = torch.tensor([row])
+        settings = {"num_beams": beams, "do_sample": False, "max_new_tokens": max(1, min(_NEW_TOKENS, limit))}
+        outputs = [
+            model.generate(ids.to(model.device), attention_mask=torch.ones_like(ids).to(model.device), **settings).cpu()
+            for model in (ours, stock)
+        ]
+        same += torch.equal(*outputs)
+    return Check("greedy search" if beams == 1 else f"beam search, {beams} beams", same=same, total=len(samples.rows))
+
+
+def _compare_tokenizers(tokenizer: PreTrainedTokenizerBase, folder: Path, samples: Samples) -> None:
+    """Raises ValueError if the saved tokenizer reads text otherwise than the model's."""
+    received = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    texts = tokenizer.batch_decode([list(row) for row in samples.rows], skip_special_tokens=True)
+    expected, actual = tokenizer(texts)["input_ids"], received(texts)["input_ids"]
+    for text, first, second in zip(texts, expected, actual, strict=True):
+        if first != second:
+            raise ValueError(
+                f"The exported tokenizer, a {type(received).__name__}, reads {text!r} as {second}, the model's "
+                f"{type(tokenizer).__name__} as {first}. Save the tokenizer as transformers' generic "
+                "PreTrainedTokenizerFast(tokenizer_object=...) and export again."
+            )
