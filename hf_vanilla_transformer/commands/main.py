@@ -17,6 +17,8 @@ COMMANDS = {
     "evaluate": "score a trained model on a test set",
     "translate": "translate lines of text",
     "average": "average the last checkpoints of a run",
+    "publish": "publish a model on the Hugging Face Hub, in one commit",
+    "card": "write the card of a model to a file",
     "convert": "convert a published model of a vanilla family into ours",
     "export": "export a model to transformers' own classes, CTranslate2, ONNX or GGUF",
     "demo": "make a corpus, train on it, translate and look at the attention, in three minutes",

@@ -1,6 +1,20 @@
-"""Publishing: a folder that holds all that a model needs, and the card that describes it."""
+"""Publishing: a folder that holds all that a model needs, the card that describes it, and the way to the Hub."""
 
+from .card_text import load_card_text
 from .export import auto_map, export_folder
 from .model_card import ModelCardText, write_card
+from .publication import Publication, read_publication
+from .push import Pushed, PushError, push_folder
 
-__all__ = ["ModelCardText", "auto_map", "export_folder", "write_card"]
+__all__ = [
+    "ModelCardText",
+    "Publication",
+    "PushError",
+    "Pushed",
+    "auto_map",
+    "export_folder",
+    "load_card_text",
+    "push_folder",
+    "read_publication",
+    "write_card",
+]

@@ -10,36 +10,31 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from .. import models
 from ..models.registration import AUTO_CLASSES
+from .card_text import CARD_TEXT_FILE, save_card_text
+from .local_paths import shown_recipe
 from .model_card import ModelCardText, write_card
 
-# The folder of the code that travels; `registration` is for processes that have the package.
-_CODE_FOLDER = Path(models.__file__).parent
-_CODE_FILES = "*_vanilla*.py"
-# What makes an existing folder one that `export_folder` may replace: it wrote these three.
-_MARKS = ("config.json", "README.md", "configuration_vanilla.py")
+# What makes an existing folder one that `export_folder` may replace: it wrote the first two and one of the others.
+_MARKS = ("config.json", "README.md")
+_OTHER_MARKS = ("configuration_vanilla.py", CARD_TEXT_FILE)
 
 
 def auto_map(config: PretrainedConfig) -> dict[str, str]:
     """Which class of which file each Auto class finds: the configuration, the base model and every head of the stack.
 
-    `save_pretrained` would name only the class that is saved, so that a published masked language model could not be
-    loaded as a plain encoder.
-
     Raises:
         ValueError: `config` is not of this package.
     """
-    for config_class, classes in AUTO_CLASSES.items():
+    for config_class in AUTO_CLASSES:
         if config.model_type == config_class.model_type:
-            entries = {"AutoConfig": config_class, **classes}
-            return {auto: f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}" for auto, cls in entries.items()}
+            return dict(config_class.auto_classes)
     known = ", ".join(config_class.model_type for config_class in AUTO_CLASSES)
     raise ValueError(
         f"A configuration of model_type {config.model_type!r} is not of this package ({known}); "
@@ -56,6 +51,8 @@ def export_folder(
     recipe: Any = None,
     metrics: Mapping[str, Any] | None = None,
     plots: Mapping[str, str | Path] | None = None,
+    files: Iterable[str | Path] = (),
+    stock: bool = False,
     overwrite: bool = False,
 ) -> Path:
     """Writes a folder that can be published as it is. It is written aside, then renamed: whole, or not there.
@@ -69,6 +66,8 @@ def export_folder(
             shown on the card.
         metrics: scores, saved as `results.json`; the numbers among them are shown on the card.
         plots: caption to picture file; copied, and shown on the card.
+        files: more files to copy, such as the metrics.jsonl of a run.
+        stock: write the class of transformers that computes the same (`to_stock`), which needs no code of ours.
         overwrite: replace an earlier export.
 
     Returns:
@@ -76,41 +75,48 @@ def export_folder(
 
     Raises:
         ValueError: the model is not of this package, the tokenizer has more entries than the model, the folder holds
-            something, or two plots have the same file name.
-        FileNotFoundError: a plot that is not there.
+            something, two plots have the same file name, or no class of transformers computes the same.
+        FileNotFoundError: a plot or a file that is not there.
     """
     folder = Path(folder)
-    code_map = auto_map(model.config)
+    auto_map(model.config)
     _check_tokenizer(model, tokenizer)
-    pictures = _check_plots(plots or {})
+    pictures = {caption: Path(path) for caption, path in (plots or {}).items()}
+    copied = [*pictures.values(), *map(Path, files)]
+    _check_copied(copied)
     _check_target(folder, overwrite)
     recipe_text = recipe.to_yaml() if hasattr(recipe, "to_yaml") else recipe
+    if recipe_text is not None:
+        recipe_text = shown_recipe(recipe_text)
+    saved = _to_stock(model) if stock else model
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        model.save_pretrained(aside)
-        _complete_config(aside / "config.json", code_map)
-        for code in sorted(_CODE_FOLDER.glob(_CODE_FILES)):
-            shutil.copyfile(code, aside / code.name)
+        saved.save_pretrained(aside)
         if tokenizer is not None:
             tokenizer.save_pretrained(aside)
         if recipe_text is not None:
             (aside / "recipe.yaml").write_text(recipe_text, encoding="utf-8")
         if metrics is not None:
             (aside / "results.json").write_text(json.dumps(dict(metrics), indent=2) + "\n", encoding="utf-8")
-        for picture in pictures.values():
-            shutil.copyfile(picture, aside / picture.name)
+        for file in copied:
+            shutil.copyfile(file, aside / file.name)
         if isinstance(card, str):
             (aside / "README.md").write_text(card, encoding="utf-8")
         else:
+            text = card or ModelCardText(name=folder.name)
+            save_card_text(aside / CARD_TEXT_FILE, text)
             write_card(
                 aside / "README.md",
                 model,
-                card or ModelCardText(name=folder.name),
+                text,
                 recipe=recipe_text,
                 metrics=metrics,
                 plots={caption: picture.name for caption, picture in pictures.items()},
+                stock=saved if stock else None,
+                tokenizer=tokenizer is not None,
+                mask_token=None if tokenizer is None else tokenizer.mask_token,
             )
         os.chmod(aside, 0o755)
         _replace(aside, folder)
@@ -128,15 +134,20 @@ def _check_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase 
         )
 
 
-def _check_plots(plots: Mapping[str, str | Path]) -> dict[str, Path]:
-    pictures = {caption: Path(path) for caption, path in plots.items()}
-    names = [picture.name for picture in pictures.values()]
-    for picture in pictures.values():
-        if not picture.is_file():
-            raise FileNotFoundError(f"There is no plot {picture}: draw it before the export, or leave it out.")
-        if names.count(picture.name) > 1:
-            raise ValueError(f"Two plots are called {picture.name}, and both would lie in one folder: rename one.")
-    return pictures
+def _to_stock(model: PreTrainedModel) -> PreTrainedModel:
+    # Only those who ask for it wait for the tables of all families.
+    from ..conversion import to_stock
+
+    return to_stock(model)
+
+
+def _check_copied(files: list[Path]) -> None:
+    names = [file.name for file in files]
+    for file in files:
+        if not file.is_file():
+            raise FileNotFoundError(f"There is no {file}: make it before the export, or leave it out.")
+        if names.count(file.name) > 1:
+            raise ValueError(f"Two files are called {file.name}, and both would lie in one folder: rename one.")
 
 
 def _check_target(folder: Path, overwrite: bool) -> None:
@@ -146,18 +157,13 @@ def _check_target(folder: Path, overwrite: bool) -> None:
         raise ValueError(f"{folder} is a file, where a folder shall be written: choose another name.")
     if not any(folder.iterdir()):
         return
-    exported = all((folder / name).is_file() for name in _MARKS)
+    exported = all((folder / name).is_file() for name in _MARKS) and any(
+        (folder / name).is_file() for name in _OTHER_MARKS
+    )
     if not exported:
         raise ValueError(f"{folder} holds something else than an exported model: choose another folder.")
     if not overwrite:
         raise ValueError(f"{folder} holds an exported model: choose another folder, or pass overwrite=True.")
-
-
-def _complete_config(path: Path, code_map: dict[str, str]) -> None:
-    """Writes the whole map into the saved file, so that the configuration in memory stays as it is."""
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["auto_map"] = code_map
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _replace(new: Path, folder: Path) -> None:

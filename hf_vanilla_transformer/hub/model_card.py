@@ -6,74 +6,23 @@ A card states what is known and leaves out what is not: a section without conten
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import PreTrainedModel
 
+from .local_paths import shown, shown_command, shown_recipe
+from .model_use import ModelUse, example_for, use_of
+from .run_record import HUB_METRICS, Score, scores, training_facts
+
 _TEMPLATE = "model_card_template.md"
-
-
-@dataclass(frozen=True)
-class _Use:
-    """How a head is loaded and used: the task's name on the Hub, the Auto class, the lines after loading."""
-
-    pipeline_tag: str | None
-    auto_class: str
-    lines: str
-
-
-_PRINT_SHAPE = 'print(model(**tokenizer("{example}", return_tensors="pt")).{output}.shape)'
-# By the end of the class name; the base models have none of these.
-_USES = {
-    "ForConditionalGeneration": _Use(
-        "translation",
-        "AutoModelForSeq2SeqLM",
-        'print(tokenizer.decode(model.generate(**tokenizer("{example}", return_tensors="pt"), max_new_tokens=100)[0], '
-        "skip_special_tokens=True))",
-    ),
-    "ForCausalLM": _Use(
-        "text-generation",
-        "AutoModelForCausalLM",
-        'print(tokenizer.decode(model.generate(**tokenizer("{example}", return_tensors="pt"), max_new_tokens=40)[0], '
-        "skip_special_tokens=True))",
-    ),
-    "ForMaskedLM": _Use("fill-mask", "AutoModelForMaskedLM", _PRINT_SHAPE.replace("{output}", "logits")),
-    "ForPreTraining": _Use(None, "AutoModelForPreTraining", _PRINT_SHAPE.replace("{output}", "prediction_logits")),
-    "ForSequenceClassification": _Use(
-        "text-classification",
-        "AutoModelForSequenceClassification",
-        'print(model(**tokenizer("{example}", return_tensors="pt")).logits.softmax(-1))',
-    ),
-    "ForTokenClassification": _Use(
-        "token-classification",
-        "AutoModelForTokenClassification",
-        'print(model(**tokenizer("{example}", return_tensors="pt")).logits.argmax(-1))',
-    ),
-    "ForQuestionAnswering": _Use(
-        "question-answering", "AutoModelForQuestionAnswering", _PRINT_SHAPE.replace("{output}", "start_logits")
-    ),
-    "ForMultipleChoice": _Use(
-        None,
-        "AutoModelForMultipleChoice",
-        'choices = tokenizer(["{example}", "{example}"], padding=True, return_tensors="pt")\n'
-        "print(model(**{name: tensor[None] for name, tensor in choices.items()}).logits)",
-    ),
-}
-_BASE_USE = _Use("feature-extraction", "AutoModel", _PRINT_SHAPE.replace("{output}", "last_hidden_state"))
-# An encoder-decoder without a head needs the decoder's input too.
-_BASE_SEQ2SEQ_USE = _Use(
-    "feature-extraction",
-    "AutoModel",
-    'inputs = tokenizer("{example}", return_tensors="pt")\n'
-    "print(model(**inputs, decoder_input_ids=inputs.input_ids).last_hidden_state.shape)",
-)
+_HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 
 
 @dataclass(frozen=True)
@@ -84,15 +33,19 @@ class ModelCardText:
         name: the title; the name of the model on the Hub, `user/model`, once it has one.
         summary: one or two sentences: what the model does.
         languages: ISO codes, source first.
-        license: of the weights.
-        example: a sentence for the lines of use.
+        license: of the weights, as the Hub names it (`apache-2.0`); None if none was given. It is never guessed.
+        license_name, license_link: of a licence that the Hub has no name for (`license="other"`).
+        example: a sentence for the lines of use and for the widget.
         data: what the model was trained on, and its licence.
         datasets: names of the data sets on the Hub.
         command: the command that trained it.
-        test_data: what `metrics` were measured on; a score does not appear in the metadata without it.
+        hardware: what it was trained on, where the results do not say.
+        test_data: what the scores were measured on; a score does not appear in the metadata without it.
+        date: when they were measured, `2026-11-21`, where the results do not say.
         limitations: what the model cannot do.
         parent: the model that the training started from.
         tags: more tags for the Hub.
+        citation: how to cite this model, in Markdown.
     """
 
     name: str
@@ -106,7 +59,12 @@ class ModelCardText:
     test_data: str = ""
     limitations: str = ""
     parent: str | None = None
-    tags: tuple[str, ...] = field(default=())
+    tags: tuple[str, ...] = ()
+    license_name: str | None = None
+    license_link: str | None = None
+    hardware: str = ""
+    date: str | None = None
+    citation: str = ""
 
 
 def write_card(
@@ -117,128 +75,166 @@ def write_card(
     recipe: str | None = None,
     metrics: Mapping[str, Any] | None = None,
     plots: Mapping[str, str] | None = None,
+    stock: PreTrainedModel | None = None,
+    tokenizer: bool = True,
+    mask_token: str | None = None,
 ) -> Path:
-    """Writes the card of `model` to `path`, from `model_card_template.md` in the package.
+    """Writes the card of `model` to `path`, from the Jinja template `model_card_template.md` in the package.
 
     Args:
         path: the file, usually README.md in the model's folder.
         model: the model; its size and shape are read from it.
         text: what only its maker can say.
-        recipe: the recipe as YAML.
-        metrics: scores; numbers are shown, anything else is not.
+        recipe: the recipe as YAML; paths of this machine are shortened.
+        metrics: a results.json: scores with their signatures, and how the training went.
         plots: caption to file name, beside the card.
+        stock: the model of transformers that the folder holds instead of ours.
+        tokenizer: whether the folder has a tokenizer.
+        mask_token: of the tokenizer, for the example of a masked language model.
 
     Returns:
         `path`.
     """
     path = Path(path)
-    template = Template(resources.files(__package__).joinpath(_TEMPLATE).read_text(encoding="utf-8"))
-    use = _use_of(model)
-    numbers = {name: value for name, value in (metrics or {}).items() if _is_number(value)}
-    card = template.substitute(
-        metadata=_metadata(model, text, use, numbers),
+    use = use_of(model)
+    metrics = metrics or {}
+    example = example_for(use, text.example, mask_token)
+    date = text.date or metrics.get("finished")
+    stock_class = type(stock).__name__ if stock is not None else None
+    card = ModelCard.from_template(
+        _metadata(model, text, use, scores(metrics), example, date, stock_class),
+        template_str=resources.files(__package__).joinpath(_TEMPLATE).read_text(encoding="utf-8"),
         name=text.name,
         summary=text.summary or f"A {type(model).__name__}.",
+        stock_class=stock_class,
         auto_class=use.auto_class,
+        has_tokenizer=tokenizer,
         location=text.name if "/" in text.name else f"path/to/{text.name}",
-        use=use.lines.replace("{example}", text.example),
-        architecture=_architecture(model),
-        sections=_sections(text, recipe, numbers, plots or {}),
+        trust="" if stock_class else ", trust_remote_code=True",
+        lines_of_use=use.lines.replace("{example}", example.replace("\\", "\\\\").replace('"', '\\"')),
+        architecture=_architecture(model, stock),
+        data=text.data,
+        parents=f"`{shown(text.parent)}`" if text.parent else "",
+        training=_table(("", ""), training_facts(metrics, text.hardware).items()),
+        command=shown_command(text.command),
+        recipe=shown_recipe(recipe).strip() if recipe else "",
+        results=_results(scores(metrics), date),
+        measured_on=text.test_data if scores(metrics) else "",
+        plots=dict(plots or {}),
+        limitations=text.limitations,
+        licence=_licence(text),
+        citation=text.citation,
         package_version=metadata.version("hf_vanilla_transformer"),
         transformers_version=metadata.version("transformers"),
     )
-    _write_aside(path, card)
+    _write_aside(path, str(card).rstrip() + "\n")
     return path
 
 
-def _use_of(model: PreTrainedModel) -> _Use:
-    for ending, use in _USES.items():
-        if type(model).__name__.endswith(ending):
-            return use
-    return _BASE_SEQ2SEQ_USE if model.config.is_encoder_decoder else _BASE_USE
+def is_hub_name(name: str | None) -> bool:
+    """Whether a text is a name on the Hub, `user/model`, and no folder of this machine."""
+    return name is not None and bool(_HUB_NAME.match(name)) and not Path(name).exists()
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _metadata(model: PreTrainedModel, text: ModelCardText, use: _Use, numbers: Mapping[str, float]) -> str:
-    """The YAML block. Scores appear in it only with the data they were measured on."""
-    results = None
-    if text.test_data and numbers and use.pipeline_tag:
-        results = [
-            EvalResult(
-                task_type=use.pipeline_tag,
-                dataset_type=text.datasets[0] if text.datasets else "other",
-                dataset_name=text.test_data,
-                metric_type=name.removeprefix("test_"),
-                metric_value=value,
-            )
-            for name, value in numbers.items()
-            if name.removeprefix("test_") in ("bleu", "chrf", "accuracy", "f1", "perplexity")
-        ]
-    data = ModelCardData(
+def _metadata(
+    model: PreTrainedModel,
+    text: ModelCardText,
+    use: ModelUse,
+    measured: list[Score],
+    example: str,
+    date: str | None,
+    stock_class: str | None,
+) -> ModelCardData:
+    """The YAML block. Scores appear in it only with the data they were measured on, which are those of the test."""
+    results = [
+        EvalResult(
+            task_type=use.pipeline_tag,
+            dataset_type=text.datasets[0] if text.datasets else "other",
+            dataset_name=text.test_data.replace("`", ""),
+            dataset_split=score.split or None,
+            metric_type=score.name,
+            metric_value=score.value,
+            metric_args={
+                name: value for name, value in (("signature", score.signature), ("date", date)) if value is not None
+            }
+            or None,
+        )
+        for score in measured
+        if text.test_data and use.pipeline_tag and score.name in HUB_METRICS and score.split != "validation"
+    ]
+    our_tags = [] if stock_class else [model.config.model_type]
+    return ModelCardData(
         language=list(text.languages) or None,
         license=text.license,
+        license_name=text.license_name,
+        license_link=text.license_link,
         library_name="transformers",
-        tags=["vanilla-transformer", model.config.model_type, *text.tags],
-        base_model=text.parent,
+        tags=["vanilla-transformer", *our_tags, *text.tags],
+        base_model=text.parent if is_hub_name(text.parent) else None,
         datasets=list(text.datasets) or None,
+        metrics=sorted({result.metric_type for result in results}) or None,
         pipeline_tag=use.pipeline_tag,
+        widget=[{"text": example}] if use.pipeline_tag else None,
         model_name=text.name if results else None,
         eval_results=results or None,
     )
-    return data.to_yaml()
 
 
-def _architecture(model: PreTrainedModel) -> str:
+def _architecture(model: PreTrainedModel, stock: PreTrainedModel | None) -> str:
     config = model.config
     if config.is_encoder_decoder:
         layers = f"{config.encoder_layers} encoder and {config.decoder_layers} decoder layers"
     else:
-        layers = f"{config.num_hidden_layers} layers"
+        layers = f"{config.num_hidden_layers} layer{'s' if config.num_hidden_layers > 1 else ''}"
     norm = "before" if config.norm_first else "after"
+    name = f"`{type(model).__name__}`"
     rows = {
-        "class": f"`{type(model).__name__}`",
-        "parameters": f"{model.num_parameters():,}",
+        "class": name if stock is None else f"`{type(stock).__name__}`, exported from {name}",
+        "parameters": f"{(stock or model).num_parameters():,}",
         "layers": layers,
         "width, heads, feed-forward": f"{config.hidden_size}, {config.num_attention_heads}, {config.intermediate_size}",
         "vocabulary": f"{config.vocab_size:,}",
         "positions": f"{config.position_embedding_type}, at most {config.max_position_embeddings:,}",
         "layer normalization": f"{norm} each sublayer",
+        "precision of the weights": str(model.dtype).removeprefix("torch."),
     }
     return _table(("", ""), rows.items())
 
 
-def _sections(text: ModelCardText, recipe: str | None, numbers: Mapping[str, float], plots: Mapping[str, str]) -> str:
-    training = []
-    if text.parent:
-        training.append(f"The training started from `{text.parent}`.")
-    if text.command:
-        training.append(f"```\n{text.command}\n```")
-    if recipe:
-        training.append(
-            f"<details><summary>The recipe, as run</summary>\n\n```yaml\n{recipe.strip()}\n```\n\n</details>"
-        )
-    scores = []
-    if numbers:
-        scores.append(_table(("", "value"), ((name, f"{value:,.6g}") for name, value in numbers.items())))
-        if text.test_data:
-            scores.append(f"Measured on: {text.test_data}.")
-    pictures = "\n\n".join(f"![{caption}]({name})\n\n{caption}" for caption, name in plots.items())
-    sections = {
-        "Training data": text.data,
-        "Training": "\n\n".join(training),
-        "Results": "\n\n".join(scores),
-        "Pictures": pictures,
-        "Limitations": text.limitations,
-    }
-    return "\n\n".join(f"## {title}\n\n{body.strip()}" for title, body in sections.items() if body.strip())
+def _results(measured: list[Score], date: str | None) -> str:
+    """Markdown table: metric, split, value, signature, date. A column that would be empty is left out."""
+    if not measured:
+        return ""
+    header, cells = ["metric"], [[score.name for score in measured]]
+    header.append("value")
+    cells.append([f"{score.value:,.6g}" for score in measured])
+    if any(score.split for score in measured):
+        header.insert(1, "split")
+        cells.insert(1, [score.split for score in measured])
+    if any(score.signature for score in measured):
+        header.append("signature")
+        # A bare | would end the cell of a Markdown table.
+        cells.append([f"`{score.signature}`".replace("|", "\\|") if score.signature else "" for score in measured])
+    if date is not None:
+        header.append("date")
+        cells.append([date] * len(measured))
+    return _table(header, zip(*cells))
 
 
-def _table(header: tuple[str, str], rows: Any) -> str:
-    lines = [f"| {header[0]} | {header[1]} |", "| --- | --- |"]
-    return "\n".join(lines + [f"| {name} | {value} |" for name, value in rows])
+def _licence(text: ModelCardText) -> str:
+    if text.license is None:
+        return "No licence was given for these weights: ask their author before you use them."
+    if text.license_link:
+        return f"[{text.license_name or text.license}]({text.license_link})."
+    return f"`{text.license_name or text.license}`."
+
+
+def _table(header: Any, rows: Any) -> str:
+    rows = list(rows)
+    if not rows:
+        return ""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def _write_aside(path: Path, content: str) -> None:

@@ -3,11 +3,16 @@
 # No `from __future__ import annotations` here: `strict` checks the types of fields only where they are not strings.
 import dataclasses
 import difflib
+import json
+import os
+import shutil
+from pathlib import Path
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import GenerationConfig
 from transformers.configuration_utils import PreTrainedConfig
+from transformers.utils import CONFIG_NAME
 
 # Keywords that transformers stores in a config.json, or passes to a config's constructor, without a field of ours.
 _TRANSFORMERS_KEYWORDS = {
@@ -96,6 +101,8 @@ class VanillaConfig(PreTrainedConfig):
     """
 
     keys_to_ignore_at_inference = ["past_key_values"]
+    # The class that each Auto class finds, as `file.Class`: what a saved folder says and what this process registers.
+    auto_classes = {}
 
     vocab_size: int = 37000
     hidden_size: int = 512
@@ -140,6 +147,32 @@ class VanillaConfig(PreTrainedConfig):
             nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
             remedy = f"did you mean {nearest[0]!r}?" if nearest else "see its docstring for the fields."
             raise TypeError(f"{type(self).__name__} has no field {name!r} (given {value!r}); {remedy}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in transformers, but `auto_map` belongs to the folder that was loaded, not to the configuration."""
+        values = super().to_dict()
+        if self._has_auto_classes():
+            values.pop("auto_map", None)
+        return values
+
+    def to_json_file(self, json_file_path: str | os.PathLike, use_diff: bool = True) -> None:
+        """Write the configuration, and beside a `config.json` all that a process without this package needs to load it.
+
+        transformers would name only the class that is saved, so that a saved masked language model could not be loaded
+        as a plain encoder. `save_pretrained`, `push_to_hub` and Trainer come through here.
+        """
+        values = json.loads(self.to_json_string(use_diff=use_diff))
+        path = Path(json_file_path)
+        if self._has_auto_classes():
+            values["auto_map"] = dict(self.auto_classes)
+            if path.name == CONFIG_NAME:
+                for code in sorted(Path(__file__).parent.glob("*_vanilla*.py")):
+                    shutil.copyfile(code, path.parent / code.name)
+        path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+    def _has_auto_classes(self) -> bool:
+        """Whether the table is of this very class: somebody's subclass has files and names of its own."""
+        return bool(vars(type(self)).get("auto_classes"))
 
     def validate_architecture(self) -> None:
         """Check the fields against each other. Runs after construction and before saving."""
@@ -192,6 +225,10 @@ class VanillaConfig(PreTrainedConfig):
 class VanillaEncoderConfig(VanillaConfig):
     """The encoder alone. The defaults are BERT base (Devlin et al. 2018, section 3); fields as in `VanillaConfig`.
 
+    Args:
+        pooler_act: activation of the dense layer on the first token, which sentence heads read: tanh (BERT, RoBERTa),
+            relu (DistilBERT) or gelu (ELECTRA).
+
     ```python
     config = VanillaEncoderConfig(vocab_size=16000, hidden_size=256, num_hidden_layers=4, num_attention_heads=4)
     ```
@@ -199,6 +236,16 @@ class VanillaEncoderConfig(VanillaConfig):
 
     model_type = "vanilla_encoder"
     attribute_map = {"encoder_layers": "num_hidden_layers"}
+    auto_classes = {
+        "AutoConfig": "configuration_vanilla.VanillaEncoderConfig",
+        "AutoModel": "modeling_vanilla_encoder.VanillaEncoderModel",
+        "AutoModelForPreTraining": "modeling_vanilla_encoder.VanillaEncoderForPreTraining",
+        "AutoModelForMaskedLM": "modeling_vanilla_encoder.VanillaEncoderForMaskedLM",
+        "AutoModelForSequenceClassification": "modeling_vanilla_encoder.VanillaEncoderForSequenceClassification",
+        "AutoModelForTokenClassification": "modeling_vanilla_encoder.VanillaEncoderForTokenClassification",
+        "AutoModelForQuestionAnswering": "modeling_vanilla_encoder.VanillaEncoderForQuestionAnswering",
+        "AutoModelForMultipleChoice": "modeling_vanilla_encoder.VanillaEncoderForMultipleChoice",
+    }
     base_model_tp_plan = _LAYER_TENSOR_PARALLEL_PLAN
     base_model_pp_plan = _STACK_PIPELINE_PLAN
 
@@ -218,6 +265,7 @@ class VanillaEncoderConfig(VanillaConfig):
     attention_dropout: float | int = 0.1
     lm_head_bias: bool = True
     lm_head_transform: bool = True
+    pooler_act: str = "tanh"
 
     @classmethod
     def bert_base(cls, **overrides: Any) -> "VanillaEncoderConfig":
@@ -245,6 +293,14 @@ class VanillaDecoderConfig(VanillaConfig):
 
     model_type = "vanilla_decoder"
     attribute_map = {"decoder_layers": "num_hidden_layers"}
+    auto_classes = {
+        "AutoConfig": "configuration_vanilla.VanillaDecoderConfig",
+        "AutoModel": "modeling_vanilla_decoder.VanillaDecoderModel",
+        "AutoModelForCausalLM": "modeling_vanilla_decoder.VanillaDecoderForCausalLM",
+        "AutoModelForSequenceClassification": "modeling_vanilla_decoder.VanillaDecoderForSequenceClassification",
+        "AutoModelForTokenClassification": "modeling_vanilla_decoder.VanillaDecoderForTokenClassification",
+        "AutoModelForQuestionAnswering": "modeling_vanilla_decoder.VanillaDecoderForQuestionAnswering",
+    }
     base_model_tp_plan = _LAYER_TENSOR_PARALLEL_PLAN
     base_model_pp_plan = _STACK_PIPELINE_PLAN
 
@@ -315,6 +371,11 @@ class VanillaTransformerConfig(VanillaConfig):
 
     model_type = "vanilla_transformer"
     attribute_map = {"num_hidden_layers": "encoder_layers"}
+    auto_classes = {
+        "AutoConfig": "configuration_vanilla.VanillaTransformerConfig",
+        "AutoModel": "modeling_vanilla_transformer.VanillaTransformerModel",
+        "AutoModelForSeq2SeqLM": "modeling_vanilla_transformer.VanillaTransformerForConditionalGeneration",
+    }
     base_model_tp_plan = {
         **{f"encoder.{name}": style for name, style in _LAYER_TENSOR_PARALLEL_PLAN.items()},
         **{

@@ -1,51 +1,28 @@
-"""Which of our models each Auto class of transformers finds: one table, for this process and for published folders."""
+"""Which of our models each Auto class of transformers finds, from the table that every configuration carries."""
 
 from __future__ import annotations
+
+import importlib
 
 import transformers
 from transformers import AutoConfig
 
 from .configuration_vanilla import VanillaConfig, VanillaDecoderConfig, VanillaEncoderConfig, VanillaTransformerConfig
-from .modeling_vanilla_decoder import (
-    VanillaDecoderForCausalLM,
-    VanillaDecoderForQuestionAnswering,
-    VanillaDecoderForSequenceClassification,
-    VanillaDecoderForTokenClassification,
-    VanillaDecoderModel,
-)
-from .modeling_vanilla_encoder import (
-    VanillaEncoderForMaskedLM,
-    VanillaEncoderForMultipleChoice,
-    VanillaEncoderForPreTraining,
-    VanillaEncoderForQuestionAnswering,
-    VanillaEncoderForSequenceClassification,
-    VanillaEncoderForTokenClassification,
-    VanillaEncoderModel,
-)
-from .modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration, VanillaTransformerModel
 from .stack_vanilla import VanillaPreTrainedModel
 
+
+def _model_classes(config_class: type[VanillaConfig]) -> dict[str, type[VanillaPreTrainedModel]]:
+    classes = {}
+    for auto_class, reference in config_class.auto_classes.items():
+        if auto_class != "AutoConfig":
+            file, name = reference.split(".")
+            classes[auto_class] = getattr(importlib.import_module(f".{file}", __package__), name)
+    return classes
+
+
 AUTO_CLASSES: dict[type[VanillaConfig], dict[str, type[VanillaPreTrainedModel]]] = {
-    VanillaEncoderConfig: {
-        "AutoModel": VanillaEncoderModel,
-        "AutoModelForPreTraining": VanillaEncoderForPreTraining,
-        "AutoModelForMaskedLM": VanillaEncoderForMaskedLM,
-        "AutoModelForSequenceClassification": VanillaEncoderForSequenceClassification,
-        "AutoModelForTokenClassification": VanillaEncoderForTokenClassification,
-        "AutoModelForQuestionAnswering": VanillaEncoderForQuestionAnswering,
-        "AutoModelForMultipleChoice": VanillaEncoderForMultipleChoice,
-    },
-    VanillaDecoderConfig: {
-        "AutoModel": VanillaDecoderModel,
-        "AutoModelForCausalLM": VanillaDecoderForCausalLM,
-        "AutoModelForSequenceClassification": VanillaDecoderForSequenceClassification,
-        "AutoModelForTokenClassification": VanillaDecoderForTokenClassification,
-        "AutoModelForQuestionAnswering": VanillaDecoderForQuestionAnswering,
-    },
-    VanillaTransformerConfig: {
-        "AutoModel": VanillaTransformerModel,
-        "AutoModelForSeq2SeqLM": VanillaTransformerForConditionalGeneration,
-    },
+    config_class: _model_classes(config_class)
+    for config_class in (VanillaEncoderConfig, VanillaDecoderConfig, VanillaTransformerConfig)
 }
 
 

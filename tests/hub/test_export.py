@@ -173,7 +173,7 @@ def test_scores_recipe_and_plots_come_along(tmp_path):
         tmp_path / "small",
         card=text,
         recipe="task: translation\n",
-        metrics={"test_bleu": 12.5, "test_bleu_signature": "nrefs:1", "steps": 10},
+        metrics={"test_bleu": 12.5, "test_bleu_signature": "nrefs:1|tok:13a", "steps": 10},
         plots={"The curves": picture},
     )
     card = ModelCard.load(folder / "README.md")
@@ -182,7 +182,8 @@ def test_scores_recipe_and_plots_come_along(tmp_path):
     assert len(card.data.eval_results) == 1
     for expected in ("It translates $5 and {this}.", "![The curves](curves.png)", "hf-vanilla demo", "## Limitations"):
         assert expected in card.text
-    assert "nrefs" not in card.text
+    assert card.data.eval_results[0].metric_args == {"signature": "nrefs:1|tok:13a"}
+    assert "`nrefs:1\\|tok:13a`" in card.text, "a bare | would end the cell"
     assert (folder / "recipe.yaml").read_text() == "task: translation\n"
     assert json.loads((folder / "results.json").read_text())["steps"] == 10
     assert (folder / "curves.png").is_file()
@@ -202,7 +203,7 @@ def test_bad_input_is_refused_before_anything_is_written(tmp_path):
     model = model_for("encoder", tokenizer)
     with pytest.raises(ValueError, match="another model's tokenizer"):
         export_folder(model_for("encoder", tokenizer, vocab_size=10), tokenizer, tmp_path / "x")
-    with pytest.raises(FileNotFoundError, match=r"no plot .*missing\.png"):
+    with pytest.raises(FileNotFoundError, match=r"no .*missing\.png"):
         export_folder(model, tokenizer, tmp_path / "x", plots={"A": tmp_path / "missing.png"})
     foreign = transformers.BertModel(
         transformers.BertConfig(

@@ -1,0 +1,95 @@
+"""How a model is used: the task it has on the Hub, the Auto class that loads it, and lines of Python that run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """The use of one head.
+
+    Attributes:
+        pipeline_tag: the task's name on the Hub; None for a head that has none there.
+        auto_class: the Auto class that loads the head.
+        lines: Python after `model` and `tokenizer` are loaded; `{example}` stands for a sentence.
+    """
+
+    pipeline_tag: str | None
+    auto_class: str
+    lines: str
+
+
+_INPUTS = 'inputs = tokenizer("{example}", return_tensors="pt")\n'
+_GENERATE = _INPUTS + (
+    "print(tokenizer.decode(model.generate(**inputs, max_new_tokens={length})[0], skip_special_tokens=True))"
+)
+# By the end of the class name; the base models have none of these.
+_USES = {
+    "ForConditionalGeneration": ModelUse("translation", "AutoModelForSeq2SeqLM", _GENERATE.replace("{length}", "100")),
+    "ForCausalLM": ModelUse("text-generation", "AutoModelForCausalLM", _GENERATE.replace("{length}", "40")),
+    "ForMaskedLM": ModelUse(
+        "fill-mask",
+        "AutoModelForMaskedLM",
+        _INPUTS + "scores = model(**inputs).logits[inputs.input_ids == tokenizer.mask_token_id]\n"
+        "print(tokenizer.convert_ids_to_tokens(scores[0].topk(5).indices))",
+    ),
+    "ForPreTraining": ModelUse(
+        None, "AutoModelForPreTraining", _INPUTS + "print(model(**inputs).prediction_logits.shape)"
+    ),
+    "ForSequenceClassification": ModelUse(
+        "text-classification",
+        "AutoModelForSequenceClassification",
+        _INPUTS + "print(model(**inputs).logits.softmax(-1))",
+    ),
+    "ForTokenClassification": ModelUse(
+        "token-classification",
+        "AutoModelForTokenClassification",
+        _INPUTS + "print([model.config.id2label[label] for label in model(**inputs).logits.argmax(-1)[0].tolist()])",
+    ),
+    "ForQuestionAnswering": ModelUse(
+        "question-answering",
+        "AutoModelForQuestionAnswering",
+        'inputs = tokenizer("What is it?", "{example}", return_tensors="pt")\n'
+        "spans = model(**inputs)\n"
+        "print(spans.start_logits.argmax(), spans.end_logits.argmax())",
+    ),
+    "ForMultipleChoice": ModelUse(
+        None,
+        "AutoModelForMultipleChoice",
+        'choices = tokenizer(["{example}", "{example}"], padding=True, return_tensors="pt")\n'
+        "print(model(**{name: tensor[None] for name, tensor in choices.items()}).logits)",
+    ),
+}
+_BASE = ModelUse("feature-extraction", "AutoModel", _INPUTS + "print(model(**inputs).last_hidden_state.shape)")
+# An encoder-decoder without a head needs the decoder's input too.
+_BASE_ENCODER_DECODER = ModelUse(
+    "feature-extraction",
+    "AutoModel",
+    _INPUTS + "print(model(**inputs, decoder_input_ids=inputs.input_ids).last_hidden_state.shape)",
+)
+
+
+def use_of(model: PreTrainedModel) -> ModelUse:
+    """The use of a model of this package."""
+    for ending, use in _USES.items():
+        if type(model).__name__.endswith(ending):
+            return use
+    return _BASE_ENCODER_DECODER if model.config.is_encoder_decoder else _BASE
+
+
+def example_for(use: ModelUse, example: str, mask_token: str | None) -> str:
+    """The sentence as the head wants it: a masked language model is shown its last word masked.
+
+    Args:
+        use: the head.
+        example: a sentence.
+        mask_token: of the tokenizer; None if it has none.
+    """
+    if use.pipeline_tag != "fill-mask" or mask_token is None or mask_token in example:
+        return example
+    words = example.split()
+    ending = words[-1][len(words[-1].rstrip(".!?…。")) :] if words else ""
+    return " ".join([*words[:-1], mask_token + ending])

@@ -1,0 +1,146 @@
+"""A folder that a command left, read as what is to be published: model, tokenizer, what is said about it, its run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from ..models.registration import AUTO_CLASSES
+from .card_text import CARD_TEXT_FILE, card_text_of_recipe, load_card_text
+from .export import export_folder
+from .model_card import ModelCardText, write_card
+from .run_record import read_results
+
+_CAPTIONS = {
+    "curves.png": "Training and validation.",
+    "attention.png": "Cross-attention, mean over layers and heads.",
+}
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What a folder holds that can be published.
+
+    Attributes:
+        folder: where it was read.
+        model: with the head that was saved.
+        tokenizer: None if the folder has none.
+        text: what is said about the model: card.yaml, or what the recipe says.
+        recipe: recipe.yaml; None if there is none.
+        metrics: results.json; None if there is none.
+        plots: caption to picture.
+        files: the run's metrics.jsonl, if there is one.
+    """
+
+    folder: Path
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase | None
+    text: ModelCardText
+    recipe: str | None
+    metrics: Mapping[str, Any] | None
+    plots: Mapping[str, Path]
+    files: tuple[Path, ...]
+
+    def write(self, target: str | Path, text: ModelCardText, *, card: str | None = None, stock: bool = False) -> Path:
+        """Writes the folder to publish. Arguments and errors are those of `export_folder`.
+
+        Args:
+            target: the folder to write; an earlier export there is replaced.
+            text: what the card says.
+            card: the whole text of a finished card instead.
+            stock: write the class of transformers that computes the same.
+        """
+        return export_folder(
+            self.model,
+            self.tokenizer,
+            target,
+            card=text if card is None else card,
+            recipe=self.recipe,
+            metrics=self.metrics,
+            plots=self.plots,
+            files=self.files,
+            stock=stock,
+            overwrite=True,
+        )
+
+    def write_card(self, path: str | Path, text: ModelCardText) -> Path:
+        """Writes the card alone to `path`, its pictures beside it under the card's name. Returns `path`."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        names = {caption: f"{path.stem}-{picture.name}" for caption, picture in self.plots.items()}
+        for caption, picture in self.plots.items():
+            (path.parent / names[caption]).write_bytes(picture.read_bytes())
+        return write_card(
+            path,
+            self.model,
+            text,
+            recipe=self.recipe,
+            metrics=self.metrics,
+            plots=names,
+            tokenizer=self.tokenizer is not None,
+            mask_token=None if self.tokenizer is None else self.tokenizer.mask_token,
+        )
+
+
+def read_publication(folder: str | Path) -> Publication:
+    """Reads a folder that `hf-vanilla train`, `demo`, `convert` or `average` made, or `save_pretrained`.
+
+    Raises:
+        FileNotFoundError: there is no model in the folder.
+        ValueError: the model is not of this package, or a weight is missing from its files.
+    """
+    folder = Path(folder)
+    model = _load_model(folder)
+    tokenizer = None
+    if any((folder / name).is_file() for name in _TOKENIZER_FILES):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    results = read_results(folder)
+    recipe = folder / "recipe.yaml"
+    recipe_text = recipe.read_text(encoding="utf-8") if recipe.is_file() else None
+    if (folder / CARD_TEXT_FILE).is_file():
+        text = load_card_text(folder / CARD_TEXT_FILE)
+    else:
+        tree = yaml.safe_load(recipe_text) if recipe_text is not None else {}
+        text = card_text_of_recipe(tree, folder.resolve().name, tested="test_loss" in (results or {}))
+    pictures = sorted(folder.glob("*.png"))
+    return Publication(
+        folder=folder,
+        model=model,
+        tokenizer=tokenizer,
+        text=text,
+        recipe=recipe_text,
+        metrics=results,
+        plots={_CAPTIONS.get(picture.name, picture.stem): picture for picture in pictures},
+        files=tuple(path for path in [folder / "metrics.jsonl"] if path.is_file()),
+    )
+
+
+def _load_model(folder: Path) -> PreTrainedModel:
+    """The model as the class it was saved as. transformers would only warn of a weight that it had to invent."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no model in {folder}: it has no config.json. Give a folder that `hf-vanilla train` or "
+            "save_pretrained made."
+        )
+    config = json.loads(path.read_text(encoding="utf-8"))
+    classes = {model.__name__: model for models in AUTO_CLASSES.values() for model in models.values()}
+    name = (config.get("architectures") or [None])[0]
+    if name not in classes:
+        raise ValueError(
+            f"The model in {folder} is a {name} (model_type={config.get('model_type')!r}), not one of this package: "
+            f"convert it first with `hf-vanilla convert`, or upload it with `hf upload`."
+        )
+    model, report = classes[name].from_pretrained(folder, output_loading_info=True)
+    wrong = {key: sorted(report[key]) for key in ("missing_keys", "mismatched_keys", "unexpected_keys") if report[key]}
+    if wrong:
+        listed = "; ".join(f"{key.replace('_', ' ')}: {', '.join(map(str, names[:5]))}" for key, names in wrong.items())
+        raise ValueError(f"The weights in {folder} are not those of a {name} with that config.json ({listed}).")
+    return model.eval()

@@ -1,0 +1,93 @@
+"""What a run wrote down about itself, read for the card: scores with their signatures, and how the training went."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SPLITS = ("validation", "test")
+# The metrics that the Hub knows by name.
+HUB_METRICS = ("bleu", "chrf", "accuracy", "f1", "perplexity")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of a results.json.
+
+    Attributes:
+        name: of the metric, such as `bleu`.
+        value: the number.
+        split: what it was measured on, `validation` or `test`; empty if the results do not say.
+        signature: sacreBLEU's, which says how it was counted; None for other metrics.
+    """
+
+    name: str
+    value: float
+    split: str = ""
+    signature: str | None = None
+
+
+def read_results(folder: Path) -> dict[str, Any] | None:
+    """The results.json of a folder; None if there is none.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    path = Path(folder) / "results.json"
+    if not path.is_file():
+        return None
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not valid JSON ({error}); leave it out or write it anew.") from error
+    if not isinstance(results, dict):
+        raise ValueError(f'{path} must hold an object such as {{"test_bleu": 30.1}}, not {type(results).__name__}.')
+    return results
+
+
+def scores(results: Mapping[str, Any]) -> list[Score]:
+    """The scores among the results, test before validation; numbers that tell how the training went are not scores."""
+    found = []
+    for key, value in results.items():
+        if key in _FACTS or key.endswith("_seconds") or isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        split = next((split for split in SPLITS if key.startswith(f"{split}_")), "")
+        name = key.removeprefix(f"{split}_") if split else key
+        signature = results.get(f"{key}_signature")
+        found.append(Score(name, float(value), split, signature))
+    order = {"test": 0, "validation": 1, "": 2}
+    return sorted(found, key=lambda score: order[score.split])
+
+
+# Keys of a results.json that are not scores, and what the card calls them.
+_FACTS = {
+    "steps": "updates",
+    "tokens": "tokens seen (those with a label)",
+    "training_seconds": "time spent training",
+    "wall_seconds": "time with evaluations",
+    "weights": "weights",
+    "hardware": "hardware",
+    "finished": "finished",
+}
+
+
+def training_facts(results: Mapping[str, Any], hardware: str = "") -> dict[str, str]:
+    """How the training went: what the results say, as the card shows it.
+
+    Args:
+        results: a results.json.
+        hardware: what the training ran on, for results that do not say.
+    """
+    known = {**results, "hardware": hardware or results.get("hardware")}
+    return {label: _shown(key, known[key]) for key, label in _FACTS.items() if known.get(key) is not None}
+
+
+def _shown(key: str, value: Any) -> str:
+    if key.endswith("_seconds"):
+        minutes, seconds = divmod(round(value), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"
+    return f"{value:,}" if isinstance(value, int) else str(value)
