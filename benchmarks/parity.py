@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 
 from benchmarks.records import machine, write_json
 from hf_vanilla_transformer.conversion import from_stock
+from hf_vanilla_transformer.conversion.comparison import OUTPUTS
 from hf_vanilla_transformer.conversion.families import FAMILIES
 from hf_vanilla_transformer.conversion.family import Family, Head
 from hf_vanilla_transformer.conversion.model_tensors import model_rules
@@ -42,6 +43,7 @@ _ENCODER = _TOKENS | {
     "attention_probs_dropout_prob": 0.0,
     "num_labels": 3,
 }
+_ROBERTA = _ENCODER | {"type_vocab_size": 1, "layer_norm_eps": 1e-5}
 _GPT = _TOKENS | {
     "n_embd": 32,
     "n_layer": 2,
@@ -70,7 +72,23 @@ _ENCODER_DECODER = _TOKENS | {
 # The settings of published models where these differ from the class's defaults, as far as they change the function.
 SMALL_CONFIGS: dict[str, dict[str, Any]] = {
     "bert": _ENCODER,
-    "roberta": _ENCODER | {"type_vocab_size": 1, "layer_norm_eps": 1e-5},
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "camembert": _ROBERTA,
+    "distilbert": _TOKENS
+    | {
+        "dim": 32,
+        "n_layers": 2,
+        "n_heads": 4,
+        "hidden_dim": 48,
+        "max_position_embeddings": 40,
+        "dropout": 0.0,
+        "attention_dropout": 0.0,
+        "seq_classif_dropout": 0.0,
+        "qa_dropout": 0.0,
+        "num_labels": 3,
+    },
+    "electra": _ENCODER | {"embedding_size": 32},
     "gpt2": _GPT | {"n_inner": 48, "classifier_dropout": 0.0},
     "openai-gpt": _GPT,
     "opt": _TOKENS
@@ -82,6 +100,18 @@ SMALL_CONFIGS: dict[str, dict[str, Any]] = {
         "max_position_embeddings": 40,
         "dropout": 0.0,
         "num_labels": 3,
+    },
+    "biogpt": {name: value for name, value in _ENCODER.items() if name != "type_vocab_size"}
+    | {"scale_embedding": True},
+    "xglm": _TOKENS
+    | {
+        "d_model": 32,
+        "num_layers": 2,
+        "attention_heads": 4,
+        "ffn_dim": 48,
+        "max_position_embeddings": 40,
+        "dropout": 0.0,
+        "attention_dropout": 0.0,
     },
     "marian": _ENCODER_DECODER
     | {
@@ -95,7 +125,12 @@ SMALL_CONFIGS: dict[str, dict[str, Any]] = {
     "bart": _ENCODER_DECODER | {"forced_eos_token_id": 2},
     "mbart": _ENCODER_DECODER | {"scale_embedding": True, "activation_function": "relu", "forced_eos_token_id": 2},
     "m2m_100": _ENCODER_DECODER,
+    "fsmt": {name: value for name, value in _ENCODER_DECODER.items() if name != "vocab_size"}
+    | {"src_vocab_size": VOCABULARY, "tgt_vocab_size": VOCABULARY, "decoder_start_token_id": 2},
 }
+# These begin a target otherwise than with `decoder_start_token_id` if they are given labels only: mBART with its last
+# token, FSMT with the source.
+OTHER_SHIFT = ("mbart", "fsmt")
 
 
 @dataclass(frozen=True)
@@ -161,7 +196,7 @@ def inputs(family: Family, head: Head, padding: Padding, seed: int = 0) -> tuple
     source = random_ids(ROWS * choices, LENGTH).masked_fill(mask == 0, PAD)
     arguments = {"input_ids": source, "attention_mask": mask}
     kept = mask.bool()
-    if family.stack == "vanilla_encoder" and family.model_type == "bert":
+    if family.model_type in ("bert", "electra"):
         arguments["token_type_ids"] = (torch.arange(LENGTH) > 4).long().expand_as(source).contiguous()
     if family.stack == "vanilla_transformer":
         targets = random_ids(ROWS, LENGTH - 2)
@@ -169,8 +204,7 @@ def inputs(family: Family, head: Head, padding: Padding, seed: int = 0) -> tuple
             targets[row, LENGTH - 2 - row :] = PAD
         kept = targets != PAD
         start = torch.full((ROWS, 1), 3)
-        # mBART alone would begin the target with its last token; the others are left to shift the labels themselves.
-        if head.base or family.model_type == "mbart":
+        if head.base or family.model_type in OTHER_SHIFT:
             arguments["decoder_input_ids"] = torch.cat([start, targets[:, :-1]], dim=1)
         if not head.base:
             arguments["labels"] = targets.masked_fill(~kept, -100)
@@ -221,7 +255,9 @@ def compare(
     if family.stack == "vanilla_transformer" and "decoder_input_ids" not in plain:
         plain["decoder_input_ids"] = ours.prepare_decoder_input_ids_from_labels(labels["labels"])
     # RoBERTa gives padding a position of its own, so what it reads off a first token that is padding is nobody's.
-    rows = arguments["attention_mask"].flatten(0, -2)[:, 0].bool() if family.model_type == "roberta" else None
+    rows = arguments["attention_mask"].flatten(0, -2)[:, 0].bool() if _like_roberta(family) else None
+    if family.model_type == "fsmt":
+        plain["use_cache"] = False  # with a cache FSMT lets its decoder see later tokens of an input of several
     with torch.no_grad():
         pairs = zip(_outputs(stock(**plain), kept, rows), _outputs(ours(**plain), kept, rows), strict=True)
         logits = max(float((theirs - mine).abs().max()) for theirs, mine in pairs)
@@ -251,7 +287,11 @@ def _loss_reads_padding(family: Family, head: Head, padding: Padding) -> bool:
     if "QuestionAnswering" in head.stock:
         return padding != "none"
     pooled = "SequenceClassification" in head.stock or "MultipleChoice" in head.stock
-    return family.model_type == "roberta" and pooled and padding == "left"
+    return _like_roberta(family) and pooled and padding == "left"
+
+
+def _like_roberta(family: Family) -> bool:
+    return family.stack == "vanilla_encoder" and family.positions_from_mask
 
 
 def _next_token_loss(logits: torch.Tensor, labels: torch.Tensor, **kwargs: Any) -> torch.Tensor:
@@ -261,16 +301,7 @@ def _next_token_loss(logits: torch.Tensor, labels: torch.Tensor, **kwargs: Any) 
 
 def _outputs(outputs: Any, kept: torch.Tensor, rows: torch.Tensor | None) -> list[torch.Tensor]:
     """The tensors of a forward pass that a user reads, in a fixed order: at kept positions, or of the given rows."""
-    names = (
-        "logits",
-        "prediction_logits",
-        "seq_relationship_logits",
-        "start_logits",
-        "end_logits",
-        "pooler_output",
-        "last_hidden_state",
-    )
-    tensors = [outputs[name] for name in names if outputs.get(name) is not None]
+    tensors = [outputs[name] for name in OUTPUTS if outputs.get(name) is not None]
     return [_compared(tensor, kept, rows) for tensor in tensors]
 
 
@@ -328,8 +359,10 @@ def same_tokens(family: Family, head: Head, dtype: torch.dtype = torch.float32) 
         return {}
     ours = from_stock(stock)
     same = {}
+    # Without a cache FSMT generates with a decoder that sees later tokens, which is not what was trained.
+    caches = (True,) if family.model_type == "fsmt" else (True, False)
     for beams in (1, 4):
-        for use_cache in (True, False):
+        for use_cache in caches:
             theirs, mine = (generated(model, family, beams, use_cache) for model in (stock, ours))
             name = f"{'greedy' if beams == 1 else f'beam {beams}'}, {'cache' if use_cache else 'no cache'}"
             same[name] = torch.equal(theirs, mine)

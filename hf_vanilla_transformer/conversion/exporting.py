@@ -28,8 +28,9 @@ COMPUTED = ("embed_positions.weight",)
 def to_stock(model: PreTrainedModel, family: str | None = None) -> PreTrainedModel:
     """A model of ours as one of transformers: same logits, same generated tokens, no code of ours needed.
 
-    The class follows from the configuration: of the families that can express it, the first in the order BERT, RoBERTa;
-    GPT-2, OPT, GPT; Marian, Pegasus, BART, mBART, M2M100. Where none has the model's sinusoids, these are brought in:
+    The class follows from the configuration: of the families that can express it, the first in the order BERT, RoBERTa,
+    XLM-RoBERTa, CamemBERT, DistilBERT, ELECTRA; GPT-2, OPT, GPT, BioGPT, XGLM; Marian, Pegasus, BART, mBART, M2M100,
+    FSMT. Where none has the model's sinusoids, these are brought in:
     the paper's interleaved ones by reordering the residual stream (Marian, Pegasus), any by storing them as learned
     positions (the others). An embedding scale that the family lacks goes into the embeddings, which are then untied.
 
@@ -104,6 +105,11 @@ def _plan(family: Family, model: PreTrainedModel) -> _Plan:
             field.to_stock(getattr(config, field.ours))
         except ValueError as error:
             obstacles.append(f"{field.ours}={getattr(config, field.ours)!r}, but {error}")
+    if head is not None and any(name.endswith("pooler.dense.weight") for name in model.state_dict()):
+        if head.base and not head.pooler:
+            obstacles.append(f"{head.stock} has no pooler (add_pooling_layer=False leaves it out of ours)")
+        elif config.pooler_act != family.pooler_act:
+            obstacles.append(f"pooler_act={config.pooler_act!r} would have to be {family.pooler_act!r}")
     other_positions = config.positions_from_mask != family.positions_from_mask
     return _Plan(family, head, tuple(obstacles), other_positions)
 

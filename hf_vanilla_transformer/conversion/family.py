@@ -78,6 +78,7 @@ class Family:
         training_constants: our knobs that the family fixes and that act in training only: another value is exported
             with a warning.
         positions_from_mask: whether positions count kept tokens. A difference matters for rows padded on the left only.
+        pooler_act: activation of the layer that the family's sentence heads put on the first token (encoders).
         demands: fields of the family's configuration that must have one value (or be absent), as they change the
             function in ways that our models do not have. Written on export where the class declares the field.
         equal: pairs of the family's fields that must agree, since we have one field for both; on export the second is
@@ -109,6 +110,7 @@ class Family:
     sets: Mapping[str, Any] = field(default_factory=dict)
     training_constants: Mapping[str, Any] = field(default_factory=dict)
     positions_from_mask: bool = False
+    pooler_act: str = "tanh"
     demands: Mapping[str, Any] = field(default_factory=dict)
     equal: tuple[tuple[str, str], ...] = ()
     derived: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from .families import FAMILIES
 from .family import Family, Head
 from .model_tensors import build, load, model_rules, our_class
+from .refusals import why_not_family
 from .tensor_rules import import_tensors
 
 logger = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ CARRIED_FIELDS = ("id2label", "label2id", "problem_type", "return_dict", "output
 def from_stock(model: PreTrainedModel) -> PreTrainedModel:
     """A model of transformers as one of ours: same logits, same gradients, same generated tokens.
 
-    Works for BERT, RoBERTa, GPT, GPT-2, OPT, Marian, Pegasus, BART, mBART and M2M100: the bare model and every head
+    Works for the families in `conversion/families/` (docs/conversion.md has the table): the bare model and every head
     that our stack has too. Weights are copied; type, device, training mode and generation settings are kept.
 
     ```python
@@ -44,9 +45,9 @@ def from_stock(model: PreTrainedModel) -> PreTrainedModel:
 
     stock = model.state_dict()
     # The bare encoder comes with or without a pooler; heads have one or not by their class.
-    optional_pooler = head.base and head.pooler
-    pooler = "pooler.dense.weight" in stock if optional_pooler else head.pooler
-    ours = build(our_class(family, head), config, pooler if optional_pooler else None)
+    pooler = "pooler.dense.weight" in stock if head.base else head.pooler
+    bare_encoder = head.base and family.stack == "vanilla_encoder"
+    ours = build(our_class(family, head), config, pooler if bare_encoder else None)
     rules = model_rules(family, head, model.config, pooler)
     tensors = import_tensors(rules, stock, model.config)
     load(ours, tensors, like=model)
@@ -58,7 +59,7 @@ def from_stock(model: PreTrainedModel) -> PreTrainedModel:
 def _family(model: PreTrainedModel) -> Family:
     model_type = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
     if model_type not in FAMILIES:
-        raise ValueError(f"model_type={model_type!r} is none of the families that convert: {', '.join(FAMILIES)}.")
+        raise ValueError(why_not_family(model_type))
     return FAMILIES[model_type]
 
 
@@ -125,6 +126,8 @@ def _our_config(family: Family, head: Head, config: Any) -> Any:
     values: dict[str, Any] = {name: getattr(config, name) for name in CARRIED_FIELDS}
     values |= {"positions_from_mask": family.positions_from_mask, "initializer": "normal"}
     values |= {**family.constants, **family.training_constants, **family.sets}
+    if family.stack == "vanilla_encoder":
+        values["pooler_act"] = family.pooler_act
     values |= {field.ours: field.to_ours(getattr(config, field.stock)) for field in family.fields}
     values |= {name: derive(config) for name, derive in family.derived.items()}
     for name, value in family.head_constants.items():

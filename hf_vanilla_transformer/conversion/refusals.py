@@ -7,7 +7,7 @@ from typing import Any
 
 from .families import FAMILIES
 
-__all__ = ["refuse_config", "refuse_family"]
+__all__ = ["refuse_config", "why_not_family"]
 
 _RMS_NORM = "it normalises by the root mean square without mean and bias (RMSNorm)"
 _ROTARY = "it rotates queries and keys by their positions instead of adding positions to the embeddings (RoPE)"
@@ -94,10 +94,10 @@ def refuse_config(source: str, config: Mapping[str, Any]) -> None:
             f"of: {', '.join(FAMILIES)}."
         )
     if model_type not in FAMILIES:
-        raise ValueError(f"source={source!r}: {refuse_family(model_type)}")
+        raise ValueError(f"source={source!r}: {why_not_family(model_type)}")
 
 
-def refuse_family(model_type: str) -> str:
+def why_not_family(model_type: str) -> str:
     """The message for a family that does not convert: why, where it is known, and which do."""
     reason = f" ({_REASONS[model_type]})" if model_type in _REASONS else ""
     return (

@@ -17,6 +17,7 @@ from transformers.utils import ModelOutput, TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+from .activations_vanilla import activation
 from .attention_vanilla import SelfAttention, flash_packing, packed_sequences, self_attention_mask
 from .configuration_vanilla import VanillaEncoderConfig
 from .layers_vanilla import TransformerLayer, classifier_dropout
@@ -25,15 +26,16 @@ from .stack_vanilla import LanguageModelHead, VanillaPreTrainedModel, VanillaSta
 
 
 class VanillaEncoderPooler(nn.Module):
-    """BERT's summary of a sequence: a dense layer with tanh on the first token."""
+    """BERT's summary of a sequence: a dense layer with an activation on the first token."""
 
     def __init__(self, config: VanillaEncoderConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.activation = activation(config.pooler_act)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """(batch, length, hidden) to (batch, hidden)."""
-        return torch.tanh(self.dense(hidden_states[:, 0]))
+        return self.activation(self.dense(hidden_states[:, 0]))
 
 
 class VanillaEncoderPreTrainedModel(VanillaPreTrainedModel):

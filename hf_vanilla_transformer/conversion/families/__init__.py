@@ -3,6 +3,10 @@
 from ..family import Family
 from .bart import BART
 from .bert import BERT
+from .biogpt import BIOGPT
+from .distilbert import DISTILBERT
+from .electra import ELECTRA
+from .fsmt import FSMT
 from .gpt1 import GPT1
 from .gpt2 import GPT2
 from .m2m100 import M2M100
@@ -10,10 +14,13 @@ from .marian import MARIAN
 from .mbart import MBART
 from .opt import OPT
 from .pegasus import PEGASUS
-from .roberta import ROBERTA
+from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
+from .xglm import XGLM
 
 __all__ = ["FAMILIES"]
 
-FAMILIES: dict[str, Family] = {
-    family.model_type: family for family in (BERT, ROBERTA, GPT2, OPT, GPT1, MARIAN, PEGASUS, BART, MBART, M2M100)
-}
+_ENCODERS = (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, DISTILBERT, ELECTRA)
+_DECODERS = (GPT2, OPT, GPT1, BIOGPT, XGLM)
+_ENCODER_DECODERS = (MARIAN, PEGASUS, BART, MBART, M2M100, FSMT)
+
+FAMILIES: dict[str, Family] = {family.model_type: family for family in (*_ENCODERS, *_DECODERS, *_ENCODER_DECODERS)}

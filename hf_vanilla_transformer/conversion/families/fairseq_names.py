@@ -1,4 +1,4 @@
-"""The names that BART, mBART, M2M100, Marian, Pegasus and OPT inherited from fairseq, and the fields they share."""
+"""What BART, mBART, M2M100, FSMT, Marian, Pegasus, OPT, XGLM and BioGPT have from fairseq: names and fields."""
 
 from __future__ import annotations
 
@@ -91,14 +91,19 @@ def shared_embeddings(config: Any) -> bool:
 
 
 def encoder_decoder_tensors(
-    config: Any, *, learned_positions: bool = False, layernorm_embedding: bool = False, norm_first: bool = False
+    config: Any,
+    *,
+    learned_positions: bool = False,
+    layernorm_embedding: bool = False,
+    norm_first: bool = False,
+    shared_matrix: bool = True,
 ) -> tuple[Rule, ...]:
     """The tensors of an encoder-decoder, for the parts that its family has.
 
     `shared.weight` is the matrix that all names are tied to. Untied, no forward reads it; it then equals the encoder's.
     """
     rules: list[Rule] = []
-    has_shared = getattr(config, "share_encoder_decoder_embeddings", True)
+    has_shared = shared_matrix and getattr(config, "share_encoder_decoder_embeddings", True)
     encoder_names = ("encoder.embed_tokens.weight", *(("shared.weight",) if has_shared else ()))
     rules.append(Rule(("encoder.embed_tokens.weight",), encoder_names, Repeat(len(encoder_names))))
     rules.append(tensor("decoder.embed_tokens.weight", "decoder.embed_tokens.weight"))

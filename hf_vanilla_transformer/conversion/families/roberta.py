@@ -1,4 +1,7 @@
-"""RoBERTa (Liu et al. 2019): BERT, with positions counted from the first token that is no padding."""
+"""RoBERTa (Liu et al. 2019): BERT, with positions counted from the first token that is no padding.
+
+XLM-RoBERTa (Conneau et al. 2020) and CamemBERT (Martin et al. 2020) are the same model with other weights.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from ..family import Family, Head, Requirement
 from ..tensor_rules import Repeat, Rule, SkipRows, module, tensor
 from .bert import BERT, BERT_FIELDS, bert_tensors
 
-__all__ = ["ROBERTA"]
+__all__ = ["CAMEMBERT", "ROBERTA", "XLM_ROBERTA"]
 
 # RoBERTa's head of token prediction uses GELU whatever `hidden_act` says, hence the head constant below.
 MASKED_LM = (
@@ -20,6 +23,7 @@ MASKED_LM = (
 # BERT's pooler and classifier, both inside the head.
 SENTENCE = (*module("model.pooler.dense", "classifier.dense"), *module("classifier", "classifier.out_proj"))
 CLASSIFIER = module("classifier", "classifier")
+SPAN = module("qa_outputs", "qa_outputs")
 
 
 def _tensors(config: Any) -> tuple[Rule, ...]:
@@ -27,31 +31,40 @@ def _tensors(config: Any) -> tuple[Rule, ...]:
     return bert_tensors(config, positions)
 
 
-ROBERTA = Family(
-    model_type="roberta",
-    stack="vanilla_encoder",
-    config_class="RobertaConfig",
-    base_prefix="roberta.",
-    fields=BERT_FIELDS,
-    constants=BERT.constants,
-    head_constants=BERT.head_constants | {"hidden_act": "gelu"},
-    sets=BERT.sets,
-    training_constants=BERT.training_constants,
-    positions_from_mask=True,
-    demands=BERT.demands,
-    derived={"max_position_embeddings": lambda config: config.max_position_embeddings - config.pad_token_id - 1},
-    written={"max_position_embeddings": lambda ours: ours.max_position_embeddings + ours.pad_token_id + 1},
-    requirements=(
-        Requirement("pad_token_id", "an id: positions are counted from it", lambda ours: ours.pad_token_id is not None),
-    ),
-    rules=_tensors,
-    heads=(
-        Head("VanillaEncoderModel", "RobertaModel", base=True, pooler=True),
-        Head("VanillaEncoderForMaskedLM", "RobertaForMaskedLM", MASKED_LM, language_model=True),
-        Head("VanillaEncoderForSequenceClassification", "RobertaForSequenceClassification", SENTENCE),
-        Head("VanillaEncoderForTokenClassification", "RobertaForTokenClassification", CLASSIFIER),
-        Head("VanillaEncoderForQuestionAnswering", "RobertaForQuestionAnswering", module("qa_outputs", "qa_outputs")),
-        Head("VanillaEncoderForMultipleChoice", "RobertaForMultipleChoice", CLASSIFIER, pooler=True),
-    ),
-    notes="RobertaForSequenceClassification also drops out the input of its classifier.dense, our pooler does not.",
-)
+def _family(model_type: str, name: str) -> Family:
+    """The family whose classes transformers calls `{name}Model`, `{name}ForMaskedLM`, and so on."""
+    return Family(
+        model_type=model_type,
+        stack="vanilla_encoder",
+        config_class=f"{name}Config",
+        base_prefix="roberta.",
+        fields=BERT_FIELDS,
+        constants=BERT.constants,
+        head_constants=BERT.head_constants | {"hidden_act": "gelu"},
+        sets=BERT.sets,
+        training_constants=BERT.training_constants,
+        positions_from_mask=True,
+        demands=BERT.demands,
+        derived={"max_position_embeddings": lambda config: config.max_position_embeddings - config.pad_token_id - 1},
+        written={"max_position_embeddings": lambda ours: ours.max_position_embeddings + ours.pad_token_id + 1},
+        requirements=(
+            Requirement(
+                "pad_token_id", "an id: positions are counted from it", lambda ours: ours.pad_token_id is not None
+            ),
+        ),
+        rules=_tensors,
+        heads=(
+            Head("VanillaEncoderModel", f"{name}Model", base=True, pooler=True),
+            Head("VanillaEncoderForMaskedLM", f"{name}ForMaskedLM", MASKED_LM, language_model=True),
+            Head("VanillaEncoderForSequenceClassification", f"{name}ForSequenceClassification", SENTENCE),
+            Head("VanillaEncoderForTokenClassification", f"{name}ForTokenClassification", CLASSIFIER),
+            Head("VanillaEncoderForQuestionAnswering", f"{name}ForQuestionAnswering", SPAN),
+            Head("VanillaEncoderForMultipleChoice", f"{name}ForMultipleChoice", CLASSIFIER, pooler=True),
+        ),
+        notes=f"{name}ForSequenceClassification also drops out the input of its classifier.dense, our pooler does not.",
+    )
+
+
+ROBERTA = _family("roberta", "Roberta")
+XLM_ROBERTA = _family("xlm-roberta", "XLMRoberta")
+CAMEMBERT = _family("camembert", "Camembert")

@@ -1,0 +1,49 @@
+"""ELECTRA (Clark et al. 2020): BERT without a pooler, trained to tell replaced tokens; its sentence head uses GELU.
+
+Of the discriminator the encoder converts, not the head that tells replaced tokens. The small models, whose embeddings
+are narrower than their layers (`embedding_size`), do not convert.
+"""
+
+from __future__ import annotations
+
+from ..family import Family, Head
+from ..tensor_rules import module, tensor
+from .bert import BERT, BERT_FIELDS
+
+__all__ = ["ELECTRA"]
+
+# The head of the generator; it uses GELU whatever `hidden_act` says.
+MASKED_LM = (
+    *module("lm_head_transform.dense", "generator_predictions.dense"),
+    *module("lm_head_transform.norm", "generator_predictions.LayerNorm"),
+    tensor("lm_head.weight", "generator_lm_head.weight"),
+    tensor("lm_head.bias", "generator_lm_head.bias", zero_if_absent=True),
+)
+SENTENCE = (*module("model.pooler.dense", "classifier.dense"), *module("classifier", "classifier.out_proj"))
+
+ELECTRA = Family(
+    model_type="electra",
+    stack="vanilla_encoder",
+    config_class="ElectraConfig",
+    base_prefix="electra.",
+    fields=BERT_FIELDS,
+    constants=BERT.constants,
+    head_constants=BERT.head_constants | {"hidden_act": "gelu"},
+    sets=BERT.sets,
+    training_constants=BERT.training_constants,
+    pooler_act="gelu",
+    demands=BERT.demands,
+    equal=(("hidden_size", "embedding_size"),),
+    rules=BERT.rules,
+    heads=(
+        Head("VanillaEncoderModel", "ElectraModel", base=True),
+        Head("VanillaEncoderForMaskedLM", "ElectraForMaskedLM", MASKED_LM, language_model=True),
+        Head("VanillaEncoderForSequenceClassification", "ElectraForSequenceClassification", SENTENCE),
+        Head(
+            "VanillaEncoderForTokenClassification", "ElectraForTokenClassification", module("classifier", "classifier")
+        ),
+        Head("VanillaEncoderForQuestionAnswering", "ElectraForQuestionAnswering", module("qa_outputs", "qa_outputs")),
+    ),
+    headless=("ElectraForPreTraining",),
+    notes="ElectraForSequenceClassification also drops out the input of its classifier.dense, our pooler does not.",
+)

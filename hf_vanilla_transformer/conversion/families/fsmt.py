@@ -1,0 +1,37 @@
+"""FSMT (Ng et al. 2019, fairseq's WMT19 models): M2M100 with post-norm and an output matrix of its own name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from ..family import Family, Field, Head
+from ..tensor_rules import tensor
+from .fairseq_names import ENCODER_DECODER_DEMANDS, ENCODER_DECODER_FIELDS, encoder_decoder_tensors
+from .m2m100 import M2M100
+
+__all__ = ["FSMT"]
+
+FSMT: Family = replace(
+    M2M100,
+    model_type="fsmt",
+    config_class="FSMTConfig",
+    fields=tuple(
+        Field("vocab_size", "tgt_vocab_size") if field.ours == "vocab_size" else field
+        for field in ENCODER_DECODER_FIELDS
+    ),
+    constants=M2M100.constants | {"norm_first": False},
+    demands=ENCODER_DECODER_DEMANDS,
+    equal=(*M2M100.equal, ("tgt_vocab_size", "src_vocab_size")),
+    only_eager=True,
+    rules=partial(encoder_decoder_tensors, shared_matrix=False),
+    # FSMTModel gives logits and calls them hidden states, so nothing of ours corresponds to it.
+    heads=(
+        Head(
+            "VanillaTransformerForConditionalGeneration",
+            "FSMTForConditionalGeneration",
+            (tensor("lm_head.weight", "model.decoder.output_projection.weight"),),
+            language_model=True,
+        ),
+    ),
+)
