@@ -1,12 +1,13 @@
 """Convert a published model of a vanilla family into ours: weights, tokenizer, generation settings, card.
 
 SOURCE is a model on the Hub or a folder. Weights are read from safetensors only, and no code of the model runs. Before
-anything is written, both models read the same random tokens, and the largest difference between them is printed.
+anything is written, both models read the same random tokens and must give the same.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ examples:
   hf-vanilla convert google-bert/bert-base-uncased bert-encoder --head base
   hf-vanilla convert Helsinki-NLP/opus-mt-en-de opus --dtype float32
   hf-vanilla convert ./my-finetuned-gpt2 gpt2 --tokenizer openai-community/gpt2
+  hf-vanilla convert ./wmt14.en-fr wmt14 --format fairseq
 """
 
 
@@ -25,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", help="folder for the converted model; must be new")
     parser.add_argument("--head", metavar="HEAD", help="base, masked-lm, causal-lm, ... (default: as it was saved)")
     parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16, or auto: as it was saved")
+    parser.add_argument(
+        "--format",
+        choices=["transformers", "bert-tf", "fairseq"],
+        default="transformers",
+        help="what wrote the checkpoint (default: transformers); for the others see docs/conversion.md",
+    )
     tokenizer = parser.add_mutually_exclusive_group()
     tokenizer.add_argument("--tokenizer", metavar="SOURCE", help="take the tokenizer from there")
     tokenizer.add_argument("--without-tokenizer", action="store_true", help="write none")
@@ -36,46 +44,70 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Converts, compares, and writes the folder."""
-    import transformers
+    from ..conversion.checkpoint_files import CheckpointSource
+    from ..hub import ModelCardText, export_folder
+
+    _check_new(Path(arguments.folder), arguments.overwrite)
+    source = CheckpointSource(
+        arguments.source,
+        revision=arguments.revision,
+        cache_dir=arguments.cache_dir,
+        local_files_only=arguments.offline,
+    )
+    dtype = _dtype(arguments.dtype)
+    if arguments.format == "transformers":
+        ours, report = _from_transformers(source, arguments.head, dtype)
+    else:
+        ours, report = _from_original(source, arguments.format, arguments.head, dtype)
+    tokenizer = _tokenizer(arguments, source)
+    name = Path(arguments.source).resolve().name if source.is_folder else arguments.source
+    card = ModelCardText(
+        name=Path(arguments.folder).resolve().name,
+        summary=f"`{name}` as a {type(ours).__name__}, which computes the same.",
+        parent=None if source.is_folder else name,
+    )
+    folder = export_folder(ours, tokenizer, arguments.folder, card=card, overwrite=arguments.overwrite)
+    print(report)
+    print(f"{type(ours).__name__} with {_knobs(ours)}")
+    print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir() if path.suffix != '.py'))}")
+    return 0
+
+
+def _from_transformers(source: Any, head: str | None, dtype: Any) -> tuple[Any, str]:
+    """Our model, and how far it is from the one of transformers."""
+    from transformers.utils import logging
 
     from ..conversion import from_stock
     from ..conversion.checkpoint import load_stock
     from ..conversion.comparison import largest_difference
-    from ..hub import ModelCardText, export_folder
 
-    _check_new(Path(arguments.folder), arguments.overwrite)
-    dtype = _dtype(arguments.dtype)
-    # What was not loaded is refused here with its reason, or is no part of the model that was asked for.
-    transformers.logging.set_verbosity_error()
-    source = _source(arguments, arguments.source)
-    stock = load_stock(source, head=arguments.head, dtype=dtype)
-    tokenizer = _tokenizer(arguments, source)
+    # What does not fit is refused with its reason; the rest of transformers' report is of parts that nobody asked for.
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        stock = load_stock(source, head=head, dtype=dtype)
+    finally:
+        logging.set_verbosity(verbosity)
     ours = from_stock(stock)
     difference = largest_difference(stock, ours)
-    card = ModelCardText(
-        name=Path(arguments.folder).resolve().name,
-        summary=f"A {type(ours).__name__} with the weights of {arguments.source}, which computes what that computes.",
-        parent=None if source.is_folder else arguments.source,
-    )
-    folder = export_folder(ours, tokenizer, arguments.folder, card=card, overwrite=arguments.overwrite)
-    print(f"{type(stock).__name__} is {type(ours).__name__} with {_knobs(ours)}")
-    print(f"largest difference between their outputs, in {str(stock.dtype).removeprefix('torch.')}: {difference:.1e}")
-    print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir() if path.suffix != '.py'))}")
-    return 0
+    kind = str(stock.dtype).removeprefix("torch.")
+    return ours, f"{type(stock).__name__}, {kind}: outputs for random tokens differ by at most {difference:.1e}"
+
+
+def _from_original(source: Any, format: str, head: str | None, dtype: Any) -> tuple[Any, str]:
+    """Our model, and that there is nothing here to compare it with."""
+    from ..conversion.checkpoint import load_original
+
+    if not source.is_folder:
+        raise ValueError(f"SOURCE {source.name} is no folder of this machine, which --format {format} needs.")
+    ours = load_original(source.name, format, head, dtype)
+    return ours, f"{format}: every tensor was read and has the shape that the settings say"
 
 
 def _check_new(folder: Path, overwrite: bool) -> None:
     """Raises ValueError, before any work, if the folder holds something that must stay."""
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise ValueError(f"{folder} holds something; choose a new folder, or pass --overwrite to replace a conversion.")
-
-
-def _source(arguments: argparse.Namespace, name: str) -> Any:
-    from ..conversion.checkpoint_files import CheckpointSource
-
-    return CheckpointSource(
-        name, revision=arguments.revision, cache_dir=arguments.cache_dir, local_files_only=arguments.offline
-    )
 
 
 def _dtype(name: str) -> Any:
@@ -90,13 +122,16 @@ def _dtype(name: str) -> Any:
 
 
 def _tokenizer(arguments: argparse.Namespace, source: Any) -> Any:
-    """The tokenizer of the source, or the one asked for."""
+    """The tokenizer asked for, or that of the source, or none."""
+    from ..conversion.checkpoint import ORIGINAL_FORMATS
     from ..conversion.checkpoint_tokenizer import load_tokenizer
 
     if arguments.without_tokenizer:
         return None
     if arguments.tokenizer is not None:
-        return load_tokenizer(_source(argparse.Namespace(**{**vars(arguments), "revision": None}), arguments.tokenizer))
+        return load_tokenizer(replace(source, name=arguments.tokenizer, revision=None))
+    if arguments.format in ORIGINAL_FORMATS:
+        return ORIGINAL_FORMATS[arguments.format].tokenizer(Path(source.name))
     return load_tokenizer(source)
 
 

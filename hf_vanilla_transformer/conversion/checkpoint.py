@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import PreTrainedModel
@@ -16,9 +16,15 @@ from .families import FAMILIES
 from .family import Family, Head
 from .importing import from_stock
 from .model_tensors import stock_class
+from .original import OriginalFormat
+from .original_bert import BERT_TENSORFLOW
+from .original_fairseq import FAIRSEQ
 from .refusals import refuse_config
 
-__all__ = ["HEADS", "from_checkpoint", "head_name", "load_stock"]
+__all__ = ["HEADS", "ORIGINAL_FORMATS", "from_checkpoint", "head_name", "load_original", "load_stock"]
+
+# Formats from before the Hub.
+ORIGINAL_FORMATS: dict[str, OriginalFormat] = {"bert-tf": BERT_TENSORFLOW, "fairseq": FAIRSEQ}
 
 # The heads as a user names them, by the end of our class's name.
 HEADS = {
@@ -44,6 +50,7 @@ def from_checkpoint(
     *,
     head: str | None = None,
     dtype: torch.dtype | str = "auto",
+    format: Literal["transformers", "bert-tf", "fairseq"] = "transformers",
     revision: str | None = None,
     token: str | bool | None = None,
     cache_dir: str | Path | None = None,
@@ -64,6 +71,8 @@ def from_checkpoint(
         head: `base`, `masked-lm`, `pretraining`, `causal-lm`, `seq2seq-lm`, `sequence-classification`,
             `token-classification`, `question-answering` or `multiple-choice`; None for what config.json says.
         dtype: of the weights; `"auto"` for that of the file.
+        format: what wrote it: `transformers`; or, for a folder, `bert-tf` (the original BERT) or `fairseq`, whose
+            tensors somebody wrote to safetensors (docs/conversion.md).
         revision: branch, tag or commit on the Hub.
         token: for private models; True for the one that is logged in.
         cache_dir: where downloads are kept, None for the usual place.
@@ -74,6 +83,8 @@ def from_checkpoint(
         ValueError: a family or a configuration that our models do not have, a head that the checkpoint does not have,
             or weights that are no safetensors; the message says what would work.
     """
+    if format != "transformers":
+        return load_original(source, format, head, dtype)
     where = CheckpointSource(str(source), revision, token, cache_dir, local_files_only)
     return from_stock(load_stock(where, head=head, dtype=dtype))
 
@@ -101,6 +112,16 @@ def load_stock(source: CheckpointSource, *, head: str | None, dtype: torch.dtype
     )
     _refuse_other_weights(family, chosen, source.name, config, report)
     return model.eval()
+
+
+def load_original(
+    source: str | Path, format: str, head: str | None, dtype: torch.dtype | str = "auto"
+) -> PreTrainedModel:
+    """A checkpoint from before the Hub; arguments and errors as for `from_checkpoint`."""
+    if format not in ORIGINAL_FORMATS:
+        raise ValueError(f"format={format!r} is not known; choose from transformers, {', '.join(ORIGINAL_FORMATS)}.")
+    model = ORIGINAL_FORMATS[format].model(Path(source), head)
+    return model if dtype == "auto" else model.to(dtype)
 
 
 def head_name(head: Head) -> str:
