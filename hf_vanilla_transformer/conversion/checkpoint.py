@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import transformers
 from transformers import PreTrainedModel
 
 from .checkpoint_files import CheckpointSource, tensor_names
 from .exporting import COMPUTED
 from .families import FAMILIES
 from .family import Family, Head
-from .importing import from_stock
+from .importing import from_stock, refuse_other_functions
 from .model_tensors import stock_class
 from .original import OriginalFormat
 from .original_bert import BERT_TENSORFLOW
@@ -95,6 +96,8 @@ def load_stock(source: CheckpointSource, *, head: str | None, dtype: torch.dtype
     refuse_config(source.name, config)
     family = FAMILIES[config["model_type"]]
     chosen = _choose_head(family, head, config.get("architectures") or (), source.name)
+    # Before gigabytes are downloaded.
+    refuse_other_functions(family, getattr(transformers, family.config_class).from_dict(config))
     folder = source.folder()
     names = tensor_names(folder)
     arguments: dict[str, Any] = {}

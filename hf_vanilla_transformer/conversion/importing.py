@@ -39,7 +39,7 @@ def from_stock(model: PreTrainedModel) -> PreTrainedModel:
     family = _family(model)
     head = _head(family, model)
     refuse_unreadable_weights(model)
-    _refuse_other_functions(family, model.config)
+    refuse_other_functions(family, model.config)
     _warn_of_training_differences(family, head, model.config)
     config = _our_config(family, head, model.config)
 
@@ -90,7 +90,8 @@ def refuse_unreadable_weights(model: PreTrainedModel) -> None:
         )
 
 
-def _refuse_other_functions(family: Family, config: Any) -> None:
+def refuse_other_functions(family: Family, config: Any) -> None:
+    """Raise ValueError for a configuration of the family that computes what our models do not."""
     for name, value in family.demands.items():
         actual = getattr(config, name, value)
         if actual is not None and actual != value:
