@@ -1,7 +1,7 @@
 """The Transformer of "Attention Is All You Need" and its two halves as first-class Hugging Face models.
 
 Importing the package registers its models with transformers' Auto classes, so that `AutoModel…from_pretrained` knows
-them. The names below are imported when they are first used.
+them, and its pipelines with `transformers.pipeline`. The names below are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import importlib
 from typing import Any
 
 from .models.registration import register_auto_classes
+from .pipelines.registration import register_when_imported
 
 __version__ = "0.1.0"
 
@@ -62,3 +63,4 @@ def __dir__() -> list[str]:
 
 
 register_auto_classes()
+register_when_imported()

@@ -9,7 +9,7 @@ PACKAGE = Path(hf_vanilla_transformer.__file__).parent
 # A folder may use those further down, and within a level those to its right.
 LEVELS = (
     ("commands",),
-    ("training", "hub", "interpretation", "conversion"),
+    ("web", "pipelines", "training", "hub", "interpretation", "conversion"),
     ("data", "tokenization", "evaluation"),
     ("models",),
 )

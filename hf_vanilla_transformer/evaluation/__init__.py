@@ -1,7 +1,18 @@
 """How good a model is: translation by beam search, BLEU and chrF with their signatures, perplexity."""
 
 from .metrics import perplexity, translation_metrics
+from .scoring import continuation_log_probabilities, translation_log_probabilities
 from .search import GoogleLengthPenalty, SourceLengthLimit
-from .translation import translate
+from .translation import Translation, translate, translate_n_best
 
-__all__ = ["GoogleLengthPenalty", "SourceLengthLimit", "perplexity", "translate", "translation_metrics"]
+__all__ = [
+    "GoogleLengthPenalty",
+    "SourceLengthLimit",
+    "Translation",
+    "continuation_log_probabilities",
+    "perplexity",
+    "translate",
+    "translate_n_best",
+    "translation_log_probabilities",
+    "translation_metrics",
+]

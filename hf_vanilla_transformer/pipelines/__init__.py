@@ -1,0 +1,29 @@
+"""Text in, answer out: the tasks that transformers 5 has no pipeline for, under the names its pipelines had.
+
+`import hf_vanilla_transformer` is enough for `transformers.pipeline("translation", model=...)`; see `registration`.
+The classes below are imported when they are first used, because they need transformers' own pipelines.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from .sentences import Sentence, join_sentences, split_sentences
+
+_MODULE_OF_NAME = {
+    "QuestionAnsweringPipeline": "question_answering",
+    "SummarizationPipeline": "text_to_text",
+    "Text2TextGenerationPipeline": "text_to_text",
+    "TranslationPipeline": "text_to_text",
+}
+
+__all__ = [*sorted(_MODULE_OF_NAME), "Sentence", "join_sentences", "split_sentences"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF_NAME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_MODULE_OF_NAME[name]}", __name__), name)
+    globals()[name] = value
+    return value

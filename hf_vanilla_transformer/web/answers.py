@@ -1,0 +1,102 @@
+"""What a page shows of a model: its answers with their probabilities, and the attention behind them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ..evaluation import Translation, translate_n_best
+from ..interpretation import AttentionMap, cross_attention, self_attention
+from ..pipelines.loading import load_model
+
+Kind = Literal["translation", "masked words", "next token"]
+
+# In this order: an encoder-decoder can do everything, and a model with a mask does not write on.
+_AUTO_CLASSES = ("AutoModelForSeq2SeqLM", "AutoModelForMaskedLM", "AutoModelForCausalLM")
+
+
+class ModelOnPage:
+    """A model and its tokenizer, and what can be asked of them.
+
+    Attributes:
+        kind: ``translation`` for an encoder-decoder, ``masked words`` for an encoder, ``next token`` for a decoder.
+        name: of the model, for the page's title.
+
+    Raises:
+        ValueError: a model without any of these uses.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str = "") -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.name = name or type(model).__name__
+        self.kind: Kind
+        if model.config.is_encoder_decoder:
+            self.kind = "translation"
+        elif model.get_output_embeddings() is None:
+            raise ValueError(f"{type(model).__name__} has no words to show: use a translation or a language model.")
+        elif tokenizer.mask_token is not None and not model.can_generate():
+            self.kind = "masked words"
+        else:
+            self.kind = "next token"
+
+    @classmethod
+    def load(
+        cls, source: str, *, name: str = "", device: str | None = None, trust_remote_code: bool = False
+    ) -> ModelOnPage:
+        """From a folder or the Hub; the arguments and errors are those of `pipelines.loading.load_model`."""
+        model, tokenizer = load_model(
+            source, *_AUTO_CLASSES, use="hf-vanilla demo", device=device, trust_remote_code=trust_remote_code
+        )
+        return cls(model, tokenizer, name or source.rstrip("/").rsplit("/", 1)[-1])
+
+    def translations(self, text: str, count: int) -> list[Translation]:
+        """The `count` best translations of a sentence, with their log probabilities."""
+        beams = max(count, self.model.generation_config.num_beams or 1, 4)
+        return translate_n_best(self.model, self.tokenizer, [text], n_best=count, num_beams=beams, scores=True)[0]
+
+    @torch.inference_mode()
+    def masked_words(self, text: str, count: int) -> list[list[tuple[str, float]]]:
+        """For each mask of a text the `count` likeliest tokens with their probabilities.
+
+        Raises:
+            ValueError: the text has no mask.
+        """
+        inputs = self.tokenizer(text, return_tensors="pt").to(self.model.device)
+        masks = inputs["input_ids"][0] == self.tokenizer.mask_token_id
+        if not masks.any():
+            raise ValueError(
+                f"There is no {self.tokenizer.mask_token} in the text: put one where a word is to be found."
+            )
+        return [self._likeliest(logits, count) for logits in self.model(**inputs).logits[0][masks]]
+
+    @torch.inference_mode()
+    def next_tokens(self, text: str, count: int) -> list[tuple[str, float]]:
+        """The `count` likeliest tokens after a text, with their probabilities."""
+        inputs = self.tokenizer(text, return_tensors="pt").to(self.model.device)
+        return self._likeliest(self.model(**inputs, logits_to_keep=1).logits[0, -1], count)
+
+    @torch.inference_mode()
+    def continuation(self, text: str, tokens: int) -> str:
+        """The text and what the model writes after it, always taking the likeliest token."""
+        inputs = self.tokenizer(text, return_tensors="pt").to(self.model.device)
+        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
+        written = self.model.generate(**inputs, max_new_tokens=tokens, do_sample=False, num_beams=1, pad_token_id=pad)
+        return text + self.tokenizer.decode(written[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+
+    def attention(self, text: str, translation: str = "") -> dict[str, AttentionMap]:
+        """The maps that can be looked at, by their names, for a text and its translation if there is one."""
+        own = self_attention(self.model, self.tokenizer, text)
+        if self.kind != "translation":
+            return {"between the words": own}
+        maps = {"within the source": own}
+        if translation.strip():
+            across = cross_attention(self.model, self.tokenizer, text, translation)
+            maps = {"from the translation to the source": across, **maps}
+        return maps
+
+    def _likeliest(self, logits: torch.Tensor, count: int) -> list[tuple[str, float]]:
+        values, ids = logits.float().softmax(-1).topk(min(count, logits.shape[-1]))
+        return [(self.tokenizer.decode([token]), value) for token, value in zip(ids.tolist(), values.tolist())]

@@ -1,0 +1,47 @@
+"""Importing the package gives transformers the tasks it gave up, and does not import its pipelines for that."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+from transformers import AutoModelForQuestionAnswering, AutoModelForSeq2SeqLM, pipelines
+
+from hf_vanilla_transformer.pipelines import QuestionAnsweringPipeline, TranslationPipeline
+from hf_vanilla_transformer.pipelines.registration import TASKS, register_pipelines
+
+_FRESH = """
+import sys, warnings
+import hf_vanilla_transformer
+assert "transformers.pipelines" not in sys.modules, "importing our package imported transformers' pipelines"
+assert "gradio" not in sys.modules and "sacrebleu" not in sys.modules
+before = len(sys.meta_path)
+from transformers import pipeline
+import transformers.pipelines as pipelines
+assert len(sys.meta_path) == before - 1, "the finder stayed"
+for task in sys.argv[1:]:
+    print(pipelines.check_task(task)[1]["impl"].__name__)
+"""
+
+
+def test_a_fresh_process_gets_our_pipelines_with_those_of_transformers():
+    done = subprocess.run([sys.executable, "-c", _FRESH, *TASKS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [place.split(".")[1] for place, _ in TASKS.values()]
+
+
+def test_tasks_have_our_class_and_the_auto_class_that_fits():
+    _, translation, _ = pipelines.check_task("translation")
+    assert translation["impl"] is TranslationPipeline and translation["pt"] == (AutoModelForSeq2SeqLM,)
+    _, answering, _ = pipelines.check_task("question-answering")
+    assert answering["impl"] is QuestionAnsweringPipeline and answering["pt"] == (AutoModelForQuestionAnswering,)
+
+
+def test_a_task_that_transformers_has_stays_its_own():
+    own = {"impl": "transformers' own", "pt": ()}
+    registry = pipelines.PipelineRegistry({"translation": own}, {})
+    stand_in = SimpleNamespace(PIPELINE_REGISTRY=registry, REMOVED_TASKS={"summarization": "gone", "vqa": "gone"})
+    register_pipelines(stand_in)
+    register_pipelines(stand_in)
+    assert registry.check_task("translation")[1] is own
+    assert set(registry.get_supported_tasks()) == set(TASKS)
+    assert stand_in.REMOVED_TASKS == {"vqa": "gone"}
