@@ -1,8 +1,12 @@
-"""Learn to translate in three minutes, from nothing.
+"""Learn to translate in three minutes, from nothing; or, with a MODEL, try it in the browser.
 
-Writes a corpus of English and French sentences with a grammar, trains a tokenizer and a small Transformer on it,
-scores it on sentences with combinations of words it has never seen, writes a folder that transformers' Auto classes
-load, translates with it in a fresh process, and draws what the model looked at. It needs no network and no data.
+Without a model: writes a corpus of English and French sentences with a grammar, trains a tokenizer and a small
+Transformer on it, scores it on sentences with combinations of words it has never seen, writes a folder that
+transformers' Auto classes load, translates with it in a fresh process, and draws what the model looked at. It needs no
+network and no data.
+
+With a model, a folder or a name on the Hub: opens a page that shows what it answers and what its attention looks at,
+head by head; translations, masked words or next tokens, as the model can. --space writes that page as a Space.
 """
 
 from __future__ import annotations
@@ -23,9 +27,12 @@ EXAMPLES = """\
 examples:
   hf-vanilla demo --output runs/demo
   hf-vanilla demo --output runs/small --sentences 2000 --steps 50      a look at the steps, not at good translations
+  hf-vanilla demo runs/demo/model                                      the page of that model
+  hf-vanilla demo runs/demo/model --space runs/space                   the page as a Space of the Hub
 """
 
 RECIPE = Path(__file__).with_name("demo.yaml")
+_SENTENCES = 20_000
 _LOAD_AND_TRANSLATE = """\
 import json, sys
 import hf_vanilla_transformer
@@ -54,17 +61,46 @@ To use the model:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the demo."""
-    parser.add_argument("--output", metavar="FOLDER", default="runs/demo", help="a new folder (default: runs/demo)")
-    parser.add_argument(
-        "--sentences", type=int, default=20_000, help="sentence pairs to train on (default: %(default)s)"
+    """The options of the demo that trains, and those of the page."""
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="show this model in the browser; train nothing")
+    training = parser.add_argument_group("without a MODEL: learn to translate")
+    training.add_argument("--output", metavar="FOLDER", help="a new folder (default: runs/demo)")
+    training.add_argument("--sentences", type=int, help=f"sentence pairs to train on (default: {_SENTENCES})")
+    training.add_argument("--steps", type=int, help="updates (default: as the recipe says)")
+    training.add_argument("--seed", type=int, help="of the corpus and of the training (default: 0)")
+    page = parser.add_argument_group("with a MODEL: its page")
+    page.add_argument("--space", metavar="FOLDER", help="write the page as a Space of the Hub, and open nothing")
+    page.add_argument("--example", metavar="TEXT", action="append", help="a text to choose on the page; repeatable")
+    page.add_argument("--host", help="address to listen on (default: 127.0.0.1, this machine alone)")
+    page.add_argument("--port", type=int, help="(default: the first free one from 7860)")
+    page.add_argument("--device", help="cpu, cuda, mps ... (default: a GPU if there is one)")
+    page.add_argument(
+        "--trust-remote-code", action="store_true", default=None, help="run code that comes with the model"
     )
-    parser.add_argument("--steps", type=int, help="updates (default: as the recipe says)")
-    parser.add_argument("--seed", type=int, default=0, help="of the corpus and of the training (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the demo and says what it made."""
+    """Runs the demo, or the page of a model."""
+    training, page = ("output", "sentences", "steps", "seed"), ("space", "example", "host", "port", "device")
+    strangers = training if arguments.model is not None else (*page, "trust_remote_code")
+    if given := [f"--{name.replace('_', '-')}" for name in strangers if getattr(arguments, name) is not None]:
+        raise ValueError(
+            f"{', '.join(given)}: for the page of a model, so name the MODEL."
+            if arguments.model is None
+            else f"{', '.join(given)}: for the demo that trains, so leave out the MODEL {arguments.model}."
+        )
+    if arguments.model is not None:
+        from .page import run_page
+
+        return run_page(arguments)
+    arguments.output = "runs/demo" if arguments.output is None else arguments.output
+    arguments.sentences = _SENTENCES if arguments.sentences is None else arguments.sentences
+    arguments.seed = 0 if arguments.seed is None else arguments.seed
+    return _learn(arguments)
+
+
+def _learn(arguments: argparse.Namespace) -> int:
+    """Trains, translates, draws, and says what it made."""
     began = time.monotonic()
     folder = Path(arguments.output)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -16,16 +16,19 @@ COMMANDS = {
     "train": "train a model by a recipe",
     "evaluate": "score a trained model on a test set",
     "translate": "translate lines of text",
+    "generate": "go on from prompts",
+    "fill": "fill in masked words",
+    "classify": "label lines of text, or their words",
     "average": "average the last checkpoints of a run",
     "publish": "publish a model on the Hugging Face Hub, in one commit",
     "card": "write the card of a model to a file",
     "convert": "convert a published model of a vanilla family into ours",
     "export": "export a model to transformers' own classes, CTranslate2, ONNX or GGUF",
-    "demo": "make a corpus, train on it, translate and look at the attention, in three minutes",
+    "demo": "learn to translate in three minutes, or show a MODEL in the browser",
 }
 
 # Commands that compute; the others need no allocator.
-_HEAVY = {"train", "evaluate", "translate", "export", "demo"}
+_HEAVY = {"train", "evaluate", "translate", "generate", "fill", "classify", "export", "demo"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
