@@ -45,6 +45,7 @@ _MODULE_OF_NAME = {
     ),
     **dict.fromkeys(["from_checkpoint", "from_stock", "to_stock"], "conversion"),
     "export_to": "conversion.exports",
+    "lora_targets": "training.lora",
 }
 
 __all__ = [*sorted(_MODULE_OF_NAME), "__version__"]

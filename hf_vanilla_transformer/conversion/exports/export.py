@@ -26,10 +26,11 @@ __all__ = ["REPORT_FILE", "TARGETS", "export_to"]
 # Format: the module that exports to it, and libraries whose versions belong into the report.
 _MODULES = {
     "stock": ("stock", ()),
+    "ctranslate2": ("to_ctranslate2", ("ctranslate2",)),
 }
 TARGETS = tuple(_MODULES)
 # Lies in every exported folder; by it an earlier export is known from a folder of something else.
-REPORT_FILE = "export.json"
+REPORT_FILE = "export_report.json"
 
 
 def export_to(
@@ -61,7 +62,7 @@ def export_to(
         overwrite: replace an earlier export.
 
     Returns:
-        What was written and how large the differences are. It is saved as `export.json` too.
+        What was written and how large the differences are. It is saved as `export_report.json` too.
 
     Raises:
         ImportError: a library that the format needs is missing; the message says how to install it.
