@@ -7,6 +7,7 @@ line by its dotted name. The recipe as run is saved in the output folder.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shlex
 import sys
 from pathlib import Path
@@ -98,20 +99,13 @@ def command() -> str:
 
 def publishable(result: TrainingResult, recipe: Recipe, command: str) -> Path:
     """Writes the folder that can be published: weights, code, tokenizer, card and curves."""
-    from ..hub import ModelCardText, export_folder
-    from ..training.folder import CURVES_FILE
+    from ..hub import export_folder
+    from ..hub.card_text import card_text_of_recipe
+    from ..training.folder import CURVES_FILE, METRICS_FILE
 
-    data = recipe.data
-    translation = recipe.task == "translation"
-    card = ModelCardText(
-        name=result.folder.name,
-        summary=" ".join(recipe.description.split()),
-        languages=(data.source, data.target) if translation else (),
-        data=f"`{data.path}`" + (f", configuration `{data.config}`" if data.config else ""),
-        command=command,
-        test_data=f"the test split of `{data.path}`" if "test_loss" in result.metrics else "",
-        parent=recipe.model.start_from,
-    )
+    card = card_text_of_recipe(recipe.to_dict(), result.folder.name, tested="test_loss" in result.metrics)
+    card = dataclasses.replace(card, command=command)
+    course = result.folder / METRICS_FILE
     curves = result.folder / CURVES_FILE
     plots = {"Training and validation.": curves} if curves.is_file() else {}
     return export_folder(
@@ -122,6 +116,7 @@ def publishable(result: TrainingResult, recipe: Recipe, command: str) -> Path:
         recipe=recipe,
         metrics=result.metrics,
         plots=plots,
+        files=[course] if course.is_file() else [],
         overwrite=True,
     )
 

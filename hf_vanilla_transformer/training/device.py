@@ -1,6 +1,10 @@
-"""Where a model that is used, not trained, runs."""
+"""Where a model runs, and what that is called."""
 
 from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
 
 import torch
 
@@ -9,3 +13,27 @@ def default_device() -> torch.device:
     """The accelerator of this machine if it has one, else the CPU."""
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return accelerator or torch.device("cpu")
+
+
+def hardware(processes: int = 1) -> str:
+    """What a run of so many processes computes on, in words: `8 x NVIDIA H100`, `2 cores of an AMD EPYC`.
+
+    Args:
+        processes: of the run; each has an accelerator of its own.
+    """
+    device = default_device()
+    if device.type == "cpu":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return f"{cores} core{'s' if cores != 1 else ''} of {_processor()}"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return f"{processes} x {name}" if processes > 1 else name
+
+
+def _processor() -> str:
+    """The model of the processor where the system says it, else its kind."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

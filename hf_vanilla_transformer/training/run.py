@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,7 @@ from .callbacks import BestModel, Progress, RunCallback, Schedule, StopCondition
 from .collators import collator
 from .corpus import Corpus, encode, encode_with_dropout, get_tokenizer, load_corpus
 from .curves import plot_curves, trim_metrics
+from .device import hardware
 from .files import folder_aside, write_text
 from .folder import (
     CURVES_FILE,
@@ -191,6 +193,10 @@ def run_training(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
     metrics = _final_scores(recipe, prepared, folder)
     metrics |= {"steps": steps, "tokens": trainer.tokens_seen, "weights": chosen}
     metrics |= {f"{name}_seconds": value for name, value in trainer.clock.state_dict().items()}
+    metrics |= {
+        "hardware": hardware(trainer.args.world_size),
+        "finished": datetime.now(timezone.utc).date().isoformat(),
+    }
     if _main_process():
         _save_result(trainer, folder, metrics)
     return TrainingResult(folder, trainer.model, tokenizer, metrics, chosen, steps=steps, main_process=_main_process())
