@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .allocator import is_tuned, restart_tuned
+from .marian import tiny_marian
 from .records import RESULTS, machine, write_json
 
 
@@ -43,35 +44,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error(f"--minutes {options.minutes}: each must be positive")
     options.minutes = sorted(options.minutes)
     return options
-
-
-def build_model(tokenizer, dropout: float):
-    """MarianMTModel at the size of "Transformer-Tiny"; post-norm, sinusoids, ReLU, scaled and shared embeddings."""
-    from transformers import MarianConfig, MarianMTModel
-
-    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
-    config = MarianConfig(
-        vocab_size=len(tokenizer),
-        d_model=128,
-        encoder_layers=4,
-        decoder_layers=4,
-        encoder_attention_heads=4,
-        decoder_attention_heads=4,
-        encoder_ffn_dim=256,
-        decoder_ffn_dim=256,
-        activation_function="relu",
-        scale_embedding=True,
-        max_position_embeddings=256,
-        dropout=dropout,
-        attention_dropout=0.0,
-        activation_dropout=0.0,
-        pad_token_id=pad,
-        eos_token_id=end,
-        bos_token_id=tokenizer.bos_token_id,
-        decoder_start_token_id=pad,
-        forced_eos_token_id=None,
-    )
-    return MarianMTModel(config)
 
 
 def batches(lengths, max_tokens: int, generator) -> list:
@@ -169,7 +141,14 @@ class Run:
             for split, pairs in self.pairs.items()
         }
         self.lengths = np.array([max(len(source), len(target)) for source, target in self.encoded["train"]])
-        self.model = build_model(self.tokenizer, options.dropout)
+        self.model = tiny_marian(
+            len(self.tokenizer),
+            self.tokenizer.pad_token_id,
+            self.tokenizer.eos_token_id,
+            bos_token_id=self.tokenizer.bos_token_id,
+            dropout=options.dropout,
+            attention_dropout=0.0,
+        )
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), eps=1e-9, fused=True
         )

@@ -16,6 +16,7 @@ from torch import nn
 
 from hf_vanilla_transformer.data.packing import flatten, pack, pad, place_in_rows, shift_right
 
+from .marian import tiny_marian
 from .training_rows import BLOCK, CAUSAL_BLOCK, IGNORED, Row
 
 PAD, END = 0, 1
@@ -208,30 +209,7 @@ def _marian_bf16_loss(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch
 
 
 def _marian(vocab_size: int, dropout: float, attention_dropout: float) -> nn.Module:
-    from transformers import MarianConfig, MarianMTModel
-
-    config = MarianConfig(
-        vocab_size=vocab_size,
-        d_model=128,
-        encoder_layers=4,
-        decoder_layers=4,
-        encoder_attention_heads=4,
-        decoder_attention_heads=4,
-        encoder_ffn_dim=256,
-        decoder_ffn_dim=256,
-        activation_function="relu",
-        scale_embedding=True,
-        max_position_embeddings=256,
-        dropout=dropout,
-        attention_dropout=attention_dropout,
-        activation_dropout=0.0,
-        pad_token_id=PAD,
-        eos_token_id=END,
-        decoder_start_token_id=PAD,
-        forced_eos_token_id=None,
-        use_cache=False,
-    )
-    return MarianMTModel(config)
+    return tiny_marian(vocab_size, PAD, END, dropout=dropout, attention_dropout=attention_dropout, use_cache=False)
 
 
 def _bert(vocab_size: int, dropout: float, attention_dropout: float) -> nn.Module:

@@ -85,9 +85,15 @@ class Muon(torch.optim.Optimizer):
         weight_decay: decoupled.
     """
 
-    # Jordan et al. 2024: the odd polynomial ax + bx³ + cx⁵ that drives singular values to about one the fastest.
-    coefficients = (3.4445, -4.7750, 2.0315)
-    iterations = 5
+    # Odd polynomials ax + bx³ + cx⁵, applied one after the other to the singular values: each is the one that comes
+    # closest to one on what the polynomial before it leaves (Amsel et al. 2025, "The Polar Express", algorithm 1), here
+    # from 1 % of the Frobenius norm up. Three of them end within 27 % of one; Jordan et al. 2024, who take the same
+    # polynomial every time, need five.
+    coefficients = (
+        (8.0934, -23.6204, 17.4462),
+        (3.6366, -2.7219, 0.5365),
+        (2.6613, -1.9772, 0.4526),
+    )
 
     def __init__(self, matrices: list[nn.Parameter], lr: float, momentum: float, weight_decay: float) -> None:
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
@@ -120,12 +126,11 @@ class Muon(torch.optim.Optimizer):
 
     @classmethod
     def orthogonalise(cls, matrices: torch.Tensor) -> torch.Tensor:
-        """The nearest orthogonal matrices, roughly, by Newton–Schulz iterations; (count, n, m) to the same shape."""
-        a, b, c = cls.coefficients
+        """The nearest orthogonal matrices, roughly, by products alone; (count, n, m) to the same shape."""
         tall = matrices.shape[1] > matrices.shape[2]
         x = matrices.mT if tall else matrices
         x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
-        for _ in range(cls.iterations):
+        for a, b, c in cls.coefficients:
             gram = x @ x.mT
             x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
         return x.mT if tall else x
