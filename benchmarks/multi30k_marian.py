@@ -164,9 +164,8 @@ class Run:
             "benchmark": "multi30k_marian",
             "machine": machine(),
             "allocator": "tuned" if is_tuned() else "default",
-            "options": {
-                name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()
-            },
+            # What was done, not where its files lie.
+            "options": {name: value for name, value in vars(options).items() if not isinstance(value, Path)},
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "setup_seconds": setup,
             "threads": torch.get_num_threads(),
