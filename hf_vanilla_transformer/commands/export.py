@@ -12,6 +12,9 @@ EXAMPLES = """\
 examples:
   hf-vanilla export runs/tiny tiny-marian
   hf-vanilla export runs/gpt gpt-opt --to stock --family opt --verify-with sentences.txt
+  hf-vanilla export runs/tiny tiny-ct2 --to ctranslate2 --quantization int8
+  hf-vanilla export runs/gpt gpt-onnx --to onnx
+  hf-vanilla export runs/gpt gpt-gguf --to gguf --quantization q8_0
 """
 
 
@@ -23,7 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", metavar="OUTPUT", help="folder for the exported model; must be new")
     parser.add_argument("--to", choices=TARGETS, default="stock", help="the format (default: stock)")
     parser.add_argument("--family", help="stock: the family to become, such as opt (default: chosen by the settings)")
-    parser.add_argument("--quantization", metavar="TYPE", help="number format of the weights (default: exact)")
+    parser.add_argument(
+        "--quantization",
+        metavar="TYPE",
+        help="number format of the weights (default: exact); ctranslate2: float32, int8, int16, float16, bfloat16; "
+        "gguf: float32, float16, q8_0",
+    )
     parser.add_argument(
         "--verify-with", metavar="FILE", help="sentences to compare on, one a line (default: some of our own)"
     )

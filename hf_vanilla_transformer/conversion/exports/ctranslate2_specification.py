@@ -111,4 +111,5 @@ def _fill_norm(spec: Any, norm: nn.LayerNorm) -> None:
 
 
 def _tensor(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().to("cpu", torch.float32)
+    """A copy: CTranslate2 scales weights in place when it quantizes them."""
+    return tensor.detach().to("cpu", torch.float32, copy=True)

@@ -1,0 +1,70 @@
+"""PEFT's low-rank adapters on all three stacks: trained, merged, saved, loaded."""
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
+
+from hf_vanilla_transformer import lora_targets
+from tests.conversion_exports.small import small_model
+
+peft = pytest.importorskip("peft")
+
+AUTO_CLASSES = {"encoder": AutoModelForMaskedLM, "decoder": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM}
+IDS = torch.randint(4, 67, (3, 9), generator=torch.Generator().manual_seed(0))
+# Maps with an adapter in two layers of each stack; "all-linear" adds the transform of the encoder's head.
+COUNTS = {
+    "encoder": {"attention": 4, "layers": 12, "all-linear": 13},
+    "decoder": {"attention": 4, "layers": 12, "all-linear": 12},
+    "seq2seq": {"attention": 12, "layers": 32, "all-linear": 32},
+}
+
+
+def logits(model):
+    arguments = {"decoder_input_ids": IDS[:, :5]} if model.config.is_encoder_decoder else {}
+    with torch.no_grad():
+        return model(input_ids=IDS, **arguments).logits
+
+
+@pytest.mark.parametrize("places", ["attention", "layers", "all-linear"])
+@pytest.mark.parametrize("stack", COUNTS)
+def test_adapters_train_merge_and_save(stack, places, tmp_path):
+    base = small_model(stack)
+    base.save_pretrained(tmp_path / "base")
+    before = logits(base)
+    targets = places if places == "all-linear" else lora_targets(places)
+    adapted = peft.get_peft_model(base, peft.LoraConfig(r=2, target_modules=targets, init_lora_weights=False))
+    adapters = [name for name, _ in adapted.named_parameters() if "lora_B" in name]
+    assert len(adapters) == COUNTS[stack][places]
+    assert not any("lm_head.lora" in name or "embed" in name for name in adapters)
+
+    adapted.train()
+    adapted(input_ids=IDS, labels=IDS).loss.backward()
+    for name, parameter in adapted.named_parameters():
+        if "lora_" in name:
+            assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+        else:
+            assert parameter.grad is None, name
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.grad is not None:
+                parameter -= 0.1 * parameter.grad
+    adapted.eval()
+    trained = logits(adapted)
+    assert (trained - before).abs().max() > 1e-2
+
+    adapted.save_pretrained(tmp_path / "adapter")
+    fresh = AUTO_CLASSES[stack].from_pretrained(tmp_path / "base")
+    loaded = peft.PeftModel.from_pretrained(fresh, tmp_path / "adapter").eval()
+    torch.testing.assert_close(logits(loaded), trained, rtol=0, atol=1e-5)
+
+    merged = adapted.merge_and_unload()
+    torch.testing.assert_close(logits(merged), trained, rtol=0, atol=1e-4)
+    merged.save_pretrained(tmp_path / "merged")
+    reloaded = AUTO_CLASSES[stack].from_pretrained(tmp_path / "merged").eval()
+    assert not [name for name in reloaded.state_dict() if "lora" in name]
+    torch.testing.assert_close(logits(reloaded), trained, rtol=0, atol=1e-4)
+
+
+def test_places_that_do_not_exist():
+    with pytest.raises(ValueError, match="places='everywhere' does not exist; choose from attention"):
+        lora_targets("everywhere")
