@@ -103,7 +103,7 @@ def publishable(result: TrainingResult, recipe: Recipe, command: str) -> Path:
     from ..hub.card_text import card_text_of_recipe
     from ..training.folder import CURVES_FILE, METRICS_FILE
 
-    card = card_text_of_recipe(recipe.to_dict(), result.folder.name, tested="test_loss" in result.metrics)
+    card = card_text_of_recipe(recipe.to_dict(), result.folder.name, tested="test_loss" in result.metrics, here=True)
     card = dataclasses.replace(card, command=command)
     course = result.folder / METRICS_FILE
     curves = result.folder / CURVES_FILE

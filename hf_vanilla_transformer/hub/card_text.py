@@ -70,13 +70,17 @@ def changed_card_text(text: ModelCardText, changes: list[str]) -> ModelCardText:
     return dataclasses.replace(text, **values)
 
 
-def card_text_of_recipe(recipe: Mapping[str, Any], name: str, *, tested: bool = False) -> ModelCardText:
+def card_text_of_recipe(
+    recipe: Mapping[str, Any], name: str, *, tested: bool = False, here: bool = False
+) -> ModelCardText:
     """What a training recipe says about the model that came of it.
 
     Args:
         recipe: the recipe as nested dictionaries (its `to_dict()`, or recipe.yaml as it was read).
         name: of the model.
         tested: whether the model was scored on the test split.
+        here: whether the run has just ended in this process, so that a `path/name` which does not exist is a name on
+            the Hub. Later nobody knows, and neither the data set nor the parent is claimed.
     """
     data = recipe.get("data") or {}
     path = data.get("path")
@@ -84,12 +88,15 @@ def card_text_of_recipe(recipe: Mapping[str, Any], name: str, *, tested: bool = 
     if source and data.get("config"):
         source += f", configuration `{data['config']}`"
     translation = recipe.get("task") == "translation"
+    parent = (recipe.get("model") or {}).get("start_from") if here else None
+    if parent is not None and Path(parent).exists():
+        parent = Path(parent).resolve().name
     return ModelCardText(
         name=name,
         summary=" ".join((recipe.get("description") or "").split()),
         languages=(data["source"], data["target"]) if translation and {"source", "target"} <= set(data) else (),
         data=source,
-        datasets=(path,) if is_hub_name(path) else (),
+        datasets=(path,) if here and is_hub_name(path) else (),
         test_data=f"the test split of {source}" if tested and source else "",
-        parent=(recipe.get("model") or {}).get("start_from"),
+        parent=parent,
     )

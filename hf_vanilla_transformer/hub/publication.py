@@ -104,8 +104,10 @@ def read_publication(folder: str | Path) -> Publication:
     results = read_results(folder)
     recipe = folder / "recipe.yaml"
     recipe_text = recipe.read_text(encoding="utf-8") if recipe.is_file() else None
-    if (folder / CARD_TEXT_FILE).is_file():
-        text = load_card_text(folder / CARD_TEXT_FILE)
+    # A run has its finished export, with what the command knew, in a folder of its own.
+    said = [path for path in (folder / CARD_TEXT_FILE, folder / "model" / CARD_TEXT_FILE) if path.is_file()]
+    if said:
+        text = load_card_text(said[0])
     else:
         tree = yaml.safe_load(recipe_text) if recipe_text is not None else {}
         text = card_text_of_recipe(tree, folder.resolve().name, tested="test_loss" in (results or {}))

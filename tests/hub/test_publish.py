@@ -1,4 +1,4 @@
-"""`hf-vanilla publish`: the dry run, the whole way to a Hub on loopback and back, and what transformers itself pushes."""
+"""`hf-vanilla publish`: the dry run, the whole way to a Hub on loopback and back; what transformers pushes."""
 
 import json
 import os
@@ -63,7 +63,8 @@ def test_what_save_pretrained_writes_needs_nothing_else(stack, tmp_path):
     assert saved == auto_map(model.config)
     assert set(saved) == {"AutoConfig", *AUTO_CLASSES[type(model.config)]}
     assert not hasattr(model.config, "auto_map"), "saving has changed the configuration in memory"
-    assert type(model).from_pretrained(tmp_path).config.to_dict() == model.config.to_dict()
+    again = type(model).from_pretrained(tmp_path).config.to_dict()
+    assert again | {"_name_or_path": ""} == model.config.to_dict() | {"_name_or_path": ""}
 
 
 def test_a_configuration_of_somebody_else_gets_no_map_of_ours(tmp_path):
@@ -104,7 +105,7 @@ def test_a_dry_run_writes_exactly_what_would_be_published(run, tmp_path, capsys)
         "2026-11-21",
     ):
         assert said in card.text
-    assert "somebody" not in "".join(path.read_text(errors="replace") for path in written.iterdir())
+    assert "home/somebody" not in "".join(path.read_text(errors="replace") for path in written.iterdir())
 
 
 def test_stock_needs_no_code(run, tmp_path):

@@ -1,0 +1,186 @@
+"""What is said about a model: kept, changed, shortened where it is private, and shown as the Hub reads it."""
+
+import pytest
+import transformers
+import yaml
+from huggingface_hub import ModelCard
+
+from hf_vanilla_transformer import VanillaEncoderConfig, VanillaEncoderModel
+from hf_vanilla_transformer.hub import ModelCardText, load_card_text, write_card
+from hf_vanilla_transformer.hub.card_text import card_text_of_recipe, changed_card_text, save_card_text
+from hf_vanilla_transformer.hub.local_paths import shown, shown_command, shown_recipe
+from hf_vanilla_transformer.hub.model_use import example_for, use_of
+from hf_vanilla_transformer.hub.run_record import Score, read_results, scores, training_facts
+
+from .tiny import SMALL, model_for, tokenizer_for
+
+RECIPE = {
+    "task": "translation",
+    "description": "Small\nand good.",
+    "model": {"start_from": "someone/parent"},
+    "data": {"path": "someone/corpus", "source": "en", "target": "de", "config": "raw"},
+}
+
+
+def test_what_was_said_comes_back(tmp_path):
+    text = ModelCardText(name="a/b", languages=("en", "de"), license="mit", example="Ein Satz.", tags=("x",))
+    save_card_text(tmp_path / "card.yaml", text)
+    assert load_card_text(tmp_path / "card.yaml") == text
+    assert set(yaml.safe_load((tmp_path / "card.yaml").read_text())) == {
+        "name",
+        "languages",
+        "license",
+        "example",
+        "tags",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[1", "not valid YAML"),
+        ("- a", "must be a mapping"),
+        ("summary: no name", "with at least a name"),
+        ("{name: a, colour: red}", "unknown key 'colour'"),
+        ("{name: a, languages: en}", "languages .* must be a list"),
+        ("{name: a, date: 2026-11-21}", "date .* in quotes"),
+    ],
+)
+def test_a_wrong_card_text_is_named(tmp_path, content, message):
+    (tmp_path / "card.yaml").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        load_card_text(tmp_path / "card.yaml")
+
+
+def test_a_card_text_is_changed_by_field():
+    text = changed_card_text(ModelCardText(name="a"), ["summary=b = c", "languages=en, de"])
+    assert (text.summary, text.languages) == ("b = c", ("en", "de"))
+    for wrong in ("summary", "colour=red"):
+        with pytest.raises(ValueError, match="FIELD=VALUE"):
+            changed_card_text(text, [wrong])
+
+
+def test_a_recipe_claims_only_what_is_known(tmp_path, monkeypatch):
+    ended = card_text_of_recipe(RECIPE, "m", tested=True, here=True)
+    assert (ended.datasets, ended.parent) == (("someone/corpus",), "someone/parent")
+    assert ended.data == "`someone/corpus`, configuration `raw`" and ended.test_data.startswith("the test split")
+    assert ended.summary == "Small and good." and ended.languages == ("en", "de")
+    later = card_text_of_recipe(RECIPE, "m")
+    assert (later.datasets, later.parent, later.test_data) == ((), None, "")
+    # The same words are folders where such folders exist.
+    monkeypatch.chdir(tmp_path)
+    for name in ("corpus", "parent"):
+        (tmp_path / "someone" / name).mkdir(parents=True)
+    folders = card_text_of_recipe(RECIPE, "m", here=True)
+    assert (folders.datasets, folders.parent) == ((), "parent")
+
+
+@pytest.mark.parametrize(
+    ("path", "short"),
+    [
+        ("/home/me/corpus", "corpus"),
+        ("~/runs/tiny/", "tiny"),
+        ("../data", "data"),
+        ("C:\\data\\multi30k", "multi30k"),
+        ("someone/corpus", "someone/corpus"),
+        ("adam", "adam"),
+        ("/ and / are slashes", "/ and / are slashes"),
+    ],
+)
+def test_local_paths_are_shortened(path, short):
+    assert shown(path) == short
+
+
+def test_commands_and_recipes_lose_local_paths_and_nothing_else():
+    assert shown_command("hf-vanilla train --output=/home/me/x 'a b'") == "hf-vanilla train --output=x 'a b'"
+    assert shown_command("train  --data.path here") == "train  --data.path here"
+    recipe = "data: {path: corpus}   # as it was\n"
+    assert shown_recipe(recipe) == recipe
+    assert yaml.safe_load(shown_recipe("{data: {path: /a/b, train: [/c/d]}, steps: 3}")) == {
+        "data": {"path": "b", "train": ["d"]},
+        "steps": 3,
+    }
+
+
+def test_scores_and_facts_of_a_run(tmp_path):
+    results = {
+        "validation_bleu": 1.0,
+        "test_bleu": 2.0,
+        "test_bleu_signature": "s",
+        "accuracy": 0.5,
+        "steps": 1000,
+        "training_seconds": 61.0,
+        "weights": "last",
+        "finished": "2026-11-21",
+    }
+    assert scores(results) == [
+        Score("bleu", 2.0, "test", "s"),
+        Score("bleu", 1.0, "validation"),
+        Score("accuracy", 0.5),
+    ]
+    facts = training_facts(results, "one machine")
+    assert facts["updates"] == "1,000" and facts["time spent training"] == "1 min 01 s"
+    assert facts["hardware"] == "one machine" and facts["finished"] == "2026-11-21"
+    assert read_results(tmp_path) is None
+    for content, message in (("{", "not valid JSON"), ("[]", "must hold an object")):
+        (tmp_path / "results.json").write_text(content)
+        with pytest.raises(ValueError, match=message):
+            read_results(tmp_path)
+
+
+def test_the_example_of_a_masked_language_model_has_a_mask():
+    use = use_of(model_for("encoder", tokenizer_for("encoder")))
+    assert use.pipeline_tag == "fill-mask"
+    assert example_for(use, "The dog sees it.", "[MASK]") == "The dog sees [MASK]."
+    assert example_for(use, "The [MASK] sees it.", "[MASK]") == "The [MASK] sees it."
+    assert example_for(use_of(model_for("decoder", tokenizer_for("decoder"))), "A dog.", "[MASK]") == "A dog."
+
+
+def test_a_card_in_full_is_read_by_the_hub_client(tmp_path):
+    text = ModelCardText(
+        name="someone/model",
+        summary="Says {{ nothing }} {% of %} it.",
+        languages=("en",),
+        license="other",
+        license_name="our-own",
+        license_link="https://example.org/licence",
+        example='Say "no".',
+        datasets=("someone/corpus",),
+        test_data="a corpus",
+        date="2026-11-20",
+        parent="someone/parent",
+        citation="Cite us.",
+    )
+    model = model_for("seq2seq", tokenizer_for("seq2seq"))
+    metrics = {"test_bleu": 30.25, "test_loss": 2.0, "validation_bleu": 31.0, "finished": "2026-11-21"}
+    card = ModelCard.load(write_card(tmp_path / "README.md", model, text, metrics=metrics))
+    assert ModelCard(str(card)).data.to_dict() == card.data.to_dict()
+    assert card.data.base_model == "someone/parent" and card.data.datasets == ["someone/corpus"]
+    assert card.data.license_link == "https://example.org/licence" and card.data.metrics == ["bleu"]
+    assert card.data["widget"] == [{"text": 'Say "no".'}]
+    (result,) = card.data.eval_results
+    assert (result.dataset_type, result.metric_value, result.dataset_split) == ("someone/corpus", 30.25, "test")
+    assert result.metric_args == {"date": "2026-11-20"}
+    for said in (
+        "Says {{ nothing }} {% of %} it.",
+        "[our-own](https://example.org/licence)",
+        "Cite us.",
+        "vaswani2017attention",
+        "| bleu | validation | 31 | 2026-11-20 |",
+        'tokenizer("Say \\"no\\".", return_tensors="pt")',
+        'from_pretrained("someone/model")',
+    ):
+        assert said in card.text
+    assert "\n\n\n" not in card.text
+
+
+def test_a_model_without_a_tokenizer_shows_none(tmp_path):
+    model = VanillaEncoderModel(VanillaEncoderConfig(num_hidden_layers=1, vocab_size=20, **SMALL))
+    write_card(tmp_path / "README.md", model, ModelCardText(name="plain"), tokenizer=False)
+    assert "okenizer" not in (tmp_path / "README.md").read_text().replace("AutoTokenizer", "okenizer")
+
+
+def test_every_line_of_use_belongs_to_an_auto_class():
+    from hf_vanilla_transformer.hub.model_use import _USES
+
+    assert all(hasattr(transformers, use.auto_class) for use in _USES.values())
