@@ -250,6 +250,24 @@ def compare(
     if not family.only_eager:
         stock.set_attn_implementation(attention)
     arguments, kept = inputs(family, head, padding)
+    # transformers' XGLM masks with the lowest number of its type, in torch's default type.
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(dtype if family.model_type == "xglm" else usual)
+    try:
+        return _compare_models(family, head, padding, stock, ours, arguments, kept)
+    finally:
+        torch.set_default_dtype(usual)
+
+
+def _compare_models(
+    family: Family,
+    head: Head,
+    padding: Padding,
+    stock: PreTrainedModel,
+    ours: PreTrainedModel,
+    arguments: dict[str, torch.Tensor],
+    kept: torch.Tensor,
+) -> Difference:
     labels = {name: value for name, value in arguments.items() if "label" in name or name.endswith("_positions")}
     plain = {name: value for name, value in arguments.items() if name not in labels}
     if family.stack == "vanilla_transformer" and "decoder_input_ids" not in plain:

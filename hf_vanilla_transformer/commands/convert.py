@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Converts, compares, and writes the folder."""
+    from ..conversion.checkpoint import find_class
     from ..conversion.checkpoint_files import CheckpointSource
     from ..hub import ModelCardText, export_folder
 
@@ -55,11 +56,15 @@ def run(arguments: argparse.Namespace) -> int:
         local_files_only=arguments.offline,
     )
     dtype = _dtype(arguments.dtype)
+    if arguments.format != "transformers" and not source.is_folder:
+        raise ValueError(f"SOURCE {source.name} is no folder here, which --format {arguments.format} needs.")
+    if arguments.format == "transformers":
+        find_class(source, arguments.head)
+    tokenizer = _tokenizer(arguments, source)
     if arguments.format == "transformers":
         ours, report = _from_transformers(source, arguments.head, dtype)
     else:
         ours, report = _from_original(source, arguments.format, arguments.head, dtype)
-    tokenizer = _tokenizer(arguments, source)
     name = Path(arguments.source).resolve().name if source.is_folder else arguments.source
     card = ModelCardText(
         name=Path(arguments.folder).resolve().name,
@@ -98,8 +103,6 @@ def _from_original(source: Any, format: str, head: str | None, dtype: Any) -> tu
     """Our model, and that there is nothing here to compare it with."""
     from ..conversion.checkpoint import load_original
 
-    if not source.is_folder:
-        raise ValueError(f"SOURCE {source.name} is no folder of this machine, which --format {format} needs.")
     ours = load_original(source.name, format, head, dtype)
     return ours, f"{format}: every tensor was read and has the shape that the settings say"
 

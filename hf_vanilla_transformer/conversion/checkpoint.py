@@ -22,7 +22,7 @@ from .original_bert import BERT_TENSORFLOW
 from .original_fairseq import FAIRSEQ
 from .refusals import refuse_config
 
-__all__ = ["HEADS", "ORIGINAL_FORMATS", "from_checkpoint", "head_name", "load_original", "load_stock"]
+__all__ = ["HEADS", "ORIGINAL_FORMATS", "find_class", "from_checkpoint", "head_name", "load_original", "load_stock"]
 
 # Formats from before the Hub.
 ORIGINAL_FORMATS: dict[str, OriginalFormat] = {"bert-tf": BERT_TENSORFLOW, "fairseq": FAIRSEQ}
@@ -92,12 +92,7 @@ def from_checkpoint(
 
 def load_stock(source: CheckpointSource, *, head: str | None, dtype: torch.dtype | str = "auto") -> PreTrainedModel:
     """The model of transformers that `from_checkpoint` converts; arguments and errors as there."""
-    config = source.config()
-    refuse_config(source.name, config)
-    family = FAMILIES[config["model_type"]]
-    chosen = _choose_head(family, head, config.get("architectures") or (), source.name)
-    # Before gigabytes are downloaded.
-    refuse_other_functions(family, getattr(transformers, family.config_class).from_dict(config))
+    family, chosen, config = find_class(source, head)
     folder = source.folder()
     names = tensor_names(folder)
     arguments: dict[str, Any] = {}
@@ -115,6 +110,20 @@ def load_stock(source: CheckpointSource, *, head: str | None, dtype: torch.dtype
     )
     _refuse_other_weights(family, chosen, source.name, config, report)
     return model.eval()
+
+
+def find_class(source: CheckpointSource, head: str | None) -> tuple[Family, Head, dict[str, Any]]:
+    """Family, head and config.json of a checkpoint, from config.json alone, before gigabytes are downloaded.
+
+    Raises:
+        FileNotFoundError, ValueError: as `from_checkpoint`.
+    """
+    config = source.config()
+    refuse_config(source.name, config)
+    family = FAMILIES[config["model_type"]]
+    chosen = _choose_head(family, head, config.get("architectures") or (), source.name)
+    refuse_other_functions(family, getattr(transformers, family.config_class).from_dict(config))
+    return family, chosen, config
 
 
 def load_original(
