@@ -27,6 +27,7 @@ __all__ = ["REPORT_FILE", "TARGETS", "export_to"]
 _MODULES = {
     "stock": ("stock", ()),
     "ctranslate2": ("to_ctranslate2", ("ctranslate2",)),
+    "gguf": ("to_gguf", ("gguf",)),
 }
 TARGETS = tuple(_MODULES)
 # Lies in every exported folder; by it an earlier export is known from a folder of something else.
