@@ -86,7 +86,7 @@ def write_space(model: str, folder: str | Path, *, examples: list[str] | None = 
         if is_folder:
             _copy_model(source, aside / "model")
         _copy_package(aside)
-        place = 'str(Path(__file__).with_name("model"))' if is_folder else repr(model)
+        place = 'str(Path(__file__).resolve().with_name("model"))' if is_folder else repr(model)
         app = _APP.format(name=name, model=place, examples=json.dumps(examples or [], ensure_ascii=False))
         if not is_folder:
             app = app.replace("from pathlib import Path\n\n", "")

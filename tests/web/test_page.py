@@ -1,7 +1,6 @@
 """The page in a real browser, without a network: type, press, read; pick a layer and a head."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -13,30 +12,16 @@ from hf_vanilla_transformer.web import ModelOnPage, build_page
 from ..tiny_folders import SENTENCES
 
 pytest.importorskip("gradio")
-webdriver = pytest.importorskip("selenium.webdriver")
+pytest.importorskip("selenium")
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
+from .browser import CHROMIUM, DRIVER, choose, start_browser, type_and_press, wait_for
+
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium with a chromedriver in the PATH")
-
-_FLAGS = """
---headless --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-background-networking --no-first-run
---disable-component-update --disable-sync --window-size=1100,1400
-""".split()  # noqa: SIM905
-# Whatever the page asks of another machine fails at once, as without a network.
-_OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
-_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*_FLAGS, _OFFLINE, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
-    driver.set_page_load_timeout(_SECONDS)
+    driver = start_browser(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
 
@@ -60,31 +45,6 @@ def opened(browser, shown: ModelOnPage, **options) -> Iterator[None]:
     finally:
         browser.get("about:blank")
         page.close(verbose=False)
-
-
-def wait_for(browser, css, found=lambda element: True):
-    """The first element that is there and as it should be."""
-    from selenium.common.exceptions import StaleElementReferenceException
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    def look(driver):
-        return next((element for element in driver.find_elements("css selector", css) if found(element)), False)
-
-    ignored = [StaleElementReferenceException]
-    return WebDriverWait(browser, _SECONDS, ignored_exceptions=ignored).until(look, f"no {css} as it should be")
-
-
-def type_and_press(browser, text, button="#run"):
-    field = wait_for(browser, "#source textarea")
-    field.clear()
-    field.send_keys(text)
-    wait_for(browser, button).click()
-
-
-def choose(browser, menu, choice):
-    """Picks a choice of one of Gradio's menus."""
-    wait_for(browser, f"#{menu} input").click()
-    wait_for(browser, f'#{menu} [role="option"]', lambda option: option.text.strip().endswith(choice)).click()
 
 
 def test_translation_with_its_ranking_and_attention_head_by_head(browser, seq2seq):
@@ -125,7 +85,7 @@ def test_masked_words_are_bars(browser, masked_lm):
         assert words == [word for word, _ in shown.masked_words("The [MASK] man.", 10)[0]]
         wait_for(browser, "#attention table.attention")
         type_and_press(browser, "No mask.")
-        wait_for(browser, ".toast-body, .toast-text", lambda element: "There is no [MASK]" in element.text)
+        wait_for(browser, '[class*="toast"]', lambda toast: "There is no [MASK]" in toast.get_attribute("textContent"))
 
 
 def test_next_tokens_are_bars_and_the_text_goes_on(browser, causal_lm):
