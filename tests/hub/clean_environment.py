@@ -3,8 +3,9 @@
 The command is `python -m tests.hub.clean_environment`.
 
 A virtual environment is made that holds every installed package but ours. In it, and in the environment of this
-process, each stack is loaded by every Auto class: from the folder, from a Hub on loopback through the client, and from
-the cache that the client has laid out. The command prints the matrix; its exit status is 1 if a cell is wrong.
+process, each stack is loaded by every Auto class: from the folder, from a Hub on loopback through the client, from the
+cache that the client has laid out, and from what is saved again without our package. The command prints the matrix; its
+exit status is 1 if a cell is wrong.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ COLUMNS = {
     "without, Hub, no trust": "refused",
     "without, Hub, trusted": "loads",
     "without, cache, trusted": "loads",
+    "without, saved from folder, trusted": "loads",
+    "without, saved from Hub, trusted": "loads",
     "with, folder, no trust": "loads",
     "with, Hub, no trust": "loads",
     "with, cache, no trust": "loads",
@@ -40,7 +43,7 @@ COLUMNS = {
 
 # Runs in a process of its own, and knows nothing of this package but what it is told on standard input.
 LOADER = """
-import importlib.util, json, sys
+import importlib.util, json, pathlib, sys
 told = json.loads(sys.stdin.readline())
 there = importlib.util.find_spec(told["ours"]) is not None
 assert there == (told["how"] == "with"), f"is {told['ours']} there? {there}"
@@ -55,6 +58,8 @@ def load(stack, auto, column):
     if where == "cache":
         arguments["local_files_only"] = True
     source = stack["folder"] if where == "folder" else stack["name"]
+    if where.startswith("saved"):
+        source = saved(stack, stack["folder"] if where == "saved from folder" else stack["name"])
     try:
         loaded = getattr(transformers, auto).from_pretrained(source, **arguments)
     except ValueError as error:
@@ -71,6 +76,14 @@ def load(stack, auto, column):
         with torch.no_grad():
             torch.testing.assert_close(loaded.eval()(**inputs).logits, torch.tensor(stack["logits"]))
     return "loads"
+
+def saved(stack, source):
+    target = pathlib.Path(stack["stack"] + (" from folder" if source == stack["folder"] else " from Hub")).resolve()
+    if not target.exists():
+        getattr(transformers, stack["head"]).from_pretrained(source, trust_remote_code=True).save_pretrained(target)
+        transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=True).save_pretrained(target)
+        assert json.loads((target / "config.json").read_text())["auto_map"] == stack["auto_map"]
+    return str(target)
 
 rows = []
 for stack in told["stacks"]:

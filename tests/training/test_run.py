@@ -77,6 +77,7 @@ def test_a_run_leaves_a_model_that_auto_classes_load(pairs, tmp_path):
     scores = json.loads((folder / "results.json").read_text())
     assert scores["test_bleu_signature"].startswith("nrefs:1|case:mixed")
     assert scores["wall_seconds"] >= scores["training_seconds"] > 0
+    assert scores["hardware"] and len(scores["finished"]) == len("2026-11-21")
     evaluations = [record for record in read_metrics(folder / "metrics.jsonl") if "eval_bleu" in record]
     assert [record["step"] for record in evaluations] == [6, 12]
     assert all(record["wall_seconds"] > record["training_seconds"] for record in evaluations)
