@@ -189,10 +189,11 @@ def run_training(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
             folder, trainer.model, tokenizer, interrupted=True, steps=steps, main_process=_main_process()
         )
 
+    spent = trainer.clock.state_dict()  # the scores of the finished model are no part of its training
     chosen = _choose_weights(trainer, folder)
     metrics = _final_scores(recipe, prepared, folder)
     metrics |= {"steps": steps, "tokens": trainer.tokens_seen, "weights": chosen}
-    metrics |= {f"{name}_seconds": value for name, value in trainer.clock.state_dict().items()}
+    metrics |= {f"{name}_seconds": value for name, value in spent.items()}
     metrics |= {
         "hardware": hardware(trainer.args.world_size),
         "finished": datetime.now(timezone.utc).date().isoformat(),

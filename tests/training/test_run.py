@@ -144,6 +144,20 @@ def test_training_stops_early_when_nothing_gets_better(pairs, tmp_path):
     assert run_training(recipe).steps == 6
 
 
+def test_scoring_the_finished_model_is_not_training_time(pairs, tmp_path, monkeypatch):
+    from hf_vanilla_transformer.training import run
+
+    score = run._final_scores
+
+    def score_slowly(*arguments):
+        arguments[1].trainer.clock._before = (1000.0, 1000.0)
+        return score(*arguments)
+
+    monkeypatch.setattr(run, "_final_scores", score_slowly)
+    result = run_training(toy_recipe(pairs, tmp_path / "run", "training.max_steps=2"))
+    assert max(result.metrics["training_seconds"], result.metrics["wall_seconds"]) < 1000
+
+
 def test_training_ends_with_its_minutes(pairs, tmp_path):
     recipe = toy_recipe(
         pairs, tmp_path / "run", "training.max_steps=null", "training.max_minutes=0.01",
