@@ -27,6 +27,7 @@ __all__ = ["REPORT_FILE", "TARGETS", "export_to"]
 _MODULES = {
     "stock": ("stock", ()),
     "ctranslate2": ("to_ctranslate2", ("ctranslate2",)),
+    "onnx": ("to_onnx", ("onnx", "onnxscript", "onnxruntime")),
     "gguf": ("to_gguf", ("gguf",)),
 }
 TARGETS = tuple(_MODULES)
