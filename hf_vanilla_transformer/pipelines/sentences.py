@@ -20,6 +20,7 @@ _WITH_FULL_STOP = """
 """
 _ABBREVIATIONS = frozenset(_WITH_FULL_STOP.split())
 _BEFORE = re.compile(r"[^\s\"'“‘«(\[]*$")
+_SPACE = re.compile(r"\s*")
 _NO_SPACE_AFTER = "。！？」』）"
 
 
@@ -49,7 +50,7 @@ def split_sentences(text: str) -> list[Sentence]:
             continue
         if match["mark"] is not None and not _ends_here(text, start, match):
             continue
-        following = end + len(text[end:]) - len(text[end:].lstrip())
+        following = _SPACE.match(text, end).end()
         sentences.append(Sentence(text[start:end], text[end:following]))
         start = following
     if start < len(text):
@@ -76,12 +77,12 @@ def join_sentences(sentences: Iterable[Sentence]) -> str:
 
 def _ends_here(text: str, start: int, match: re.Match[str]) -> bool:
     """Whether this mark, with white space after it, ends a sentence."""
-    after = text[match.end() :].lstrip()
-    if not after or "\n" in text[match.end() : len(text) - len(after)]:
+    gap = _SPACE.match(text, match.end())
+    if gap.end() == len(text) or "\n" in gap.group():
         return True
     if match.start() > start and text[match.start() - 1].isspace():
         return True  # tokenised text: the mark is a word of its own
-    if after[0].islower():
+    if text[gap.end()].islower():
         return False
     if not match["mark"].startswith(".") or match["mark"].startswith(".."):
         return True
