@@ -41,6 +41,8 @@ HEADS = {
 }
 # A part of a name that only a layer of the model has.
 _LAYER = re.compile(r"(^|\.)(h|layer|layers)\.\d+\.")
+# Causal masks, which GPT and GPT-2 used to save with each layer.
+_OLD_MASKS = (".attn.bias", ".attn.masked_bias")
 _POOLER = "pooler.dense.weight"
 # Zero wherever a checkpoint was saved without it.
 _ZERO_IF_MISSING = ("final_logits_bias",)
@@ -108,6 +110,9 @@ def load_stock(source: CheckpointSource, *, head: str | None, dtype: torch.dtype
         output_loading_info=True,
         **arguments,
     )
+    for name in set(family.copies) & set(report["missing_keys"]):
+        model.get_parameter(name).data.copy_(model.get_parameter(family.copies[name]).data)
+        report["missing_keys"] = set(report["missing_keys"]) - {name}
     _refuse_other_weights(family, chosen, source.name, config, report)
     return model.eval()
 
@@ -195,7 +200,9 @@ def _refuse_other_weights(
             f"source={source!r} contains {_some(adapters)} of an adapter that was not merged: call merge_and_unload(), "
             "save, and convert that folder."
         )
-    layers = sorted(name for name in report["unexpected_keys"] if _LAYER.search(name))
+    layers = sorted(
+        name for name in report["unexpected_keys"] if _LAYER.search(name) and not name.endswith(_OLD_MASKS)
+    )
     if layers:
         raise ValueError(
             f"source={source!r} contains {_some(layers)}, which {head.stock} with this config.json does not have: the "

@@ -94,6 +94,7 @@ class Family:
         rules: the tensors of the base model, for a family's configuration; names without the base model's prefix.
         heads: classes, the preferred one first where several of ours or theirs correspond.
         headless: names of stock classes whose head we lack and whose base model is what they are used for.
+        copies: tensors that older versions of transformers did not save, and the tensor that they were another name of.
         notes: differences in training only that no field expresses, logged at level INFO on import.
     """
 
@@ -106,6 +107,7 @@ class Family:
     rules: Callable[[Any], tuple[Rule, ...]]
     heads: tuple[Head, ...]
     headless: tuple[str, ...] = ()
+    copies: Mapping[str, str] = field(default_factory=dict)
     head_constants: Mapping[str, Any] = field(default_factory=dict)
     sets: Mapping[str, Any] = field(default_factory=dict)
     training_constants: Mapping[str, Any] = field(default_factory=dict)

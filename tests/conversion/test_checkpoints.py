@@ -130,6 +130,34 @@ def test_names_and_buffers_of_old_checkpoints(tmp_path):
     assert largest_difference(stock, from_checkpoint(tmp_path)) <= 1e-5
 
 
+@pytest.mark.parametrize("family_name", ["gpt2", "openai-gpt"])
+def test_names_and_buffers_of_the_first_gpts(family_name, tmp_path):
+    """openai-community/gpt2 has the base model's names, though it is a language model, and the masks of each layer."""
+    stock = save(family_name, tmp_path)
+    tensors = {name.removeprefix("transformer."): value for name, value in stock.state_dict().items()}
+    del tensors["lm_head.weight"]
+    for layer in range(2):
+        tensors[f"h.{layer}.attn.bias"] = torch.tril(torch.ones(40, 40))[None, None]
+    save_file(
+        {name: value.clone() for name, value in tensors.items()}, tmp_path / "model.safetensors", {"format": "pt"}
+    )
+    ours = from_checkpoint(tmp_path)
+    assert type(ours).__name__ == "VanillaDecoderForCausalLM"
+    assert largest_difference(stock, ours) <= 1e-5
+
+
+def test_fsmt_as_it_was_saved_before_transformers_5(tmp_path):
+    """Without positions, and without the output matrix, which was the target's embeddings."""
+    stock = save("fsmt", tmp_path)
+    stock.model.decoder.output_projection.weight.data.copy_(stock.model.decoder.embed_tokens.weight)
+    tensors = load_file(tmp_path / "model.safetensors")
+    old = {
+        name: value for name, value in tensors.items() if "output_projection" not in name and "positions" not in name
+    }
+    save_file(old, tmp_path / "model.safetensors", {"format": "pt"})
+    assert largest_difference(stock, from_checkpoint(tmp_path)) <= 1e-5
+
+
 def test_dtype_is_that_of_the_file_unless_asked_otherwise(tmp_path):
     save("opt", tmp_path, dtype=torch.float16)
     assert from_checkpoint(tmp_path).dtype == torch.float16

@@ -25,6 +25,8 @@ FSMT: Family = replace(
     equal=(*M2M100.equal, ("tgt_vocab_size", "src_vocab_size")),
     only_eager=True,
     rules=partial(encoder_decoder_tensors, shared_matrix=False),
+    # Until transformers 5 the output matrix was the target's embeddings whatever the configuration said.
+    copies={"model.decoder.output_projection.weight": "model.decoder.embed_tokens.weight"},
     # FSMTModel gives logits and calls them hidden states, so nothing of ours corresponds to it.
     heads=(
         Head(
