@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks import allocator, loss, multi30k, multi30k_marian, report
+from benchmarks import allocator, loss, multi30k, multi30k_ablation, multi30k_marian, report
 from benchmarks.records import read_json, summary, write_json
 
 
@@ -105,6 +105,40 @@ def test_a_goal_that_nobody_reached():
     assert multi30k.reached([(1.0, 10.0)], 20.0) is None
     record = multi30k.combine(marian_record(), {"short": {"points": [], "final": None}})
     assert "not reached" in multi30k.table(record)
+
+
+def test_ablation_trains_what_is_missing_and_says_the_difference(tmp_path, monkeypatch, capsys):
+    trained = []
+
+    def train(minutes, folder, more):
+        trained.append(more)
+        folder.mkdir(parents=True)
+        found = {
+            "validation_bleu": 20.0 + len(trained), "validation_bleu_signature": "tok:13a", "validation_loss": 2.0,
+            "steps": 10, "tokens": 6000, "training_seconds": 60.0 * minutes,
+        }  # fmt: skip
+        (folder / "results.json").write_text(json.dumps(found), encoding="utf-8")
+
+    monkeypatch.setattr(multi30k_ablation, "train", train)
+    arguments = ["--folder", str(tmp_path / "runs"), "--output", str(tmp_path / "multi30k_ablation.json")]
+    multi30k_ablation.main([*arguments, "--variants", "the recipe", "dropout 0.1"])
+    assert len(trained) == 2 and trained[1][-2:] == ["--model.config.dropout", "0.1"]
+    assert "| dropout 0.1 | 22.00 | +1.00 | 10 | 40 |" in capsys.readouterr().out
+    assert "+1.00" in report.sections(tmp_path)["multi30k_ablation"]
+    multi30k_ablation.main([*arguments, "--variants", "the recipe", "--seeds", "2"])
+    assert len(trained) == 3
+    with pytest.raises(ValueError, match="no variant"):
+        multi30k_ablation.main([*arguments, "--variants", "no variant"])
+
+
+@pytest.mark.parametrize("variant", multi30k_ablation.VARIANTS)
+def test_ablation_changes_fields_that_exist(variant, tmp_path):
+    from hf_vanilla_transformer.training.recipe import load_recipe
+
+    words = multi30k_ablation.overrides(variant)
+    changes = [f"{field.removeprefix('--')}={value}" for field, value in zip(words[::2], words[1::2])]
+    recipe = load_recipe(multi30k_ablation.RECIPE, changes)
+    assert (recipe == load_recipe(multi30k_ablation.RECIPE)) == (not changes)
 
 
 def test_loss_benchmark_finds_equal_losses_and_less_memory(tmp_path, monkeypatch):

@@ -1,0 +1,111 @@
+"""`python -m benchmarks.multi30k_ablation`: what each choice of the raw Multi30k recipe brings, one taken back a run.
+
+Trains the recipe and its variants for the same minutes on this machine, one after the other, and compares the finished
+models by validation BLEU. The learning rate falls to zero at the end of each, so that each has its best chance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from .multi30k import train
+from .records import RESULTS, machine, write_json
+
+RECIPE = "multi30k-en-de-tiny-raw"
+
+# What is changed: the fields that take the choice back.
+VARIANTS = {
+    "the recipe": {},
+    "Adam for all weights": {"training.optimizer": "adam", "training.learning_rate": "5e-3"},
+    "Xavier's initial weights": {"model.config.initializer": "xavier"},
+    "norms in the other place": {"model.config.norm_first": "true"},
+    "batches of 2,048 tokens": {"training.tokens_per_batch": "2048"},
+    "dropout 0.1": {"model.config.dropout": "0.1"},
+    "half of Muon's learning rate": {"training.muon_learning_rate": "0.01"},
+    "half of Adam's learning rate": {"training.learning_rate": "4e-3"},
+}
+
+
+def overrides(variant: str) -> list[str]:
+    """The arguments of `hf-vanilla train` for a variant.
+
+    Raises:
+        ValueError: if there is no such variant.
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f"variant={variant!r} is not one of {', '.join(VARIANTS)}")
+    return [word for field, value in VARIANTS[variant].items() for word in (f"--{field}", value)]
+
+
+def result(folder: Path) -> dict[str, Any]:
+    """What a finished run says of itself."""
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    names = ("validation_bleu", "validation_bleu_signature", "validation_loss", "steps", "tokens", "training_seconds")
+    return {name: results[name] for name in names}
+
+
+def table(record: dict[str, Any]) -> str:
+    """Markdown: a line a variant, with the difference to the recipe."""
+    runs = record["runs"]
+    base = runs.get("the recipe")
+    lines = [
+        f"{record['minutes']:g} minutes of training each, {record['seeds']} seed"
+        f"{'s' if record['seeds'] != 1 else ''}; BLEU is the mean, its range in parentheses.",
+        "",
+        "| what is changed | validation BLEU | difference | updates | target tokens/s |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, found in runs.items():
+        scores = [run["validation_bleu"] for run in found]
+        spread = f" ({min(scores):.1f} – {max(scores):.1f})" if len(scores) > 1 else ""
+        difference = "" if base is None or name == "the recipe" else f"{_mean(found) - _mean(base):+.2f}"
+        updates = sum(run["steps"] for run in found) / len(found)
+        speed = sum(run["tokens"] / run["training_seconds"] for run in found) / len(found)
+        lines.append(f"| {name} | {_mean(found):.2f}{spread} | {difference} | {updates:,.0f} | {speed:,.0f} |")
+    return "\n".join(lines)
+
+
+def _mean(runs: list[dict[str, Any]]) -> float:
+    return sum(run["validation_bleu"] for run in runs) / len(runs)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train what is not trained yet, then record and table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.multi30k_ablation", description=__doc__)
+    parser.add_argument("--data", help="folder of the parquet files (default: from the Hub)")
+    parser.add_argument("--minutes", type=float, default=2.5, help="of training, each (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each variant (default: %(default)s)")
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), metavar="NAME", help="; ".join(VARIANTS))
+    parser.add_argument("--folder", type=Path, default=Path("runs/multi30k-ablation"), help="runs there are kept")
+    parser.add_argument("--output", type=Path, default=RESULTS / "multi30k_ablation.json")
+    options = parser.parse_args(arguments)
+    if options.minutes <= 0 or options.seeds < 1:
+        parser.error(f"--minutes {options.minutes} and --seeds {options.seeds} must be positive")
+    changed = {variant: overrides(variant) for variant in options.variants}
+    data = ["--data.path", options.data] if options.data else []
+    record = {
+        "benchmark": "multi30k_ablation",
+        "machine": machine(),
+        "recipe": RECIPE,
+        "minutes": options.minutes,
+        "seeds": options.seeds,
+        "runs": {},
+    }
+    for seed in range(1, options.seeds + 1):
+        for variant, arguments_of_variant in changed.items():
+            folder = options.folder / f"{variant.replace(' ', '-').replace(',', '')}-{options.minutes:g}-{seed}"
+            # A run that is there is whole: results.json is written last.
+            if not (folder / "results.json").is_file():
+                fixed = ["--recipe", RECIPE, *data, "--evaluation.every", "null", "--training.seed", str(seed)]
+                train(options.minutes, folder, [*fixed, *arguments_of_variant])
+            record["runs"].setdefault(variant, []).append(result(folder))
+            write_json(options.output, record)
+    print(table(record))
+    print(f"written: {options.output}")
+
+
+if __name__ == "__main__":
+    main()
