@@ -56,14 +56,13 @@ def continuation_log_probabilities(
     Returns:
         (rows,) in nats.
     """
-    targets = sequences[:, prompt_length:]
-    mask = torch.cat([attention_mask, torch.ones_like(targets)], dim=1)
     found = []
-    for row in range(len(sequences)):  # one at a time: prompts are few and may be long
-        logits = model(input_ids=sequences[row : row + 1], attention_mask=mask[row : row + 1], use_cache=False).logits
-        logits = logits[:, prompt_length - 1 : -1]
-        target = targets[row : row + 1]
-        found.append(_log_probability(logits, target, _written(model, target)))
+    # One at a time and without padding: prompts are few, and not every model knows what padding on the left is.
+    for row, mask in zip(sequences, attention_mask.bool()):
+        targets = row[None, prompt_length:]
+        ids = torch.cat([row[:prompt_length][mask][None], targets], dim=1)
+        logits = model(input_ids=ids, use_cache=False).logits[:, -targets.shape[1] - 1 : -1]
+        found.append(_log_probability(logits, targets, _written(model, targets)))
     return torch.cat(found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..evaluation import Translation, translate_n_best
 from ..interpretation import AttentionMap, cross_attention, self_attention
@@ -62,9 +62,9 @@ class ModelOnPage:
         """For each mask of a text the `count` likeliest tokens with their probabilities.
 
         Raises:
-            ValueError: the text has no mask.
+            ValueError: the text has no mask, or is too long.
         """
-        inputs = self.tokenizer(text, return_tensors="pt").to(self.model.device)
+        inputs = self._encoded(text)
         masks = inputs["input_ids"][0] == self.tokenizer.mask_token_id
         if not masks.any():
             raise ValueError(
@@ -74,14 +74,22 @@ class ModelOnPage:
 
     @torch.inference_mode()
     def next_tokens(self, text: str, count: int) -> list[tuple[str, float]]:
-        """The `count` likeliest tokens after a text, with their probabilities."""
-        inputs = self.tokenizer(text, return_tensors="pt").to(self.model.device)
+        """The `count` likeliest tokens after a text, with their probabilities.
+
+        Raises:
+            ValueError: the text is too long.
+        """
+        inputs = self._encoded(text)
         return self._likeliest(self.model(**inputs, logits_to_keep=1).logits[0, -1], count)
 
     @torch.inference_mode()
     def continuation(self, text: str, tokens: int) -> str:
-        """The text and what the model writes after it, always taking the likeliest token."""
-        inputs = self.tokenizer(text, return_tensors="pt").to(self.model.device)
+        """The text and what the model writes after it, always taking the likeliest token.
+
+        Raises:
+            ValueError: the text is too long.
+        """
+        inputs = self._encoded(text, tokens)
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else self.tokenizer.eos_token_id
         written = self.model.generate(**inputs, max_new_tokens=tokens, do_sample=False, num_beams=1, pad_token_id=pad)
         return text + self.tokenizer.decode(written[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
@@ -96,6 +104,15 @@ class ModelOnPage:
             across = cross_attention(self.model, self.tokenizer, text, translation)
             maps = {"from the translation to the source": across, **maps}
         return maps
+
+    def _encoded(self, text: str, more: int = 0) -> BatchEncoding:
+        """The text on the model's device, if there is room for it and so many tokens more."""
+        inputs = self.tokenizer(text, return_tensors="pt", verbose=False).to(self.model.device)
+        length = inputs["input_ids"].shape[1] + more
+        room = getattr(self.model.config, "max_position_embeddings", None)
+        if room is not None and length > room:
+            raise ValueError(f"The text is too long: this makes {length} tokens, and the model has room for {room}.")
+        return inputs
 
     def _likeliest(self, logits: torch.Tensor, count: int) -> list[tuple[str, float]]:
         values, ids = logits.float().softmax(-1).topk(min(count, logits.shape[-1]))

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _MEAN = "mean"
 _SIDE_BY_SIDE = "side by side"
 _BARS = 10
+# The visitors of a page ask one after the other: while attention is looked at, the model runs another implementation.
+_IN_TURN = {"concurrency_id": "model", "concurrency_limit": 1}
 _TITLES = {
     "translation": "Type a sentence: the translation, the runners-up, and what the model looked at.",
     "masked words": "Type a sentence with {mask} where a word is missing: what the model would put there.",
@@ -77,7 +79,7 @@ def _translation(gradio: Any, shown: ModelOnPage, examples: list[str]) -> None:
         return first, ranked, *attention.show(shown.attention(text, first))
 
     for event in (button.click, source.submit):
-        event(translate, [source, count], [best, ranking, *attention.outputs])
+        event(translate, [source, count], [best, ranking, *attention.outputs], **_IN_TURN)
 
 
 def _masked_words(gradio: Any, shown: ModelOnPage, examples: list[str]) -> None:
@@ -97,7 +99,7 @@ def _masked_words(gradio: Any, shown: ModelOnPage, examples: list[str]) -> None:
         return drawn, *attention.show(shown.attention(text))
 
     for event in (button.click, source.submit):
-        event(fill, [source], [bars, *attention.outputs])
+        event(fill, [source], [bars, *attention.outputs], **_IN_TURN)
 
 
 def _next_token(gradio: Any, shown: ModelOnPage, examples: list[str]) -> None:
@@ -122,8 +124,8 @@ def _next_token(gradio: Any, shown: ModelOnPage, examples: list[str]) -> None:
         text = _answered(gradio, lambda: shown.continuation(text, 20))
         return text, *guess(text)
 
-    button.click(guess, [source], [bars, *attention.outputs])
-    longer.click(write, [source], [source, bars, *attention.outputs])
+    button.click(guess, [source], [bars, *attention.outputs], **_IN_TURN)
+    longer.click(write, [source], [source, bars, *attention.outputs], **_IN_TURN)
 
 
 class _AttentionPart:

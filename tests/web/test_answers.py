@@ -42,6 +42,8 @@ def test_next_tokens_and_what_follows(causal_lm):
     with torch.no_grad():
         logits = shown.model(**shown.tokenizer("The old man", return_tensors="pt")).logits[0, -1]
     assert probability == pytest.approx(logits.softmax(-1).max().item(), abs=1e-5)
+    with pytest.raises(ValueError, match="the model has room for 64"):
+        shown.continuation("The old man", 64)
 
 
 def test_a_model_without_words_is_refused(masked_lm):
