@@ -162,6 +162,9 @@ class CheckpointSource:
         except RevisionNotFoundError as error:
             raise FileNotFoundError(f"source={self.name!r} has no revision={self.revision!r}.") from error
         except LocalEntryNotFoundError as error:
+            # Without the Hub, what is there of a folder may do; a file that is missing and needed is missed by name.
+            if getattr(error, "snapshot_path", None):
+                return error.snapshot_path
             raise FileNotFoundError(
                 f"source={self.name!r} is no folder, was not downloaded before, and the Hub cannot be reached or must "
                 "not be asked (local_files_only, HF_HUB_OFFLINE)."
