@@ -48,12 +48,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     import transformers
 
-    from ..hub import read_publication
+    from ..hub import read_card_text, read_publication
 
+    name = arguments.name or Path(arguments.output).stem
+    text = card_text(read_card_text(arguments.folder), name, arguments.license, arguments.set)
     transformers.utils.logging.disable_progress_bar()
     publication = read_publication(arguments.folder)
-    name = arguments.name or Path(arguments.output).stem
-    text = card_text(publication.text, name, arguments.license, arguments.set)
     path = publication.write_card(arguments.output, text)
     print(f"{path}: the card of {arguments.folder}, with {len(publication.plots)} pictures beside it")
     return 0

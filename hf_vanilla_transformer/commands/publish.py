@@ -10,12 +10,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .card import add_card_arguments, card_text
-
-if TYPE_CHECKING:
-    from ..hub import Publication
 
 EXAMPLES = """\
 examples:
@@ -50,40 +46,38 @@ def run(arguments: argparse.Namespace) -> int:
     """Writes the folder, and publishes it unless this is a dry run."""
     import transformers
 
-    from ..hub import push_folder, read_publication
+    from ..hub import push_folder, read_card_text, read_publication
     from ..hub.push import check_repository_name
 
     check_repository_name(arguments.repository)
-    if arguments.card is not None and not Path(arguments.card).is_file():
-        raise FileNotFoundError(f"There is no card {arguments.card}.")
+    card = None
+    if arguments.card is not None:
+        if not Path(arguments.card).is_file():
+            raise FileNotFoundError(f"There is no card {arguments.card}.")
+        card = Path(arguments.card).read_text(encoding="utf-8")
+    text = read_card_text(arguments.folder)
+    if card is None:
+        # The licence is asked for before a large model is read, not after.
+        text = card_text(text, arguments.repository, arguments.license, arguments.set)
     # One bar for each file read and written says less than the lines below.
     transformers.utils.logging.disable_progress_bar()
     publication = read_publication(arguments.folder)
     if arguments.dry_run is not None:
         folder = Path(arguments.folder).resolve()
         target = Path(arguments.dry_run or folder.with_name(f"{folder.name}-to-publish"))
-        _write(publication, target, arguments)
+        publication.write(target, text, card=card, stock=arguments.stock)
         print(_table(target))
         print(f"\n{target}: what would be published as {arguments.repository}; nothing was sent")
         return 0
     with tempfile.TemporaryDirectory(prefix="hf-vanilla-publish-") as aside:
         target = Path(aside) / arguments.repository.rpartition("/")[2]
-        _write(publication, target, arguments)
+        publication.write(target, text, card=card, stock=arguments.stock)
         print(_table(target))
         pushed = push_folder(target, arguments.repository, private=arguments.private, message=arguments.message)
     if pushed.removed:
         print(f"removed files of an earlier version: {', '.join(pushed.removed)}")
     print(f"\n{pushed.url}: {'published' if pushed.changed else 'was published already'}, commit {pushed.commit[:8]}")
     return 0
-
-
-def _write(publication: Publication, target: Path, arguments: argparse.Namespace) -> None:
-    if arguments.card is not None:
-        card = Path(arguments.card).read_text(encoding="utf-8")
-        publication.write(target, publication.text, card=card, stock=arguments.stock)
-        return
-    text = card_text(publication.text, arguments.repository, arguments.license, arguments.set)
-    publication.write(target, text, stock=arguments.stock)
 
 
 _KINDS = {

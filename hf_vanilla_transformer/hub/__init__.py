@@ -3,7 +3,7 @@
 from .card_text import load_card_text
 from .export import auto_map, export_folder
 from .model_card import ModelCardText, write_card
-from .publication import Publication, read_publication
+from .publication import Publication, read_card_text, read_publication
 from .push import Pushed, PushError, push_folder
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "export_folder",
     "load_card_text",
     "push_folder",
+    "read_card_text",
     "read_publication",
     "write_card",
 ]

@@ -96,6 +96,7 @@ def export_folder(
         saved.save_pretrained(aside)
         if tokenizer is not None:
             tokenizer.save_pretrained(aside)
+            _forget_origin(aside / "tokenizer_config.json")
         if recipe_text is not None:
             (aside / "recipe.yaml").write_text(recipe_text, encoding="utf-8")
         if metrics is not None:
@@ -132,6 +133,13 @@ def _check_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase 
             f"The tokenizer has {len(tokenizer)} entries, the model only {model.config.vocab_size}: this is another "
             "model's tokenizer, or model.resize_token_embeddings(len(tokenizer)) is missing."
         )
+
+
+def _forget_origin(path: Path) -> None:
+    """Takes out where this process had the tokenizer from, which transformers writes into its configuration."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    kept = {name: value for name, value in config.items() if name not in ("is_local", "local_files_only")}
+    path.write_text(json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _to_stock(model: PreTrainedModel) -> PreTrainedModel:

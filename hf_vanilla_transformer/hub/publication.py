@@ -1,4 +1,4 @@
-"""A folder that a command left, read as what is to be published: model, tokenizer, what is said about it, its run."""
+"""A folder that a command left, read as what is to be published: model, tokenizer, how the run went, what is said."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ _CAPTIONS = {
     "curves.png": "Training and validation.",
     "attention.png": "Cross-attention, mean over layers and heads.",
 }
+RECIPE_FILE = "recipe.yaml"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
@@ -32,7 +33,6 @@ class Publication:
         folder: where it was read.
         model: with the head that was saved.
         tokenizer: None if the folder has none.
-        text: what is said about the model: card.yaml, or what the recipe says.
         recipe: recipe.yaml; None if there is none.
         metrics: results.json; None if there is none.
         plots: caption to picture.
@@ -42,7 +42,6 @@ class Publication:
     folder: Path
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase | None
-    text: ModelCardText
     recipe: str | None
     metrics: Mapping[str, Any] | None
     plots: Mapping[str, Path]
@@ -101,27 +100,49 @@ def read_publication(folder: str | Path) -> Publication:
     tokenizer = None
     if any((folder / name).is_file() for name in _TOKENIZER_FILES):
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    results = read_results(folder)
-    recipe = folder / "recipe.yaml"
-    recipe_text = recipe.read_text(encoding="utf-8") if recipe.is_file() else None
-    # A run has its finished export, with what the command knew, in a folder of its own.
-    said = [path for path in (folder / CARD_TEXT_FILE, folder / "model" / CARD_TEXT_FILE) if path.is_file()]
-    if said:
-        text = load_card_text(said[0])
-    else:
-        tree = yaml.safe_load(recipe_text) if recipe_text is not None else {}
-        text = card_text_of_recipe(tree, folder.resolve().name, tested="test_loss" in (results or {}))
     pictures = sorted(folder.glob("*.png"))
     return Publication(
         folder=folder,
         model=model,
         tokenizer=tokenizer,
-        text=text,
-        recipe=recipe_text,
-        metrics=results,
+        recipe=_read_recipe(folder),
+        metrics=read_results(folder),
         plots={_CAPTIONS.get(picture.name, picture.stem): picture for picture in pictures},
         files=tuple(path for path in [folder / "metrics.jsonl"] if path.is_file()),
     )
+
+
+def read_card_text(folder: str | Path) -> ModelCardText:
+    """What a folder says about its model: card.yaml, or what can be told from the recipe and the results.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: a file that is not what its name says.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder}.")
+    # A run has its finished export, with what the command knew, in a folder of its own.
+    for path in (folder / CARD_TEXT_FILE, folder / "model" / CARD_TEXT_FILE):
+        if path.is_file():
+            return load_card_text(path)
+    tree = _parsed_recipe(folder)
+    return card_text_of_recipe(tree, folder.resolve().name, tested="test_loss" in (read_results(folder) or {}))
+
+
+def _read_recipe(folder: Path) -> str | None:
+    path = folder / RECIPE_FILE
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def _parsed_recipe(folder: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(_read_recipe(folder) or "{}")
+    except yaml.YAMLError as error:
+        raise ValueError(f"{folder / RECIPE_FILE} is not valid YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise ValueError(f"{folder / RECIPE_FILE} must hold a mapping, not {type(tree).__name__}.")
+    return tree
 
 
 def _load_model(folder: Path) -> PreTrainedModel:
@@ -140,7 +161,8 @@ def _load_model(folder: Path) -> PreTrainedModel:
             f"The model in {folder} is a {name} (model_type={config.get('model_type')!r}), not one of this package: "
             f"convert it first with `hf-vanilla convert`, or upload it with `hf upload`."
         )
-    model, report = classes[name].from_pretrained(folder, output_loading_info=True)
+    # Without a dtype, weights in half precision would be published in twice their size.
+    model, report = classes[name].from_pretrained(folder, dtype="auto", output_loading_info=True)
     wrong = {key: sorted(report[key]) for key in ("missing_keys", "mismatched_keys", "unexpected_keys") if report[key]}
     if wrong:
         listed = "; ".join(f"{key.replace('_', ' ')}: {', '.join(map(str, names[:5]))}" for key, names in wrong.items())

@@ -6,7 +6,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from hf_vanilla_transformer import VanillaEncoderConfig, VanillaEncoderModel
-from hf_vanilla_transformer.hub import ModelCardText, load_card_text, write_card
+from hf_vanilla_transformer.hub import ModelCardText, load_card_text, read_card_text, write_card
 from hf_vanilla_transformer.hub.card_text import card_text_of_recipe, changed_card_text, save_card_text
 from hf_vanilla_transformer.hub.local_paths import shown, shown_command, shown_recipe
 from hf_vanilla_transformer.hub.model_use import example_for, use_of
@@ -126,6 +126,19 @@ def test_scores_and_facts_of_a_run(tmp_path):
         (tmp_path / "results.json").write_text(content)
         with pytest.raises(ValueError, match=message):
             read_results(tmp_path)
+
+
+def test_what_a_folder_says_is_in_its_export_or_its_recipe(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("task: causal_lm\ndescription: Small.\n")
+    assert read_card_text(tmp_path) == ModelCardText(name=tmp_path.name, summary="Small.")
+    (tmp_path / "model").mkdir()
+    save_card_text(tmp_path / "model/card.yaml", ModelCardText(name="said", command="hf-vanilla train"))
+    assert read_card_text(tmp_path).command == "hf-vanilla train"
+    for content, message in (("[1", "not valid YAML"), ("- a", "must hold a mapping")):
+        (tmp_path / "recipe.yaml").write_text(content)
+        (tmp_path / "model/card.yaml").unlink(missing_ok=True)
+        with pytest.raises(ValueError, match=message):
+            read_card_text(tmp_path)
 
 
 def test_the_example_of_a_masked_language_model_has_a_mask():

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from huggingface_hub import ModelCard
 
@@ -108,6 +109,18 @@ def test_a_dry_run_writes_exactly_what_would_be_published(run, tmp_path, capsys)
     assert "home/somebody" not in "".join(path.read_text(errors="replace") for path in written.iterdir())
 
 
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_and_tokenizer_are_published_as_they_are(stack, dtype, tmp_path):
+    tokenizer = tokenizer_for(stack)
+    model_for(stack, tokenizer).to(dtype).save_pretrained(tmp_path / "saved")
+    tokenizer.save_pretrained(tmp_path / "saved")
+    arguments = ["publish", str(tmp_path / "saved"), "someone/tiny", "--dry-run", str(tmp_path / "out")]
+    assert main([*arguments, "--license", "none"]) == 0
+    for name in MODEL | CODE:
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "saved" / name).read_bytes(), name
+
+
 def test_stock_needs_no_code(run, tmp_path):
     arguments = ["publish", str(run), "someone/tiny", "--dry-run", str(tmp_path / "stock"), "--stock"]
     assert main([*arguments, "--license", "none"]) == 0
@@ -159,6 +172,7 @@ def test_card_writes_a_file_with_its_pictures_beside_it(run, tmp_path, capsys):
     [
         (["publish", "{run}", "tiny", "--license", "mit"], "must be user/model"),
         (["publish", "{run}/checkpoints", "someone/tiny", "--license", "mit"], "no config.json"),
+        (["publish", "{run}/nowhere", "someone/tiny"], "no folder"),
         (["publish", "{run}", "someone/tiny", "--dry-run", "--license", "mit", "--set", "colour=red"], "colour=red"),
         (["publish", "{run}", "someone/tiny", "--dry-run", "--card", "{run}/none.md"], "no card"),
         (["publish", "{run}", "someone/tiny", "--dry-run", "{run}", "--license", "mit"], "holds something else"),
