@@ -1,15 +1,16 @@
 """Do our models compute what transformers' own compute with the same weights? `python -m benchmarks.parity`
 
-For each family and head: a small stock model with random weights, every bias and norm perturbed, and ours made from it
-by `from_stock`. Compared are the logits, the loss with labels, and the gradient of every parameter (carried over by the
-same table as the weights), for rows without padding, padded on the right and on the left, with eager attention and
-torch's kernel; then the tokens of greedy search and of beam search with 4 beams, with and without cache. The table has
-the largest difference of each.
+For each family and head: a small stock model with random weights, every bias and norm perturbed; ours, made from it
+by `from_stock`; and the stock model that `to_stock` makes of ours. Compared are the logits of all three, and of the
+first two the loss with labels and the gradient of every parameter (carried over by the same table as the weights), for
+rows without padding, padded on the right and on the left, with eager attention and torch's kernel; then the tokens of
+greedy search and of beam search with 4 beams, with and without cache. The table has the largest difference of each.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ import transformers
 from transformers import PreTrainedModel
 
 from benchmarks.records import machine, write_json
-from hf_vanilla_transformer.conversion import from_stock
+from hf_vanilla_transformer.conversion import from_stock, to_stock
 from hf_vanilla_transformer.conversion.comparison import OUTPUTS
 from hf_vanilla_transformer.conversion.families import FAMILIES
 from hf_vanilla_transformer.conversion.family import Family, Head
@@ -135,15 +136,25 @@ OTHER_SHIFT = ("mbart", "fsmt")
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest differences between a stock model and ours, over all that was compared."""
+    """The largest differences between a stock model and ours, over all that was compared.
 
-    logits: float
-    loss: float
-    gradients: float
+    Attributes:
+        logits: between the stock model and ours made from it.
+        loss, gradients: the same, in training.
+        logits_out: between ours and the stock model made of it again.
+    """
+
+    logits: float = 0.0
+    loss: float = 0.0
+    gradients: float = 0.0
+    logits_out: float = 0.0
 
     def __or__(self, other: Difference) -> Difference:
         return Difference(
-            max(self.logits, other.logits), max(self.loss, other.loss), max(self.gradients, other.gradients)
+            max(self.logits, other.logits),
+            max(self.loss, other.loss),
+            max(self.gradients, other.gradients),
+            max(self.logits_out, other.logits_out),
         )
 
 
@@ -258,9 +269,10 @@ def compare(
     rows = arguments["attention_mask"].flatten(0, -2)[:, 0].bool() if _like_roberta(family) else None
     if family.model_type == "fsmt":
         plain["use_cache"] = False  # with a cache FSMT lets its decoder see later tokens of an input of several
+    back = to_stock(ours, family=family.model_type)
     with torch.no_grad():
-        pairs = zip(_outputs(stock(**plain), kept, rows), _outputs(ours(**plain), kept, rows), strict=True)
-        logits = max(float((theirs - mine).abs().max()) for theirs, mine in pairs)
+        theirs, mine, again = (_outputs(model(**plain), kept, rows) for model in (stock, ours, back))
+    logits, logits_out = _largest(theirs, mine), _largest(mine, again)
 
     if head.language_model and family.stack == "vanilla_decoder":
         stock.loss_function = _next_token_loss
@@ -273,7 +285,11 @@ def compare(
             losses.append(sum(torch.sin(2 * output).mean() for output in _outputs(model(**plain), kept, rows)))
         losses[-1].backward()
     loss = float((losses[0] - losses[1]).detach().abs())
-    return Difference(logits, loss, _gradient_difference(family, head, stock, ours))
+    return Difference(logits, loss, _gradient_difference(family, head, stock, ours), logits_out)
+
+
+def _largest(first: list[torch.Tensor], second: list[torch.Tensor]) -> float:
+    return max(float((one - other).abs().max()) for one, other in zip(first, second, strict=True))
 
 
 def precisions(family: Family) -> tuple[torch.dtype, ...]:
@@ -379,23 +395,25 @@ def measure(family: Family, head: Head) -> dict[str, Any]:
     """One row of the table."""
     row: dict[str, Any] = {"family": family.model_type, "stock": head.stock, "ours": head.ours}
     for dtype in precisions(family):
-        worst = Difference(0.0, 0.0, 0.0)
+        worst = Difference()
         for padding in ("none", "right", "left"):
             for attention in attentions(family, dtype):
                 worst |= compare(family, head, padding, attention, dtype)
         name = str(dtype).removeprefix("torch.")
-        row |= {f"logits_{name}": worst.logits, f"loss_{name}": worst.loss, f"gradients_{name}": worst.gradients}
-        row[f"within_{name}"] = max(worst.logits, worst.loss, worst.gradients) <= TOLERANCE[dtype]
+        differences = dataclasses.asdict(worst)
+        row |= {f"{what}_{name}": difference for what, difference in differences.items()}
+        row[f"within_{name}"] = max(differences.values()) <= TOLERANCE[dtype]
     row["generation"] = same_tokens(family, head)
     return row
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
-    columns = ("logits_float32", "gradients_float32", "logits_float64", "gradients_float64")
+    columns = ("logits", "logits_out", "gradients")
+    columns = tuple(f"{column}_{dtype}" for dtype in ("float32", "float64") for column in columns)
     lines = [
-        "| stock class | ours | logits, float32 | gradients, float32 | logits, float64 | gradients, float64 | tokens |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| stock class | ours | float32: logits in | out | gradients | float64: logits in | out | gradients | tokens |",
+        f"|{' --- |' * 9}",
     ]
     for row in rows:
         tokens = "same" if all(row["generation"].values()) else "**different**"

@@ -40,6 +40,7 @@ def test_logits_loss_and_gradients(family, head, dtype, padding):
     for attention in attentions(family, dtype):
         difference = compare(family, head, padding, attention, dtype)
         assert difference.logits <= TOLERANCE[dtype]
+        assert difference.logits_out <= TOLERANCE[dtype]
         assert difference.loss <= TOLERANCE[dtype]
         assert difference.gradients <= TOLERANCE[dtype]
 
