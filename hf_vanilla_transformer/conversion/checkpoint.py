@@ -200,9 +200,7 @@ def _refuse_other_weights(
             f"source={source!r} contains {_some(adapters)} of an adapter that was not merged: call merge_and_unload(), "
             "save, and convert that folder."
         )
-    layers = sorted(
-        name for name in report["unexpected_keys"] if _LAYER.search(name) and not name.endswith(_OLD_MASKS)
-    )
+    layers = sorted(name for name in report["unexpected_keys"] if _LAYER.search(name) and not name.endswith(_OLD_MASKS))
     if layers:
         raise ValueError(
             f"source={source!r} contains {_some(layers)}, which {head.stock} with this config.json does not have: the "
