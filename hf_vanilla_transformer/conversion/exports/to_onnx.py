@@ -52,7 +52,8 @@ def export(request: Request, folder: Path) -> Exported:
     """Traces the model, writes its graphs, runs them in ONNX Runtime, and compares.
 
     Raises:
-        ValueError: there is more than one end token, which the comparison of generated tokens does not have.
+        ValueError: there is more than one end token, or no start token of the decoder, so the comparison of generated
+            tokens cannot be made.
     """
     from transformers.exporters import ExportedModel
 
@@ -60,6 +61,8 @@ def export(request: Request, folder: Path) -> Exported:
     generates = model.can_generate()
     if generates:
         end_token(model)
+        if model.config.is_encoder_decoder and model.config.decoder_start_token_id is None:
+            raise ValueError("decoder_start_token_id=None would have to be the id that the decoder begins with.")
     graphs = _generation_graphs(model) if generates else _single_graph(model)
     graphs.save_pretrained(folder)
     (folder / "config.json").rename(folder / CONFIG_FILE)
@@ -111,6 +114,9 @@ def _generation_graphs(model: PreTrainedModel) -> Any:
     components = {}
     if model.config.is_encoder_decoder:
         components["encoder"] = exporter.export(model.get_encoder(), dict(prompt), settings).components["model"]
+        # After the start token alone the cache would have the length 1, which the tracer takes for a constant.
+        prompt["decoder_input_ids"] = inputs["decoder_input_ids"]
+        prompt["decoder_input_ids"][:, 0] = model.config.decoder_start_token_id
     else:
         prompt["attention_mask"] = prompt["attention_mask"].flip(-1)  # a prompt ends where its continuation begins
     search = copy.deepcopy(model.generation_config)
