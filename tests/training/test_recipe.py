@@ -144,7 +144,7 @@ def test_overrides_are_typed_and_later_ones_win():
     )
     assert recipe.training.learning_rate == 1e-3
     assert recipe.training.max_steps == 2000
-    assert recipe.model.config == {"norm_first": True, "dropout": 0.25, "label_smoothing": 0.1}
+    assert recipe.model.config == {"initializer": "normal", "dropout": 0.25, "label_smoothing": 0.1}
     assert recipe.data.validation == ["dev"]
     assert recipe.evaluation.every is None
 
