@@ -20,6 +20,7 @@ import yaml
 from .files import write_text
 
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
+AnyRecipe = typing.TypeVar("AnyRecipe")
 
 
 @dataclass
@@ -275,10 +276,18 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name_or_path: str | Path | None = None, overrides: Iterable[str] = ()) -> Recipe:
-    """Reads a recipe by name or from a file, then applies overrides.
+    """Reads a recipe by name or from a file, then applies overrides; see `read_recipe`."""
+    recipe = read_recipe(Recipe, name_or_path, overrides)
+    validate(recipe)
+    return recipe
+
+
+def read_recipe(kind: type[AnyRecipe], name_or_path: str | Path | None, overrides: Iterable[str] = ()) -> AnyRecipe:
+    """Fills any tree of dataclasses from a recipe file and overrides; fields are not yet checked against each other.
 
     Args:
-        name_or_path: one of `recipe_names()`, or a YAML file; None starts from the defaults.
+        kind: the dataclass at the root, `Recipe` or that of another command.
+        name_or_path: one of `recipe_names()`, a YAML file, or a folder that a run made; None starts from the defaults.
         overrides: ``"training.learning_rate=1e-3"``; the value is read as YAML.
 
     Raises:
@@ -299,9 +308,7 @@ def load_recipe(name_or_path: str | Path | None = None, overrides: Iterable[str]
         tree = loaded
     for override in overrides:
         _apply(tree, override)
-    recipe = _build(Recipe, tree, "", where)
-    validate(recipe)
-    return recipe
+    return _build(kind, tree, "", where, kind)
 
 
 def validate(recipe: Recipe) -> None:
@@ -394,7 +401,7 @@ def nearest(name: str, legal: Iterable[str]) -> str:
     return f"{hint}Valid: {', '.join(legal)}."
 
 
-def recipe_fields() -> Iterator[tuple[str, dataclasses.Field]]:
+def recipe_fields(kind: type = Recipe) -> Iterator[tuple[str, dataclasses.Field]]:
     """Every field of a recipe by its dotted name, in order."""
 
     def walk(cls: type, prefix: str) -> Iterator[tuple[str, dataclasses.Field]]:
@@ -405,7 +412,7 @@ def recipe_fields() -> Iterator[tuple[str, dataclasses.Field]]:
             else:
                 yield f"{prefix}{entry.name}", entry
 
-    return walk(Recipe, "")
+    return walk(kind, "")
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -444,31 +451,32 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     tree[keys[-1]] = value
 
 
-def _build(cls: type, tree: Mapping[str, Any], prefix: str, where: str) -> Any:
-    """Makes the dataclass `cls` from nested mappings, checking every key and type."""
+def _build(cls: type, tree: Mapping[str, Any], prefix: str, where: str, root: type) -> Any:
+    """Makes the dataclass `cls`, which is `root` or a section of it, from nested mappings; checks keys and types."""
     hints = typing.get_type_hints(cls)
     values = {}
     for key, value in tree.items():
         if key not in hints:
             legal = [f"{prefix}{name}" for name in hints]
-            raise ValueError(f"Unknown key {f'{prefix}{key}'!r} in {where}. {_nearest_key(f'{prefix}{key}', legal)}")
+            hint = _nearest_key(f"{prefix}{key}", legal, root)
+            raise ValueError(f"Unknown key {f'{prefix}{key}'!r} in {where}. {hint}")
         name = f"{prefix}{key}"
         if dataclasses.is_dataclass(hints[key]):
             if value is None:
                 value = {}
             if not isinstance(value, Mapping):
                 raise ValueError(f"{name!r} in {where} must be a mapping of fields, not {value!r}.")
-            values[key] = _build(hints[key], value, f"{name}.", where)
+            values[key] = _build(hints[key], value, f"{name}.", where, root)
         else:
             values[key] = _convert(value, hints[key], name, where)
     return cls(**values)
 
 
-def _nearest_key(key: str, legal: list[str]) -> str:
+def _nearest_key(key: str, legal: list[str], root: type) -> str:
     """Like `nearest`, but a key that belongs to another section is found as well."""
     close = difflib.get_close_matches(key, legal, n=1, cutoff=0.6)
     if not close:
-        by_leaf = {name.rpartition(".")[2]: name for name, _ in recipe_fields()}
+        by_leaf = {name.rpartition(".")[2]: name for name, _ in recipe_fields(root)}
         leaf = difflib.get_close_matches(key.rpartition(".")[2], by_leaf, n=1, cutoff=0.6)
         close = [by_leaf[leaf[0]]] if leaf else []
     hint = f"Did you mean {close[0]!r}? " if close else ""
