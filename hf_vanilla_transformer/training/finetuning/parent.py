@@ -1,0 +1,272 @@
+"""The parent of a fine-tuning: a folder that a run made, or a published checkpoint, as a body that heads are put on."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from huggingface_hub.errors import StrictDataclassError
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from ...conversion import from_checkpoint
+from ...conversion.checkpoint import ORIGINAL_FORMATS
+from ...conversion.checkpoint_files import CheckpointSource
+from ...conversion.checkpoint_tokenizer import load_tokenizer
+from ...models.registration import AUTO_CLASSES
+
+STACKS = {"vanilla_encoder": "encoder", "vanilla_decoder": "decoder", "vanilla_transformer": "encoder_decoder"}
+
+# An ancestor's recipe may name a folder that holds this very model again; nobody has so many real ancestors.
+_MOST_ANCESTORS = 20
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """One step that led to a parent.
+
+    Attributes:
+        source: where its model is.
+        task: what it was trained for, such as `causal_lm`; empty where nobody wrote it down.
+        data: names of what it was trained on.
+    """
+
+    source: str
+    task: str = ""
+    data: tuple[str, ...] = ()
+
+
+@dataclass
+class Parent:
+    """A trained body, with its tokenizer and where it comes from.
+
+    Attributes:
+        source: as the recipe names it.
+        stack: `encoder`, `decoder` or `encoder_decoder`.
+        config: of the body; a head gets a copy.
+        tokenizer: its tokenizer.
+        weights: of the body, by their names in it; empty for random weights.
+        lineage: the parent itself, the parent of the parent, and so on.
+        attention: attention implementation that models are built with.
+    """
+
+    source: str
+    stack: str
+    config: PreTrainedConfig
+    tokenizer: PreTrainedTokenizerBase
+    weights: dict[str, torch.Tensor] = field(repr=False)
+    lineage: list[Ancestor] = field(default_factory=list)
+    attention: str = "sdpa"
+
+    def head_config(self, **fields: Any) -> PreTrainedConfig:
+        """A copy of the parent's configuration with other values for some fields.
+
+        Raises:
+            ValueError: a field does not exist or has no such value.
+        """
+        config = copy.deepcopy(self.config)
+        for name, value in fields.items():
+            if not hasattr(config, name):
+                raise ValueError(f"{type(config).__name__}, the parent's configuration, has no field {name!r}.")
+            try:
+                setattr(config, name, value)
+            except (StrictDataclassError, TypeError, ValueError) as error:
+                raise ValueError(f"The parent's configuration takes no {name}={value!r}: {error}") from error
+        config.validate_architecture()
+        config._attn_implementation = self.attention
+        return config
+
+    def put_into(self, body: PreTrainedModel) -> list[str]:
+        """Copies the parent's weights into a body of its shape.
+
+        Returns:
+            Names of the body's weights that the parent does not have, such as a pooler's; they stay random.
+
+        Raises:
+            ValueError: the body has another shape, or misses more than a pooler.
+        """
+        if not self.weights:
+            return [name for name, _ in body.named_parameters()]
+        own = body.state_dict()
+        fitting = {name: tensor for name, tensor in self.weights.items() if name in own}
+        wrong = [name for name, tensor in fitting.items() if tensor.shape != own[name].shape]
+        if wrong:
+            name = wrong[0]
+            raise ValueError(
+                f"{name} is {tuple(self.weights[name].shape)} in the parent {self.source}, but {tuple(own[name].shape)} "
+                "in the new model: fields that decide the shape of the body cannot differ from the parent's."
+            )
+        missing = sorted(own.keys() - fitting.keys())
+        body.load_state_dict(fitting, strict=False)
+        body.tie_weights()
+        return missing
+
+
+def open_parent(
+    source: str | Path, *, format: str = "transformers", random_weights: bool = False, attention: str = "sdpa"
+) -> Parent:
+    """Reads a parent.
+
+    Args:
+        source: a folder that `train`, `pretrain`, `adapt` or `finetune` made (or its ``model``), a model of this package
+            on the Hub, or any checkpoint that `from_checkpoint` reads.
+        format: what wrote a checkpoint, as for `from_checkpoint`.
+        random_weights: take only the shape and the tokenizer.
+        attention: attention implementation of models that are made of it.
+
+    Raises:
+        FileNotFoundError: there is no such folder or model.
+        ValueError: it cannot be read; the message says why.
+    """
+    where = _model_folder(source)
+    if format != "transformers":
+        model = from_checkpoint(where, head=None, format=format)
+        tokenizer = ORIGINAL_FORMATS[format].tokenizer(Path(where))
+        config, weights = model.config, _body_weights(model)
+    else:
+        kind = CheckpointSource(str(where)).config().get("model_type")
+        if kind in STACKS:
+            config = AutoConfig.from_pretrained(where)
+            weights = {} if random_weights else _own_weights(where, config)
+            tokenizer = AutoTokenizer.from_pretrained(where)
+        else:
+            model = from_checkpoint(where, head=_stock_head(where))
+            config, weights = model.config, _body_weights(model)
+            tokenizer = load_tokenizer(CheckpointSource(str(where)))
+    if len(tokenizer) > config.vocab_size:
+        raise ValueError(
+            f"The tokenizer of the parent {source} has {len(tokenizer)} entries, its model only {config.vocab_size}: "
+            "they belong to different models."
+        )
+    _give_padding(tokenizer, config, str(source))
+    return Parent(
+        source=str(source),
+        stack=STACKS[config.model_type],
+        config=config,
+        tokenizer=tokenizer,
+        weights={} if random_weights else weights,
+        lineage=[] if random_weights else lineage(source),
+        attention=attention,
+    )
+
+
+def require_stack(parent: Parent, stacks: tuple[str, ...], task: str) -> None:
+    """Raises ValueError unless the parent is of one of the stacks."""
+    if parent.stack not in stacks:
+        words = {"encoder": "an encoder (as BERT)", "decoder": "a decoder (as GPT)"}
+        wanted = " or ".join(words.get(stack, "an encoder-decoder") for stack in stacks)
+        found = words.get(parent.stack, "an encoder-decoder")
+        raise ValueError(f"task={task!r} starts from {wanted}, but the parent {parent.source} is {found}.")
+
+
+def model_class(parent: Parent, auto_class: str) -> type[PreTrainedModel]:
+    """Our class that an Auto class finds for the parent's configuration."""
+    return AUTO_CLASSES[type(parent.config)][auto_class]
+
+
+def lineage(source: str | Path) -> list[Ancestor]:
+    """The steps that led to a model, newest first, as far as the recipes of its folders tell."""
+    found: list[Ancestor] = []
+    current: str | None = str(source)
+    while current is not None and len(found) < _MOST_ANCESTORS:
+        recipe = _recipe_of(current)
+        data = recipe.get("data") or {}
+        paths = [data.get("path"), *(part.get("path") for part in data.get("mixture") or [] if isinstance(part, dict))]
+        found.append(Ancestor(current, recipe.get("task") or "", tuple(str(path) for path in paths if path)))
+        before = recipe.get("parent") or (recipe.get("model") or {}).get("start_from")
+        if recipe.get("from_scratch") or before in {ancestor.source for ancestor in found}:
+            break
+        current = before
+    return found
+
+
+def _model_folder(source: str | Path) -> str | Path:
+    """Where the model itself is: in the folder, or in its `model`."""
+    folder = Path(source)
+    if not folder.is_dir() or (folder / "config.json").is_file():
+        return source
+    if (folder / "model" / "config.json").is_file():
+        return folder / "model"
+    raise FileNotFoundError(
+        f"The folder {source} holds no model (no config.json, nor model/config.json): name the output folder of a "
+        "finished run, or a checkpoint."
+    )
+
+
+def _recipe_of(source: str) -> dict[str, Any]:
+    """The recipe a model was trained by; empty where there is none. That of the run, whose paths are whole, is preferred
+    to that of its publishable folder."""
+    folder = Path(source)
+    places = [folder / "recipe.yaml", folder / "model" / "recipe.yaml"]
+    if folder.name == "model":
+        places.insert(0, folder.parent / "recipe.yaml")
+    for place in places:
+        if place.is_file():
+            try:
+                recipe = yaml.safe_load(place.read_text(encoding="utf-8"))
+            except yaml.YAMLError as error:
+                raise ValueError(f"{place} is not valid YAML ({error}); correct it or take it away.") from error
+            return recipe if isinstance(recipe, dict) else {}
+    return {}
+
+
+def _own_weights(where: str | Path, config: PreTrainedConfig) -> dict[str, torch.Tensor]:
+    """The body's weights of a model of ours. An encoder-decoder's head goes along under its own names."""
+    auto_class = AutoModelForSeq2SeqLM if config.model_type == "vanilla_transformer" else AutoModel
+    model, report = auto_class.from_pretrained(where, dtype="auto", output_loading_info=True)
+    missing = set(report["missing_keys"])
+    body = [name for name in missing if "pooler." not in name and not name.startswith("lm_head")]
+    if body:
+        raise ValueError(
+            f"The parent {where} lacks {', '.join(sorted(body)[:3])}{' ...' if len(body) > 3 else ''}, which its "
+            "config.json promises: the folder is damaged, or of another model."
+        )
+    return {name: tensor for name, tensor in _body_weights(model).items() if name not in missing}
+
+
+def _body_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Of an encoder-decoder everything; of the others what is inside their base model."""
+    whole = model if model.config.is_encoder_decoder else model.base_model
+    return {name: tensor.detach().float() for name, tensor in whole.state_dict().items()}
+
+
+def _stock_head(where: str | Path) -> str | None:
+    """Which head to convert: an encoder-decoder's own, since a new task writes with it; of the others none."""
+    config = CheckpointSource(str(where)).config()
+    return None if config.get("is_encoder_decoder") else "base"
+
+
+def _give_padding(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, source: str) -> None:
+    """GPT-2 has no padding; its end mark will do, since masks say where a row ends."""
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise ValueError(
+                f"The tokenizer of the parent {source} has neither a padding nor an end token; set one and save it, for "
+                "example tokenizer.add_special_tokens({'pad_token': '<pad>'})."
+            )
+        tokenizer.pad_token = tokenizer.eos_token
+    if config.pad_token_id is None:
+        config.pad_token_id = tokenizer.pad_token_id
+
+
+def describe(ancestors: list[Ancestor]) -> str:
+    """A line for the card: each ancestor with its task and data, newest first."""
+    parts = []
+    for ancestor in ancestors:
+        name = Path(ancestor.source).resolve().name if Path(ancestor.source).exists() else ancestor.source
+        about = [ancestor.task] if ancestor.task else []
+        if ancestor.data:
+            about.append("on " + ", ".join(f"`{Path(path).name}`" for path in ancestor.data))
+        parts.append(f"`{name}`" + (f" ({' '.join(about)})" if about else ""))
+    return ", made from ".join(parts)

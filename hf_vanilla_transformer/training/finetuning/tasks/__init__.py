@@ -1,0 +1,27 @@
+"""The tasks of `hf-vanilla finetune`, each in a file of its own."""
+
+from __future__ import annotations
+
+import importlib
+
+from ..recipe import FinetuneRecipe
+from ..task import Task
+
+# Name in a recipe: the class, as `file.Class`; imported only when it is asked for.
+TASKS = {
+    "classification": "classification.Classification",
+    "token_classification": "token_classification.TokenClassification",
+    "dependency_parsing": "dependency_parsing.DependencyParsing",
+    "question_answering": "question_answering.QuestionAnswering",
+    "multiple_choice": "multiple_choice.MultipleChoice",
+    "sequence_to_sequence": "sequence_to_sequence.SequenceToSequence",
+}
+
+
+def make_task(recipe: FinetuneRecipe) -> Task:
+    """The task of a recipe that `validate` has seen."""
+    file, name = TASKS[recipe.task].split(".")
+    return getattr(importlib.import_module(f".{file}", __package__), name)(recipe)
+
+
+__all__ = ["TASKS", "make_task"]
