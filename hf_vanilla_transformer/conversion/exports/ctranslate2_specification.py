@@ -60,10 +60,12 @@ def specification(model: PreTrainedModel) -> Any:
             embeddings_merge=common_spec.EmbeddingsMerge.ADD,
             **common,
         )
-        spec = specs.TransformerEncoderModelSpec(encoder, pooling_layer=stack.pooler is not None)
-        _fill_stack(encoder, stack)
-        if stack.pooler is not None:
+        if stack.pooler is None:
+            spec = specs.TransformerEncoderModelSpec(encoder)
+        else:
+            spec = specs.TransformerEncoderModelSpec(encoder, True, ACTIVATIONS[config.pooler_act])
             _fill_linear(spec.pooler_dense, stack.pooler.dense)
+        _fill_stack(encoder, stack)
     spec.config.layer_norm_epsilon = config.layer_norm_eps
     return spec
 
