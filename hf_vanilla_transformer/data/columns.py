@@ -70,7 +70,8 @@ class Columns:
         ]
         raise ValueError(
             f"{place} has no columns for {self.wanted}; its columns are {sorted(listed)}. Name them with "
-            "languages, source_column and target_column (pairs) or column (texts)."
+            "languages, source_column and target_column (pairs), column (texts), or text_column and label_column "
+            "(labelled texts)."
         )
 
 

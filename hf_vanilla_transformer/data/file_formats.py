@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -44,7 +44,7 @@ class Undecodable(str):
 
 def lines(path: Path) -> Iterator[str]:
     """The lines of a text file without their ends, as UTF-8; only line feeds end a line. Plain or `.gz`."""
-    with _open(path) as stream:
+    with open_binary(path) as stream:
         for number, raw in enumerate(stream):
             raw = raw.removesuffix(b"\n").removesuffix(b"\r")
             try:
@@ -157,23 +157,8 @@ def read_parquet(path: Path, wanted: Columns) -> Iterator[Chunk]:
             row += batch.num_rows
 
 
-TABLES: dict[str, Callable[[Path, Columns], Iterator[Chunk]]] = {
-    ".tsv": read_tsv,
-    ".tab": read_tsv,
-    ".jsonl": read_json_lines,
-    ".ndjson": read_json_lines,
-    ".json": read_json_lines,
-    ".parquet": read_parquet,
-}
-
-
-def table_suffix(path: Path) -> str | None:
-    """The ending of `path` that says which table it is, `.gz` left aside; None if it is no table."""
-    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
-    return suffix.lower() if suffix.lower() in TABLES else None
-
-
-def _open(path: Path) -> BinaryIO:
+def open_binary(path: Path) -> BinaryIO:
+    """A file to read, unpacked if it ends in `.gz`."""
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 

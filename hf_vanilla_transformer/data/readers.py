@@ -166,7 +166,7 @@ def _load(
 
 def _good_rows(chunk: Chunk, report: RowReport, on_bad_row: OnBadRow, max_length_ratio: float | None) -> list[int]:
     """The indices of the good rows of a chunk; the others go into the report, or raise."""
-    problems = {**_problems(chunk.sides, max_length_ratio), **chunk.problems}
+    problems = {**text_problems(chunk.sides, max_length_ratio), **chunk.problems}
     report.rows += len(chunk.numbers)
     if not problems:
         return list(range(len(chunk.numbers)))
@@ -181,7 +181,8 @@ def _good_rows(chunk: Chunk, report: RowReport, on_bad_row: OnBadRow, max_length
     return [index for index in range(len(chunk.numbers)) if index not in problems]
 
 
-def _problems(sides: list[list[Any]], max_length_ratio: float | None) -> dict[int, BadRow]:
+def text_problems(sides: list[list[Any]], max_length_ratio: float | None = None) -> dict[int, BadRow]:
+    """What is wrong with rows of texts, by their index; rows that are not in it are good."""
     problems: dict[int, BadRow] = {}
     for values in sides:
         for index, value in enumerate(values):

@@ -14,7 +14,12 @@ class BadRow(str, Enum):
     NOT_UTF8 = "not UTF-8"
     NOT_JSON = "not JSON"
     NOT_TEXT = "not text"
+    FIELDS = "wrong number of fields"
+    QUOTES = "quotes in the wrong place"
     LENGTH_RATIO = "absurd length ratio"
+    NO_LABEL = "no label"
+    LABEL_TYPE = "label of the wrong type"
+    UNSEEN_LABEL = "label that training never saw"
 
 
 @dataclass

@@ -7,13 +7,14 @@ from typing import Any
 import datasets
 
 from .columns import Columns
-from .file_formats import TABLES, Chunk, SampleBy, read_parallel, read_text, table_suffix
+from .file_formats import Chunk, SampleBy, read_parallel, read_text
+from .tables import TABLES, table_suffix
 
 ReadFiles = Callable[[], Iterator[Chunk]]
 HubDataset = datasets.Dataset | datasets.IterableDataset
 
 # What a file name ends with, if it is one: tells a mistyped path from a name on the Hub.
-_FILE_SUFFIXES = (*TABLES, ".txt", ".gz", ".csv", ".text")
+_FILE_SUFFIXES = (*TABLES, ".txt", ".gz", ".text")
 
 
 def find_pairs(
@@ -51,10 +52,23 @@ def find_texts(
         return chunks
 
     if isinstance(source, (tuple, list)):
+        return find_rows(source, split, read, config_name=None)
+    return _find(source, split, read, **hub)
+
+
+def find_rows(
+    source: Any, split: str, read: Callable[[Sequence[Path]], ReadFiles], *, config_name: str | None
+) -> tuple[str, ReadFiles | datasets.Dataset]:
+    """The name of a source of any rows, and how to read it.
+
+    Args:
+        read: makes the reader of files that were found.
+    """
+    if isinstance(source, (tuple, list)):
         paths = [Path(path) for path in source]
         _must_exist(paths)
         return (str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more files"), read(paths)
-    return _find(source, split, read, **hub)
+    return _find(source, split, read, config_name=config_name, streaming=False)  # type: ignore[return-value]
 
 
 def _find(

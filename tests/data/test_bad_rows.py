@@ -128,9 +128,9 @@ def test_sources_that_cannot_be_read(tmp_path):
     empty.write_text("one side\nanother\n")
     with pytest.raises(ValueError, match=r"(?s)no valid row.*missing side\s+2"):
         load_pairs(empty)
-    (tmp_path / "x.csv").write_text("a,b\n")
-    with pytest.raises(ValueError, match=r"x\.csv.*\.tsv.*parallel"):
-        load_pairs(tmp_path / "x.csv")
+    (tmp_path / "x.xml").write_text("<a/>")
+    with pytest.raises(ValueError, match=r"x\.xml.*\.tsv.*parallel"):
+        load_pairs(tmp_path / "x.xml")
     (tmp_path / "x.parquet").write_text("not a table")
     with pytest.raises(ValueError, match=r"x\.parquet is not a parquet file"):
         load_pairs(tmp_path / "x.parquet")
