@@ -30,6 +30,7 @@ _MODULE_OF_NAME = {
         ],
         "models.modeling_vanilla_encoder",
     ),
+    "VanillaEncoderForDependencyParsing": "models.modeling_vanilla_parsing",
     **dict.fromkeys(
         [
             "VanillaDecoderForCausalLM",

@@ -228,6 +228,10 @@ class VanillaEncoderConfig(VanillaConfig):
     Args:
         pooler_act: activation of the dense layer on the first token, which sentence heads read: tanh (BERT, RoBERTa),
             relu (DistilBERT) or gelu (ELECTRA).
+        parser_arc_size: width of what a dependency parser compares to find heads (Dozat and Manning 2017, table 1).
+        parser_label_size: width of what it compares to name the relation.
+        parser_dropout: on both.
+        word_pooling: what a parser makes a word of: its `first` token, or the `mean` of its tokens.
 
     ```python
     config = VanillaEncoderConfig(vocab_size=16000, hidden_size=256, num_hidden_layers=4, num_attention_heads=4)
@@ -266,6 +270,10 @@ class VanillaEncoderConfig(VanillaConfig):
     lm_head_bias: bool = True
     lm_head_transform: bool = True
     pooler_act: str = "tanh"
+    parser_arc_size: int = 500
+    parser_label_size: int = 100
+    parser_dropout: float | int = 0.33
+    word_pooling: Literal["first", "mean"] = "first"
 
     @classmethod
     def bert_base(cls, **overrides: Any) -> "VanillaEncoderConfig":
@@ -281,6 +289,11 @@ class VanillaEncoderConfig(VanillaConfig):
     def validate_architecture(self) -> None:
         super().validate_architecture()
         _require_layers(self, "num_hidden_layers")
+        for name in ("parser_arc_size", "parser_label_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        if not 0.0 <= self.parser_dropout < 1.0:
+            raise ValueError(f"parser_dropout must be at least 0 and less than 1, not {self.parser_dropout}.")
 
 
 @strict

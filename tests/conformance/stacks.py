@@ -29,8 +29,14 @@ class EncoderTester(StackTester):
     """The encoder, as BERT."""
 
     config_class = ours.VanillaEncoderConfig
-    settings = {**_TINY, "num_hidden_layers": 2}
-    dropout = _DROPOUT
+    settings = {
+        **_TINY,
+        "num_hidden_layers": 2,
+        "parser_arc_size": 32,
+        "parser_label_size": 16,
+        "parser_dropout": 0.0,
+    }
+    dropout = {**_DROPOUT, "parser_dropout": 0.1}
     causal_lm_class = ours.VanillaEncoderForMaskedLM
     tensor_parallel_class = ours.VanillaEncoderForMaskedLM
 
@@ -96,6 +102,7 @@ class EncoderConformance(ConformanceTests):
         ours.VanillaEncoderForTokenClassification,
         ours.VanillaEncoderForQuestionAnswering,
         ours.VanillaEncoderForMultipleChoice,
+        ours.VanillaEncoderForDependencyParsing,
     )
     pipeline_model_mapping = {
         "feature-extraction": ours.VanillaEncoderModel,

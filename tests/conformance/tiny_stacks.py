@@ -28,6 +28,7 @@ ENCODER_HEADS = (
     ours.VanillaEncoderForTokenClassification,
     ours.VanillaEncoderForQuestionAnswering,
     ours.VanillaEncoderForMultipleChoice,
+    ours.VanillaEncoderForDependencyParsing,
 )
 DECODER_HEADS = (
     ours.VanillaDecoderForCausalLM,
@@ -49,8 +50,10 @@ def config_for(model_class: type, **more: Any) -> Any:
     if model_class.__name__.startswith("VanillaTransformer"):
         layers = {"encoder_layers": 2, "decoder_layers": 2, "decoder_start_token_id": 1}
         return ours.VanillaTransformerConfig(**{**TINY, **layers, **more})
-    config_class = ours.VanillaEncoderConfig if "Encoder" in model_class.__name__ else ours.VanillaDecoderConfig
-    return config_class(**{**TINY, "num_hidden_layers": 2, **more})
+    if "Encoder" in model_class.__name__:
+        sizes = {"num_hidden_layers": 2, "parser_arc_size": 12, "parser_label_size": 8, "parser_dropout": 0.0}
+        return ours.VanillaEncoderConfig(**{**TINY, **sizes, **more})
+    return ours.VanillaDecoderConfig(**{**TINY, "num_hidden_layers": 2, **more})
 
 
 def build(model_class: type, seed: int = 0, **more: Any) -> Any:
@@ -95,9 +98,11 @@ def labels_for(model_class: type, inputs: dict[str, torch.Tensor], seed: int = 2
     if name.endswith(("SequenceClassification", "MultipleChoice")):
         return {"labels": torch.arange(rows) % 2}
     mask = inputs.get("decoder_attention_mask", inputs["attention_mask"])
-    classes = 2 if name.endswith("TokenClassification") else TINY["vocab_size"]
+    classes = 2 if name.endswith(("TokenClassification", "DependencyParsing")) else TINY["vocab_size"]
     labels = torch.randint(0, classes, mask.shape, generator=generator)
     labels = labels.masked_fill(mask == 0, -100)
+    if name.endswith("DependencyParsing"):  # each token is a word, which depends on the one before it
+        return {"heads": (mask.cumsum(-1) - 1).masked_fill(mask == 0, -100), "labels": labels}
     labels[::2, 1::2] = -100
     extra = {"next_sentence_label": torch.arange(rows) % 2} if name.endswith("PreTraining") else {}
     assert ids.shape[0] == labels.shape[0]
