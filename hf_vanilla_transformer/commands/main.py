@@ -14,6 +14,7 @@ from .allocator import restart_with_tuned_allocator
 # Name: what it does. Each is a module here with `add_arguments(parser)` and `run(arguments) -> exit status`.
 COMMANDS = {
     "train": "train a model by a recipe",
+    "finetune": "fine-tune a trained model for a task",
     "evaluate": "score a trained model on a test set",
     "translate": "translate lines of text",
     "generate": "go on from prompts",
@@ -28,7 +29,7 @@ COMMANDS = {
 }
 
 # Commands that compute; the others need no allocator.
-_HEAVY = {"train", "evaluate", "translate", "generate", "fill", "classify", "export", "demo"}
+_HEAVY = {"train", "finetune", "evaluate", "translate", "generate", "fill", "classify", "export", "demo"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

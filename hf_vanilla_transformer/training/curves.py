@@ -28,11 +28,17 @@ def trim_metrics(path: Path, step: int) -> None:
         write_text(Path(path), "".join(json.dumps(record) + "\n" for record in kept))
 
 
-def plot_curves(metrics: Path, picture: Path) -> None:
+def plot_curves(metrics: Path, picture: Path, *, metric: str | None = None, unit: str = "nats per token") -> None:
     """Draws `picture` from the records of `metrics`.
 
-    Left: training and validation loss over updates. Right: BLEU and chrF over minutes of training, where there are any,
-    else the learning rate.
+    Left: training and validation loss over updates. Right: `metric` of the evaluations over updates, or BLEU and chrF
+    over minutes of training, where there are any, else the learning rate.
+
+    Args:
+        metrics: a metrics.jsonl.
+        picture: a PNG file.
+        metric: a score of the evaluations, such as `accuracy`.
+        unit: of the loss; empty for none.
     """
     # The figure is drawn without a screen, and without touching the backend a notebook has chosen.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -49,10 +55,16 @@ def plot_curves(metrics: Path, picture: Path) -> None:
     if validated:
         steps = [record["step"] for record in validated]
         left.plot(steps, [record["eval_loss"] for record in validated], marker=".", label="validation")
-    left.set(xlabel="update", ylabel="loss (nats per token)")
+    left.set(xlabel="update", ylabel=f"loss ({unit})" if unit else "loss")
     left.legend()
     scored = [record for record in evaluations if "eval_bleu" in record]
-    if scored:
+    measured = [record for record in evaluations if f"eval_{metric}" in record]
+    if metric is not None and measured:
+        right.plot(
+            [record["step"] for record in measured], [record[f"eval_{metric}"] for record in measured], marker="."
+        )
+        right.set(xlabel="update", ylabel=f"{metric} on the validation set")
+    elif scored:
         minutes = [record["training_seconds"] / 60 for record in scored]
         for name, label in (("eval_bleu", "BLEU"), ("eval_chrf", "chrF")):
             right.plot(minutes, [record[name] for record in scored], marker=".", label=label)

@@ -63,3 +63,33 @@ def decay(shape: str, warmup_steps: int, final_ratio: float, progress: Callable[
         return warmup * (final_ratio + (1 - final_ratio) * remaining)
 
     return factor
+
+
+def slanted_triangular(total_steps: int, cut_fraction: float = 0.1, ratio: float = 32.0) -> Schedule:
+    """Eq. 3 of Howard and Ruder 2018: up in a short first part of the training, then down in the long rest, linearly.
+
+    Args:
+        total_steps: T, the updates of the whole training.
+        cut_fraction: the part of them in which the rate rises.
+        ratio: how much smaller than the highest rate the lowest is, which stands at both ends.
+
+    Raises:
+        ValueError: no updates, a part outside [0, 1], or a ratio below 1.
+    """
+    if total_steps < 1:
+        raise ValueError(f"slanted_triangular needs total_steps of at least 1, not {total_steps}.")
+    if not 0 <= cut_fraction <= 1:
+        raise ValueError(f"cut_fraction must be in [0, 1], not {cut_fraction}.")
+    if ratio < 1:
+        raise ValueError(f"ratio must be at least 1, not {ratio}.")
+    cut = math.floor(total_steps * cut_fraction)
+
+    def factor(updates: int) -> float:
+        if updates < cut:
+            part = updates / cut
+        else:
+            # Written with T itself: the paper's cut · (1 / cut_frac - 1) is T - cut but for the rounding of the cut.
+            part = max(0.0, 1 - (updates - cut) / max(total_steps - cut, 1))
+        return (1 + part * (ratio - 1)) / ratio
+
+    return factor

@@ -104,8 +104,8 @@ class Parent:
         if wrong:
             name = wrong[0]
             raise ValueError(
-                f"{name} is {tuple(self.weights[name].shape)} in the parent {self.source}, but {tuple(own[name].shape)} "
-                "in the new model: fields that decide the shape of the body cannot differ from the parent's."
+                f"{name} is {tuple(self.weights[name].shape)} in the parent {self.source}, but "
+                f"{tuple(own[name].shape)} in the new model: what decides the shape of the body must be the parent's."
             )
         missing = sorted(own.keys() - fitting.keys())
         body.load_state_dict(fitting, strict=False)
@@ -119,8 +119,8 @@ def open_parent(
     """Reads a parent.
 
     Args:
-        source: a folder that `train`, `pretrain`, `adapt` or `finetune` made (or its ``model``), a model of this package
-            on the Hub, or any checkpoint that `from_checkpoint` reads.
+        source: a folder that `train`, `pretrain`, `adapt` or `finetune` made (or its ``model``), a model of this
+            package on the Hub, or any checkpoint that `from_checkpoint` reads.
         format: what wrote a checkpoint, as for `from_checkpoint`.
         random_weights: take only the shape and the tokenizer.
         attention: attention implementation of models that are made of it.
@@ -205,8 +205,10 @@ def _model_folder(source: str | Path) -> str | Path:
 
 
 def _recipe_of(source: str) -> dict[str, Any]:
-    """The recipe a model was trained by; empty where there is none. That of the run, whose paths are whole, is preferred
-    to that of its publishable folder."""
+    """The recipe a model was trained by; empty where there is none.
+
+    That of the run, whose paths are whole, is preferred to that of its publishable folder.
+    """
     folder = Path(source)
     places = [folder / "recipe.yaml", folder / "model" / "recipe.yaml"]
     if folder.name == "model":
@@ -252,8 +254,8 @@ def _give_padding(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, 
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise ValueError(
-                f"The tokenizer of the parent {source} has neither a padding nor an end token; set one and save it, for "
-                "example tokenizer.add_special_tokens({'pad_token': '<pad>'})."
+                f"The tokenizer of the parent {source} has neither a padding nor an end token; set one and save it, "
+                "for example tokenizer.add_special_tokens({'pad_token': '<pad>'})."
             )
         tokenizer.pad_token = tokenizer.eos_token
     if config.pad_token_id is None:

@@ -39,7 +39,7 @@ class LabelledDataRecipe:
         validation_part: where there is no validation split, this part of the training rows is held out for it, the same
             rows whatever `training.seed` is.
         max_rows: use only the first this many rows of the training split.
-        max_labels: learn from only this many training rows, drawn by `sample_seed` with as many of each class as can be.
+        max_labels: learn from only this many training rows, drawn by `sample_seed`, of each class as many as can be.
         sample_seed: draws them; None for `training.seed`.
         on_bad_row: count and skip a bad row, or stop at the first one.
         on_bad_label: stop at doubtful labels (a class that training never saw, one class only, classes that differ in

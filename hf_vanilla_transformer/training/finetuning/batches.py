@@ -1,0 +1,46 @@
+"""Encoded rows through a model in evaluation mode: sorted by length, in batches, given back in order."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel
+
+
+@torch.inference_mode()
+def outputs_by_length(
+    model: PreTrainedModel,
+    rows: Sequence[dict[str, Any]],
+    lengths: Sequence[int],
+    collate: Callable[[list[dict[str, Any]]], dict[str, Any]],
+    *,
+    batch_size: int,
+    progress: bool = True,
+) -> Iterator[tuple[list[int], Any]]:
+    """The numbers of the rows of each batch, and what the model gives for them.
+
+    Args:
+        model: put in evaluation mode for the time of the call.
+        rows: encoded; without labels, unless the loss of a batch is wanted.
+        lengths: tokens of each row. The longest rows come first, so that memory that does not suffice fails at once.
+        collate: makes a batch.
+        batch_size: rows of a batch.
+        progress: show a bar on standard error, if that is a terminal.
+    """
+    order = sorted(range(len(rows)), key=lambda index: (-lengths[index], index))
+    hidden = None if progress else True  # None: only where somebody looks
+    was_training = model.training
+    model.eval()
+    try:
+        with tqdm(total=len(order), unit="row", leave=False, disable=hidden, file=sys.stderr) as bar:
+            for start in range(0, len(order), batch_size):
+                numbers = order[start : start + batch_size]
+                batch = {name: value.to(model.device) for name, value in collate([rows[n] for n in numbers]).items()}
+                yield numbers, model(**batch)
+                bar.update(len(numbers))
+    finally:
+        model.train(was_training)

@@ -1,0 +1,63 @@
+"""What of a body is trained: all, nothing, or low-rank adapters."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from torch import nn
+
+from ..lora import lora_targets
+from .parameter_groups import freeze_body, layer_of, parameters_by_layer
+from .recipe import BodyRecipe
+
+
+def prepare_body(model: nn.Module, body: BodyRecipe) -> nn.Module:
+    """Freezes the body or puts adapters into it, as the recipe says.
+
+    Returns:
+        The model to train: the same one, or PEFT's around it.
+
+    Raises:
+        ImportError: PEFT is not installed.
+        ValueError: a frozen body leaves nothing to train.
+    """
+    if body.train == "full":
+        return model
+    if body.train == "frozen":
+        freeze_body(model)
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise ValueError(
+                f"body.train='frozen' leaves {type(model).__name__} nothing to train, since it has no new head; use "
+                "'full' or 'lora'."
+            )
+        return model
+    if find_spec("peft") is None:
+        raise ImportError("body.train='lora' needs PEFT: pip install 'hf_vanilla_transformer[peft]'.")
+    from peft import LoraConfig, get_peft_model
+
+    return get_peft_model(
+        model,
+        LoraConfig(
+            r=body.lora_rank,
+            lora_alpha=body.lora_alpha,
+            lora_dropout=body.lora_dropout,
+            target_modules=lora_targets(body.lora_places),
+            modules_to_save=new_modules(model) or None,
+        ),
+    )
+
+
+def finished_model(model: nn.Module) -> nn.Module:
+    """The model that is saved: adapters become part of the weights, so that it loads without PEFT."""
+    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+
+
+def new_modules(model: nn.Module) -> list[str]:
+    """The modules of the head, which adapters train whole. A map to the vocabulary is no new one."""
+    layers = len(parameters_by_layer(model)) - 2
+    names = {}
+    for name, _ in model.named_parameters():
+        if layer_of(name, layers) == "head" and not name.startswith("lm_head"):
+            parts = name.split(".")
+            names[parts[1] if parts[0] in ("model", "backward_model") and len(parts) > 2 else parts[0]] = None
+    return list(names)

@@ -1,0 +1,24 @@
+"""How long a row may be: what the recipe says, and what the model can read."""
+
+from __future__ import annotations
+
+from .parent import Parent
+from .recipe import FinetuneRecipe
+
+
+def longest_row(recipe: FinetuneRecipe, parent: Parent) -> int:
+    """The longest row in tokens, special tokens included.
+
+    Raises:
+        ValueError: the recipe asks for more than learned positions have.
+    """
+    config = parent.config
+    wanted = recipe.text_length.max_tokens
+    if wanted is None:
+        return config.max_position_embeddings
+    if config.position_embedding_type == "learned" and wanted > config.max_position_embeddings:
+        raise ValueError(
+            f"text_length.max_tokens={wanted} is more than the parent {parent.source} has positions for "
+            f"({config.max_position_embeddings}); lower it, or read in windows: text_length.too_long: window."
+        )
+    return wanted

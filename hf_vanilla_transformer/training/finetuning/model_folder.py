@@ -1,0 +1,71 @@
+"""The folder of a fine-tuned model: what a pipeline loads and the Hub takes, with parent and data on its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...hub import ModelCardText, export_folder
+from ...hub.local_paths import shown
+from ...hub.model_card import is_hub_name
+from ..folder import CURVES_FILE, METRICS_FILE
+from .folder import TRAINABLE_FILE
+from .parent import Parent, describe
+from .recipe import FinetuneRecipe
+
+if TYPE_CHECKING:
+    from .run import FinetuneResult
+
+_SUMMARIES = {
+    "classification": "Says which class a text belongs to",
+    "token_classification": "Labels each word of a text",
+    "dependency_parsing": "Says of which other word each word of a sentence is a dependent, and in which relation",
+    "question_answering": "Finds the answer to a question in a text",
+    "multiple_choice": "Chooses one of several continuations",
+    "sequence_to_sequence": "Writes a text for a text",
+}
+
+
+def write_model_folder(recipe: FinetuneRecipe, parent: Parent, result: FinetuneResult, command: str = "") -> Path:
+    """Writes ``model`` in the output folder of a run."""
+    folder = result.folder
+    plots = {"Training and validation.": folder / CURVES_FILE} if (folder / CURVES_FILE).is_file() else {}
+    files = [folder / name for name in (METRICS_FILE, TRAINABLE_FILE) if (folder / name).is_file()]
+    return export_folder(
+        result.model,
+        result.tokenizer,
+        folder / "model",
+        card=card_text(recipe, parent, result, command),
+        recipe=recipe,
+        metrics=result.metrics,
+        plots=plots,
+        files=files,
+        overwrite=True,
+    )
+
+
+def card_text(recipe: FinetuneRecipe, parent: Parent, result: FinetuneResult, command: str = "") -> ModelCardText:
+    """What the run knows for the card: the data, the parent, and what the parent was made of."""
+    rows = result.metrics["run"]["train_rows"]
+    source = f"`{shown(recipe.data.path)}`"
+    data = f"Fine-tuned on {rows:,} rows of {source}"
+    if parent.lineage:
+        data += f", starting from {describe(parent.lineage)}"
+    elif recipe.from_scratch:
+        data += ", starting from random weights"
+    summary = " ".join(recipe.description.split()) or _SUMMARIES[recipe.task]
+    if result.labels and not recipe.description:
+        shown_labels = ", ".join(result.labels[:8]) + (", ..." if len(result.labels) > 8 else "")
+        summary += f": {shown_labels}"
+    origin = None if recipe.from_scratch else recipe.parent
+    if origin is not None and Path(origin).exists():
+        origin = Path(origin).resolve().name
+    return ModelCardText(
+        name=result.folder.resolve().name,
+        summary=summary.rstrip(".") + ".",
+        data=data + ".",
+        datasets=(recipe.data.path,) if is_hub_name(recipe.data.path) else (),
+        test_data=f"the test split of {source}" if "test" in result.predictions else "",
+        parent=origin,
+        command=command,
+    )

@@ -1,0 +1,140 @@
+"""Which rows a fine-tuning learns from, is chosen by, and is scored on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+
+from ...data import RowReport
+from ...data.csv_files import CsvFormat
+from ...data.labelled import split_off_validation
+from .recipe import FinetuneRecipe, LabelledDataRecipe
+from .task import Splits, Task
+
+logger = logging.getLogger(__name__)
+
+Reader = Callable[[str | Path, str], tuple[datasets.Dataset, RowReport]]
+
+
+def read_splits(recipe: FinetuneRecipe, read: Reader, *, column: str | None = None) -> Splits:
+    """Reads the splits a recipe names, and holds out a validation split where there is none.
+
+    Args:
+        recipe: says the path, the names of the splits, and how much to hold out.
+        read: reads one split of a source: `read(source, name)`.
+        column: of the rows that `read` makes, whose classes the held-out part shall have in proportion; None for none.
+
+    Raises:
+        FileNotFoundError: the data or its training split is not there.
+        ValueError: no path is given.
+    """
+    data = recipe.data
+    if data.path is None:
+        raise ValueError("data.path is not set: give a folder, a file or a Hub name, such as --data.path reviews.csv")
+    found: dict[str, Any] = {}
+    reports = []
+    for split in ("train", "validation", "test"):
+        place = _place(data, split)
+        if place is None:
+            found[split] = None
+            continue
+        found[split], report = read(*place)
+        reports.append(report)
+    train = found["train"]
+    if data.max_rows is not None and len(train) > data.max_rows:
+        train = train.select(range(data.max_rows))
+    if found["validation"] is None and data.validation_part > 0:
+        # One seed for all runs, so that runs which differ in training.seed are compared on the same rows.
+        train, found["validation"] = split_off_validation(train, data.validation_part, column=column)
+        logger.info(
+            "%s has no validation split: %s of its training rows are held out for it (data.validation_part).",
+            data.path, f"{len(found['validation']):,}",
+        )  # fmt: skip
+    return Splits(train, found["validation"], found["test"], reports)
+
+
+def csv_format(data: LabelledDataRecipe) -> CsvFormat | None:
+    """How CSV files are written, as the recipe says it; None to find it out."""
+    if data.delimiter is None and data.encoding == "utf-8" and data.header is None:
+        return None
+    return CsvFormat(delimiter=data.delimiter, encoding=data.encoding, header=data.header)
+
+
+def draw_rows(task: Task, rows: datasets.Dataset) -> datasets.Dataset:
+    """`data.max_labels` of the training rows, drawn by a seed, as many of each class as can be.
+
+    Classes that have too few give all they have, and the others make up for it. Drawing more rows with the same seed
+    gives the former ones and others.
+    """
+    data, wanted = task.recipe.data, task.recipe.data.max_labels
+    if wanted is None or wanted >= len(rows):
+        return rows
+    seed = task.recipe.training.seed if data.sample_seed is None else data.sample_seed
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(rows))
+    classes = task.classes(rows)
+    if classes is None:
+        return rows.select(sorted(order[:wanted].tolist()))
+    waiting: dict[Any, list[int]] = {}
+    for index in order.tolist():
+        waiting.setdefault(classes[index], []).append(index)
+    if wanted < len(waiting):
+        raise ValueError(
+            f"data.max_labels={wanted} is less than the {len(waiting)} classes of the training rows; take at least one "
+            "row of each."
+        )
+    # Round after round one row of each class that still has some; who comes first in the last round is drawn too.
+    names = [sorted(waiting, key=str)[place] for place in generator.permutation(len(waiting))]
+    taken: list[int] = []
+    turn = 0
+    while len(taken) < wanted:
+        for name in names:
+            if turn < len(waiting[name]) and len(taken) < wanted:
+                taken.append(waiting[name][turn])
+        turn += 1
+    return rows.select(sorted(taken))
+
+
+def _place(data: LabelledDataRecipe, split: str) -> tuple[str | Path, str] | None:
+    """The source and the name that a split is read from; None if there is none (an error for the training split)."""
+    names: list[str] = getattr(data, split)
+    for name in names:
+        if Path(name).suffix and Path(name).is_file():
+            return name, split
+        if Path(name).suffix and len(Path(name).parts) > 1:
+            raise FileNotFoundError(f"data.{split}={name!r} looks like a file, but there is none.")
+    path = Path(data.path)
+    if path.is_file():
+        return (data.path, split) if split == "train" else None
+    available = _available(data)
+    chosen = [name for name in names if name in available]
+    if chosen:
+        return data.path, chosen[0]
+    if split == "train":
+        raise FileNotFoundError(
+            f"data.path={data.path!r} has no split {' or '.join(map(repr, names))}; it has "
+            f"{', '.join(map(repr, available)) or 'none'}. Name it with data.train."
+        )
+    return None
+
+
+def _available(data: LabelledDataRecipe) -> list[str]:
+    """The splits of a folder (the stems of its files) or of a Hub data set."""
+    path = Path(data.path)
+    if path.is_dir():
+        return sorted({file.name.split(".")[0] for file in path.iterdir() if file.is_file()})
+    if path.is_absolute() or str(data.path).count("/") > 1 or str(data.path).startswith(".") or path.suffix:
+        raise FileNotFoundError(
+            f"There is no file or folder data.path={data.path!r}; give an existing one or a Hub name."
+        )
+    try:
+        return datasets.get_dataset_split_names(data.path, data.config)
+    except (FileNotFoundError, ConnectionError, OSError, datasets.exceptions.DatasetNotFoundError) as error:
+        raise FileNotFoundError(
+            f"There is no file or folder data.path={data.path!r}, and the Hub gave no data set of this name ({error})."
+        ) from error

@@ -1,0 +1,186 @@
+"""A label for a text or for a pair of texts: one class, any of several, or a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+
+from ....data.labelled import load_labelled
+from ....data.labels import Labels, fit_labels
+from ....data.long_texts import EncodedTexts, encode_texts, vote
+from ....evaluation.classification import class_scores, multi_label_scores, number_scores
+from ..batches import outputs_by_length
+from ..heads import classification_model
+from ..lengths import longest_row
+from ..parent import Parent, require_stack
+from ..recipe import FinetuneRecipe
+from ..splits import csv_format, read_splits
+from ..task import Prediction, Splits, Task
+
+_KINDS = {"single_label": "single", "multi_label": "multi", "regression": "regression"}
+
+# A class of a multi-label task is predicted from here on.
+_THRESHOLD = 0.5
+
+
+class Classification(Task):
+    """One label a text. What the label is, `head.problem` says; a pair of texts is read if `data.text_pair` is set."""
+
+    name = "classification"
+    stacks = ("encoder", "decoder")
+    main_metric = "accuracy"
+
+    def __init__(self, recipe: FinetuneRecipe) -> None:
+        super().__init__(recipe)
+        self.kind = _KINDS[recipe.head.problem]
+        self.main_metric = {"single": "accuracy", "multi": "f1", "regression": "pearson"}[self.kind]
+        self.known: Labels | None = None
+        self._segments = False
+        self._limit = 0
+
+    def load(self) -> Splits:
+        """Texts, and labels as they are written."""
+        data = self.recipe.data
+
+        def read(source: Any, split: str) -> Any:
+            return load_labelled(
+                source,
+                text_column=data.text,
+                pair_column=data.text_pair,
+                label_column=data.label,
+                split=split,
+                config_name=data.config,
+                csv_format=csv_format(data),
+                on_bad_row=data.on_bad_row,
+            )
+
+        return read_splits(self.recipe, read, column="label" if self.kind == "single" else None)
+
+    def fit_labels(self, splits: Splits) -> None:
+        """Names of the classes from the training rows; labels of all splits become numbers."""
+        data = self.recipe.data
+        self.known = fit_labels(
+            splits.train, self.kind, separator=data.label_separator, on_bad_label=data.on_bad_label
+        )  # fmt: skip
+        self.labels = list(self.known.names)
+        for split in ("train", "validation", "test"):
+            rows = getattr(splits, split)
+            if rows is not None:
+                rows, report = self.known.encode(rows, split=split, on_bad_label=data.on_bad_label)
+                setattr(splits, split, rows)
+                splits.reports.append(report)
+
+    def classes(self, rows: datasets.Dataset) -> list[Any] | None:
+        """The class of each row, where it has one."""
+        return list(rows["label"]) if self.kind == "single" else None
+
+    def build_model(self, parent: Parent) -> PreTrainedModel:
+        """The parent's body with a classifier."""
+        require_stack(parent, self.stacks, self.name)
+        self._limit = longest_row(self.recipe, parent)
+        self._segments = parent.stack == "encoder" and parent.config.type_vocab_size > 1
+        names = dict(enumerate(self.labels)) if self.labels else {0: "value"}
+        return classification_model(self.recipe, parent, names, self.known.problem_type)
+
+    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
+        """One row a window, each with the label of its text."""
+        encoded = self._encoded(rows, tokenizer)
+        labels = list(rows["label"])
+        columns = dict(encoded.columns)
+        columns["labels"] = [labels[text] for text in encoded.texts]
+        columns["length"] = [len(ids) for ids in columns["input_ids"]]
+        return datasets.Dataset.from_dict(columns)
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
+        """Pads rows to the longest of the batch."""
+        return DataCollatorWithPadding(tokenizer)
+
+    def predict(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        rows: datasets.Dataset,
+        progress: bool = True,
+    ) -> list[Prediction]:
+        """Probabilities of all classes; of a long text the mean over its windows."""
+        encoded = self._encoded(rows, tokenizer)
+        names = list(encoded.columns)
+        inputs = [dict(zip(names, values)) for values in zip(*encoded.columns.values())]
+        scores = np.zeros((len(inputs), model.config.num_labels))
+        batches = outputs_by_length(
+            model,
+            inputs,
+            [len(row["input_ids"]) for row in inputs],
+            self.collator(tokenizer),
+            batch_size=self.recipe.evaluation.batch_size,
+            progress=progress,
+        )
+        for numbers, outputs in batches:
+            scores[numbers] = self._probabilities(outputs.logits).cpu().numpy()
+        voted = vote(scores, encoded.texts, len(rows))
+        windows = np.bincount(encoded.texts, minlength=len(rows))
+        pairs = rows["text_pair"] if "text_pair" in rows.column_names else [None] * len(rows)
+        return [
+            self._prediction(text if pair is None else [text, pair], label, row, int(count))
+            for text, pair, label, row, count in zip(rows["text"], pairs, rows["label"], voted, windows)
+        ]
+
+    def metrics(self, predictions: Sequence[Prediction]) -> dict[str, float]:
+        """Scores of the kind, and the loss of the voted probabilities."""
+        gold, predicted = [one.gold for one in predictions], [one.predicted for one in predictions]
+        if self.kind == "regression":
+            scores = number_scores(gold, predicted)
+            return {**scores, "loss": scores["mse"]}
+        table = np.array([[one.probabilities[name] for name in self.labels] for one in predictions])
+        if self.kind == "single":
+            right = table[np.arange(len(gold)), [self.labels.index(name) for name in gold]]
+            return {**class_scores(gold, predicted, self.labels), "loss": float(-_log(right).mean())}
+        present = np.array([[name in row for name in self.labels] for row in gold])
+        loss = -np.where(present, _log(table), _log(1 - table)).mean()
+        return {**multi_label_scores(gold, predicted, self.labels), "loss": float(loss)}
+
+    def _encoded(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> EncodedTexts:
+        length = self.recipe.text_length
+        encoded = encode_texts(
+            tokenizer,
+            list(rows["text"]),
+            list(rows["text_pair"]) if "text_pair" in rows.column_names else None,
+            max_length=self._limit,
+            long=length.too_long,
+            stride=length.overlap,
+        )
+        if not self._segments:
+            encoded.columns.pop("token_type_ids", None)
+        return encoded
+
+    def _probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        logits = logits.double()
+        if self.kind == "single":
+            return logits.softmax(-1)
+        return logits.sigmoid() if self.kind == "multi" else logits
+
+    def _prediction(self, text: Any, label: Any, scores: np.ndarray, windows: int) -> Prediction:
+        extra = {"windows": windows} if windows > 1 else {}
+        if self.kind == "regression":
+            return Prediction(text, float(label), float(scores[0]), extra=extra)
+        probabilities = dict(zip(self.labels, scores.tolist()))
+        if self.kind == "single":
+            best = int(scores.argmax())
+            return Prediction(text, self.labels[label], self.labels[best], float(scores[best]), probabilities, extra)
+        gold = [name for name, present in zip(self.labels, label) if present]
+        predicted = [name for name, score in probabilities.items() if score >= _THRESHOLD]
+        # How sure the model is of all its decisions together, which it makes one by one.
+        sure = float(np.prod(np.maximum(scores, 1 - scores)))
+        return Prediction(text, gold, predicted, sure, probabilities, extra)
+
+
+def _log(probabilities: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+
+
+__all__ = ["Classification"]

@@ -1,0 +1,167 @@
+"""Gradual unfreezing, and the account of what was trainable when."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import TrainerCallback
+
+from ..files import write_text
+from .parameter_groups import layer_names, parameters_by_layer
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """What was trainable from one update on.
+
+    Attributes:
+        step: the first update, from 0.
+        epoch: when that was.
+        parts: names of the parts (`head`, `layer 3`, ..., `embeddings`) that were.
+        parameters: how many numbers that is.
+        of: how many the model has.
+        learning_rates: the highest rate of each part over the training, where an optimizer says it.
+    """
+
+    step: int
+    epoch: float
+    parts: tuple[str, ...]
+    parameters: int
+    of: int
+    learning_rates: dict[str, float]
+
+
+class GradualUnfreezing(TrainerCallback):
+    """Begins with the head alone and adds one layer after the other, from the top down.
+
+    Howard and Ruder 2018, section 3.3: all at once, the first gradients of a random head would spoil the body.
+
+    ```python
+    trainer = Trainer(model, arguments, callbacks=[GradualUnfreezing(every_epochs=1)], ...)
+    ```
+
+    The optimizer must have all parameters from the beginning, as that of Trainer has: what is frozen has no gradient
+    and is passed over, weight decay included. A resumed training goes on with what was thawed at that point.
+
+    Args:
+        every_epochs: epochs between two layers; parts of an epoch are allowed.
+
+    Raises:
+        ValueError: `every_epochs` is not positive.
+    """
+
+    def __init__(self, every_epochs: float = 1.0) -> None:
+        if every_epochs <= 0:
+            raise ValueError(f"every_epochs must be above 0, not {every_epochs}.")
+        self.every_epochs = every_epochs
+        self._thawed = -1
+
+    def on_train_begin(self, args, state, control, model=None, **kwargs):
+        """Freezes all but what is thawed by now."""
+        self._thawed = -1
+        self._thaw(model, state.epoch)
+
+    def on_step_begin(self, args, state, control, model=None, **kwargs):
+        """Thaws the next layer if its time has come."""
+        self._thaw(model, state.epoch)
+
+    def _thaw(self, model: nn.Module, epoch: float | None) -> None:
+        # Epochs are sums of parts: without the rounding 0.99999 would come an update too late.
+        parts = thawed_parts(1 + int(round((epoch or 0.0) / self.every_epochs, 6)), model)
+        if len(parts) == self._thawed:
+            return
+        self._thawed = len(parts)
+        for part, parameters in parameters_by_layer(model).items():
+            for parameter in parameters:
+                parameter.requires_grad_(part in parts)
+
+
+def thawed_parts(count: int, model: nn.Module) -> list[str]:
+    """The first `count` parts of a model from the head down; its embeddings, which have no layer, are the last."""
+    return layer_names(model)[:count]
+
+
+class TrainableRecord(TrainerCallback):
+    """Writes down what is trainable, at the beginning and whenever it changes; add it behind `GradualUnfreezing`.
+
+    Args:
+        path: a JSON file, written anew at each change; None keeps the account in `history` only.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = None if path is None else Path(path)
+        self.history: list[Trainable] = []
+
+    def on_train_begin(self, args, state, control, model=None, optimizer=None, **kwargs):
+        """The beginning; of a resumed training the account so far is read back."""
+        self.history = []
+        if state.global_step and self.path is not None and self.path.is_file():
+            self.history = [entry for entry in read_trainable(self.path) if entry.step < state.global_step]
+        self._look(state, model, optimizer)
+
+    def on_step_begin(self, args, state, control, model=None, optimizer=None, **kwargs):
+        """Whether something has changed."""
+        self._look(state, model, optimizer)
+
+    def _look(self, state: Any, model: nn.Module, optimizer: Any) -> None:
+        entry = trainable_now(model, optimizer, state.global_step, state.epoch or 0.0)
+        if self.history and self.history[-1].parts == entry.parts:
+            return
+        self.history.append(entry)
+        if self.path is not None and state.is_world_process_zero:
+            write_text(self.path, json.dumps([asdict(one) for one in self.history], indent=2) + "\n")
+
+
+def trainable_now(model: nn.Module, optimizer: Any = None, step: int = 0, epoch: float = 0.0) -> Trainable:
+    """What of a model needs a gradient at this moment."""
+    parts, count, of = [], 0, 0
+    for part, parameters in parameters_by_layer(model).items():
+        numbers = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+        of += sum(parameter.numel() for parameter in parameters)
+        count += numbers
+        if numbers:
+            parts.append(part)
+    rates = {}
+    for group in getattr(optimizer, "param_groups", None) or []:
+        if group.get("name") in parts:
+            rates[group["name"]] = group.get("initial_lr", group["lr"])
+    return Trainable(step, round(epoch, 4), tuple(parts), count, of, rates)
+
+
+def read_trainable(path: str | Path) -> list[Trainable]:
+    """The entries of a trainable.json."""
+    entries = json.loads(Path(path).read_text(encoding="utf-8"))
+    return [Trainable(**{**entry, "parts": tuple(entry["parts"])}) for entry in entries]
+
+
+def trainable_table(history: list[Trainable]) -> str:
+    """The account as a table that a person reads."""
+    rows = [("from update", "epoch", "trainable", "parameters")]
+    for entry in history:
+        share = f"{entry.parameters:,} of {entry.of:,} ({entry.parameters / max(entry.of, 1):.1%})"
+        rows.append((f"{entry.step:,}", f"{entry.epoch:.2f}", _shown(entry), share))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+
+
+def _shown(entry: Trainable) -> str:
+    """Parts and their rates; layers that follow each other as one range."""
+    layers = sorted(int(part.removeprefix("layer ")) for part in entry.parts if part.startswith("layer "))
+    shown = [_rated("head", entry)] if "head" in entry.parts else []
+    if layers and layers == list(range(layers[0], layers[-1] + 1)):
+        ends = [f"layer {layers[-1]}", f"layer {layers[0]}"]
+        shown.append(" to ".join(_rated(end, entry) for end in dict.fromkeys(ends)))
+    else:
+        shown += [_rated(f"layer {number}", entry) for number in reversed(layers)]
+    if "embeddings" in entry.parts:
+        shown.append(_rated("embeddings", entry))
+    return ", ".join(shown) or "nothing"
+
+
+def _rated(part: str, entry: Trainable) -> str:
+    rate = entry.learning_rates.get(part)
+    return part if rate is None else f"{part} ({rate:.1e})"
