@@ -20,6 +20,13 @@ class BadRow(str, Enum):
     NO_LABEL = "no label"
     LABEL_TYPE = "label of the wrong type"
     UNSEEN_LABEL = "label that training never saw"
+    NOT_LISTS = "not lists of words and labels"
+    LENGTHS = "words and labels of different number"
+    EMPTY_WORD = "empty word"
+    NO_HEAD = "word without a head"
+    HEAD_RANGE = "head that is no word of the sentence"
+    CYCLE = "cycle"
+    ROOTS = "several roots"
 
 
 @dataclass

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .columns import Columns
+from .conllu import read_conllu
 from .csv_files import read_csv
 from .file_formats import Chunk, read_json_lines, read_parquet, read_tsv
 
@@ -16,6 +17,7 @@ TABLES: dict[str, Callable[[Path, Columns], Iterator[Chunk]]] = {
     ".ndjson": read_json_lines,
     ".json": read_json_lines,
     ".parquet": read_parquet,
+    ".conllu": read_conllu,
 }
 
 

@@ -1,0 +1,72 @@
+"""Sentences out of CoNLL-U, the format of the Universal Dependencies (https://universaldependencies.org/format.html)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from .columns import Columns
+from .file_formats import CHUNK, Chunk, Undecodable, lines
+from .report import BadRow
+
+# Where each column of ours is among the ten fields of a word's line.
+_FIELDS = {"tokens": 1, "lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "head": 6, "deprel": 7}
+# From the comments before a sentence.
+_COMMENTS = ("text", "sent_id")
+_COLUMNS = (*_FIELDS, *_COMMENTS)
+
+
+def read_conllu(path: Path, wanted: Columns) -> Iterator[Chunk]:
+    """The sentences of a file, plain or `.gz`; the number of a row is the line of its first word.
+
+    The columns are lists of a value a word: `tokens`, `lemma`, `upos`, `xpos`, `feats`, `head` (numbers from 1, 0 for
+    the root) and `deprel`; and the texts `text` and `sent_id` of the comments. Lines of multiword
+    tokens (``1-2``) and empty nodes (``8.1``) are left out, as the evaluation does.
+    """
+    paths = wanted.choose(dict.fromkeys(_COLUMNS), str(path))
+    names = [one[0] for one in paths]
+    sentences = _sentences(path)
+    while block := list(islice(sentences, CHUNK)):
+        problems = {index: problem for index, (_, _, problem) in enumerate(block) if problem is not None}
+        sides = [[row.get(name) for _, row, _ in block] for name in names]
+        yield Chunk(str(path), [number for number, _, _ in block], sides, problems)
+
+
+def _sentences(path: Path) -> Iterator[tuple[int, dict[str, Any], BadRow | None]]:
+    """The number of the first line of each sentence, its columns, and what is wrong with it."""
+    words: list[list[str]] = []
+    comments: dict[str, str] = {}
+    problem: BadRow | None = None
+    first = 0
+    number = 0
+    for number, line in enumerate(lines(path), start=1):
+        if isinstance(line, Undecodable):
+            problem, first = problem or BadRow.NOT_UTF8, first or number
+        elif line.startswith("#"):
+            name, _, value = line[1:].partition("=")
+            comments[name.strip()] = value.strip()
+        elif line.strip():
+            first = first or number
+            fields = line.split("\t")
+            if len(fields) != 10:
+                problem = problem or BadRow.FIELDS
+            elif "-" not in fields[0] and "." not in fields[0]:
+                words.append(fields)
+        elif first:
+            yield first, _columns(words, comments), problem
+            words, comments, problem, first = [], {}, None, 0
+    if first:
+        yield first, _columns(words, comments), problem
+
+
+def _columns(words: list[list[str]], comments: dict[str, str]) -> dict[str, Any]:
+    row: dict[str, Any] = {name: [fields[place] for fields in words] for name, place in _FIELDS.items()}
+    for name in ("upos", "xpos", "feats", "deprel"):
+        row[name] = [None if value == "_" else value for value in row[name]]
+    row["head"] = [int(head) if head.isdecimal() else None for head in row["head"]]
+    return {**row, **{name: comments.get(name) for name in _COMMENTS}}
+
+
+__all__ = ["read_conllu"]
