@@ -61,14 +61,28 @@ def to_stock(model: PreTrainedModel, family: str | None = None) -> PreTrainedMod
         reasons = "; ".join(f"{plan.family.model_type}: {', '.join(plan.obstacles)}" for plan in plans)
         raise ValueError(f"No class of transformers computes what this {type(model).__name__} does. {reasons}.")
     plan = min(possible, key=lambda plan: plan.other_positions)
-    if plan.other_positions:
-        logger.warning(
-            f"{plan.head.stock} computes positions from "
-            + ("the tokens that are no padding" if plan.family.positions_from_mask else "the column")
-            + f", this model not (positions_from_mask={model.config.positions_from_mask}). Rows padded on the left "
-            "differ unless position_ids are given."
-        )
-    return _export(plan, model)
+    stock = _export(plan, model)
+    if note := padding_note(model, stock):
+        logger.warning(f"{note} (positions_from_mask={model.config.positions_from_mask}.)")
+    return stock
+
+
+def padding_note(model: PreTrainedModel, stock: PreTrainedModel) -> str:
+    """What who uses a stock model must know of padding on the left; empty where there is nothing to know.
+
+    Args:
+        model: ours.
+        stock: what `to_stock` made of it.
+    """
+    from_mask = FAMILIES[stock.config.model_type].positions_from_mask
+    if from_mask == model.config.positions_from_mask:
+        return ""
+    ways = ("columns", "tokens that are no padding")
+    return (
+        f"{type(stock).__name__} counts {ways[from_mask]} for its positions, the model that it was made of "
+        f"{ways[not from_mask]}: rows padded on the left give other results, unless position_ids are given where the "
+        "class takes them. Pad on the right."
+    )
 
 
 @dataclass(frozen=True)
@@ -110,6 +124,11 @@ def _plan(family: Family, model: PreTrainedModel) -> _Plan:
             obstacles.append(f"{head.stock} has no pooler (add_pooling_layer=False leaves it out of ours)")
         elif config.pooler_act != family.pooler_act:
             obstacles.append(f"pooler_act={config.pooler_act!r} would have to be {family.pooler_act!r}")
+    if head is not None and head.stock.endswith(("SequenceClassification", "MultipleChoice")):
+        for name in ("classifier_pooling", "classifier_direction"):
+            actual, usual = getattr(config, name, None), getattr(type(config), name, None)
+            if actual != usual:
+                obstacles.append(f"{name}={actual!r} would have to be {usual!r}")
     other_positions = config.positions_from_mask != family.positions_from_mask
     return _Plan(family, head, tuple(obstacles), other_positions)
 

@@ -174,6 +174,11 @@ class VanillaConfig(PreTrainedConfig):
         """Whether the table is of this very class: somebody's subclass has files and names of its own."""
         return bool(vars(type(self)).get("auto_classes"))
 
+    @property
+    def embedding_width(self) -> int:
+        """Dimensions of the embeddings: `hidden_size`, unless a stack has a field for it."""
+        return self.hidden_size
+
     def validate_architecture(self) -> None:
         """Check the fields against each other. Runs after construction and before saving."""
         for name in (
@@ -201,15 +206,15 @@ class VanillaConfig(PreTrainedConfig):
                 f"hidden_size={self.hidden_size} cannot be divided among num_attention_heads="
                 f"{self.num_attention_heads}; the nearest number of heads that works is {nearest}."
             )
-        if self.position_embedding_type != "learned" and self.hidden_size % 2:
+        width = self.embedding_width
+        name = "hidden_size" if width == self.hidden_size else "embedding_size"
+        if self.position_embedding_type != "learned" and width % 2:
             raise ValueError(
                 f"position_embedding_type={self.position_embedding_type!r} pairs sines with cosines and needs an even "
-                f"hidden_size, not {self.hidden_size}; use {self.hidden_size + 1} or 'learned' positions."
+                f"{name}, not {width}; use {width + 1} or 'learned' positions."
             )
-        if self.position_embedding_type == "sinusoidal_t2t" and self.hidden_size < 4:
-            raise ValueError(
-                f"position_embedding_type='sinusoidal_t2t' needs a hidden_size of 4, not {self.hidden_size}."
-            )
+        if self.position_embedding_type == "sinusoidal_t2t" and width < 4:
+            raise ValueError(f"position_embedding_type='sinusoidal_t2t' needs a {name} of 4, not {width}.")
         if self.position_embedding_type == "learned" and self.position_offset:
             raise ValueError(
                 f"position_offset={self.position_offset} is for sinusoids; learned positions start at row 0."
@@ -228,6 +233,10 @@ class VanillaEncoderConfig(VanillaConfig):
     Args:
         pooler_act: activation of the dense layer on the first token, which sentence heads read: tanh (BERT, RoBERTa),
             relu (DistilBERT) or gelu (ELECTRA).
+        classifier_pooling: what heads of a label per text read: `first` (that layer), the `last` token, the `mean` of
+            all tokens, or `concat` of last, maximum and mean (Howard and Ruder 2018, section 3.3).
+        embedding_size: width of the embeddings where it is not `hidden_size`: one more linear map takes them to it, and
+            `lm_head_transform` takes a masked language model's states back (small ELECTRA). `None` for the same width.
         parser_arc_size: width of what a dependency parser compares to find heads (Dozat and Manning 2017, table 1).
         parser_label_size: width of what it compares to name the relation.
         parser_dropout: on both.
@@ -270,6 +279,8 @@ class VanillaEncoderConfig(VanillaConfig):
     lm_head_bias: bool = True
     lm_head_transform: bool = True
     pooler_act: str = "tanh"
+    classifier_pooling: Literal["first", "last", "mean", "concat"] = "first"
+    embedding_size: int | None = None
     parser_arc_size: int = 500
     parser_label_size: int = 100
     parser_dropout: float | int = 0.33
@@ -286,9 +297,21 @@ class VanillaEncoderConfig(VanillaConfig):
         size = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
         return cls(**{**size, **overrides})
 
+    @property
+    def embedding_width(self) -> int:
+        """Dimensions of the embeddings."""
+        return self.hidden_size if self.embedding_size is None else self.embedding_size
+
     def validate_architecture(self) -> None:
+        if self.embedding_size is not None and self.embedding_size < 1:
+            raise ValueError(f"embedding_size must be at least 1, or None, not {self.embedding_size}.")
         super().validate_architecture()
         _require_layers(self, "num_hidden_layers")
+        if self.embedding_width != self.hidden_size and not self.lm_head_transform:
+            raise ValueError(
+                f"embedding_size={self.embedding_size} with hidden_size={self.hidden_size} needs "
+                "lm_head_transform=True, which takes states back to the width of the embeddings."
+            )
         for name in ("parser_arc_size", "parser_label_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}.")
@@ -302,6 +325,10 @@ class VanillaDecoderConfig(VanillaConfig):
 
     Args:
         add_cross_attention: whether each layer also attends to `encoder_hidden_states`.
+        classifier_pooling: what the head of a label per text reads: the `last` token, the `mean` of all tokens, or
+            `concat` of last, maximum and mean (Howard and Ruder 2018, section 3.3).
+        classifier_direction: how that head reads the text: `forward`, `backward` (the tokens between the start and the
+            end mark in reverse order, for a language model that was trained so), or `both` with two bodies.
     """
 
     model_type = "vanilla_decoder"
@@ -329,6 +356,8 @@ class VanillaDecoderConfig(VanillaConfig):
     initializer: Literal["xavier", "normal"] = "normal"
     attention_dropout: float | int = 0.1
     add_cross_attention: bool = False
+    classifier_pooling: Literal["last", "mean", "concat"] = "last"
+    classifier_direction: Literal["forward", "backward", "both"] = "forward"
     is_decoder: bool = True
     pad_token_id: int | None = None
     bos_token_id: int | None = 50256

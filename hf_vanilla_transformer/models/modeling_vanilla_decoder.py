@@ -28,6 +28,7 @@ from .attention_vanilla import (
 from .configuration_vanilla import VanillaDecoderConfig
 from .layers_vanilla import TransformerLayer, classifier_dropout
 from .losses_vanilla import IGNORED_LABEL, sequence_loss, span_loss, token_cross_entropy
+from .pooling_vanilla import POOLED_VECTORS, backward_order, kept_tokens, mean_prediction, pool
 from .stack_vanilla import LanguageModelHead, VanillaPreTrainedModel, VanillaStack
 
 
@@ -214,13 +215,21 @@ def next_tokens(labels: torch.Tensor, position_ids: torch.Tensor | None = None) 
 
 
 class VanillaDecoderForSequenceClassification(VanillaDecoderPreTrainedModel):
-    """The decoder with one label a sequence, read from its last token."""
+    """The decoder with one label a sequence, read from its last token or as `classifier_pooling` says.
+
+    With `classifier_direction="both"` it is two decoders with a classifier each, one of which reads the text backwards,
+    and gives the mean of their probabilities (Howard and Ruder 2018, section 3.3).
+    """
 
     def __init__(self, config: VanillaDecoderConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
+        width = config.hidden_size * POOLED_VECTORS[config.classifier_pooling]
         self.model = VanillaDecoderModel(config)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels, bias=False)
+        self.classifier = nn.Linear(width, config.num_labels, bias=False)
+        if config.classifier_direction == "both":
+            self.backward_model = VanillaDecoderModel(config)
+            self.backward_classifier = nn.Linear(width, config.num_labels, bias=False)
         self.post_init()
 
     @can_return_tuple
@@ -242,26 +251,46 @@ class VanillaDecoderForSequenceClassification(VanillaDecoderPreTrainedModel):
             **kwargs: as in `VanillaDecoderForCausalLM`.
 
         Returns:
-            `loss`, `logits` (batch, labels) and `past_key_values`.
+            `loss`, `logits` (batch, labels) and `past_key_values`. Of both directions the loss is the sum of the two,
+            so that each learns as it would alone, and the logits are those of the mean probabilities; hidden states and
+            attentions are the forward decoder's.
 
         Raises:
-            ValueError: several rows, and nothing that says where each ends.
+            ValueError: several rows, and nothing that says where each ends; or a cache, where all tokens are needed.
         """
+        config = self.config
+        kept = kept_tokens(input_ids, attention_mask, inputs_embeds, config.pad_token_id)
+        needs_all = config.classifier_pooling != "last" or config.classifier_direction != "forward"
+        if needs_all and past_key_values is not None:
+            raise ValueError(
+                f"past_key_values was given, but classifier_pooling={config.classifier_pooling!r} and "
+                f"classifier_direction={config.classifier_direction!r} need all tokens at once; give the whole text."
+            )
+        options = {"attention_mask": attention_mask, "position_ids": position_ids, **kwargs}
+        backward_ids, backward_embeds = input_ids, inputs_embeds
+        if config.classifier_direction != "forward":
+            backward_ids, backward_embeds = self._backward(input_ids, inputs_embeds, kept)
+        if config.classifier_direction == "backward":
+            input_ids, inputs_embeds = backward_ids, backward_embeds
         outputs = self.model(
             input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
-            use_cache=use_cache,
-            **kwargs,
+            use_cache=False if needs_all else use_cache,
+            **options,
         )
-        hidden_states = outputs.last_hidden_state
-        last = self._last_token(input_ids, attention_mask, hidden_states)
-        logits = self.classifier(hidden_states[torch.arange(len(last), device=last.device), last])
+        all_logits = [self.classifier(pool(outputs.last_hidden_state, kept, config.classifier_pooling))]
+        if config.classifier_direction == "both":
+            states = self.backward_model(
+                backward_ids, inputs_embeds=backward_embeds, use_cache=False, **options
+            ).last_hidden_state
+            all_logits.append(self.backward_classifier(pool(states, kept, config.classifier_pooling)))
         loss = None
         if labels is not None:
-            loss = sequence_loss(logits, labels, self.config.problem_type, kwargs.get("num_items_in_batch"))
+            count = kwargs.get("num_items_in_batch")
+            losses = [sequence_loss(logits, labels, config.problem_type, count) for logits in all_logits]
+            loss = losses[0] if len(losses) == 1 else losses[0] + losses[1]
+        logits = all_logits[0] if len(all_logits) == 1 else mean_prediction(*all_logits, config.problem_type)
         return SequenceClassifierOutputWithPast(
             loss=loss,
             logits=logits,
@@ -270,24 +299,16 @@ class VanillaDecoderForSequenceClassification(VanillaDecoderPreTrainedModel):
             attentions=outputs.attentions,
         )
 
-    def _last_token(
-        self, input_ids: torch.Tensor | None, attention_mask: torch.Tensor | None, hidden_states: torch.Tensor
-    ) -> torch.Tensor:
-        """The column of each row's last token that is not padding; (batch,)."""
-        batch, length = hidden_states.shape[:2]
-        if attention_mask is not None and attention_mask.dim() == 2:
-            kept = attention_mask[:, -length:].bool()
-        elif input_ids is not None and self.config.pad_token_id is not None:
-            kept = input_ids != self.config.pad_token_id
-        elif batch == 1 or input_ids is None:
-            kept = torch.ones(batch, length, dtype=torch.bool, device=hidden_states.device)
-        else:
-            raise ValueError(
-                f"Which token is the last of each of the {batch} rows? Pass attention_mask, or set config.pad_token_id "
-                "(it is None)."
-            )
-        columns = torch.arange(length, device=hidden_states.device)
-        return (columns * kept.to(hidden_states.device)).argmax(-1)
+    def _backward(
+        self, input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None, kept: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """The same texts from their end: ids (batch, length) or embeddings (batch, length, hidden)."""
+        ends = self.config.eos_token_id
+        marks = (self.config.bos_token_id, *(ends if isinstance(ends, list) else [ends]))
+        order = backward_order(kept, input_ids, tuple(mark for mark in marks if mark is not None))
+        if input_ids is not None:
+            return input_ids.gather(1, order), None
+        return None, inputs_embeds.gather(1, order[:, :, None].expand_as(inputs_embeds))
 
 
 class VanillaDecoderForTokenClassification(VanillaDecoderPreTrainedModel):

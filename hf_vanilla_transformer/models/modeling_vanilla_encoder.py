@@ -22,6 +22,7 @@ from .attention_vanilla import SelfAttention, flash_packing, packed_sequences, s
 from .configuration_vanilla import VanillaEncoderConfig
 from .layers_vanilla import TransformerLayer, classifier_dropout
 from .losses_vanilla import IGNORED_LABEL, sequence_loss, span_loss, token_cross_entropy
+from .pooling_vanilla import POOLED_VECTORS, kept_tokens, pool
 from .stack_vanilla import LanguageModelHead, VanillaPreTrainedModel, VanillaStack
 
 
@@ -246,15 +247,34 @@ class VanillaEncoderForPreTraining(LanguageModelHead, VanillaEncoderPreTrainedMo
         return (rows * masked_tokens).sum() / num_items_in_batch
 
 
+def pooled_text(
+    config: VanillaEncoderConfig,
+    outputs: BaseModelOutputWithPooling,
+    input_ids: torch.LongTensor | None,
+    attention_mask: torch.Tensor | None,
+    inputs_embeds: torch.Tensor | None,
+) -> torch.Tensor:
+    """What a head of a label per text reads: BERT's pooler, or the states of all tokens as the configuration says.
+
+    Returns:
+        (batch, hidden), for `concat` (batch, 3 · hidden).
+    """
+    if config.classifier_pooling == "first":
+        return outputs.pooler_output
+    kept = kept_tokens(input_ids, attention_mask, inputs_embeds, config.pad_token_id)
+    return pool(outputs.last_hidden_state, kept, config.classifier_pooling)
+
+
 class VanillaEncoderForSequenceClassification(VanillaEncoderPreTrainedModel):
-    """The encoder with one label a sequence (or a number, or several labels), read from the pooled first token."""
+    """The encoder with one label a sequence (or a number, or several labels), read as `classifier_pooling` says."""
 
     def __init__(self, config: VanillaEncoderConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
-        self.model = VanillaEncoderModel(config)
+        self.model = VanillaEncoderModel(config, add_pooling_layer=config.classifier_pooling == "first")
         self.dropout = classifier_dropout(config)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        width = config.hidden_size * POOLED_VECTORS[config.classifier_pooling]
+        self.classifier = nn.Linear(width, config.num_labels)
         self.post_init()
 
     @can_return_tuple
@@ -285,7 +305,8 @@ class VanillaEncoderForSequenceClassification(VanillaEncoderPreTrainedModel):
             inputs_embeds=inputs_embeds,
             **kwargs,
         )
-        logits = self.classifier(self.dropout(outputs.pooler_output))
+        pooled = pooled_text(self.config, outputs, input_ids, attention_mask, inputs_embeds)
+        logits = self.classifier(self.dropout(pooled))
         loss = None
         if labels is not None:
             loss = sequence_loss(logits, labels, self.config.problem_type, kwargs.get("num_items_in_batch"))
@@ -398,9 +419,9 @@ class VanillaEncoderForMultipleChoice(VanillaEncoderPreTrainedModel):
 
     def __init__(self, config: VanillaEncoderConfig) -> None:
         super().__init__(config)
-        self.model = VanillaEncoderModel(config)
+        self.model = VanillaEncoderModel(config, add_pooling_layer=config.classifier_pooling == "first")
         self.dropout = classifier_dropout(config)
-        self.classifier = nn.Linear(config.hidden_size, 1)
+        self.classifier = nn.Linear(config.hidden_size * POOLED_VECTORS[config.classifier_pooling], 1)
         self.post_init()
 
     @can_return_tuple
@@ -430,15 +451,17 @@ class VanillaEncoderForMultipleChoice(VanillaEncoderPreTrainedModel):
         def flat(tensor: torch.Tensor | None) -> torch.Tensor | None:
             return None if tensor is None else tensor.flatten(0, 1)
 
+        ids, mask, embeds = flat(input_ids), flat(attention_mask), flat(inputs_embeds)
         outputs = self.model(
-            flat(input_ids),
-            attention_mask=flat(attention_mask),
+            ids,
+            attention_mask=mask,
             token_type_ids=flat(token_type_ids),
             position_ids=flat(position_ids),
-            inputs_embeds=flat(inputs_embeds),
+            inputs_embeds=embeds,
             **kwargs,
         )
-        logits = self.classifier(self.dropout(outputs.pooler_output)).view(-1, choices)
+        pooled = pooled_text(self.config, outputs, ids, mask, embeds)
+        logits = self.classifier(self.dropout(pooled)).view(-1, choices)
         loss = token_cross_entropy(logits, labels, kwargs.get("num_items_in_batch")) if labels is not None else None
         return MultipleChoiceModelOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
