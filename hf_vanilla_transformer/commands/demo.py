@@ -71,6 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     page = parser.add_argument_group("with a MODEL: its page")
     page.add_argument("--space", metavar="FOLDER", help="write the page as a Space of the Hub, and open nothing")
     page.add_argument("--example", metavar="TEXT", action="append", help="a text to choose on the page; repeatable")
+    page.add_argument("--from", dest="source_language", metavar="CODE", help="source language, as the tokenizer's")
+    page.add_argument("--to", dest="target_language", metavar="CODE", help="target language, as the tokenizer's")
     page.add_argument("--host", help="address to listen on (default: 127.0.0.1, this machine alone)")
     page.add_argument("--port", type=int, help="(default: the first free one from 7860)")
     page.add_argument("--device", help="cpu, cuda, mps ... (default: a GPU if there is one)")
@@ -81,9 +83,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the demo, or the page of a model."""
-    training, page = ("output", "sentences", "steps", "seed"), ("space", "example", "host", "port", "device")
-    strangers = training if arguments.model is not None else (*page, "trust_remote_code")
-    if given := [f"--{name.replace('_', '-')}" for name in strangers if getattr(arguments, name) is not None]:
+    training = ("output", "sentences", "steps", "seed")
+    page = ("space", "example", "source_language", "target_language", "host", "port", "device", "trust_remote_code")
+    flags = {"source_language": "--from", "target_language": "--to", "trust_remote_code": "--trust-remote-code"}
+    strangers = training if arguments.model is not None else page
+    if given := [flags.get(name, f"--{name}") for name in strangers if getattr(arguments, name) is not None]:
         raise ValueError(
             f"{', '.join(given)}: for the page of a model, so name the MODEL."
             if arguments.model is None

@@ -18,17 +18,21 @@ def run_page(arguments: argparse.Namespace) -> int:
         import_gradio()  # before a model is loaded for nothing
     except ImportError as error:
         raise ValueError(str(error)) from error
+    languages = {"source_language": arguments.source_language, "target_language": arguments.target_language}
     if arguments.space is not None:
         from ..web.space import write_space
 
-        folder = write_space(arguments.model, arguments.space, examples=arguments.example)
+        folder = write_space(arguments.model, arguments.space, examples=arguments.example, **languages)
         print(f"{folder}: a Space. To publish it: hf upload --repo-type space USER/NAME {folder}")
         return 0
 
     from ..web.answers import ModelOnPage
 
     shown = ModelOnPage.load(
-        arguments.model, device=arguments.device, trust_remote_code=bool(arguments.trust_remote_code)
+        arguments.model,
+        device=arguments.device,
+        trust_remote_code=bool(arguments.trust_remote_code),
+        **languages,
     )
     page = build_page(shown, examples=arguments.example)
     host = arguments.host or "127.0.0.1"

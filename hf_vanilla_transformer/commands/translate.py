@@ -41,11 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Translates all lines."""
+    from ..pipelines.languages import set_languages
+
     check_line_arguments(arguments)
     windows = windows_of_lines(arguments.input, whole=arguments.output is not None)
     model, tokenizer = load_for_lines(arguments, "AutoModelForSeq2SeqLM")
     options = _search(arguments)
-    options["generate_options"] = _languages(arguments, tokenizer)
+    options["generate_options"] = set_languages(tokenizer, arguments.source_language, arguments.target_language)
     with answer_writer(arguments) as writer:
         for lines in windows:
             for line, answers in zip(lines, _translations(lines, model, tokenizer, arguments, options)):
@@ -80,17 +82,6 @@ def _search(arguments: argparse.Namespace) -> dict[str, Any]:
         "scores": arguments.scores or arguments.json or arguments.n_best is not None,
         "tokens_per_batch": arguments.tokens_per_batch,
     }
-
-
-def _languages(arguments: argparse.Namespace, tokenizer: Any) -> dict[str, Any]:
-    """Sets the tokenizer's source language; what `generate` must know of the target's."""
-    from ..pipelines.languages import language_id, set_source_language
-
-    if arguments.source_language is not None:
-        set_source_language(tokenizer, arguments.source_language)
-    if arguments.target_language is None:
-        return {}
-    return {"forced_bos_token_id": language_id(tokenizer, arguments.target_language)}
 
 
 def _translations(

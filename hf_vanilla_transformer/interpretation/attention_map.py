@@ -57,16 +57,19 @@ def cross_attention(
 
     Args:
         model: an encoder-decoder.
-        tokenizer: its tokenizer.
+        tokenizer: its tokenizer. One that marks languages (mBART, M2M100, NLLB) marks its own `src_lang` and
+            `tgt_lang`, so set them first.
         source: a sentence.
         target: its translation; the model's own (by `generate`) if None.
         **generate_kwargs: for `generate`, such as `num_beams=4`.
 
     Returns:
-        A map from the words of the target, the end mark included, to those of the source.
+        A map from the words of the target, the end mark included, to those of the source. A mark of the language that
+        the decoder writes is a word, too.
 
     Raises:
-        ValueError: the model has no encoder and decoder, or a text has no tokens.
+        ValueError: the model has no encoder and decoder, a text has no tokens, or the tokenizer's `tgt_lang` or the
+            model's `decoder_start_token_id` is missing.
     """
     if not model.config.is_encoder_decoder:
         raise ValueError(
@@ -77,13 +80,11 @@ def cross_attention(
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
     with _evaluating(model):
         if target is None:
-            written = model.generate(**inputs, **generate_kwargs)[0]
+            written = model.generate(**inputs, **{**_target_language(tokenizer), **generate_kwargs})[0]
             target = tokenizer.decode(written, skip_special_tokens=True)
-        target_ids, target_words = tokens_as_words(tokenizer, target)
-        labels = torch.tensor([target_ids], device=model.device)
+        start, target_ids, target_words = _written(model, tokenizer, target)
         # The decoder reads the target one place late: its i-th query is the one that writes the i-th word.
-        start = torch.full_like(labels[:, :1], model.config.decoder_start_token_id)
-        decoder_input_ids = torch.cat([start, labels[:, :-1]], dim=1)
+        decoder_input_ids = torch.tensor([[start, *target_ids[:-1]]], device=model.device)
         with _eager(model):
             outputs = model(
                 **inputs, decoder_input_ids=decoder_input_ids, output_attentions=True, use_cache=False, return_dict=True
@@ -129,6 +130,29 @@ def self_attention(
             return_dict=True,
         )
     return _word_map(outputs.attentions, words, words)
+
+
+def _target_language(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """For `generate`: the mark with which translations begin, if the tokenizer puts one there."""
+    if getattr(tokenizer, "tgt_lang", None) is None or not hasattr(tokenizer, "_switch_to_target_mode"):
+        return {}
+    first = tokenizer(text_target="")["input_ids"][0]
+    return {} if first == tokenizer.eos_token_id else {"forced_bos_token_id": first}
+
+
+def _written(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, target: str) -> tuple[int, list[int], Words]:
+    """What the decoder begins with, the tokens that it writes, and their words."""
+    ids, words = tokens_as_words(tokenizer, target, as_target=True)
+    if tokenizer.eos_token_id in ids and ids[-1] != tokenizer.eos_token_id:
+        # mBART's targets carry last, behind the end mark, the language that the decoder reads first.
+        return ids[-1], ids[:-1], Words(words.names[:-1], words.of_token[:-1])
+    start = model.config.decoder_start_token_id
+    if start is None:
+        raise ValueError(
+            f"The decoder of {type(model).__name__} has nothing to begin with: config.decoder_start_token_id is None, "
+            "set it."
+        )
+    return start, ids, words
 
 
 def _word_map(attentions: tuple[torch.Tensor, ...], source: Words, target: Words) -> AttentionMap:

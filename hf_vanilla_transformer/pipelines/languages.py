@@ -27,6 +27,28 @@ def set_source_language(tokenizer: PreTrainedTokenizerBase, language: str) -> No
         tokenizer.src_lang = language
 
 
+def set_languages(tokenizer: PreTrainedTokenizerBase, source: str | None, target: str | None) -> dict[str, int]:
+    """Makes `tokenizer` frame sources and translations as texts of these languages; None leaves it as it is.
+
+    Args:
+        tokenizer: one that marks languages, if any is given.
+        source: the source's code, as the tokenizer writes it.
+        target: the translation's.
+
+    Returns:
+        Options for `generate`, which make the decoder begin in `target`.
+
+    Raises:
+        ValueError: the tokenizer has no languages, or not these.
+    """
+    options = {} if target is None else {"forced_bos_token_id": language_id(tokenizer, target)}
+    if source is not None:
+        set_source_language(tokenizer, source)
+    if target is not None:
+        tokenizer.tgt_lang = target
+    return options
+
+
 def language_id(tokenizer: PreTrainedTokenizerBase, language: str, argument: str = "tgt_lang") -> int:
     """The token that stands for `language`, with which the decoder of such a model begins.
 

@@ -9,6 +9,7 @@ from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..evaluation import Translation, translate_n_best
 from ..interpretation import AttentionMap, cross_attention, self_attention
+from ..pipelines.languages import set_languages
 from ..pipelines.loading import load_model
 
 Kind = Literal["translation", "masked words", "next token"]
@@ -20,15 +21,30 @@ _AUTO_CLASSES = ("AutoModelForSeq2SeqLM", "AutoModelForMaskedLM", "AutoModelForC
 class ModelOnPage:
     """A model and its tokenizer, and what can be asked of them.
 
+    Args:
+        model: an encoder-decoder or a language model.
+        tokenizer: its tokenizer.
+        name: of the model, for the page's title.
+        source_language: code of the language of the sources, for tokenizers that mark it.
+        target_language: code of the language to translate into, for the same.
+
     Attributes:
         kind: ``translation`` for an encoder-decoder, ``masked words`` for an encoder, ``next token`` for a decoder.
         name: of the model, for the page's title.
 
     Raises:
-        ValueError: a model without any of these uses.
+        ValueError: a model without any of these uses, or languages that do not fit it.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str = "") -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        name: str = "",
+        *,
+        source_language: str | None = None,
+        target_language: str | None = None,
+    ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.name = name or type(model).__name__
@@ -41,21 +57,38 @@ class ModelOnPage:
             self.kind = "masked words"
         else:
             self.kind = "next token"
+        if self.kind != "translation" and (source_language or target_language):
+            raise ValueError(f"{type(model).__name__} does not translate: leave the languages out.")
+        self._generate_options = set_languages(tokenizer, source_language, target_language)
+        if self.kind == "translation" and getattr(tokenizer, "tgt_lang", "none needed") is None:
+            raise ValueError(
+                f"{type(tokenizer).__name__} knows many languages: say into which one the page translates with "
+                "target_language= (hf-vanilla demo MODEL --to CODE)."
+            )
 
     @classmethod
     def load(
-        cls, source: str, *, name: str = "", device: str | None = None, trust_remote_code: bool = False
+        cls,
+        source: str,
+        *,
+        name: str = "",
+        device: str | None = None,
+        trust_remote_code: bool = False,
+        source_language: str | None = None,
+        target_language: str | None = None,
     ) -> ModelOnPage:
-        """From a folder or the Hub; the arguments and errors are those of `pipelines.loading.load_model`."""
+        """From a folder or the Hub; the arguments and errors are those of `pipelines.loading.load_model` and ours."""
         model, tokenizer = load_model(
             source, *_AUTO_CLASSES, use="hf-vanilla demo", device=device, trust_remote_code=trust_remote_code
         )
-        return cls(model, tokenizer, name or source.rstrip("/").rsplit("/", 1)[-1])
+        name = name or source.rstrip("/").rsplit("/", 1)[-1]
+        return cls(model, tokenizer, name, source_language=source_language, target_language=target_language)
 
     def translations(self, text: str, count: int) -> list[Translation]:
         """The `count` best translations of a sentence, with their log probabilities."""
         beams = max(count, self.model.generation_config.num_beams or 1, 4)
-        return translate_n_best(self.model, self.tokenizer, [text], n_best=count, num_beams=beams, scores=True)[0]
+        search = {"n_best": count, "num_beams": beams, "generate_options": self._generate_options}
+        return translate_n_best(self.model, self.tokenizer, [text], scores=True, **search)[0]
 
     @torch.inference_mode()
     def masked_words(self, text: str, count: int) -> list[list[tuple[str, float]]]:

@@ -25,7 +25,7 @@ from hf_vanilla_transformer.web import ModelOnPage, build_page
 MODEL = {model}
 EXAMPLES = {examples}
 
-page = build_page(ModelOnPage.load(MODEL, name={name!r}), examples=EXAMPLES)
+page = build_page(ModelOnPage.load(MODEL, name={name!r}{languages}), examples=EXAMPLES)
 
 if __name__ == "__main__":
     page.launch()
@@ -51,7 +51,15 @@ On your own machine: `pip install -r requirements.txt gradio=={gradio}` and `pyt
 """
 
 
-def write_space(model: str, folder: str | Path, *, examples: list[str] | None = None, name: str = "") -> Path:
+def write_space(
+    model: str,
+    folder: str | Path,
+    *,
+    examples: list[str] | None = None,
+    name: str = "",
+    source_language: str | None = None,
+    target_language: str | None = None,
+) -> Path:
     """Writes a folder with which a Space shows a model.
 
     It holds `app.py`, `requirements.txt`, `README.md` with the metadata of a Space, and a copy of this package, so that
@@ -62,6 +70,8 @@ def write_space(model: str, folder: str | Path, *, examples: list[str] | None = 
         folder: what to write; new or empty.
         examples: texts to choose from on the page.
         name: of the page; the last part of `model` if empty.
+        source_language: code of the language of the sources, for models that know many.
+        target_language: code of the language to translate into, for the same.
 
     Returns:
         `folder`.
@@ -87,7 +97,10 @@ def write_space(model: str, folder: str | Path, *, examples: list[str] | None = 
             _copy_model(source, aside / "model")
         _copy_package(aside)
         place = 'str(Path(__file__).resolve().with_name("model"))' if is_folder else repr(model)
-        app = _APP.format(name=name, model=place, examples=json.dumps(examples or [], ensure_ascii=False))
+        given = {"source_language": source_language, "target_language": target_language}
+        languages = "".join(f", {option}={code!r}" for option, code in given.items() if code is not None)
+        shown = json.dumps(examples or [], ensure_ascii=False)
+        app = _APP.format(name=name, model=place, examples=shown, languages=languages)
         if not is_folder:
             app = app.replace("from pathlib import Path\n\n", "")
         (aside / "app.py").write_text(app, encoding="utf-8")

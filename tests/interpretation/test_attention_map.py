@@ -1,7 +1,10 @@
 """Attention maps: rows sum to one, words are whole, the model is left as it was."""
 
+import json
+
 import pytest
 import torch
+from transformers import ByT5Tokenizer, MarianTokenizer, MBartTokenizer, NllbTokenizer
 
 from hf_vanilla_transformer import (
     VanillaDecoderConfig,
@@ -125,6 +128,121 @@ def test_self_attention_of_each_stack(model, tokenizer):
         torch.testing.assert_close(attention.weights.sum(-1), torch.ones(2, 2, words))
         if template == "decoder":
             assert torch.equal(attention.weights, attention.weights.tril()), "a word looked at one that comes later"
+
+
+def spelling_nllb(**languages):
+    letters = ["<s>", "<pad>", "</s>", "<unk>", "▁", *"abcdefghijklmnopqrstuvwxyzADT."]
+    return NllbTokenizer(vocab={letter: index for index, letter in enumerate(letters)}, merges=[], **languages)
+
+
+def spelling_mbart(**languages):
+    codes = list(MBartTokenizer().lang_code_to_id)
+    usual = ["<s>", "<pad>", "</s>", "<unk>", "▁", *"abcdefghijklmnopqrstuvwxyzADT.", *codes, "<mask>"]
+    return MBartTokenizer(vocab=[(piece, -1.0) for piece in usual], **languages)
+
+
+def marian(folder):
+    """A tokenizer of Marian whose target side cuts in another way than its source side."""
+    sentencepiece = pytest.importorskip("sentencepiece")
+    vocabulary = {"</s>": 0, "<unk>": 1}
+    for name, size, texts in (("source", 40, TEXTS[::2]), ("target", 60, TEXTS[1::2])):
+        (folder / "text").write_text("\n".join(texts), encoding="utf-8")
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(folder / "text"),
+            model_prefix=str(folder / name),
+            vocab_size=size,
+            model_type="bpe",
+            minloglevel=2,
+        )
+        (folder / f"{name}.model").rename(folder / f"{name}.spm")
+        for line in (folder / f"{name}.vocab").read_text(encoding="utf-8").splitlines():
+            vocabulary.setdefault(line.split("\t")[0], len(vocabulary))
+    vocabulary["<pad>"] = len(vocabulary)
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    return MarianTokenizer(*(str(folder / name) for name in ("source.spm", "target.spm", "vocab.json")))
+
+
+def translator(tokenizer, **tokens):
+    torch.manual_seed(0)
+    ids = {"pad_token_id": tokenizer.pad_token_id, "bos_token_id": None, "eos_token_id": tokenizer.eos_token_id}
+    config = VanillaTransformerConfig(
+        vocab_size=len(tokenizer), encoder_layers=1, decoder_layers=2, **{**SMALL, **ids, **tokens}
+    )
+    return VanillaTransformerForConditionalGeneration(config).eval()
+
+
+def weights_of(model, source, reads):
+    """The cross-attention of the model itself."""
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        outputs = model(
+            input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([reads]), output_attentions=True
+        )
+    model.set_attn_implementation("sdpa")
+    return torch.cat(outputs.cross_attentions)
+
+
+def test_the_mark_of_the_targets_language_is_written_first():
+    tokenizer = spelling_nllb(src_lang="fra_Latn", tgt_lang="deu_Latn")
+    model = translator(tokenizer, decoder_start_token_id=2)
+    attention = cross_attention(model, tokenizer, "a cat", "the dog.")
+    assert attention.source_tokens == ("fra_Latn", "a", "cat", "</s>")
+    assert attention.target_tokens == ("deu_Latn", "the", "dog", ".", "</s>")
+    source = tokenizer("a cat")["input_ids"]
+    written = tokenizer(text_target="the dog.")["input_ids"]
+    expected = weights_of(model, source, [2, *written[:-1]])
+    # Marks are one token each: their rows and columns need no adding up.
+    torch.testing.assert_close(attention.weights[:, :, [0, -1]][..., [0, -1]], expected[:, :, [0, -1]][..., [0, -1]])
+
+
+def test_a_translation_of_the_models_own_is_in_the_targets_language(monkeypatch):
+    tokenizer = spelling_nllb(src_lang="fra_Latn", tgt_lang="deu_Latn")
+    model = translator(tokenizer, decoder_start_token_id=2)
+    asked = {}
+
+    def generate(**options):
+        asked.update(options)
+        return torch.tensor([[2, *tokenizer(text_target="a dog.")["input_ids"]]])
+
+    monkeypatch.setattr(model, "generate", generate)
+    attention = cross_attention(model, tokenizer, "a cat")
+    assert asked["forced_bos_token_id"] == tokenizer.convert_tokens_to_ids("deu_Latn")
+    assert attention.target_tokens == ("deu_Latn", "a", "dog", ".", "</s>")
+
+
+def test_a_language_that_stands_last_is_what_the_decoder_begins_with():
+    tokenizer = spelling_mbart(src_lang="en_XX", tgt_lang="ro_RO")
+    model = translator(tokenizer, decoder_start_token_id=None)
+    attention = cross_attention(model, tokenizer, "a cat", "the dog.")
+    assert attention.source_tokens == ("a", "cat", "</s>", "en_XX")
+    assert attention.target_tokens == ("the", "dog", ".", "</s>")
+    romanian = tokenizer.convert_tokens_to_ids("ro_RO")
+    written = tokenizer("the dog.", add_special_tokens=False)["input_ids"]
+    expected = weights_of(model, tokenizer("a cat")["input_ids"], [romanian, *written])
+    torch.testing.assert_close(attention.weights[:, :, -1, -1], expected[:, :, -1, -1])
+
+
+def test_marians_target_is_cut_as_a_target(tmp_path):
+    tokenizer = marian(tmp_path)
+    target = tokenizer(text_target=TARGET)["input_ids"]
+    assert target != tokenizer(TARGET)["input_ids"]
+    model = translator(tokenizer, decoder_start_token_id=tokenizer.pad_token_id)
+    attention = cross_attention(model, tokenizer, SOURCE, TARGET)
+    assert attention.source_tokens == ("The", "European", "economic", "area", ".", "</s>")
+    assert attention.target_tokens == ("La", "zone", "économique", "européenne", ".", "</s>")
+    expected = weights_of(model, tokenizer(SOURCE)["input_ids"], [tokenizer.pad_token_id, *target[:-1]])
+    torch.testing.assert_close(attention.weights[:, :, -1, -1], expected[:, :, -1, -1])
+
+
+def test_tokenizers_that_do_not_say_enough():
+    nllb = spelling_nllb()
+    with pytest.raises(ValueError, match="its tgt_lang is None: set it"):
+        cross_attention(translator(nllb, decoder_start_token_id=2), nllb, "a cat", "the dog.")
+    nllb.tgt_lang = "deu_Latn"
+    with pytest.raises(ValueError, match="decoder_start_token_id is None, set it"):
+        cross_attention(translator(nllb, decoder_start_token_id=None), nllb, "a cat", "the dog.")
+    with pytest.raises(ValueError, match="nor where words begin"):
+        tokens_as_words(ByT5Tokenizer(), "a cat")
 
 
 def test_what_cannot_be_asked_for(model, tokenizer):

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, NllbTokenizer
 
 from hf_vanilla_transformer.web import ModelOnPage
 
+from ..models.small import translation_model
 from ..tiny_folders import SENTENCES
 
 
@@ -50,3 +51,20 @@ def test_a_model_without_words_is_refused(masked_lm):
     model, tokenizer = AutoModel.from_pretrained(masked_lm), AutoTokenizer.from_pretrained(masked_lm)
     with pytest.raises(ValueError, match="has no words to show"):
         ModelOnPage(model, tokenizer)
+
+
+def test_one_of_many_languages_must_be_named(seq2seq):
+    letters = ["<s>", "<pad>", "</s>", "<unk>", "▁", *"abcdefghijklmnopqrstuvwxyzADT."]
+    tokenizer = NllbTokenizer(vocab={letter: index for index, letter in enumerate(letters)}, merges=[])
+    model = translation_model(
+        vocab_size=len(tokenizer), pad_token_id=1, bos_token_id=0, eos_token_id=2, decoder_start_token_id=2
+    )
+    with pytest.raises(ValueError, match="say into which one the page translates"):
+        ModelOnPage(model, tokenizer)
+    shown = ModelOnPage(model, tokenizer, source_language="fra_Latn", target_language="deu_Latn")
+    maps = shown.attention("a dog", "the man")
+    assert maps["from the translation to the source"].target_tokens == ("deu_Latn", "the", "man", "</s>")
+    assert maps["within the source"].source_tokens == ("fra_Latn", "a", "dog", "</s>")
+    assert len(shown.translations("a dog", 2)) == 2
+    with pytest.raises(ValueError, match="has no languages"):
+        ModelOnPage.load(str(seq2seq), device="cpu", target_language="deu_Latn")

@@ -69,12 +69,22 @@ def test_a_space_of_a_name_loads_it_from_the_hub(tmp_path):
     assert metadata["models"] == ["someone/some-model"] and json.dumps(metadata["title"]) == '"some-model"'
 
 
+def test_a_space_knows_its_languages(tmp_path):
+    space = tmp_path / "space"
+    given = ["demo", "facebook/nllb-200-distilled-600M", "--from", "eng_Latn", "--to", "kor_Hang"]
+    assert main([*given, "--space", str(space)]) == 0
+    app = (space / "app.py").read_text()
+    assert "source_language='eng_Latn', target_language='kor_Hang')" in app
+    ast.parse(app)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["no/such/folder", "--space", "x"], "There is no folder no/such/folder"),
         (["user/model", "--space", "x", "--steps", "3"], "--steps: for the demo that trains"),
         (["--port", "80"], "--port: for the page of a model"),
+        (["--to", "fr_XX"], "--to: for the page of a model"),
     ],
 )
 def test_faults_are_named(arguments, message, capsys, tmp_path, monkeypatch):
