@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import datasets
+import pyarrow as pa
 
 from .report import BadRow, RowReport
 
@@ -119,8 +120,12 @@ class Labels:
             rows = rows.select(keep)
         kind = datasets.Value("int64") if self.kind == "single" else datasets.Value("float32")
         feature = datasets.List(kind) if self.kind == "multi" else kind
-        rows = rows.remove_columns(column).add_column(column, encoded)
-        return rows.cast_column(column, feature), report
+        # Straight from table to table: the library's own way writes progress bars for each step.
+        table = rows.with_format("arrow")[:]
+        features = datasets.Features({**rows.features, column: feature})
+        place = table.column_names.index(column)
+        values = pa.array(encoded, features.arrow_schema.field(column).type)
+        return datasets.Dataset(table.set_column(place, column, values).cast(features.arrow_schema)), report
 
     def _number(self, value: Any, known: dict[str, int]) -> tuple[Any, BadRow | None, list[str]]:
         """The number of a label; or what is wrong with it, and which names are."""

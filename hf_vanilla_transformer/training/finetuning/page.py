@@ -1,0 +1,110 @@
+"""report.md of a fine-tuning, from the files in its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ...evaluation.task_page import PageRecords, kind_of, write_page
+from ..curves import read_metrics
+from ..files import write_text
+from ..folder import METRICS_FILE, RECIPE_FILE, RESULTS_FILE
+from .folder import PREDICTIONS_FILE, TRAINABLE_FILE
+from .recipe import load_finetune_recipe
+from .trainer import higher_is_better
+from .unfreezing import read_trainable, trainable_table
+
+NOTES_FILE = "notes.json"
+
+
+def write_run_page(folder: str | Path, *, notes: Sequence[str] | None = None, command: str = "") -> Path:
+    """Writes `report.md` and its pictures into the folder of a complete run.
+
+    Args:
+        folder: with recipe.yaml, results.json and the predictions.
+        notes: what a reader should know of the data, such as rows that were left out; kept in notes.json, so that the
+            page can be made again without the data. None takes what is there.
+        command: what was typed.
+
+    Returns:
+        The page.
+
+    Raises:
+        FileNotFoundError: the run is not complete.
+    """
+    folder = Path(folder)
+    if not (folder / RESULTS_FILE).is_file():
+        raise FileNotFoundError(
+            f"There is no {RESULTS_FILE} in {folder}: the run is not complete, so it has no report."
+        )
+    if notes is not None:
+        write_text(folder / NOTES_FILE, json.dumps(list(notes), ensure_ascii=False, indent=2) + "\n")
+    recipe = load_finetune_recipe(folder / RECIPE_FILE)
+    results = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
+    predictions = {}
+    for split in ("validation", "test"):
+        file = folder / PREDICTIONS_FILE.format(split=split)
+        if file.is_file():
+            predictions[split] = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    metric = results["main_metric"]
+    history = read_trainable(folder / TRAINABLE_FILE) if (folder / TRAINABLE_FILE).is_file() else []
+    records = PageRecords(
+        title=recipe.description.strip() or f"{folder.resolve().name}: {recipe.task.replace('_', ' ')}",
+        kind=_kind(recipe.task, recipe.head.problem, predictions),
+        metric=metric,
+        higher_is_better=higher_is_better(metric),
+        metrics={name: value for name, value in results.items() if name.startswith(("validation_", "test_"))},
+        course=read_metrics(folder / METRICS_FILE) if (folder / METRICS_FILE).is_file() else [],
+        predictions=predictions,
+        labels=_labels(folder),
+        facts=_facts(recipe, results, command),
+        trainable=trainable_table(history) if history else "",
+        unfrozen={later.step: later.parts[-1] for later in history[1:] if later.parts},
+        notes=json.loads((folder / NOTES_FILE).read_text(encoding="utf-8")) if (folder / NOTES_FILE).is_file() else [],
+    )
+    return write_page(folder, records)
+
+
+def _kind(task: str, problem: str, predictions: dict[str, list[dict[str, Any]]]) -> Any:
+    if task == "classification":
+        return {"single_label": "classes", "multi_label": "several_classes", "regression": "number"}[problem]
+    known = {"token_classification": "tags", "dependency_parsing": "trees"}
+    if task in known:
+        return known[task]
+    return "text" if task != "multiple_choice" else kind_of(next(iter(predictions.values()), []))
+
+
+def _labels(folder: Path) -> list[str]:
+    """The classes in the order of the model's outputs, as its configuration names them."""
+    file = folder / "model" / "config.json"
+    if not file.is_file():
+        return []
+    names = json.loads(file.read_text(encoding="utf-8")).get("id2label") or {}
+    return [names[key] for key in sorted(names, key=int)]
+
+
+def _facts(recipe: Any, results: dict[str, Any], command: str) -> dict[str, str]:
+    run = results.get("run", {})
+    shape = "random weights in the shape of " if recipe.from_scratch else ""
+    ancestors = [
+        f"`{Path(one['source']).name}`" + (f" ({one['task']})" if one["task"] else "") for one in run.get("lineage", [])
+    ]
+    rows = f"{run['train_rows']:,}" if "train_rows" in run else "?"
+    if run.get("train_rows_available", 0) > run.get("train_rows", 0):
+        rows += f" of {run['train_rows_available']:,}"
+    gains = [
+        f"{split} {results['main_metric']} {gain['gains'][split]:+.4g} over {gain['start']}"
+        for gain in results.get("gains", [])
+        for split in gain["gains"]
+    ]
+    return {
+        "started from": shape + (", made from ".join(ancestors) or f"`{Path(str(recipe.parent)).name}`"),
+        "data": f"`{Path(str(recipe.data.path)).name}`, {rows} training rows",
+        "gain": "; ".join(gains),
+        "training": f"{results.get('steps', 0):,} updates in {results.get('training_seconds', 0):,.0f} s on "
+        f"{results.get('hardware', 'unknown hardware')}, {results.get('finished', '')}; "
+        f"weights: {results.get('weights')}",
+        "command": f"`{command}`" if command else "",
+    }

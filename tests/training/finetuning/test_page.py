@@ -1,0 +1,46 @@
+"""report.md of a run, from its folder alone."""
+
+import json
+
+import pytest
+
+from hf_vanilla_transformer.training.finetuning.page import write_run_page
+from hf_vanilla_transformer.training.finetuning.recipe import load_finetune_recipe
+from hf_vanilla_transformer.training.finetuning.run import run_finetuning
+from tests.tiny_folders import SENTENCES
+
+
+@pytest.mark.parametrize("problem", ["single_label", "regression", "multi_label"])
+def test_a_run_has_its_page(masked_lm, tmp_path, problem):
+    label = {"single_label": lambda n: "pos" if n % 3 else "neg", "regression": float, "multi_label": None}[problem]
+    rows = [
+        {"text": f"{SENTENCES[n % 6]} {n}", "label": ["a"] * (n % 2) + ["b"] if label is None else label(n)}
+        for n in range(40)
+    ]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = load_finetune_recipe(
+        None,
+        [
+            f"parent='{masked_lm}'",
+            f"data.path='{tmp_path / 'train.jsonl'}'",
+            "training.batch_size=8",
+            "training.max_epochs=1",
+            "training.log_every=1",
+            "unfreezing.mode=gradual",
+            "unfreezing.every_epochs=0.5",
+            f"head.problem={problem}",
+            f"output.folder='{tmp_path / 'run'}'",
+        ],
+    )
+    run_finetuning(recipe)
+    page = write_run_page(tmp_path / "run", notes=["three rows left out"], command="hf-vanilla finetune x")
+    text = page.read_text(encoding="utf-8")
+    assert "## Learning curves" in text and "## What was trained when" in text and "three rows left out" in text
+    assert "`hf-vanilla finetune x`" in text and "36 training rows" in text and "`train.jsonl`" in text
+    own = {"single_label": "## Confusion matrix", "regression": "scatter", "multi_label": "## Calibration"}[problem]
+    assert (own if problem != "regression" else "report-numbers.png") in text
+    # Again, without anything but the folder.
+    assert "three rows left out" in write_run_page(tmp_path / "run").read_text(encoding="utf-8")
+    (tmp_path / "run" / "results.json").unlink()
+    with pytest.raises(FileNotFoundError, match="not complete"):
+        write_run_page(tmp_path / "run")
