@@ -58,6 +58,8 @@ class Parent:
         tokenizer: its tokenizer.
         weights: of the body, by their names in it; empty for random weights.
         lineage: the parent itself, the parent of the parent, and so on.
+        reads_backward: its recipe says that it was trained on texts in reverse order.
+        known: it has a recipe.
         attention: attention implementation that models are built with.
     """
 
@@ -68,6 +70,8 @@ class Parent:
     weights: dict[str, torch.Tensor] = field(repr=False)
     lineage: list[Ancestor] = field(default_factory=list)
     attention: str = "sdpa"
+    reads_backward: bool = False
+    known: bool = False
 
     def head_config(self, **fields: Any) -> PreTrainedConfig:
         """A copy of the parent's configuration with other values for some fields.
@@ -129,7 +133,7 @@ def open_parent(
         FileNotFoundError: there is no such folder or model.
         ValueError: it cannot be read; the message says why.
     """
-    where = _model_folder(source)
+    where = model_folder(source)
     if format != "transformers":
         model = from_checkpoint(where, head=None, format=format)
         tokenizer = ORIGINAL_FORMATS[format].tokenizer(Path(where))
@@ -150,6 +154,9 @@ def open_parent(
             "they belong to different models."
         )
     _give_padding(tokenizer, config, str(source))
+    recipe = recipe_of(str(source))
+    # A fine-tuned parent has no data.reverse; how it reads, its configuration says.
+    backward = getattr(config, "classifier_direction", "forward") == "backward"
     return Parent(
         source=str(source),
         stack=STACKS[config.model_type],
@@ -158,6 +165,8 @@ def open_parent(
         weights={} if random_weights else weights,
         lineage=[] if random_weights else lineage(source),
         attention=attention,
+        reads_backward=bool((recipe.get("data") or {}).get("reverse")) or backward,
+        known=bool(recipe),
     )
 
 
@@ -180,18 +189,19 @@ def lineage(source: str | Path) -> list[Ancestor]:
     found: list[Ancestor] = []
     current: str | None = str(source)
     while current is not None and len(found) < _MOST_ANCESTORS:
-        recipe = _recipe_of(current)
+        recipe = recipe_of(current)
         data = recipe.get("data") or {}
         paths = [data.get("path"), *(part.get("path") for part in data.get("mixture") or [] if isinstance(part, dict))]
         found.append(Ancestor(current, recipe.get("task") or "", tuple(str(path) for path in paths if path)))
-        before = recipe.get("parent") or (recipe.get("model") or {}).get("start_from")
+        adapted = (recipe.get("adaptation") or {}).get("parent")
+        before = recipe.get("parent") or adapted or (recipe.get("model") or {}).get("start_from")
         if recipe.get("from_scratch") or before in {ancestor.source for ancestor in found}:
             break
         current = before
     return found
 
 
-def _model_folder(source: str | Path) -> str | Path:
+def model_folder(source: str | Path) -> str | Path:
     """Where the model itself is: in the folder, or in its `model`."""
     folder = Path(source)
     if not folder.is_dir() or (folder / "config.json").is_file():
@@ -204,7 +214,7 @@ def _model_folder(source: str | Path) -> str | Path:
     )
 
 
-def _recipe_of(source: str) -> dict[str, Any]:
+def recipe_of(source: str) -> dict[str, Any]:
     """The recipe a model was trained by; empty where there is none.
 
     That of the run, whose paths are whole, is preferred to that of its publishable folder.
