@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
-from .parent import Parent, model_class
+from ...models.configuration_vanilla import VanillaDecoderConfig
+from .parent import Parent, model_class, open_parent
 from .recipe import FinetuneRecipe
+
+# What may differ between a forward and a backward body that stand in one model: it decides no weight.
+_MAY_DIFFER = {"dropout", "attention_dropout", "activation_dropout", "classifier_dropout", "label_smoothing"}
+_MAY_DIFFER |= {"initializer", "initializer_range", "use_cache", "classifier_pooling", "classifier_direction"}
 
 
 def classification_model(
-    recipe: FinetuneRecipe, parent: Parent, names: dict[int, str], problem_type: str | None, **fields: Any
+    recipe: FinetuneRecipe, parent: Parent, names: dict[int, str], problem_type: str | None
 ) -> PreTrainedModel:
-    """The head of `AutoModelForSequenceClassification`.
+    """The head of `AutoModelForSequenceClassification`, with one body or two.
 
     Args:
         names: of the outputs, by their numbers.
         problem_type: as transformers calls it.
-        **fields: more fields of the configuration.
+
+    Raises:
+        ValueError: a pooling that the stack does not have, or a `backward_parent` that does not match.
     """
-    pooling = recipe.head.pooling
-    if pooling != "default":
-        fields["classifier_pooling"] = pooling
-    return head_model(recipe, parent, "AutoModelForSequenceClassification", names, problem_type=problem_type, **fields)
+    fields: dict[str, Any] = {"problem_type": problem_type, "classifier_pooling": pooling_of(recipe, parent)}
+    backward = None
+    if parent.stack == "decoder":
+        fields["classifier_direction"] = "backward" if parent.reads_backward else "forward"
+    if recipe.backward_parent is not None:
+        backward = _open_backward(recipe, parent)
+        fields["classifier_direction"] = "both"
+    model = _headed(recipe, parent, "AutoModelForSequenceClassification", names, **fields)
+    if backward is not None:
+        backward.put_into(model.backward_model)
+    return model
 
 
 def head_model(
@@ -36,7 +51,39 @@ def head_model(
         auto_class: which head, by the Auto class that finds it.
         names: of the labels, by the number of the output; None for a head without labels.
         **fields: more fields of the configuration.
+
+    Raises:
+        ValueError: the parent reads texts backwards, which only a label per text can use.
     """
+    if parent.reads_backward or recipe.backward_parent is not None:
+        which = recipe.backward_parent or parent.source
+        raise ValueError(
+            f"{which} reads texts backwards, which only task: classification can use, not task: {recipe.task}; start "
+            "from a model that reads forwards."
+        )
+    return _headed(recipe, parent, auto_class, names, **fields)
+
+
+def pooling_of(recipe: FinetuneRecipe, parent: Parent) -> str:
+    """What a head of a label per text reads.
+
+    Raises:
+        ValueError: the first token of a decoder, which has seen nothing but itself.
+    """
+    pooling = recipe.head.pooling
+    if pooling == "default":
+        return "first" if parent.stack == "encoder" else "last"
+    if pooling == "first" and parent.stack != "encoder":
+        raise ValueError(
+            "head.pooling: first is for an encoder; the first token of a decoder has seen nothing but itself. Take "
+            "last, mean or concat."
+        )
+    return pooling
+
+
+def _headed(
+    recipe: FinetuneRecipe, parent: Parent, auto_class: str, names: dict[int, str] | None, **fields: Any
+) -> PreTrainedModel:
     if names is not None:
         fields |= {"id2label": names, "label2id": {name: number for number, name in names.items()}}
     if recipe.head.dropout is not None:
@@ -46,3 +93,45 @@ def head_model(
     model = model_class(parent, auto_class)(config)
     parent.put_into(model.base_model)
     return model
+
+
+def _open_backward(recipe: FinetuneRecipe, parent: Parent) -> Parent:
+    if parent.stack != "decoder":
+        raise ValueError(
+            f"backward_parent={recipe.backward_parent!r} is for causal language models, which read in one direction; "
+            f"the parent {parent.source} is an {parent.stack.replace('_', '-')}, which reads both already."
+        )
+    if parent.reads_backward:
+        raise ValueError(f"The parent {parent.source} itself reads backwards: give the forward one as parent.")
+    backward = open_parent(
+        recipe.backward_parent, random_weights=recipe.from_scratch, attention=recipe.attention
+    )  # fmt: skip
+    if backward.stack != "decoder":
+        raise ValueError(f"backward_parent={recipe.backward_parent!r} is no causal language model.")
+    if backward.known and not backward.reads_backward:
+        raise ValueError(
+            f"backward_parent={recipe.backward_parent!r} was trained on texts read forwards (its recipe has "
+            "data.reverse: false); train one with data.reverse: true."
+        )
+    if backward.tokenizer.get_vocab() != parent.tokenizer.get_vocab():
+        raise ValueError(
+            f"backward_parent={recipe.backward_parent!r} has another vocabulary than {parent.source}, but one model "
+            "reads one row of tokens: train both with the same tokenizer (tokenizer.path)."
+        )
+    wrong = _differences(parent.config, backward.config)
+    if wrong:
+        raise ValueError(
+            f"backward_parent={recipe.backward_parent!r} is another kind of model than {parent.source}: "
+            f"{'; '.join(wrong)}."
+        )
+    return backward
+
+
+def _differences(first: PreTrainedConfig, second: PreTrainedConfig) -> list[str]:
+    inherited = {entry.name for entry in dataclasses.fields(PreTrainedConfig)}
+    names = {entry.name for entry in dataclasses.fields(VanillaDecoderConfig)} - inherited - _MAY_DIFFER
+    return [
+        f"{name} is {getattr(second, name)!r} instead of {getattr(first, name)!r}"
+        for name in sorted(names)
+        if getattr(first, name) != getattr(second, name)
+    ]

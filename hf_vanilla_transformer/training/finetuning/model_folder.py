@@ -51,7 +51,9 @@ def card_text(recipe: FinetuneRecipe, parent: Parent, result: FinetuneResult, co
     data = f"Fine-tuned on {rows:,} rows of {source}"
     if parent.lineage:
         data += f", starting from {describe(parent.lineage)}"
-    elif recipe.from_scratch:
+    if recipe.backward_parent is not None and not recipe.from_scratch:
+        data += f"; the other direction starts from `{Path(recipe.backward_parent).name}`"
+    if recipe.from_scratch:
         data += ", starting from random weights"
     summary = " ".join(recipe.description.split()) or _SUMMARIES[recipe.task]
     if result.labels and not recipe.description:

@@ -27,6 +27,7 @@ from .comparison import Gain, check_comparison, compared_recipes, gain_table, re
 from .course import Course, Interruption
 from .folder import PREDICTIONS_FILE, TRAINABLE_FILE, check_new, check_resumable
 from .model_folder import write_model_folder
+from .page import write_run_page
 from .parent import Parent, open_parent
 from .recipe import FinetuneRecipe, validate
 from .splits import draw_rows
@@ -191,6 +192,7 @@ def run_finetuning(recipe: FinetuneRecipe, *, resume: bool = False, command: str
         _write(recipe, prepared, result, record, command)
     result.gains = _compare(recipe, prepared.task, metrics, folder)
     if main_process:
+        write_run_page(folder, notes=_notes(prepared), command=command)
         _say(prepared.task, result, record)
     return result
 
@@ -254,6 +256,11 @@ def _facts(trainer: FinetuneTrainer, prepared: Prepared, record: TrainableRecord
             "lineage": [dataclasses.asdict(ancestor) for ancestor in prepared.parent.lineage],
         },
     }
+
+
+def _notes(prepared: Prepared) -> list[str]:
+    """What a reader should know of the data: rows that were left out, and doubtful labels."""
+    return [*(str(report) for report in prepared.splits.reports if report.skipped), *prepared.task.notes]
 
 
 def _plot(recipe: FinetuneRecipe, task: Task, folder: Path) -> None:

@@ -69,6 +69,7 @@ class Task(ABC):
         main_metric: of `metrics`, which decides what is best.
         higher_is_better: whether more of it is better.
         labels: their names in the order of the model's outputs, once `fit_labels` has run; empty for other tasks.
+        notes: what a reader of the report should know of the data, beside the counts of rows that were left out.
     """
 
     name: ClassVar[str]
@@ -79,6 +80,7 @@ class Task(ABC):
     def __init__(self, recipe: FinetuneRecipe) -> None:
         self.recipe = recipe
         self.labels: list[str] = []
+        self.notes: list[str] = []
 
     @abstractmethod
     def load(self) -> Splits:

@@ -68,6 +68,7 @@ class Classification(Task):
             splits.train, self.kind, separator=data.label_separator, on_bad_label=data.on_bad_label
         )  # fmt: skip
         self.labels = list(self.known.names)
+        self.notes += self.known.warnings
         for split in ("train", "validation", "test"):
             rows = getattr(splits, split)
             if rows is not None:
