@@ -8,7 +8,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from hf_vanilla_transformer.training.recipe import load_recipe
-from hf_vanilla_transformer.training.schedules import constant, decay, inverse_sqrt, noam
+from hf_vanilla_transformer.training.schedules import constant, decay, inverse_sqrt, noam, slanted_triangular
 from hf_vanilla_transformer.training.trainer import peak_learning_rate
 
 
@@ -53,3 +53,27 @@ def test_wrong_arguments_are_named():
         noam(512, 0)
     with pytest.raises(ValueError, match="one of linear, cosine, not 'square'"):
         decay("square", 1, 0.0, lambda updates: 0.0)
+
+
+def test_slanted_triangular_is_equation_3_of_howard_and_ruder():
+    total, cut_fraction, ratio = 200, 0.1, 32
+    cut = int(total * cut_fraction)
+    factor = slanted_triangular(total, cut_fraction, ratio)
+    for t in range(total + 1):
+        p = t / cut if t < cut else 1 - (t - cut) / (cut * (1 / cut_fraction - 1))
+        assert factor(t) == pytest.approx((1 + p * (ratio - 1)) / ratio)
+    assert factor(0) == pytest.approx(1 / 32) and factor(20) == 1.0 and factor(200) == pytest.approx(1 / 32)
+
+
+@pytest.mark.parametrize("total", [1, 5, 33])
+def test_a_short_slanted_triangle_stays_between_its_ends(total):
+    factor = slanted_triangular(total)
+    values = [factor(step) for step in range(total + 3)]
+    assert max(values) == 1.0 and min(values) >= 1 / 32 - 1e-12
+    assert values[total:] == [pytest.approx(1 / 32)] * 3
+
+
+def test_slanted_triangular_refuses_what_has_no_shape():
+    for options in ((0,), (10, 1.5), (10, 0.1, 0.5)):
+        with pytest.raises(ValueError, match=r"slanted_triangular|cut_fraction|ratio"):
+            slanted_triangular(*options)

@@ -1,0 +1,46 @@
+"""Tiny parents and labelled texts that the tests of fine-tuning share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hf_vanilla_transformer.training.finetuning.recipe import FinetuneRecipe, load_finetune_recipe
+
+GOOD = ["a good film", "a very good book", "good dogs run", "the good sea", "what a good house", "good good river"]
+BAD = ["a bad film", "a very bad book", "bad dogs run", "the bad sea", "what a bad house", "bad bad river"]
+
+
+@pytest.fixture(scope="session")
+def reviews(tmp_path_factory) -> Path:
+    """A folder with CSV files of 48 training, 12 validation and 12 test rows."""
+    folder = tmp_path_factory.mktemp("reviews")
+    for split, times in (("train", 4), ("validation", 1), ("test", 1)):
+        rows = [f"{text},{label}" for texts, label in ((GOOD, "pos"), (BAD, "neg")) for text in texts * times]
+        (folder / f"{split}.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def small_recipe(reviews, tmp_path):
+    """Makes a recipe of a few updates on `reviews`; keywords are dotted names with `__`."""
+
+    def make(parent: Path, **fields) -> FinetuneRecipe:
+        settings = {
+            "parent": str(parent),
+            "data.path": str(reviews),
+            "output.folder": str(tmp_path / "run"),
+            "output.plot": False,
+            "training.max_epochs": 1,
+            "training.batch_size": 16,
+            **{name.replace("__", "."): value for name, value in fields.items()},
+        }
+        return load_finetune_recipe(None, [f"{name}={_yaml(value)}" for name, value in settings.items()])
+
+    return make
+
+
+def _yaml(value: object) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
