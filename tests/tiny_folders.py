@@ -37,10 +37,9 @@ def save_tiny(folder: Path, template: str, model_class: type[PreTrainedModel], *
         hidden_size=16,
         num_attention_heads=2,
         intermediate_size=32,
-        max_position_embeddings=64,
         **layers,
         **{name: value for name, value in ids.items() if value is not None},
-        **fields,
+        **{"max_position_embeddings": 64, **fields},
     )
     randomised(model_class(config)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

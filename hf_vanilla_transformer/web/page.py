@@ -122,7 +122,12 @@ def _next_token(gradio: Any, shown: ModelOnPage, examples: list[str]) -> None:
     def write(text: str) -> tuple[Any, ...]:
         _something(gradio, text)
         text = _answered(gradio, lambda: shown.continuation(text, 20))
-        return text, *guess(text)
+        try:
+            return text, *guess(text)
+        except gradio.Error as error:
+            # Read again, a text may have more tokens than it was written in; what was written is shown all the same.
+            gradio.Warning(f"What was written cannot be read on: {error.message}")
+            return text, "", *attention.show_nothing()
 
     button.click(guess, [source], [bars, *attention.outputs], **_IN_TURN)
     longer.click(write, [source], [source, bars, *attention.outputs], **_IN_TURN)
@@ -160,6 +165,10 @@ class _AttentionPart:
             self.gradio.update(choices=of_heads, value=_MEAN),
             self.draw(maps, which, _MEAN, _MEAN),
         )
+
+    def show_nothing(self) -> tuple[Any, ...]:
+        """No map, and no picture: values for `outputs`."""
+        return ({}, *(self.gradio.skip() for _ in (self.which, self.layer, self.head)), "")
 
     def draw(self, maps: dict[str, AttentionMap], which: str, layer: str, head: str) -> str:
         """The picture of one choice; nothing before the first sentence."""

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from hf_vanilla_transformer import VanillaDecoderForCausalLM
 from hf_vanilla_transformer.web import ModelOnPage, build_page
 
-from ..tiny_folders import SENTENCES
+from ..tiny_folders import SENTENCES, save_tiny
 
 pytest.importorskip("gradio")
 pytest.importorskip("selenium")
@@ -88,8 +89,10 @@ def test_masked_words_are_bars(browser, masked_lm):
         wait_for(browser, '[class*="toast"]', lambda toast: "There is no [MASK]" in toast.get_attribute("textContent"))
 
 
-def test_next_tokens_are_bars_and_the_text_goes_on(browser, causal_lm):
-    shown = ModelOnPage.load(str(causal_lm), device="cpu")
+def test_next_tokens_are_bars_and_the_text_goes_on(browser, tmp_path):
+    # Of random bytes each is a sign that is read as three, so the text grows when it is read again.
+    folder = save_tiny(tmp_path, "decoder", VanillaDecoderForCausalLM, max_position_embeddings=256)
+    shown = ModelOnPage.load(str(folder), device="cpu")
     with opened(browser, shown):
         type_and_press(browser, "The old man")
         wait_for(browser, "#bars .bar")
@@ -97,3 +100,25 @@ def test_next_tokens_are_bars_and_the_text_goes_on(browser, causal_lm):
         browser.find_element("css selector", "#longer").click()
         longer = shown.continuation("The old man", 20)
         wait_for(browser, "#source textarea", lambda field: field.get_attribute("value") == longer)
+        written = shown.attention(longer)["between the words"].source_tokens
+
+        def is_of_all(table):
+            return [th.get_attribute("textContent") for th in table.find_elements("css selector", "thead th")] == [
+                *written
+            ]
+
+        wait_for(browser, "#attention table.attention", is_of_all)
+
+
+def test_what_was_written_stays_where_there_is_no_room_to_read_on(browser, causal_lm):
+    shown = ModelOnPage.load(str(causal_lm), device="cpu")
+    longer = shown.continuation("The old man", 20)
+    with pytest.raises(ValueError, match="the model has room for 64"):
+        shown.next_tokens(longer, 10)
+    with opened(browser, shown):
+        type_and_press(browser, "The old man")
+        wait_for(browser, "#bars .bar")
+        browser.find_element("css selector", "#longer").click()
+        wait_for(browser, '[class*="toast"]', lambda toast: "cannot be read on" in toast.get_attribute("textContent"))
+        wait_for(browser, "#source textarea", lambda field: field.get_attribute("value") == longer)
+        assert not browser.find_elements("css selector", "#bars .bar, #attention table")
