@@ -1,14 +1,17 @@
 """Batches for masked language modelling: texts padded one a row, or packed end to end."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from .masking import MaskingRates, mask_tokens, word_starts
+from .masking import MaskingRates, choose_units, hide, word_starts
 from .packing import flatten, pack, pad, place_in_rows, round_up
+from .span_masking import draw_spans, span_length_weights
+
+MaskingUnit = Literal["token", "whole_word", "span"]
 
 
 class MaskedLanguageModelingCollator:
@@ -28,7 +31,10 @@ class MaskedLanguageModelingCollator:
         mask_probability: the part of the tokens that is predicted.
         mask_share: the part of these that is masked.
         random_share: the part of these that is replaced.
-        whole_word: predict all pieces of a word or none of them.
+        unit: what is predicted as a whole: a `"token"`, all pieces of a `"whole_word"`, or a `"span"` of whole words
+            (SpanBERT), of which all tokens are masked, all replaced, or none.
+        mean_span_length: spans only, their mean length in words.
+        max_span_length: spans only, the longest in words.
         packing: pack instead of pad.
         row_length: packed only, most tokens in one row; None makes one row of everything.
         pad_to_multiple_of: the width is a multiple of this.
@@ -46,7 +52,9 @@ class MaskedLanguageModelingCollator:
         *,
         mask_share: float = 0.8,
         random_share: float = 0.1,
-        whole_word: bool = False,
+        unit: MaskingUnit = "token",
+        mean_span_length: float = 3.8,
+        max_span_length: int = 10,
         packing: bool = False,
         row_length: int | None = None,
         pad_to_multiple_of: int | None = None,
@@ -58,6 +66,8 @@ class MaskedLanguageModelingCollator:
                 raise ValueError(f"The tokenizer has no {role}; set tokenizer.{role}, or train one for 'encoder'.")
         if row_length is not None and not packing:
             raise ValueError(f"row_length={row_length} is for packing=True only; leave it out, or pack.")
+        if unit not in get_args(MaskingUnit):
+            raise ValueError(f"unit must be one of {', '.join(get_args(MaskingUnit))}, but is {unit!r}.")
         self.tokenizer = tokenizer
         self.rates = MaskingRates(mask_probability, mask_share, random_share)
         self.packing = packing
@@ -68,7 +78,8 @@ class MaskedLanguageModelingCollator:
         self._special = np.zeros(len(tokenizer), dtype=bool)
         self._special[tokenizer.all_special_ids] = True
         self._ordinary = np.flatnonzero(~self._special)
-        self._starts, self._ends = word_starts(tokenizer) if whole_word else (None, None)
+        self._starts, self._ends = word_starts(tokenizer) if unit != "token" else (None, None)
+        self._span_lengths = span_length_weights(mean_span_length, max_span_length) if unit == "span" else None
 
     def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         if "text" in features[0]:
@@ -78,10 +89,10 @@ class MaskedLanguageModelingCollator:
             special = flatten([feature["special_tokens_mask"] for feature in features])[0].astype(bool)
         else:
             special = self._special[ids]
-        shown, labels = mask_tokens(
-            ids, ~special, self._units(ids, lengths, special), self.tokenizer.mask_token_id, self._ordinary,
-            self.rates, self.label_pad,
-        )  # fmt: skip
+        predicted, fates = self._choose(ids, lengths, special)
+        shown, labels = hide(
+            ids, predicted, fates, self.tokenizer.mask_token_id, self._ordinary, self.rates, self.label_pad
+        )
         columns = {"input_ids": (shown, self.tokenizer.pad_token_id), "labels": (labels, self.label_pad)}
         if "token_type_ids" in features[0]:
             columns["token_type_ids"] = (flatten([feature["token_type_ids"] for feature in features])[0], 0)
@@ -98,6 +109,20 @@ class MaskedLanguageModelingCollator:
         options = {} if self.max_length is None else {"truncation": True, "max_length": self.max_length}
         encoded = self.tokenizer(texts, return_attention_mask=False, **options)
         return [dict(zip(encoded, values)) for values in zip(*encoded.values())]
+
+    def _choose(
+        self, ids: np.ndarray, lengths: np.ndarray, special: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """What is predicted, `(tokens,)`, and which tokens share their fate, if they do."""
+        units = self._units(ids, lengths, special)
+        if self._span_lengths is None:
+            return choose_units(~special, units, self.rates.predicted), None
+        # One number of torch's seeds them all, so that spans follow torch's random numbers like everything else here.
+        random = np.random.default_rng(int(torch.randint(2**62, (1,))))
+        spans = draw_spans(~special, units, lengths, self.rates.predicted, self._span_lengths, random)
+        if (spans < 0).all():  # a batch without labels has no loss
+            return choose_units(~special, units, self.rates.predicted), None
+        return spans >= 0, spans
 
     def _units(self, ids: np.ndarray, lengths: np.ndarray, special: np.ndarray) -> np.ndarray:
         """What is drawn as a whole, numbered from 0: each token, or each word."""

@@ -34,39 +34,57 @@ class MaskingRates:
             )
 
 
-def mask_tokens(
+def choose_units(maskable: np.ndarray, units: np.ndarray, probability: float) -> np.ndarray:
+    """Draw what is predicted, unit by unit, with the random numbers of torch's global generator.
+
+    Args:
+        maskable: `(tokens,)`, false for special tokens.
+        units: `(tokens,)`, numbers from 0 of what is drawn as a whole: tokens, or words.
+        probability: of each unit.
+
+    Returns:
+        `(tokens,)`, true where a token is predicted. At least one is if any may be, because a batch without labels has
+        no loss.
+    """
+    drawn = torch.rand(int(units[-1]) + 1).numpy()[units]
+    drawn[~maskable] = 2.0
+    predicted = drawn < probability
+    if not predicted.any() and maskable.any():
+        predicted = drawn == drawn.min()
+    return predicted
+
+
+def hide(
     ids: np.ndarray,
-    maskable: np.ndarray,
-    units: np.ndarray,
+    predicted: np.ndarray,
+    fates: np.ndarray | None,
     mask_id: int,
     ordinary: np.ndarray,
     rates: MaskingRates,
     label_pad: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw what is predicted, with the random numbers of torch's global generator.
+    """Put the mask token, a random token or nothing new in the place of what is predicted.
 
     Args:
         ids: `(tokens,)`.
-        maskable: `(tokens,)`, false for special tokens.
-        units: `(tokens,)`, numbers from 0 of what is drawn as a whole: tokens, or words.
+        predicted: `(tokens,)`.
+        fates: `(tokens,)`, numbers from 0 of the tokens that share their fate, where they are predicted (the spans of
+            SpanBERT); None decides for each token.
         mask_id: the mask token.
         ordinary: the ids that a random token is drawn from.
-        rates: how many.
+        rates: how often which.
         label_pad: the label of what is not predicted.
 
     Returns:
-        What is shown and what is to be predicted, both `(tokens,)`. At least one token is predicted if any may be,
-        because a batch without labels has no loss.
+        What is shown and what is to be predicted, both `(tokens,)`.
     """
-    drawn = torch.rand(int(units[-1]) + 1).numpy()[units]
-    drawn[~maskable] = 2.0
-    predicted = drawn < rates.predicted
-    if not predicted.any() and maskable.any():
-        predicted = drawn == drawn.min()
     labels = np.where(predicted, ids, label_pad)
     shown = ids.copy()
     places = np.flatnonzero(predicted)
-    fate = torch.rand(len(places)).numpy()
+    if fates is None or not len(places):
+        fate = torch.rand(len(places)).numpy()
+    else:
+        fate = torch.rand(int(fates[places].max()) + 1).numpy()[fates[places]]
     shown[places[fate < rates.masked]] = mask_id
     replaced = places[(fate >= rates.masked) & (fate < rates.masked + rates.random)]
     shown[replaced] = ordinary[torch.randint(len(ordinary), (len(replaced),)).numpy()]

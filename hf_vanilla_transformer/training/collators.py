@@ -7,16 +7,34 @@ from collections.abc import Callable
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from ..data import CausalLanguageModelingCollator, MaskedLanguageModelingCollator, TranslationCollator
+from ..data import (
+    CausalLanguageModelingCollator,
+    DenoisingCollator,
+    MaskedLanguageModelingCollator,
+    SpanCorruptionCollator,
+    TranslationCollator,
+)
+from .objective import mask_probability, mean_span_length
 from .recipe import Recipe
 
 
 def collator(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Callable[[list], dict[str, torch.Tensor]]:
     """The collator of the recipe's task."""
     # Attention within a packed row costs the square of its length, so a row is no longer than a sequence may be.
-    packing = {"packing": True, "row_length": recipe.data.max_length} if recipe.data.packing else {}
+    limit, packed, objective = recipe.data.max_length, recipe.data.packing, recipe.objective
+    packing = {"packing": True, "row_length": limit} if packed else {}
     if recipe.task == "translation":
         return TranslationCollator(tokenizer, **packing)
-    if recipe.task == "masked_lm":
-        return MaskedLanguageModelingCollator(tokenizer, mask_probability=recipe.training.mask_probability, **packing)
-    return CausalLanguageModelingCollator(tokenizer, recipe.data.max_length, packing=recipe.data.packing)
+    if recipe.task == "causal_lm":
+        return CausalLanguageModelingCollator(tokenizer, limit, packing=packed)
+    hidden = {"mask_probability": mask_probability(recipe), "mean_span_length": mean_span_length(recipe)}
+    if recipe.task == "denoising":
+        return DenoisingCollator(
+            tokenizer, limit, permute_sentences=objective.permute_sentences, packing=packed, **hidden
+        )
+    if recipe.task == "span":
+        return SpanCorruptionCollator(tokenizer, limit, packing=packed, **hidden)
+    shares = {"mask_share": 1.0, "random_share": 0.0} if objective.replacement == "all" else {}
+    return MaskedLanguageModelingCollator(
+        tokenizer, unit=objective.unit, max_span_length=objective.max_span_length, **hidden, **shares, **packing
+    )

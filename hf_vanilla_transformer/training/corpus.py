@@ -1,25 +1,37 @@
-"""From the recipe's text to rows of token ids, for each of the three tasks."""
+"""From the recipe's text to rows of token ids: readers, tokenizer, and what is held in memory."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
+from tokenizers import AddedToken
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ..data import RowReport, load_pairs, load_texts
 from ..tokenization import bpe_dropout, train_tokenizer
 from .batches import Rows
-from .recipe import Recipe
+from .mixture import mixture_sources
+from .objective import OBJECTIVES, extra_tokens
+from .recipe import DataRecipe, Recipe
+from .splits import choose_split
+from .streaming import is_streamed, tokenizer_sample
+from .text_rows import TextRows
 
 logger = logging.getLogger(__name__)
 
-TEMPLATES = {"translation": "seq2seq", "masked_lm": "encoder", "causal_lm": "decoder"}
+TEMPLATES = {
+    "translation": "seq2seq",
+    "masked_lm": "encoder",
+    "causal_lm": "decoder",
+    "denoising": "seq2seq",
+    "span": "seq2seq",
+}
 
 # Texts that are tokenised at once: enough to keep the tokenizer's threads busy, few enough to stay small in memory.
 _CHUNK = 10_000
@@ -69,58 +81,123 @@ class Corpus:
     Attributes:
         train, validation, test: data sets with columns `source` and `target`, or `text`; None where there is no split.
         reports: the readers' account of bad rows, one a split.
+        held_out: so many texts at the beginning of the training split are the validation split.
     """
 
     train: Any
     validation: Any = None
     test: Any = None
     reports: list[RowReport] = field(default_factory=list)
+    held_out: int = 0
 
 
 def load_corpus(recipe: Recipe, splits: Sequence[str] = ("train", "validation", "test")) -> Corpus:
-    """Reads the splits a recipe names.
+    """Reads the splits a recipe names. The training text of a stream is left where it is (`train` is None).
 
     Raises:
         FileNotFoundError: the data or its training split is not there.
         ValueError: no path is given, or no row is valid.
     """
-    data = recipe.data
+    data = scored_data(recipe)
     if data.path is None:
         raise ValueError(
             "data.path is not set: give a folder, a file or a Hub name, such as --data.path bentrevett/multi30k"
         )
     corpus = Corpus(train=None)
+    alone = len(splits) == 1
     for split in splits:
+        if split == "train" and is_streamed(recipe):
+            continue
         # A split that is asked for alone may be a single file, and must be there, like the training split.
-        loaded = _load_split(recipe, split, required=split == "train" or len(splits) == 1)
+        required = split == "train" or (alone and not (split == "validation" and data.hold_out))
+        loaded = _load_split(recipe, data, split, required=required)
         if loaded is not None:
             rows, report = loaded
             corpus.reports.append(report)
-            if split == "train" and data.max_rows is not None and len(rows) > data.max_rows:
-                rows = rows.select(range(data.max_rows))
             setattr(corpus, split, rows)
+    if data.hold_out and corpus.validation is None and "validation" in splits:
+        corpus.validation = _held_out(recipe, data)
+        corpus.held_out = data.hold_out
+    if corpus.train is not None:
+        end = len(corpus.train) if data.max_rows is None else min(corpus.held_out + data.max_rows, len(corpus.train))
+        if corpus.held_out or end < len(corpus.train):
+            corpus.train = corpus.train.select(range(corpus.held_out, end))
+        if len(corpus.train) == 0:
+            raise ValueError(f"data.hold_out={data.hold_out} leaves nothing of the training text; hold out less.")
+    most = recipe.evaluation.max_rows
+    if recipe.task in OBJECTIVES.values() and corpus.validation is not None and most is not None:
+        corpus.validation = corpus.validation.select(range(min(most, len(corpus.validation))))
     return corpus
 
 
-def get_tokenizer(recipe: Recipe, corpus: Corpus) -> PreTrainedTokenizerBase:
-    """The tokenizer of the recipe: loaded, or trained on the training split."""
-    choice = recipe.tokenizer
-    if choice.path is not None:
-        return AutoTokenizer.from_pretrained(choice.path)
-    rows = corpus.train
-    if choice.max_rows is not None and len(rows) > choice.max_rows:
-        rows = rows.select(range(choice.max_rows))
-    columns = ["source", "target"] if recipe.task == "translation" else ["text"]
-    logger.info("Training a %s tokenizer of %s entries", choice.kind, f"{choice.vocab_size:,}")
-    return train_tokenizer(
-        rows,
-        kind=choice.kind,
-        vocab_size=choice.vocab_size,
-        template=TEMPLATES[recipe.task],
-        lowercase=choice.lowercase,
-        pretokenized=choice.pretokenized,
-        columns=columns,
+def scored_data(recipe: Recipe) -> DataRecipe:
+    """Where the validation and test text is: in `data.path`, or in the first source of a mixture."""
+    data = recipe.data
+    if data.path is not None or not data.mixture:
+        return data
+    first = mixture_sources(data)[0]
+    return dataclasses.replace(
+        data,
+        path=first.path,
+        config=first.config,
+        train=list(first.split),
+        text_column=first.text_column,
+        sample_by=first.sample_by,
     )
+
+
+def _held_out(recipe: Recipe, data: DataRecipe) -> datasets.Dataset:
+    """The first texts of the training split."""
+    if data.mixture and recipe.data.path is not None:
+        raise ValueError(
+            f"data.hold_out={data.hold_out} holds out text of the first source of data.mixture; leave data.path out."
+        )
+    name = choose_split(data.path, data.config, data.train, "train")
+    texts, _ = load_texts(data.path, column=data.text_column, sample_by=data.sample_by, split=name,
+                          config_name=data.config, streaming=True, on_bad_row=data.on_bad_row)  # fmt: skip
+    rows = list(texts.take(data.hold_out))
+    if not rows:
+        raise ValueError(f"{data.path!r} has no text to hold out.")
+    return datasets.Dataset.from_list(rows)
+
+
+def get_tokenizer(recipe: Recipe, corpus: Corpus) -> PreTrainedTokenizerBase:
+    """The tokenizer of the recipe: loaded, or trained on the training text (of a stream, on its first texts).
+
+    A model that is started from brings its own. The special tokens of the objective are added where they are missing.
+    """
+    choice = recipe.tokenizer
+    extra = extra_tokens(recipe)
+    path = choice.path or recipe.model.start_from
+    if path is not None:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    else:
+        if is_streamed(recipe):
+            rows = tokenizer_sample(recipe, corpus.held_out)
+        else:
+            rows = corpus.train
+            if choice.max_rows is not None and len(rows) > choice.max_rows:
+                rows = rows.select(range(choice.max_rows))
+        logger.info("Training a %s tokenizer of %s entries", choice.kind, f"{choice.vocab_size:,}")
+        if choice.vocab_size - len(extra) < 8:
+            raise ValueError(
+                f"tokenizer.vocab_size={choice.vocab_size} has no room beside the {len(extra)} special tokens of task="
+                f"{recipe.task!r}; raise it, or lower objective.sentinels."
+            )
+        tokenizer = train_tokenizer(
+            rows,
+            kind=choice.kind,
+            vocab_size=choice.vocab_size - len(extra),
+            template=TEMPLATES[recipe.task],
+            lowercase=choice.lowercase,
+            pretokenized=choice.pretokenized,
+            columns=["source", "target"] if recipe.task == "translation" else ["text"],
+        )
+    if recipe.task == "denoising" and tokenizer.mask_token is None:
+        tokenizer.add_special_tokens({"mask_token": extra[0]})
+    elif recipe.task == "span" and (missing := [name for name in extra if name not in tokenizer.get_vocab()]):
+        tokenizer.add_tokens([AddedToken(name, special=True) for name in missing], special_tokens=True)
+    return tokenizer
 
 
 def encode(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any, *, training: bool) -> Rows:
@@ -138,11 +215,10 @@ def encode(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any, *, tra
         columns = _encode_pairs(tokenizer, rows)
         if training:
             columns, numbers = _without_long(columns, limit)
-    elif recipe.task == "masked_lm":
-        columns = {"input_ids": Ragged.of(_pieces(rows, "text", lambda texts: _cut(tokenizer, texts, limit)))}
     else:
-        texts = Ragged.of(_pieces(rows, "text", lambda texts: _ids(tokenizer, texts)))
-        columns = {"input_ids": _blocks(texts, limit)}
+        maker = TextRows(recipe, tokenizer)
+        texts = Ragged.of(_pieces(rows, "text", maker.ids))
+        columns = {"input_ids": _blocks(texts, limit) if maker.in_blocks else texts}
     encoded = Rows(columns, numbers)
     if len(encoded) == 0:
         raise ValueError(f"No row is left of {len(rows)}: none has at most data.max_length={limit} tokens.")
@@ -173,57 +249,23 @@ def encode_with_dropout(
     }
 
 
-def _load_split(recipe: Recipe, split: str, *, required: bool) -> tuple[Any, RowReport] | None:
+def _load_split(recipe: Recipe, data: DataRecipe, split: str, *, required: bool) -> tuple[Any, RowReport] | None:
     """Reads the first that exists of the names that the recipe has for a split."""
-    data = recipe.data
-    names: list[str] = getattr(data, split)
-    available = _available_splits(recipe)
-    if available is None:  # a single file: it is the training text
-        if not required:
-            return None
-        name = names[0]
-    else:
-        chosen = [name for name in names if name in available]
-        if not chosen:
-            if required:
-                raise FileNotFoundError(
-                    f"data.path={data.path!r} has no split {' or '.join(map(repr, names))}; it has "
-                    f"{', '.join(map(repr, available))}. Name it with data.{split}."
-                )
-            return None
-        name = chosen[0]
+    name = choose_split(data.path, data.config, getattr(data, split), split, required=required)
+    if name is None:
+        return None
     options = {"split": name, "config_name": data.config, "streaming": data.streaming, "on_bad_row": data.on_bad_row}
     if recipe.task == "translation":
         rows, report = load_pairs(
             data.path, languages=(data.source, data.target), max_length_ratio=data.max_length_ratio, **options
         )
+        most = data.max_rows if split == "train" else None
     else:
-        rows, report = load_texts(data.path, column=data.text_column, **options)
+        rows, report = load_texts(data.path, column=data.text_column, sample_by=data.sample_by, **options)
+        most = recipe.evaluation.max_rows if split == "validation" else None
     if data.streaming:
-        rows = datasets.Dataset.from_list(
-            list(rows.take(data.max_rows) if split == "train" and data.max_rows else rows)
-        )
+        rows = datasets.Dataset.from_list(list(rows if most is None else rows.take(most)))
     return rows, report
-
-
-def _available_splits(recipe: Recipe) -> list[str] | None:
-    """The splits of a folder (the stems of its files) or of a Hub data set; None for a single file."""
-    data = recipe.data
-    path = Path(data.path)
-    if path.is_file():
-        return None
-    if path.is_dir():
-        return sorted({file.name.split(".")[0] for file in path.iterdir() if file.is_file()})
-    if path.is_absolute() or str(data.path).count("/") > 1 or str(data.path).startswith("."):
-        raise FileNotFoundError(
-            f"There is no file or folder data.path={data.path!r}; give an existing one or a Hub name."
-        )
-    try:
-        return datasets.get_dataset_split_names(data.path, data.config)
-    except (FileNotFoundError, ConnectionError, OSError, datasets.exceptions.DatasetNotFoundError) as error:
-        raise FileNotFoundError(
-            f"There is no file or folder data.path={data.path!r}, and the Hub gave no data set of this name ({error})."
-        ) from error
 
 
 def _pieces(rows: Any, column: str, tokenise: Callable[[list[str]], list]) -> Iterator[Sequence[int]]:
@@ -233,13 +275,6 @@ def _pieces(rows: Any, column: str, tokenise: Callable[[list[str]], list]) -> It
 
 def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
     return tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
-
-
-def _cut(tokenizer: PreTrainedTokenizerBase, texts: list[str], limit: int) -> list[list[int]]:
-    """Texts in pieces of at most `limit` tokens, each with its own special tokens."""
-    return tokenizer(
-        texts, truncation=True, max_length=limit, return_overflowing_tokens=True, return_attention_mask=False
-    )["input_ids"]
 
 
 def _blocks(texts: Ragged, size: int) -> Ragged:

@@ -14,6 +14,11 @@ RESULTS_FILE = "results.json"
 TRANSLATIONS_FILE = "{split}.translations.txt"
 
 
+def command_of(recipe: Recipe) -> str:
+    """The command that runs a recipe, or goes on with it."""
+    return "train" if recipe.adaptation.parent is None else "adapt"
+
+
 def check_new(folder: Path) -> None:
     """Raises ValueError, before any work, unless `folder` is new or empty."""
     folder = Path(folder)
@@ -22,9 +27,10 @@ def check_new(folder: Path) -> None:
     if not folder.exists() or not any(folder.iterdir()):
         return
     if checkpoints(folder) and (folder / RECIPE_FILE).is_file():
+        command = command_of(load_recipe(folder))
         raise ValueError(
             f"The output folder {folder} holds an earlier run, up to {checkpoints(folder)[-1].name}. Go on with it: "
-            f"hf-vanilla train --resume {folder}. Or choose another folder with --output."
+            f"hf-vanilla {command} --resume {folder}. Or choose another folder with --output."
         )
     names = sorted(path.name for path in folder.iterdir())
     raise ValueError(
@@ -53,7 +59,7 @@ def check_resumable(folder: Path, recipe: Recipe) -> Path:
         )
     before = load_recipe(folder).to_dict()
     now = recipe.to_dict()
-    for section in ("task", "model", "tokenizer", "data"):
+    for section in ("task", "model", "tokenizer", "data", "objective", "adaptation"):
         if before[section] != now[section]:
             raise ValueError(
                 f"The recipe's {section} is {now[section]}, but the run in {folder} had {before[section]} and "

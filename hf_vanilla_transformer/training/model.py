@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
 from typing import Any
 
 import torch
@@ -14,12 +15,17 @@ from ..models.configuration_vanilla import VanillaDecoderConfig, VanillaEncoderC
 from ..models.modeling_vanilla_decoder import VanillaDecoderForCausalLM
 from ..models.modeling_vanilla_encoder import VanillaEncoderForMaskedLM
 from ..models.modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration
+from .objective import ENCODER_DECODER, extra_tokens
 from .recipe import Recipe, nearest
+
+logger = logging.getLogger(__name__)
 
 CLASSES = {
     "translation": (VanillaTransformerConfig, VanillaTransformerForConditionalGeneration),
     "masked_lm": (VanillaEncoderConfig, VanillaEncoderForMaskedLM),
     "causal_lm": (VanillaDecoderConfig, VanillaDecoderForCausalLM),
+    "denoising": (VanillaTransformerConfig, VanillaTransformerForConditionalGeneration),
+    "span": (VanillaTransformerConfig, VanillaTransformerForConditionalGeneration),
 }
 
 # Decided by the tokenizer, so that model and tokenizer always agree.
@@ -76,11 +82,11 @@ def vocabulary_of(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dict[st
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
     }
-    if recipe.task == "translation":
+    if recipe.task in ENCODER_DECODER:
         if tokenizer.bos_token_id is None or tokenizer.eos_token_id is None:
             raise ValueError(
-                "A translation tokenizer needs a start and an end token (bos_token and eos_token), but has "
-                f"bos_token={tokenizer.bos_token!r} and eos_token={tokenizer.eos_token!r}."
+                f"The tokenizer of task={recipe.task!r} needs a start and an end token (bos_token and eos_token), but "
+                f"has bos_token={tokenizer.bos_token!r} and eos_token={tokenizer.eos_token!r}."
             )
         ids["decoder_start_token_id"] = tokenizer.bos_token_id
     return ids
@@ -98,6 +104,10 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, *, device: s
     _, model_class = CLASSES[recipe.task]
     if recipe.model.start_from is not None:
         model = model_class.from_pretrained(recipe.model.start_from, attn_implementation=recipe.model.attention)
+        extra = extra_tokens(recipe)
+        if model.config.vocab_size < len(tokenizer) <= model.config.vocab_size + len(extra):
+            logger.info("The model gets %d embeddings for %s ...", len(tokenizer) - model.config.vocab_size, extra[0])
+            model.resize_token_embeddings(len(tokenizer))
         if model.config.vocab_size < len(tokenizer):
             raise ValueError(
                 f"model.start_from={recipe.model.start_from!r} has {model.config.vocab_size} tokens, but the tokenizer "
@@ -108,7 +118,7 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, *, device: s
         config._attn_implementation = recipe.model.attention
         with torch.device(device or "cpu"):
             model = model_class(config)
-    if recipe.task == "translation":
+    if recipe.task in ENCODER_DECODER:
         _set_generation(recipe, model)
     return model
 

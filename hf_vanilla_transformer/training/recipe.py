@@ -17,7 +17,10 @@ from typing import Any, Literal
 
 import yaml
 
+from .adaptation.recipe import AdaptationRecipe, check_adaptation
 from .files import write_text
+from .mixture import mixture_sources
+from .objective import OBJECTIVES, ObjectiveRecipe, check_objective, move_old_fields
 
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 AnyRecipe = typing.TypeVar("AnyRecipe")
@@ -52,7 +55,7 @@ class TokenizerRecipe:
         lowercase: lower-case the text (the scores are then of lower-cased text as well).
         pretokenized: the text is tokenised already (words separated by blanks), as Moses scripts leave it.
         dropout: BPE dropout while training (Provilkov et al. 2020); the saved tokenizer has none.
-        max_rows: train the tokenizer on the first this many rows (all if None).
+        max_rows: train the tokenizer on the first this many rows (all if None; 100,000 of a stream).
     """
 
     path: str | None = None
@@ -71,11 +74,21 @@ class DataRecipe:
     Attributes:
         path: folder, file or Hub name, as `hf_vanilla_transformer.data` reads them.
         config: name of the configuration of a Hub data set, such as ``de-en`` of ``wmt14``.
+        mixture: sources of a language model's training text, instead of `path`: a list of mappings with `path`,
+            `weight` (its share of the tokens, 1 by default) and, where they differ from those here, `config`, `split`,
+            `text_column` and `sample_by`. Validation and test text are those of `path`, or of the first source without
+            it. A mixture is read as a stream.
         source, target: languages (keys of a ``translation`` column, endings of two parallel files) or column names.
         text_column: the column of a text corpus (masked and causal language models).
         train, validation, test: names of the splits; of several names, the first that exists is taken.
-        streaming: read a Hub data set without downloading it whole (it is still tokenised before training).
-        max_rows: use only the first this many rows of the training split.
+        sample_by: what one text of a plain text file is: a line, a paragraph or the whole file.
+        hold_out: for language models: so many texts at the beginning of the training split are kept out of training
+            and are the validation split, where the data has none of its own.
+        reverse: ``causal_lm`` only: the tokens of every text in reverse order, for a backward language model.
+        streaming: read while training and never hold all of it: language models tokenise, pack and shuffle on the way,
+            so that the text may be of any size. Translation only does without downloading the whole set.
+        shuffle_buffer: rows of a stream among which the next one is drawn.
+        max_rows: use only the first this many rows of the training split (of each source of a mixture).
         on_bad_row: count and skip a bad row, or stop at the first one.
         max_length_ratio: a pair whose sides differ more than this in length is a bad row (None: never).
         max_length: longest sequence in tokens, the end mark included. A longer pair is left out of training, and
@@ -85,13 +98,18 @@ class DataRecipe:
 
     path: str | None = None
     config: str | None = None
+    mixture: list[dict[str, Any]] = field(default_factory=list)
     source: str = "en"
     target: str = "de"
     text_column: str = "text"
     train: list[str] = field(default_factory=lambda: ["train"])
     validation: list[str] = field(default_factory=lambda: ["validation", "valid", "dev"])
     test: list[str] = field(default_factory=lambda: ["test"])
+    sample_by: Literal["line", "paragraph", "document"] = "line"
+    hold_out: int = 0
+    reverse: bool = False
     streaming: bool = False
+    shuffle_buffer: int = 10000
     max_rows: int | None = None
     on_bad_row: Literal["skip", "error"] = "skip"
     max_length_ratio: float | None = 9.0
@@ -129,7 +147,6 @@ class TrainingRecipe:
         precision: ``bf16`` and ``fp16`` are autocast with float32 weights.
         gradient_checkpointing: compute activations again in the backward pass, to save memory.
         torch_compile: compile the model.
-        mask_probability: part of the tokens that a masked language model predicts.
         dataloader_workers: processes that make batches beside the training; 0 makes them in it.
         log_every: updates between two lines of progress.
         seed: of the weights, the order of the data, dropout and masking.
@@ -161,7 +178,6 @@ class TrainingRecipe:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     gradient_checkpointing: bool = False
     torch_compile: bool = False
-    mask_probability: float = 0.15
     dataloader_workers: int = 0
     log_every: int = 50
     seed: int = 0
@@ -174,7 +190,7 @@ class EvaluationRecipe:
     Attributes:
         every: updates between two evaluations (None: only at the end).
         translate: also translate and compute BLEU and chrF (translation only); otherwise only the loss.
-        max_rows: rows of the validation split to translate (None: all).
+        max_rows: rows of the validation split to translate, or to compute a language model's loss of (None: all).
         num_beams: beams of these translations; the end result uses `generation`.
         tokens_per_batch: source tokens in a batch of translations or of the loss.
         metric: decides which checkpoint is best and when to stop early.
@@ -246,11 +262,13 @@ class OutputRecipe:
 class Recipe:
     """The whole recipe. `task` decides which configuration class, head, collator and metrics are used."""
 
-    task: Literal["translation", "masked_lm", "causal_lm"] = "translation"
+    task: Literal["translation", "masked_lm", "causal_lm", "denoising", "span"] = "translation"
     description: str = ""
     model: ModelRecipe = field(default_factory=ModelRecipe)
     tokenizer: TokenizerRecipe = field(default_factory=TokenizerRecipe)
     data: DataRecipe = field(default_factory=DataRecipe)
+    objective: ObjectiveRecipe = field(default_factory=ObjectiveRecipe)
+    adaptation: AdaptationRecipe = field(default_factory=AdaptationRecipe)
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
     evaluation: EvaluationRecipe = field(default_factory=EvaluationRecipe)
     generation: GenerationRecipe = field(default_factory=GenerationRecipe)
@@ -297,7 +315,7 @@ def read_recipe(kind: type[AnyRecipe], name_or_path: str | Path | None, override
     tree: dict[str, Any] = {}
     where = "the recipe"
     if name_or_path is not None:
-        path = _find(name_or_path)
+        path = recipe_file(name_or_path)
         where = str(path)
         try:
             loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -306,6 +324,7 @@ def read_recipe(kind: type[AnyRecipe], name_or_path: str | Path | None, override
         if not isinstance(loaded, dict):
             raise ValueError(f"{path} must hold a mapping such as `training: {{max_steps: 1000}}`, not {loaded!r}.")
         tree = loaded
+        move_old_fields(tree)
     for override in overrides:
         _apply(tree, override)
     return _build(kind, tree, "", where, kind)
@@ -345,6 +364,9 @@ def validate(recipe: Recipe) -> None:
         value = getattr(getattr(recipe, section), name)
         if value is not None and value < lowest:
             raise ValueError(f"{section}.{name} must be at least {lowest}, not {value}.")
+    check_objective(recipe)
+    check_adaptation(recipe)
+    _check_data(recipe)
     if recipe.tokenizer.dropout is not None and not 0 <= recipe.tokenizer.dropout < 1:
         raise ValueError(f"tokenizer.dropout must be in [0, 1), not {recipe.tokenizer.dropout}.")
     if recipe.tokenizer.dropout and (recipe.task != "translation" or training.dataloader_workers):
@@ -368,6 +390,27 @@ def validate(recipe: Recipe) -> None:
         )
 
 
+def _check_data(recipe: Recipe) -> None:
+    """What the fields of `data` need from the task and from each other."""
+    data, task = recipe.data, recipe.task
+    if data.reverse and task != "causal_lm":
+        raise ValueError(f"data.reverse=true is for task='causal_lm', not for task={task!r}; set it to false.")
+    if task not in OBJECTIVES.values():
+        for name, default in (("mixture", []), ("hold_out", 0), ("sample_by", "line")):
+            if getattr(data, name) != default:
+                raise ValueError(
+                    f"data.{name}={getattr(data, name)!r} is for language models, not for task={task!r}; leave it out."
+                )
+        return
+    if data.streaming or data.mixture:
+        if recipe.training.max_epochs is not None:
+            raise ValueError(
+                f"training.max_epochs={recipe.training.max_epochs:g} cannot be counted in a stream, whose length is "
+                "not known: set training.max_steps or training.max_minutes, and training.max_epochs to null."
+            )
+        mixture_sources(data)
+
+
 _AT_LEAST = [
     ("training", "tokens_per_batch", 1),
     ("training", "accumulation", 1),
@@ -389,6 +432,8 @@ _AT_LEAST = [
     ("checkpoint", "average_last", 0),
     ("data", "max_length", 2),
     ("data", "max_rows", 1),
+    ("data", "hold_out", 0),
+    ("data", "shuffle_buffer", 1),
     ("tokenizer", "vocab_size", 8),
 ]
 
@@ -415,7 +460,8 @@ def recipe_fields(kind: type = Recipe) -> Iterator[tuple[str, dataclasses.Field]
     return walk(kind, "")
 
 
-def _find(name_or_path: str | Path) -> Path:
+def recipe_file(name_or_path: str | Path) -> Path:
+    """The file of a recipe, by its name, its path, or the folder of a run. Raises FileNotFoundError if there is none."""
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():

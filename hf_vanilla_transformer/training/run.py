@@ -18,11 +18,13 @@ from typing import Any
 import torch.distributed as dist
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
+from ..evaluation import perplexity
 from .averaging import checkpoints as finished_checkpoints
 from .averaging import load_weights, save_average
+from .batches import Rows
 from .callbacks import BestModel, Progress, RunCallback, Schedule, StopConditions
 from .collators import collator
-from .corpus import Corpus, encode, encode_with_dropout, get_tokenizer, load_corpus
+from .corpus import Corpus, encode, encode_with_dropout, get_tokenizer, load_corpus, scored_data
 from .curves import plot_curves, trim_metrics
 from .device import hardware
 from .files import folder_aside, write_text
@@ -34,10 +36,13 @@ from .folder import (
     TRANSLATIONS_FILE,
     check_new,
     check_resumable,
+    command_of,
 )
 from .model import build_config, build_model
+from .objective import OBJECTIVES
 from .recipe import Recipe
 from .report import score_translations
+from .streaming import StreamedRows, is_streamed
 from .trainer import RecipeTrainer
 
 logger = logging.getLogger(__name__)
@@ -95,14 +100,18 @@ def prepare(recipe: Recipe, folder: Path, *, resume_from: Path | None = None) ->
             logger.info("%s", report)
     if recipe.evaluation.every is not None and corpus.validation is None:
         raise ValueError(
-            f"evaluation.every={recipe.evaluation.every} needs a validation split, but {recipe.data.path} has none of "
-            f"{recipe.data.validation}: name one with data.validation, or set evaluation.every to null."
+            f"evaluation.every={recipe.evaluation.every} needs a validation split, but {scored_data(recipe).path} has "
+            f"none of {recipe.data.validation}: name one with data.validation, hold out some training text with "
+            "data.hold_out (language models), or set evaluation.every to null."
         )
     if resume_from is not None:
         tokenizer = AutoTokenizer.from_pretrained(resume_from)
     else:
         tokenizer = get_tokenizer(recipe, corpus)
-    train_rows = encode(recipe, tokenizer, corpus.train, training=True)
+    if is_streamed(recipe):
+        train_rows: Rows | StreamedRows = StreamedRows(recipe, tokenizer, corpus.held_out)
+    else:
+        train_rows = encode(recipe, tokenizer, corpus.train, training=True)
     validation_rows = None
     if corpus.validation is not None:
         validation_rows = encode(recipe, tokenizer, corpus.validation, training=False)
@@ -140,12 +149,20 @@ def translation_score(
     return score
 
 
-def run_training(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
+def run_training(
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    preparation: Callable[..., Prepared] = prepare,
+    finish: Callable[[Prepared, dict[str, Any]], None] | None = None,
+) -> TrainingResult:
     """Trains as the recipe says and writes the finished model to ``output.folder``.
 
     Args:
         recipe: what to do; `output.folder` must be set.
         resume: go on with the interrupted run in that folder.
+        preparation: makes everything that a run needs, with the arguments of `prepare`.
+        finish: adds to the metrics what belongs to this kind of run, when the model has its final weights.
 
     Raises:
         ValueError, FileNotFoundError: something does not fit; raised before the long work.
@@ -153,6 +170,11 @@ def run_training(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
     """
     if recipe.output.folder is None:
         raise ValueError("output.folder is not set: say where the model goes, for example --output runs/my-model.")
+    if recipe.adaptation.parent is not None and preparation is prepare:
+        raise ValueError(
+            f"adaptation.parent={recipe.adaptation.parent!r} makes this the recipe of an adaptation: run it, or go on "
+            "with it, by hf-vanilla adapt (run_adaptation)."
+        )
     reporter = recipe.output.report_to
     if reporter != "none" and find_spec(reporter) is None:
         raise ValueError(
@@ -163,7 +185,7 @@ def run_training(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
     resume_from = check_resumable(folder, recipe) if resume else None
     if not resume and _main_process():
         check_new(folder)
-    prepared = prepare(recipe, folder, resume_from=resume_from)
+    prepared = preparation(recipe, folder, resume_from=resume_from)
     trainer, tokenizer = prepared.trainer, prepared.tokenizer
     if _main_process():
         folder.mkdir(parents=True, exist_ok=True)
@@ -184,7 +206,8 @@ def run_training(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
     if recipe.output.plot and _main_process():
         plot_curves(folder / METRICS_FILE, folder / CURVES_FILE)
     if stop.interrupted:
-        print(f"Interrupted after {steps:,} updates. Go on with: hf-vanilla train --resume {folder}", file=sys.stderr)
+        again = f"hf-vanilla {command_of(recipe)} --resume {folder}"
+        print(f"Interrupted after {steps:,} updates. Go on with: {again}", file=sys.stderr)
         return TrainingResult(
             folder, trainer.model, tokenizer, interrupted=True, steps=steps, main_process=_main_process()
         )
@@ -198,6 +221,8 @@ def run_training(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
         "hardware": hardware(trainer.args.world_size),
         "finished": datetime.now(timezone.utc).date().isoformat(),
     }
+    if finish is not None:
+        finish(prepared, metrics)
     if _main_process():
         _save_result(trainer, folder, metrics)
     return TrainingResult(folder, trainer.model, tokenizer, metrics, chosen, steps=steps, main_process=_main_process())
@@ -271,6 +296,8 @@ def _final_scores(recipe: Recipe, prepared: Prepared, folder: Path) -> dict[str,
         encoded = encode(recipe, prepared.tokenizer, rows, training=False)
         loss, tokens = trainer.total_loss(encoded)
         scores: dict[str, Any] = {"loss": loss / max(tokens, 1)}
+        if recipe.task in OBJECTIVES.values():
+            scores["perplexity"] = perplexity(loss, tokens)
         if recipe.task == "translation":
             translations: list[str] = []
             scores |= score_translations(recipe, model, prepared.tokenizer, rows, keep=translations)

@@ -26,6 +26,7 @@ from .clock import TrainingClock
 from .optimizers import build_optimizer
 from .recipe import Recipe, TrainingRecipe
 from .report import total_loss
+from .streaming import StreamedBatches, StreamedRows, streamed_loader
 
 RUN_STATE = "run_state.pt"
 
@@ -75,12 +76,13 @@ class RecipeTrainer(Trainer):
         recipe: how to train.
         model: its parameters are trained.
         tokenizer: saved with every checkpoint.
-        train_rows: tokenised training rows.
+        train_rows: tokenised training rows, in memory or as a stream.
         validation_rows: tokenised validation rows, or None.
         collator: makes a batch of rows.
         output: folder for checkpoints.
         reencode: gives new columns of the training rows for each epoch (BPE dropout), or None.
         score: scores beyond the loss, ``score(model) -> {"bleu": ...}``, or None. With several processes each calls it.
+        sampler: makes the order of the batches of rows in memory: something like `TokenBatchSampler`.
         callbacks: transformers' callbacks.
     """
 
@@ -89,13 +91,14 @@ class RecipeTrainer(Trainer):
         recipe: Recipe,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        train_rows: Rows,
+        train_rows: Rows | StreamedRows,
         validation_rows: Rows | None,
         collator: Callable[[list], dict[str, torch.Tensor]],
         output: Path,
         *,
         reencode: Callable[[], dict[str, Any]] | None = None,
         score: Callable[[PreTrainedModel], dict[str, Any]] | None = None,
+        sampler: Callable[[Recipe, Rows, int], TokenBatchSampler] = token_sampler,
         callbacks: list | None = None,
     ) -> None:
         self.recipe = recipe
@@ -114,12 +117,20 @@ class RecipeTrainer(Trainer):
             self.average = WeightAverage(model, training.average, last=training.average_last, decay=training.ema_decay)
         arguments = _arguments(recipe, output)
         # Before Trainer makes the output folder: what cannot be trained leaves none.
-        self.sampler = token_sampler(recipe, train_rows, arguments.world_size)
-        arguments.max_steps = planned_steps(recipe, len(self.sampler) // _batches_per_step(arguments))
+        self.sampler: TokenBatchSampler | None = None
+        self.stream: StreamedBatches | None = None
+        self.streamed_rows: StreamedRows | None = None
+        if isinstance(train_rows, StreamedRows):
+            self.streamed_rows = train_rows
+            arguments.max_steps = training.max_steps or UNLIMITED_STEPS
+        else:
+            self.sampler = sampler(recipe, train_rows, arguments.world_size)
+            arguments.max_steps = planned_steps(recipe, len(self.sampler) // _batches_per_step(arguments))
         super().__init__(
             model=model,
             args=arguments,
-            train_dataset=train_rows,
+            # Trainer wants a data set with a length; a stream's batches come from the loader below alone.
+            train_dataset=train_rows if self.streamed_rows is None else Rows({"input_ids": [()]}),
             eval_dataset=validation_rows,
             data_collator=collator,
             processing_class=tokenizer,
@@ -136,12 +147,22 @@ class RecipeTrainer(Trainer):
 
     @property
     def epochs_seen(self) -> float:
-        """Passes over the data so far."""
+        """Passes over the data so far; whole ones of a stream, as far as it was read."""
+        if self.streamed_rows is not None:
+            return float(self.streamed_rows.passes)
         return self.state.global_step / self.steps_per_epoch
 
     def get_train_dataloader(self) -> DataLoader:
         """The stream of batches of this process, from the beginning; Trainer skips what a resumed run has seen."""
         rank, processes = self.args.process_index, self.args.world_size
+        length = self.args.max_steps * self.args.gradient_accumulation_steps
+        workers = self.recipe.training.dataloader_workers
+        collator = SeededCollator(self.collate, self.recipe.training.seed, rank)
+        if self.streamed_rows is not None:
+            # Two batches a worker are under way, those of an update are fetched together, and accelerate looks ahead.
+            ahead = 2 * workers + self.args.gradient_accumulation_steps + 2
+            self.stream = StreamedBatches(self.streamed_rows, length, rank=rank, processes=processes, ahead=ahead)
+            return streamed_loader(self.stream, collator, workers)
         dataset = Rows(dict(self.train_dataset.columns))
 
         def new_epoch(epoch: int) -> list[list[int]]:
@@ -150,9 +171,7 @@ class RecipeTrainer(Trainer):
             # Batch i of the order goes to process i mod n: n processes see in a step what one process accumulates.
             return [rows for index, rows in enumerate(self.sampler) if index % processes == rank]
 
-        stream = BatchStream(new_epoch, self.args.max_steps * self.args.gradient_accumulation_steps)
-        collator = SeededCollator(self.collate, self.recipe.training.seed, rank)
-        return stream_loader(dataset, stream, collator, self.recipe.training.dataloader_workers)
+        return stream_loader(dataset, BatchStream(new_epoch, length), collator, workers)
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         """As in Trainer; counts the tokens with a label on the way, over all processes."""
@@ -301,6 +320,7 @@ class RecipeTrainer(Trainer):
             "loss_since_log": float(self._tr_loss),
             "logged_step": self._globalstep_last_logged,
             "average": None if self.average is None else self.average.state_dict(),
+            "stream": None if self.stream is None else self.stream.state_dict(self._batches_used()),
         }
 
     def load_run_state(self, checkpoint: Path) -> None:
@@ -314,6 +334,12 @@ class RecipeTrainer(Trainer):
         self._globalstep_last_logged = state["logged_step"]
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
+        if self.stream is not None:
+            self.stream.load_state_dict(state["stream"])
+
+    def _batches_used(self) -> int:
+        """Batches that each process has trained on."""
+        return self.state.global_step * self.args.gradient_accumulation_steps
 
     def barrier(self) -> None:
         """Waits for the other processes, if there are any."""

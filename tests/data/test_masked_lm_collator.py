@@ -33,20 +33,21 @@ def test_what_is_shown_and_what_is_predicted(packing, features, encoder_tokenize
 
 
 @pytest.mark.parametrize("probability", [0.05, 0.15, 0.4])
-@pytest.mark.parametrize("whole_word", [False, True])
-def test_rates(probability, whole_word, encoder_tokenizer):
+@pytest.mark.parametrize("unit", ["token", "whole_word", "span"])
+def test_rates(probability, unit, encoder_tokenizer):
     """The 80/10/10 rule, on 200,000 tokens: each rate within five standard errors."""
     torch.manual_seed(1)
     ordinary = [index for index in range(len(encoder_tokenizer)) if index not in encoder_tokenizer.all_special_ids]
     ids = np.random.default_rng(0).choice(ordinary, (100, 2000))
-    collate = MaskedLanguageModelingCollator(encoder_tokenizer, probability, whole_word=whole_word)
+    collate = MaskedLanguageModelingCollator(encoder_tokenizer, probability, unit=unit)
     batch = collate([{"input_ids": row} for row in ids])
     labels, shown = batch["labels"].numpy(), batch["input_ids"].numpy()
     predicted = labels != -100
 
     def near(found, expected, trials):
-        # Whole words fall together; pieces of this vocabulary make words of less than 9 pieces on average.
-        spread = 3 if whole_word and expected == probability else 1
+        # Whole words fall together; pieces of this vocabulary make words of less than 9 pieces on average. A span of
+        # them shares its fate.
+        spread = {"token": 1, "whole_word": 3 if expected == probability else 1, "span": 7}[unit]
         assert abs(found - expected) < 5 * spread * np.sqrt(expected * (1 - expected) / trials)
 
     near(predicted.mean(), probability, ids.size)
@@ -89,7 +90,7 @@ def test_whole_words(kind, packing, pairs):
     # So small a vocabulary that most words are several pieces.
     size = {"byte_bpe": 280, "unigram": 60}.get(kind, 75)
     tokenizer = train_tokenizer(texts, kind=kind, vocab_size=size, template="encoder", pretokenized=True)
-    collate = MaskedLanguageModelingCollator(tokenizer, 0.3, whole_word=True, packing=packing)
+    collate = MaskedLanguageModelingCollator(tokenizer, 0.3, unit="whole_word", packing=packing)
     encoded = [tokenizer(text) for text in texts]
     words = np.concatenate([[-1 if word is None else word for word in one.word_ids()] for one in encoded])
     text_of = np.repeat(np.arange(len(texts)), [len(one["input_ids"]) for one in encoded])

@@ -1,0 +1,226 @@
+"""Training batches out of a stream of text: tokenised, packed and shuffled on the way, exact after a resume."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+from transformers import PreTrainedTokenizerBase
+
+from ..data import RowReport, load_texts
+from ..data.streams import Mixture, OpenTexts, RowStream, ShuffleBuffer, TextStream, first_texts, pack_rows, unpack_rows
+from .batches import NumberedBatch, SeededCollator
+from .mixture import TextSource, mixture_sources
+from .objective import OBJECTIVES
+from .recipe import Recipe
+from .splits import choose_split
+from .text_rows import TextRows
+
+# Texts of a stream that its tokenizer is trained on if the recipe does not say how many.
+_TOKENIZER_TEXTS = 100_000
+
+
+def is_streamed(recipe: Recipe) -> bool:
+    """Whether the training text is read while training, and never held as a whole."""
+    return recipe.task in OBJECTIVES.values() and (recipe.data.streaming or bool(recipe.data.mixture))
+
+
+def open_source(recipe: Recipe, source: TextSource, skip: int = 0) -> tuple[datasets.IterableDataset, RowReport]:
+    """Reads one source from its beginning, without what is held out.
+
+    Args:
+        skip: so many texts at the beginning are left out.
+
+    Raises:
+        FileNotFoundError: the source or its split is not there.
+    """
+    split = choose_split(source.path, source.config, source.split, "train", field="the source")
+    texts, report = load_texts(
+        source.path,
+        column=source.text_column,
+        split=split,
+        config_name=source.config,
+        sample_by=source.sample_by,
+        streaming=True,
+        on_bad_row=recipe.data.on_bad_row,
+    )
+    texts = texts.skip(skip) if skip else texts
+    return (texts if recipe.data.max_rows is None else texts.take(recipe.data.max_rows)), report
+
+
+def open_sources(recipe: Recipe, held_out: int = 0) -> tuple[list[OpenTexts], list[float]]:
+    """Functions that open the sources of the training text, and their weights.
+
+    Args:
+        held_out: texts at the beginning of the first source that are not trained on.
+    """
+    sources = mixture_sources(recipe.data)
+    if not sources:
+        raise ValueError(
+            "There is no training text: set data.path, or data.mixture, such as --data.path corpus.txt or "
+            "--data.mixture '[{path: a.txt, weight: 3}, {path: b.txt}]'."
+        )
+    openers = [partial(open_source, recipe, source, 0 if number else held_out) for number, source in enumerate(sources)]
+    return openers, [source.weight for source in sources]
+
+
+def tokenizer_sample(recipe: Recipe, held_out: int = 0) -> datasets.IterableDataset:
+    """The texts that the tokenizer of a stream is trained on: the first ones of each source."""
+    openers, weights = open_sources(recipe, held_out)
+    return first_texts(openers, weights, recipe.tokenizer.max_rows or _TOKENIZER_TEXTS)
+
+
+class StreamedRows:
+    """The training rows of a stream; takes the place that `Rows` has for text in memory.
+
+    Args:
+        recipe: says the sources, their weights, the buffer and the size of batches.
+        tokenizer: makes rows of texts.
+        held_out: texts at the beginning of the first source that are not trained on.
+    """
+
+    def __init__(self, recipe: Recipe, tokenizer: PreTrainedTokenizerBase, held_out: int = 0) -> None:
+        self.recipe = recipe
+        openers, weights = open_sources(recipe, held_out)
+        cut = TextRows(recipe, tokenizer).rows
+        mixture = Mixture([RowStream(TextStream(opener), cut) for opener in openers], weights)
+        self.mixture = mixture
+        self.rows = ShuffleBuffer(mixture, recipe.data.shuffle_buffer, recipe.training.seed)
+        self._waiting: np.ndarray | None = None
+
+    @property
+    def passes(self) -> int:
+        """How often every source was read to its end."""
+        return self.rows.passes
+
+    def next_batch(self) -> list[np.ndarray]:
+        """Rows that fill ``training.tokens_per_batch``: as many as fit, or one that alone does not."""
+        budget, packed = self.recipe.training.tokens_per_batch, self.recipe.data.packing
+        batch: list[np.ndarray] = []
+        total = longest = 0
+        while True:
+            row = next(self.rows) if self._waiting is None else self._waiting
+            self._waiting = None
+            total, longest = total + len(row), max(longest, len(row))
+            if batch and (total if packed else longest * (len(batch) + 1)) > budget:
+                self._waiting = row
+                return batch
+            batch.append(row)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the stream is, and the row that begins the next batch."""
+        return {"rows": self.rows.state_dict(), "waiting": pack_rows([] if self._waiting is None else [self._waiting])}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from where `state_dict` was taken."""
+        self.rows.load_state_dict(state["rows"])
+        waiting = unpack_rows(state["waiting"])
+        self._waiting = waiting[0] if waiting else None
+
+
+class StreamedBatches:
+    """The batches of one process, as a batch sampler whose "indices" are the rows themselves.
+
+    All processes read the whole stream, and batch i of it goes to process i mod n, so that n processes see in an update
+    what one process accumulates. Batches are asked for before they are used (by workers, and by accelerate, which looks
+    one ahead); those made and not yet used are therefore part of the state.
+
+    Args:
+        rows: the stream.
+        length: number of batches of this process in the whole training.
+        rank, processes: of this process.
+        ahead: so many batches of a process may be made before they are used.
+    """
+
+    def __init__(self, rows: StreamedRows, length: int, *, rank: int = 0, processes: int = 1, ahead: int = 16) -> None:
+        self.rows = rows
+        self.length = length
+        self.rank = rank
+        self.processes = processes
+        self._made: deque[tuple[int, list[np.ndarray]]] = deque(maxlen=(ahead + 1) * processes)
+        self._pending: deque[tuple[int, list[np.ndarray]]] = deque()
+        self._next = 0  # number of the next batch of the stream
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[NumberedBatch]:
+        first = self._pending[0][0] if self._pending else self._next
+        for number in range(self.length):
+            batch = NumberedBatch()
+            # A resumed training passes over the batches that it has seen; nothing is read for them.
+            if number * self.processes >= first:
+                batch = NumberedBatch({"input_ids": row} for row in self._batch(number * self.processes + self.rank))
+            batch.number = number
+            yield batch
+
+    def _batch(self, number: int) -> list[np.ndarray]:
+        """Batch `number` of the stream; those before it belong to other processes."""
+        while True:
+            if self._pending:
+                made = self._pending.popleft()
+            else:
+                made = (self._next, self.rows.next_batch())
+                self._next += 1
+            self._made.append(made)
+            if made[0] == number:
+                return made[1]
+
+    def state_dict(self, used: int) -> dict[str, Any]:
+        """What a training goes on from of which every process has used so many batches.
+
+        Raises:
+            ValueError: batches that are not used any more are gone.
+        """
+        first = used * self.processes
+        kept = [made for made in (*self._made, *self._pending) if made[0] >= first]
+        if kept and kept[0][0] != first:
+            raise ValueError(f"Batch {first} of the stream is gone, the first one kept is {kept[0][0]}.")
+        return {
+            "stream": self.rows.state_dict(),
+            "next": self._next,
+            "batches": [len(rows) for _, rows in kept],
+            "rows": pack_rows([row for _, rows in kept for row in rows]),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from where `state_dict` was taken, after as many batches as were used then."""
+        self.rows.load_state_dict(state["stream"])
+        self._next = state["next"]
+        rows = iter(unpack_rows(state["rows"]))
+        first = self._next - len(state["batches"])
+        self._made.clear()
+        self._pending = deque(
+            (first + index, [next(rows) for _ in range(count)]) for index, count in enumerate(state["batches"])
+        )
+
+
+class _RowsAsGiven(Dataset):
+    """The data set of rows that are their own indices; it is all that a worker needs."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitems__(self, batch: NumberedBatch) -> NumberedBatch:
+        return batch
+
+
+def streamed_loader(batches: StreamedBatches, collator: SeededCollator, workers: int) -> DataLoader:
+    """The data loader of a stream. Text is read and tokenised here; `workers` only make tensors of rows."""
+    return DataLoader(
+        _RowsAsGiven(len(batches)),
+        batch_sampler=batches,
+        collate_fn=collator,
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=False,
+    )
