@@ -116,6 +116,7 @@ def export_folder(
                 metrics=metrics,
                 plots={caption: picture.name for caption, picture in pictures.items()},
                 stock=saved if stock else None,
+                stock_note=_padding_note(model, saved) if stock else "",
                 tokenizer=tokenizer is not None,
                 mask_token=None if tokenizer is None else tokenizer.mask_token,
             )
@@ -147,6 +148,12 @@ def _to_stock(model: PreTrainedModel) -> PreTrainedModel:
     from ..conversion import to_stock
 
     return to_stock(model)
+
+
+def _padding_note(model: PreTrainedModel, stock: PreTrainedModel) -> str:
+    from ..conversion.exporting import padding_note
+
+    return padding_note(model, stock)
 
 
 def _check_copied(files: list[Path]) -> None:

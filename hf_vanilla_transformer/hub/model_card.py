@@ -76,6 +76,7 @@ def write_card(
     metrics: Mapping[str, Any] | None = None,
     plots: Mapping[str, str] | None = None,
     stock: PreTrainedModel | None = None,
+    stock_note: str = "",
     tokenizer: bool = True,
     mask_token: str | None = None,
 ) -> Path:
@@ -89,6 +90,7 @@ def write_card(
         metrics: a results.json: scores with their signatures, and how the training went.
         plots: caption to file name, beside the card.
         stock: the model of transformers that the folder holds instead of ours.
+        stock_note: in which case that one gives other results.
         tokenizer: whether the folder has a tokenizer.
         mask_token: of the tokenizer, for the example of a masked language model.
 
@@ -107,6 +109,7 @@ def write_card(
         name=text.name,
         summary=text.summary or f"A {type(model).__name__}.",
         stock_class=stock_class,
+        stock_note=stock_note,
         auto_class=use.auto_class,
         has_tokenizer=tokenizer,
         location=text.name if "/" in text.name else f"path/to/{text.name}",

@@ -64,6 +64,9 @@ def test_the_folder_computes_the_same_and_says_so(case, tmp_path, capsys):
     for check in record["checks"][1:]:
         assert check["same"] == check["total"] == 12
     assert len(record["checks"]) == (1 if stack == "encoder" else 3)
+    # Small models of one stack count columns, those with encoder and decoder the tokens that are no padding.
+    noted = stack == "seq2seq" and kind != "M2M100ForConditionalGeneration"
+    assert any("counts columns for its positions" in note for note in record["notes"]) == noted
     saved = json.loads((tmp_path / "stock" / "config.json").read_text())
     assert "auto_map" not in saved
     assert not list((tmp_path / "stock").glob("*.py"))

@@ -130,6 +130,7 @@ def test_stock_needs_no_code(run, tmp_path):
     assert config["architectures"] == ["MarianMTModel"] and "auto_map" not in config
     card = ModelCard.load(tmp_path / "stock/README.md")
     assert "trust_remote_code" not in card.text and "MarianMTModel" in card.text
+    assert "rows padded on the left give other results" in card.text and "Pad on the right." in card.text
     assert card.data.license is None and "No licence was given" in card.text
 
 

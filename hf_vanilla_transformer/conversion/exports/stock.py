@@ -11,7 +11,7 @@ import transformers
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..comparison import OUTPUTS
-from ..exporting import to_stock
+from ..exporting import padding_note, to_stock
 from .report import Check
 from .samples import Samples
 from .target import Exported, Request
@@ -48,7 +48,8 @@ def export(request: Request, folder: Path) -> Exported:
         checks += [_compare_generated(request.model, received, request.samples, beams) for beams in (1, 4)]
     if request.tokenizer is not None:
         _compare_tokenizers(request.tokenizer, folder, request.samples)
-    return Exported(type(stock).__name__, tuple(checks))
+    notes = tuple(note for note in [padding_note(request.model, stock)] if note)
+    return Exported(type(stock).__name__, tuple(checks), notes)
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
