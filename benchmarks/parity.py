@@ -89,7 +89,8 @@ SMALL_CONFIGS: dict[str, dict[str, Any]] = {
         "qa_dropout": 0.0,
         "num_labels": 3,
     },
-    "electra": _ENCODER | {"embedding_size": 32},
+    # As the small models, whose embeddings are narrower than their layers.
+    "electra": _ENCODER | {"embedding_size": 16},
     "gpt2": _GPT | {"n_inner": 48, "classifier_dropout": 0.0},
     "openai-gpt": _GPT,
     "opt": _TOKENS

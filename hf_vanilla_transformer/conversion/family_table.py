@@ -37,7 +37,7 @@ _STACKS = {
 
 def knobs_table() -> str:
     """Our knobs that separate the families, with the value that each sets, as Markdown."""
-    names = (*KNOBS, "pooler_act")
+    names = (*KNOBS, "pooler_act", "embedding_size")
     rows = [
         [model_type, _STACKS[family.stack], *(_shown(name, family) for name in names)]
         for model_type, family in FAMILIES.items()

@@ -94,12 +94,12 @@ class SinusoidalPositions(nn.Module):
         super().__init__()
         self.layout = config.position_embedding_type
         self.offset = config.position_offset
-        self.hidden_size = config.hidden_size
+        self.width = config.embedding_width
         self.register_buffer("table", self.build_table(config.max_position_embeddings), persistent=False)
 
     def build_table(self, positions: int) -> torch.Tensor:
-        """The table (positions, hidden) in torch's default type, computed in float64, tensor2tensor's in float32."""
-        half = self.hidden_size // 2
+        """The table (positions, width) in torch's default type, computed in float64, tensor2tensor's in float32."""
+        half = self.width // 2
         # The paper's frequencies are 10000^(-2i/d), i = 0 … d/2 - 1; tensor2tensor makes the last one exactly 1/10000.
         spacing = half - 1 if self.layout == "sinusoidal_t2t" else half
         # Models with tensor2tensor's layout were trained on angles in float32: at position 1000 sines are 7e-5 off.
@@ -114,7 +114,7 @@ class SinusoidalPositions(nn.Module):
         return table.to(torch.get_default_dtype())
 
     def forward(self, position_ids: torch.Tensor, needed: int) -> torch.Tensor:
-        """position_ids (batch or 1, length) to (batch or 1, length, hidden); the table grows to `needed` rows."""
+        """position_ids (batch or 1, length) to (batch or 1, length, width); the table grows to `needed` rows."""
         if needed > self.table.shape[0]:
             self.table = self.build_table(max(needed, 2 * self.table.shape[0])).to(self.table)
         return nn.functional.embedding(position_ids, self.table)
@@ -124,10 +124,10 @@ class LearnedPositions(nn.Embedding):
     """One trained vector a position (Gehring et al. 2017; BERT, GPT)."""
 
     def __init__(self, config: VanillaConfig) -> None:
-        super().__init__(config.max_position_embeddings, config.hidden_size)
+        super().__init__(config.max_position_embeddings, config.embedding_width)
 
     def forward(self, position_ids: torch.Tensor, needed: int) -> torch.Tensor:
-        """position_ids (batch or 1, length) to (batch or 1, length, hidden).
+        """position_ids (batch or 1, length) to (batch or 1, length, width).
 
         Raises:
             ValueError: `needed` positions are more than there are.
@@ -146,16 +146,19 @@ def position_embeddings(config: VanillaConfig) -> SinusoidalPositions | LearnedP
 
 
 class LanguageModelTransform(nn.Module):
-    """BERT's dense layer, activation and layer normalisation before the map to the vocabulary."""
+    """BERT's dense layer, activation and layer normalisation before the map to the vocabulary.
+
+    What comes out has the width of the embeddings, to which the map may be tied.
+    """
 
     def __init__(self, config: VanillaConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dense = nn.Linear(config.hidden_size, config.embedding_width)
         self.activation = activation(config.hidden_act)
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.norm = nn.LayerNorm(config.embedding_width, eps=config.layer_norm_eps)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """(..., hidden) to the same shape."""
+        """(..., hidden) to (..., width of the embeddings)."""
         return self.norm(self.activation(self.dense(hidden_states)))
 
 

@@ -45,7 +45,7 @@ class VanillaPreTrainedModel(PreTrainedModel):
             if isinstance(module, nn.Linear):
                 init.xavier_uniform_(module.weight)
             elif isinstance(module, nn.Embedding):
-                init.normal_(module.weight, mean=0.0, std=config.hidden_size**-0.5)
+                init.normal_(module.weight, mean=0.0, std=module.embedding_dim**-0.5)
                 if module.padding_idx is not None and not getattr(module.weight, "_is_hf_initialized", False):
                     init.zeros_(module.weight[module.padding_idx])
         elif config.norm_first and isinstance(module, (MultiHeadAttention, FeedForward)):
@@ -63,19 +63,22 @@ class VanillaStack(VanillaPreTrainedModel):
         super().__init__(config)
         # A padding row gets no gradient; but a model whose padding is its end token must learn that token.
         padding_idx = config.pad_token_id if config.pad_token_id != config.eos_token_id else None
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx)
+        width = config.embedding_width
+        self.embed_tokens = nn.Embedding(config.vocab_size, width, padding_idx)
         self.embed_positions = position_embeddings(config)
         if config.type_vocab_size:
-            self.embed_token_types = nn.Embedding(config.type_vocab_size, config.hidden_size)
+            self.embed_token_types = nn.Embedding(config.type_vocab_size, width)
         if config.layernorm_embedding:
-            self.embed_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+            self.embed_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        if width != config.hidden_size:
+            self.embed_projection = nn.Linear(width, config.hidden_size)
         self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(
             [TransformerLayer(config, index, is_causal, add_cross_attention) for index in range(layers)]
         )
         if config.norm_first:
             self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.embed_scale = math.sqrt(config.hidden_size) if config.scale_embedding else 1.0
+        self.embed_scale = math.sqrt(width) if config.scale_embedding else 1.0
         self.gradient_checkpointing = False
 
     def token_embeddings(self, input_ids: torch.LongTensor | None, inputs_embeds: torch.Tensor | None) -> torch.Tensor:
@@ -125,7 +128,8 @@ class VanillaStack(VanillaPreTrainedModel):
         hidden_states = hidden_states + positions.to(hidden_states.device, hidden_states.dtype)
         if self.config.layernorm_embedding:
             hidden_states = self.embed_norm(hidden_states)
-        return self.dropout(hidden_states)
+        hidden_states = self.dropout(hidden_states)
+        return self.embed_projection(hidden_states) if hasattr(self, "embed_projection") else hidden_states
 
     def default_positions(
         self, inputs_embeds: torch.Tensor, attention_mask: torch.Tensor | None, past_length: int | torch.Tensor
@@ -157,7 +161,9 @@ class LanguageModelHead:
         """Create the head's modules. The map shares the embedding's matrix where the configuration ties them."""
         if config.lm_head_transform:
             self.lm_head_transform = LanguageModelTransform(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=config.lm_head_bias)
+        # Only a transform can give the states another width than the layers have.
+        width = config.embedding_width if config.lm_head_transform else config.hidden_size
+        self.lm_head = nn.Linear(width, config.vocab_size, bias=config.lm_head_bias)
 
     def logits(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """(..., hidden) to (..., vocabulary)."""

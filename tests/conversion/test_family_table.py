@@ -20,4 +20,5 @@ def test_every_family_has_a_row_with_its_settings():
     assert rows.keys() == FAMILIES.keys()
     assert "| encoder | False | learned |" in rows["bert"]
     assert "| decoder | True | sinusoidal_t2t | 2 | False |" in rows["xglm"]
-    assert rows["electra"].endswith("| gelu |")
+    assert rows["electra"].endswith("| gelu | its config |")
+    assert rows["bert"].endswith("| tanh | – |")

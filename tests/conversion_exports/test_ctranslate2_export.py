@@ -105,6 +105,7 @@ def test_special_tokens_and_vocabulary(tmp_path):
         ("decoder", {"type_vocab_size": 2}, "type_vocab_size=2 would have to be 0"),
         ("decoder", {"add_cross_attention": True}, "add_cross_attention=True would have to be False"),
         ("seq2seq", {"lm_head_transform": True}, "lm_head_transform=True would have to be False"),
+        ("encoder", {"embedding_size": 16}, "embedding_size=16 would have to be None or hidden_size"),
         ("seq2seq", {"hidden_act": "mish"}, "hidden_act='mish' would have to be one of relu"),
         ("seq2seq", {"eos_token_id": [1, 2]}, r"eos_token_id=\[1, 2\] would have to be a single id"),
         ("seq2seq", {"decoder_start_token_id": None}, "decoder_start_token_id=None"),

@@ -70,6 +70,15 @@ def test_untied_embeddings(family_name):
     assert max(difference.logits, difference.loss, difference.gradients) <= 1e-5
 
 
+@pytest.mark.parametrize("head", FAMILIES["electra"].heads, ids=lambda head: head.stock)
+def test_electra_with_embeddings_as_wide_as_its_layers(head):
+    family = FAMILIES["electra"]
+    ours = from_stock(small_stock_model(family, head, embedding_size=32))
+    assert ours.config.embedding_size is None
+    difference = compare(family, head, embedding_size=32)
+    assert max(difference.logits, difference.logits_out, difference.loss, difference.gradients) <= 1e-5
+
+
 def test_marian_with_separate_embeddings_for_source_and_target():
     family = FAMILIES["marian"]
     difference = compare(family, family.heads[1], share_encoder_decoder_embeddings=False)

@@ -86,6 +86,11 @@ def _refuse(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, a
     config, name = model.config, type(model).__name__
     notes = []
     if config.model_type == _ENCODERS:
+        if config.embedding_width != config.hidden_size:
+            raise ValueError(
+                f"CTranslate2 cannot compute this model: embedding_size={config.embedding_size} would have to be None "
+                "or hidden_size."
+            )
         if hasattr(model, "model"):
             notes.append(f"CTranslate2 has no heads: of {name} it is the encoder, which gives hidden states")
     elif not name.endswith(("ForCausalLM", "ForConditionalGeneration")):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..family import Family, Field, Head
+from ..family import Family, Field, Head, Requirement
 from ..tensor_rules import Repeat, Rule, layers, module, tensor
 
-__all__ = ["BERT", "BERT_FIELDS", "bert_tensors"]
+__all__ = ["BERT", "BERT_FIELDS", "ONE_WIDTH", "bert_tensors"]
+
+ONE_WIDTH = Requirement("embedding_size", "None or hidden_size", lambda ours: ours.embedding_width == ours.hidden_size)
 
 LAYER = (
     *module("self_attn.q_proj", "attention.self.query"),
@@ -85,6 +87,7 @@ BERT = Family(
         "add_cross_attention": False,
         "position_embedding_type": "absolute",
     },
+    requirements=(ONE_WIDTH,),
     rules=_tensors,
     heads=(
         Head("VanillaEncoderModel", "BertModel", base=True, pooler=True),

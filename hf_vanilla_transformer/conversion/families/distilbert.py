@@ -6,7 +6,7 @@ from typing import Any
 
 from ..family import Family, Field, Head
 from ..tensor_rules import Rule, layers, module, tensor
-from .bert import BERT
+from .bert import BERT, ONE_WIDTH
 
 __all__ = ["DISTILBERT"]
 
@@ -75,6 +75,7 @@ DISTILBERT = Family(
     },
     # The table is among the weights either way; it is only not trained.
     warned={"sinusoidal_pos_embds": False},
+    requirements=(ONE_WIDTH,),
     rules=_tensors,
     heads=(
         Head("VanillaEncoderModel", "DistilBertModel", base=True),

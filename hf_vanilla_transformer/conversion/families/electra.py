@@ -1,13 +1,15 @@
 """ELECTRA (Clark et al. 2020): BERT without a pooler, trained to tell replaced tokens; its sentence head uses GELU.
 
-Of the discriminator the encoder converts, not the head that tells replaced tokens. The small models, whose embeddings
-are narrower than their layers (`embedding_size`), do not convert.
+Of the discriminator the encoder converts, not the head that tells replaced tokens. The embeddings of the small models
+are narrower than their layers (`embedding_size`), with a map between them.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..family import Family, Head
-from ..tensor_rules import module, tensor
+from ..tensor_rules import Rule, module, tensor
 from .bert import BERT, BERT_FIELDS
 
 __all__ = ["ELECTRA"]
@@ -21,6 +23,12 @@ MASKED_LM = (
 )
 SENTENCE = (*module("model.pooler.dense", "classifier.dense"), *module("classifier", "classifier.out_proj"))
 
+
+def _tensors(config: Any) -> tuple[Rule, ...]:
+    narrow = config.embedding_size != config.hidden_size
+    return (*BERT.rules(config), *(module("embed_projection", "embeddings_project") if narrow else ()))
+
+
 ELECTRA = Family(
     model_type="electra",
     stack="vanilla_encoder",
@@ -33,8 +41,11 @@ ELECTRA = Family(
     training_constants=BERT.training_constants,
     pooler_act="gelu",
     demands=BERT.demands,
-    equal=(("hidden_size", "embedding_size"),),
-    rules=BERT.rules,
+    derived={
+        "embedding_size": lambda config: None if config.embedding_size == config.hidden_size else config.embedding_size,
+    },
+    written={"embedding_size": lambda ours: ours.embedding_width},
+    rules=_tensors,
     heads=(
         Head("VanillaEncoderModel", "ElectraModel", base=True),
         Head("VanillaEncoderForMaskedLM", "ElectraForMaskedLM", MASKED_LM, language_model=True),

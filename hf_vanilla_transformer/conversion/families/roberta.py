@@ -9,7 +9,7 @@ from typing import Any
 
 from ..family import Family, Head, Requirement
 from ..tensor_rules import Repeat, Rule, SkipRows, module, tensor
-from .bert import BERT, BERT_FIELDS, bert_tensors
+from .bert import BERT, BERT_FIELDS, ONE_WIDTH, bert_tensors
 
 __all__ = ["CAMEMBERT", "ROBERTA", "XLM_ROBERTA"]
 
@@ -48,6 +48,7 @@ def _family(model_type: str, name: str) -> Family:
         derived={"max_position_embeddings": lambda config: config.max_position_embeddings - config.pad_token_id - 1},
         written={"max_position_embeddings": lambda ours: ours.max_position_embeddings + ours.pad_token_id + 1},
         requirements=(
+            ONE_WIDTH,
             Requirement(
                 "pad_token_id", "an id: positions are counted from it", lambda ours: ours.pad_token_id is not None
             ),
