@@ -5,15 +5,18 @@ makes the same number of tokens. `python -m benchmarks.exports runs/tiny runs/gp
 to all formats that can express it, which compares every export with the model, and then all sides run the same batches
 with the same number of threads: greedy search for a fixed number of tokens, or for a model that does not generate one
 forward pass (CTranslate2 leaves a head out; take the bare encoder to compare speeds). What is printed are medians of
-rounds, in each of which every side had its turn.
+rounds, in each of which every side had its turn; ratios are taken within a round. A GGUF file is compared with the
+model, but llama.cpp, which would run it, is not among the libraries here.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,7 @@ EXPORTS = (
     ("gguf", "float32"),
     ("gguf", "q8_0"),
 )
+LIBRARIES = ("ctranslate2", "onnxruntime", "gguf")
 # A side runs one batch: ids and mask (rows, length), and how many tokens to make.
 Side = Callable[[torch.Tensor, torch.Tensor, int], Any]
 
@@ -174,6 +178,14 @@ def sides(
     return found, reports
 
 
+def _installed(library: str) -> bool:
+    try:
+        metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def measure(
     found: dict[str, Side], work: list[tuple[torch.Tensor, torch.Tensor]], tokens: int, repeats: int, reads: bool
 ) -> dict[str, Any]:
@@ -215,6 +227,47 @@ def lines(name: str, record: dict[str, Any]) -> list[str]:
     return table
 
 
+def table(record: dict[str, Any]) -> str:
+    """Markdown: the speeds of all sides and how far each is from our model."""
+    rows = [
+        "| model | side | tokens/s (low – high) | ratio to ours (low – high) | largest difference |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, result in record["results"].items():
+        config = result["model"]
+        label = f"{name}, {config['layers']} layers, {config['hidden_size']}: {result['what']}"
+        own = result["speed"]["ours"]
+        rows.append(f"| {label} | ours | {_range(own, ',.0f')} | 1 | – |")
+        for side, report in result["exports"].items():
+            if "refused" in report:
+                rows.append(f"| {label} | {side} | – | – | no such export: {_reason(report['refused'])} |")
+                continue
+            speed = result["speed"].get(side)
+            cells = ["–", "–"]
+            if speed:
+                ratios = [one / other for one, other in zip(speed["values"], own["values"])]
+                summed = {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
+                cells = [_range(speed, ",.0f"), _range(summed, ".2f")]
+            differences = "; ".join(
+                f"{check['what']} {check['difference']:.1e}"
+                if check["difference"] is not None
+                else f"{check['what']} {check['same']} of {check['total']}"
+                for check in report["checks"]
+            )
+            rows.append(f"| {label} | {side} | {cells[0]} | {cells[1]} | {differences} |")
+    versions = ", ".join(f"{name} {version}" for name, version in record["libraries"].items())
+    return "\n".join([*rows, "", f"With {versions}."])
+
+
+def _range(numbers: dict[str, float], style: str) -> str:
+    return f"{numbers['median']:{style}} ({numbers['low']:{style}} – {numbers['high']:{style}})"
+
+
+def _reason(message: str) -> str:
+    """The first sentence of an error, such that it stays in its cell."""
+    return message.splitlines()[0].split(". ")[0].rstrip(".").replace("|", "\\|")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Exports, measures, prints, and writes the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -223,14 +276,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=8, help="rows in a batch (default: 8)")
     parser.add_argument("--tokens", type=int, default=32, help="tokens to make for each row (default: 32)")
     parser.add_argument("--threads", type=int, default=2, help="threads of every side (default: 2)")
-    parser.add_argument("--repeats", type=int, default=5, help="rounds that count (default: 5)")
+    parser.add_argument("--repeats", type=int, default=4, help="rounds that count (default: 4)")
     parser.add_argument("--hidden-size", type=int, default=512, help="of the random models (default: 512)")
     parser.add_argument("--layers", type=int, default=6, help="of the random models (default: 6)")
     parser.add_argument("--output", default=str(RESULTS / "exports.json"), help="where the record goes")
     given = parser.parse_args(arguments)
 
     torch.set_num_threads(given.threads)
-    sentences = read_sentences(given.sentences) if given.sentences else list(SENTENCES) * 4
+    sentences = read_sentences(given.sentences) if given.sentences else list(SENTENCES) * 2
     size = {
         "vocab_size": 32000,
         "hidden_size": given.hidden_size,
@@ -248,10 +301,12 @@ def main(arguments: list[str] | None = None) -> None:
             work = batches(tokenizer, sentences, given.rows, max(1, model.config.max_position_embeddings // 2))
             speed = measure(found, work, given.tokens, given.repeats, reads)
         config = {field: getattr(model.config, field) for field in ("model_type", "hidden_size", "vocab_size")}
+        config["layers"] = model.config.num_hidden_layers
         what = "tokens read" if reads else "tokens made"
         results[name] = {"model": config, "what": what, "exports": reports, "speed": speed}
         print(*lines(name, results[name]), sep="\n")
-    record = {"machine": machine(), "settings": vars(given), "results": results}
+    libraries = {name: metadata.version(name) for name in LIBRARIES if _installed(name)}
+    record = {"machine": machine(), "libraries": libraries, "settings": vars(given), "results": results}
     print(f"\n{write_json(given.output, record)}")
 
 

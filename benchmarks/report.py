@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from . import loss, multi30k, multi30k_ablation, training
+from . import exports, loss, multi30k, multi30k_ablation, training
 from .records import RESULTS, read_json, write_text
 from .training_sides import SETTINGS
 
@@ -34,7 +34,8 @@ def sections(results: Path) -> dict[str, str]:
     records = [read_json(file) for file in files if file.is_file()]
     measured = [record for record in records if "not_run" not in record]
     texts["training"] = "\n\n".join([where((measured or records)[0]), training.table(records)]) if records else MISSING
-    for name, module in (("loss", loss), ("multi30k", multi30k), ("multi30k_ablation", multi30k_ablation)):
+    modules = {"loss": loss, "exports": exports, "multi30k": multi30k, "multi30k_ablation": multi30k_ablation}
+    for name, module in modules.items():
         file = results / f"{name}.json"
         if file.is_file():
             record = read_json(file)

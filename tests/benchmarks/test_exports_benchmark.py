@@ -23,6 +23,9 @@ def test_the_record(tmp_path, monkeypatch, capsys):
         assert result["exports"]["stock"]["checks"][0]["difference"] <= 1e-4
         assert result["speed"].keys() == {"ours", "stock", "ctranslate2 float32", "ctranslate2 int8"}
         assert all(speed["median"] > 0 for speed in result["speed"].values())
+    written = exports.table(record)
+    assert written.count("| ctranslate2 int8 |") == 3 and "computed in float32" in written
+    assert "With ctranslate2 " in written
     printed = capsys.readouterr().out
     assert "tokens made a second" in printed and "tokens read a second" in printed
 
