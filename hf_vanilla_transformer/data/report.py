@@ -27,6 +27,8 @@ class BadRow(str, Enum):
     HEAD_RANGE = "head that is no word of the sentence"
     CYCLE = "cycle"
     ROOTS = "several roots"
+    NOT_IN_CONTEXT = "answer that does not stand where it says"
+    CHOICES = "fewer than two choices"
 
 
 @dataclass

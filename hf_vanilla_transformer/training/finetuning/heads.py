@@ -13,8 +13,8 @@ from .parent import Parent, model_class, open_parent
 from .recipe import FinetuneRecipe
 
 # What may differ between a forward and a backward body that stand in one model: it decides no weight.
-_MAY_DIFFER = {"dropout", "attention_dropout", "activation_dropout", "classifier_dropout", "label_smoothing"}
-_MAY_DIFFER |= {"initializer", "initializer_range", "use_cache", "classifier_pooling", "classifier_direction"}
+MAY_DIFFER = {"dropout", "attention_dropout", "activation_dropout", "classifier_dropout", "label_smoothing"}
+MAY_DIFFER |= {"initializer", "initializer_range", "use_cache", "classifier_pooling", "classifier_direction"}
 
 
 def classification_model(
@@ -43,12 +43,16 @@ def classification_model(
 
 
 def head_model(
-    recipe: FinetuneRecipe, parent: Parent, auto_class: str, names: dict[int, str] | None = None, **fields: Any
+    recipe: FinetuneRecipe,
+    parent: Parent,
+    head: str | type[PreTrainedModel],
+    names: dict[int, str] | None = None,
+    **fields: Any,
 ) -> PreTrainedModel:
     """A model of the parent's stack with a new head, its weights drawn by `training.seed`, and the parent's body.
 
     Args:
-        auto_class: which head, by the Auto class that finds it.
+        head: which head, by the Auto class that finds it, or its own class where no Auto class does.
         names: of the labels, by the number of the output; None for a head without labels.
         **fields: more fields of the configuration.
 
@@ -61,7 +65,7 @@ def head_model(
             f"{which} reads texts backwards, which only task: classification can use, not task: {recipe.task}; start "
             "from a model that reads forwards."
         )
-    return _headed(recipe, parent, auto_class, names, **fields)
+    return _headed(recipe, parent, head, names, **fields)
 
 
 def pooling_of(recipe: FinetuneRecipe, parent: Parent) -> str:
@@ -82,7 +86,11 @@ def pooling_of(recipe: FinetuneRecipe, parent: Parent) -> str:
 
 
 def _headed(
-    recipe: FinetuneRecipe, parent: Parent, auto_class: str, names: dict[int, str] | None, **fields: Any
+    recipe: FinetuneRecipe,
+    parent: Parent,
+    head: str | type[PreTrainedModel],
+    names: dict[int, str] | None,
+    **fields: Any,
 ) -> PreTrainedModel:
     if names is not None:
         fields |= {"id2label": names, "label2id": {name: number for number, name in names.items()}}
@@ -90,7 +98,8 @@ def _headed(
         fields["classifier_dropout"] = recipe.head.dropout
     config = parent.head_config(**{**recipe.head.config, **fields})
     torch.manual_seed(recipe.training.seed)
-    model = model_class(parent, auto_class)(config)
+    head_class = model_class(parent, head) if isinstance(head, str) else head
+    model = head_class(config)
     parent.put_into(model.base_model)
     return model
 
@@ -118,7 +127,7 @@ def _open_backward(recipe: FinetuneRecipe, parent: Parent) -> Parent:
             f"backward_parent={recipe.backward_parent!r} has another vocabulary than {parent.source}, but one model "
             "reads one row of tokens: train both with the same tokenizer (tokenizer.path)."
         )
-    wrong = _differences(parent.config, backward.config)
+    wrong = differences(parent.config, backward.config, VanillaDecoderConfig, MAY_DIFFER)
     if wrong:
         raise ValueError(
             f"backward_parent={recipe.backward_parent!r} is another kind of model than {parent.source}: "
@@ -127,9 +136,10 @@ def _open_backward(recipe: FinetuneRecipe, parent: Parent) -> Parent:
     return backward
 
 
-def _differences(first: PreTrainedConfig, second: PreTrainedConfig) -> list[str]:
+def differences(first: PreTrainedConfig, second: PreTrainedConfig, kind: type, may_differ: set[str]) -> list[str]:
+    """What keeps two bodies from standing in one model: fields of `kind` in which they differ, in words."""
     inherited = {entry.name for entry in dataclasses.fields(PreTrainedConfig)}
-    names = {entry.name for entry in dataclasses.fields(VanillaDecoderConfig)} - inherited - _MAY_DIFFER
+    names = {entry.name for entry in dataclasses.fields(kind)} - inherited - may_differ
     return [
         f"{name} is {getattr(second, name)!r} instead of {getattr(first, name)!r}"
         for name in sorted(names)

@@ -7,6 +7,7 @@ learned of language lies deep down and shall move little, the new head starts fr
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
@@ -49,6 +50,20 @@ def layer_of(name: str, layers: int) -> str:
     return "head"
 
 
+def count_as_head(parameters: Iterable[nn.Parameter]) -> None:
+    """Counts parameters as head although they lie inside of a layer, because they are new.
+
+    Such as the cross-attention of a decoder that had no encoder before: it starts from nothing, as a head does.
+    """
+    for parameter in parameters:
+        parameter.counts_as_head = True
+
+
+def part_of(name: str, parameter: nn.Parameter, layers: int) -> str:
+    """The part that a parameter belongs to, by its name or by `count_as_head`."""
+    return "head" if getattr(parameter, "counts_as_head", False) else layer_of(name, layers)
+
+
 def discriminative_groups(
     model: nn.Module, learning_rate: float, factor: float = 2.6, weight_decay: float = 0.0
 ) -> list[dict[str, Any]]:
@@ -83,7 +98,7 @@ def discriminative_groups(
     parts: dict[str, tuple[list[nn.Parameter], list[nn.Parameter]]] = {name: ([], []) for name in names}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            parts[layer_of(name, layers)][0 if parameter.dim() >= 2 else 1].append(parameter)
+            parts[part_of(name, parameter, layers)][0 if parameter.dim() >= 2 else 1].append(parameter)
     groups = []
     for depth, name in enumerate(names):
         for parameters, decay in zip(parts[name], (weight_decay, 0.0)):
@@ -100,7 +115,7 @@ def parameters_by_layer(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     names = layer_names(model)
     parts: dict[str, list[nn.Parameter]] = {name: [] for name in names}
     for name, parameter in model.named_parameters():
-        parts[layer_of(name, len(names) - 2)].append(parameter)
+        parts[part_of(name, parameter, len(names) - 2)].append(parameter)
     return parts
 
 

@@ -15,6 +15,7 @@ from transformers import (
     AutoModel,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -60,6 +61,7 @@ class Parent:
         lineage: the parent itself, the parent of the parent, and so on.
         reads_backward: its recipe says that it was trained on texts in reverse order.
         known: it has a recipe.
+        generation_config: how it generates, of a model that can.
         attention: attention implementation that models are built with.
     """
 
@@ -72,6 +74,7 @@ class Parent:
     attention: str = "sdpa"
     reads_backward: bool = False
     known: bool = False
+    generation_config: GenerationConfig | None = None
 
     def head_config(self, **fields: Any) -> PreTrainedConfig:
         """A copy of the parent's configuration with other values for some fields.
@@ -134,20 +137,20 @@ def open_parent(
         ValueError: it cannot be read; the message says why.
     """
     where = model_folder(source)
+    generation_config = None
     if format != "transformers":
         model = from_checkpoint(where, head=None, format=format)
         tokenizer = ORIGINAL_FORMATS[format].tokenizer(Path(where))
-        config, weights = model.config, _body_weights(model)
+        config, weights, generation_config = model.config, _body_weights(model), _generation_config(model)
+    elif CheckpointSource(str(where)).config().get("model_type") in STACKS:
+        config, weights = AutoConfig.from_pretrained(where), {}
+        if not random_weights:
+            weights, generation_config = _own_weights(where, config)
+        tokenizer = AutoTokenizer.from_pretrained(where)
     else:
-        kind = CheckpointSource(str(where)).config().get("model_type")
-        if kind in STACKS:
-            config = AutoConfig.from_pretrained(where)
-            weights = {} if random_weights else _own_weights(where, config)
-            tokenizer = AutoTokenizer.from_pretrained(where)
-        else:
-            model = from_checkpoint(where, head=_stock_head(where))
-            config, weights = model.config, _body_weights(model)
-            tokenizer = load_tokenizer(CheckpointSource(str(where)))
+        model = from_checkpoint(where, head=_stock_head(where))
+        config, weights, generation_config = model.config, _body_weights(model), _generation_config(model)
+        tokenizer = load_tokenizer(CheckpointSource(str(where)))
     if len(tokenizer) > config.vocab_size:
         raise ValueError(
             f"The tokenizer of the parent {source} has {len(tokenizer)} entries, its model only {config.vocab_size}: "
@@ -167,6 +170,7 @@ def open_parent(
         attention=attention,
         reads_backward=bool((recipe.get("data") or {}).get("reverse")) or backward,
         known=bool(recipe),
+        generation_config=generation_config,
     )
 
 
@@ -233,7 +237,9 @@ def recipe_of(source: str) -> dict[str, Any]:
     return {}
 
 
-def _own_weights(where: str | Path, config: PreTrainedConfig) -> dict[str, torch.Tensor]:
+def _own_weights(
+    where: str | Path, config: PreTrainedConfig
+) -> tuple[dict[str, torch.Tensor], GenerationConfig | None]:
     """The body's weights of a model of ours. An encoder-decoder's head goes along under its own names."""
     auto_class = AutoModelForSeq2SeqLM if config.model_type == "vanilla_transformer" else AutoModel
     model, report = auto_class.from_pretrained(where, dtype="auto", output_loading_info=True)
@@ -244,7 +250,12 @@ def _own_weights(where: str | Path, config: PreTrainedConfig) -> dict[str, torch
             f"The parent {where} lacks {', '.join(sorted(body)[:3])}{' ...' if len(body) > 3 else ''}, which its "
             "config.json promises: the folder is damaged, or of another model."
         )
-    return {name: tensor for name, tensor in _body_weights(model).items() if name not in missing}
+    weights = {name: tensor for name, tensor in _body_weights(model).items() if name not in missing}
+    return weights, _generation_config(model)
+
+
+def _generation_config(model: PreTrainedModel) -> GenerationConfig | None:
+    return model.generation_config if model.can_generate() else None
 
 
 def _body_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:

@@ -1,0 +1,181 @@
+"""One of several continuations of a text, or answers to a question."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ....data.long_texts import encode_texts
+from ....data.passages import load_choices
+from ..batches import outputs_by_length
+from ..heads import head_model, pooling_of
+from ..lengths import longest_row
+from ..parent import Parent, require_stack
+from ..recipe import FinetuneRecipe
+from ..splits import read_splits
+from ..task import Prediction, Splits, Task
+
+
+class MultipleChoice(Task):
+    """Each choice is read with the question; the head gives each a score, and the highest is chosen.
+
+    All training rows have the same number of choices; other rows may have fewer or more. Windows cannot vote here, so
+    long rows are cut or refused.
+    """
+
+    name = "multiple_choice"
+    stacks = ("encoder",)
+    main_metric = "accuracy"
+
+    def __init__(self, recipe: FinetuneRecipe) -> None:
+        super().__init__(recipe)
+        if recipe.text_length.too_long == "window":
+            raise ValueError(
+                "text_length.too_long: window is for tasks whose windows can vote; multiple_choice takes truncate or "
+                "refuse."
+            )
+        self._limit = 0
+        self._segments = False
+
+    def load(self) -> Splits:
+        """Questions, choices, and the number of the right one."""
+        data = self.recipe.data
+
+        def read(source: Any, split: str) -> Any:
+            return load_choices(
+                source,
+                question_column=data.question,
+                choices_columns=data.choices,
+                label_column=data.label or "label",
+                split=split,
+                config_name=data.config,
+                on_bad_row=data.on_bad_row,
+            )
+
+        return read_splits(self.recipe, read)
+
+    def fit_labels(self, splits: Splits) -> None:
+        """Choices have no names; but they must be equally many, and not always the same one right."""
+        counts = Counter(map(len, splits.train["choices"]))
+        if len(counts) > 1:
+            shown = ", ".join(f"{number} in {rows:,} rows" for number, rows in counts.most_common(4))
+            raise ValueError(
+                f"The training rows differ in their number of choices ({shown}); give all the same number."
+            )
+        places = set(splits.train["label"])
+        if len(places) == 1:
+            self.notes.append(f"In every training row choice {places.pop() + 1} is the right one.")
+
+    def build_model(self, parent: Parent) -> PreTrainedModel:
+        """The parent's body with a score for a text."""
+        require_stack(parent, self.stacks, self.name)
+        self._limit = longest_row(self.recipe, parent)
+        self._segments = parent.config.type_vocab_size > 1
+        pooling = pooling_of(self.recipe, parent)
+        return head_model(self.recipe, parent, "AutoModelForMultipleChoice", classifier_pooling=pooling)
+
+    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
+        """Lists of ids, one a choice."""
+        encoded = self._encoded(rows, tokenizer)
+        columns = {name: [row[name] for row in encoded] for name in encoded[0]}
+        columns["labels"] = list(rows["label"])
+        columns["length"] = [sum(map(len, row["input_ids"])) for row in encoded]
+        return datasets.Dataset.from_dict(columns)
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
+        """Pads all choices of all rows to one length, and rows with fewer choices by choices that cannot win."""
+        return ChoiceCollator(tokenizer)
+
+    def predict(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        rows: datasets.Dataset,
+        progress: bool = True,
+    ) -> list[Prediction]:
+        """Probabilities of the choices."""
+        encoded = self._encoded(rows, tokenizer)
+        counts = [len(row["input_ids"]) for row in encoded]
+        # Rows of one batch have as many choices, so that there are none to leave out of the softmax.
+        lengths = [1_000_000 * count + max(map(len, row["input_ids"])) for count, row in zip(counts, encoded)]
+        scores: list[np.ndarray] = [np.zeros(0)] * len(encoded)
+        batches = outputs_by_length(
+            model,
+            encoded,
+            lengths,
+            self.collator(tokenizer),
+            batch_size=max(1, self.recipe.evaluation.batch_size // max(counts)),
+            progress=progress,
+        )
+        for numbers, outputs in batches:
+            for number, logits in zip(numbers, outputs.logits.double().cpu()):
+                scores[number] = logits[: counts[number]].softmax(-1).numpy()
+        predictions = []
+        for row, probabilities in zip(rows, scores):
+            best = int(probabilities.argmax())
+            extra = {
+                "choices": row["choices"],
+                "probabilities": probabilities.tolist(),
+                "gold_number": row["label"],
+                "predicted_number": best,
+            }
+            choices, right = row["choices"], row["label"]
+            predictions.append(
+                Prediction(row["question"], choices[right], choices[best], float(probabilities[best]), extra=extra)
+            )
+        return predictions
+
+    def metrics(self, predictions: Sequence[Prediction]) -> dict[str, float]:
+        """The part that is right, and the loss."""
+        right = [one.extra["gold_number"] == one.extra["predicted_number"] for one in predictions]
+        sure = np.array([one.extra["probabilities"][one.extra["gold_number"]] for one in predictions])
+        loss = -np.log(np.maximum(sure, np.finfo(np.float64).tiny)).mean()
+        return {"accuracy": float(np.mean(right)), "loss": float(loss)}
+
+    def _encoded(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[list[int]]]]:
+        questions = [row["question"] for row in rows for _ in row["choices"]]
+        choices = [choice for row in rows for choice in row["choices"]]
+        encoded = encode_texts(
+            tokenizer, questions, choices, max_length=self._limit, long=self.recipe.text_length.too_long
+        )
+        if not self._segments:
+            encoded.columns.pop("token_type_ids", None)
+        found, begin = [], 0
+        for row in rows:
+            end = begin + len(row["choices"])
+            found.append({name: values[begin:end] for name, values in encoded.columns.items()})
+            begin = end
+        return found
+
+
+class ChoiceCollator:
+    """Makes `(rows, choices, length)` of rows of lists.
+
+    A row with fewer choices than another of the batch is filled with its first one, whose score nobody looks at.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        names = [name for name in rows[0] if name not in ("labels", "length")]
+        most = max(len(row["input_ids"]) for row in rows)
+        flat = []
+        for row in rows:
+            for choice in range(most):
+                taken = choice if choice < len(row["input_ids"]) else 0
+                flat.append({name: row[name][taken] for name in names})
+        batch = self.tokenizer.pad(flat, return_tensors="pt")
+        made = {name: value.view(len(rows), most, -1) for name, value in batch.items()}
+        if "labels" in rows[0]:
+            made["labels"] = torch.tensor([row["labels"] for row in rows])
+        return made
+
+
+__all__ = ["ChoiceCollator", "MultipleChoice"]

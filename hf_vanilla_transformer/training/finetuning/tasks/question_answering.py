@@ -1,0 +1,208 @@
+"""The part of a passage that answers a question (Devlin et al. 2019, section 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import datasets
+import numpy as np
+from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+
+from ....data.passages import load_questions
+from ....evaluation.question_answering import Window, answer_scores, best_span
+from ..batches import outputs_by_length
+from ..heads import head_model
+from ..lengths import longest_row
+from ..parent import Parent, require_stack
+from ..recipe import FinetuneRecipe
+from ..splits import read_splits
+from ..task import Prediction, Splits, Task
+
+
+class QuestionAnswering(Task):
+    """Question and passage are read together; the head says where the answer begins and ends.
+
+    A passage that is too long is read in windows, whatever `text_length.too_long` says but ``refuse``: an answer may
+    stand anywhere in it. If training rows have questions without an answer, the empty answer may win.
+    """
+
+    name = "question_answering"
+    stacks = ("encoder", "decoder")
+    main_metric = "f1"
+
+    def __init__(self, recipe: FinetuneRecipe) -> None:
+        super().__init__(recipe)
+        self._limit = 0
+        self._segments = False
+        self._may_be_none = False
+
+    def load(self) -> Splits:
+        """Questions, passages and answers."""
+        data = self.recipe.data
+
+        def read(source: Any, split: str) -> Any:
+            return load_questions(
+                source,
+                question_column=data.question,
+                context_column=data.context,
+                answers_column=data.answers,
+                split=split,
+                config_name=data.config,
+                on_bad_row=data.on_bad_row,
+            )
+
+        return read_splits(self.recipe, read)
+
+    def fit_labels(self, splits: Splits) -> None:
+        """Whether a question may have no answer."""
+        self._may_be_none = any(not answers for answers in splits.train["answers"])
+
+    def build_model(self, parent: Parent) -> PreTrainedModel:
+        """The parent's body with a head for both ends of an answer."""
+        require_stack(parent, self.stacks, self.name)
+        self._limit = longest_row(self.recipe, parent)
+        self._segments = parent.stack == "encoder" and parent.config.type_vocab_size > 1
+        return head_model(self.recipe, parent, "AutoModelForQuestionAnswering")
+
+    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
+        """One row a window that holds the answer; questions without one point to the first token."""
+        windows = self._windows(rows, tokenizer)
+        columns: dict[str, list[Any]] = {name: [] for name in self._inputs(windows, tokenizer)}
+        columns |= {"start_positions": [], "end_positions": [], "length": []}
+        answers, starts = list(rows["answers"]), list(rows["starts"])
+        for index, row in enumerate(windows["overflow_to_sample_mapping"]):
+            if answers[row]:
+                begin = starts[row][0]
+                ends = _tokens_of(self._places(windows, index), begin, begin + len(answers[row][0]))
+            else:
+                ends = (0, 0)
+            if ends is None and not self._may_be_none:
+                continue  # nothing to learn from a window without the answer, where there always is one
+            first, last = ends or (0, 0)
+            for name in self._inputs(windows, tokenizer):
+                columns[name].append(windows[name][index])
+            columns["start_positions"].append(first)
+            columns["end_positions"].append(last)
+            columns["length"].append(len(windows["input_ids"][index]))
+        if not columns["length"]:
+            raise ValueError(
+                f"No window of {self._limit} tokens holds an answer; allow longer ones with text_length.max_tokens."
+            )
+        return datasets.Dataset.from_dict(columns)
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
+        """Pads rows on the right, so that the positions of answers stay what they are."""
+        return _RightPadding(tokenizer)
+
+    def predict(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        rows: datasets.Dataset,
+        progress: bool = True,
+    ) -> list[Prediction]:
+        """The likeliest answer over all windows of each passage."""
+        windows = self._windows(rows, tokenizer)
+        names = self._inputs(windows, tokenizer)
+        inputs = [dict(zip(names, values)) for values in zip(*(windows[name] for name in names))]
+        found: list[list[Window]] = [[] for _ in range(len(rows))]
+        batches = outputs_by_length(
+            model,
+            inputs,
+            [len(row["input_ids"]) for row in inputs],
+            self.collator(tokenizer),
+            batch_size=self.recipe.evaluation.batch_size,
+            progress=progress,
+        )
+        for numbers, outputs in batches:
+            logits = zip(numbers, outputs.start_logits.float().cpu().numpy(), outputs.end_logits.float().cpu().numpy())
+            for number, start, end in logits:
+                places = self._places(windows, number)
+                row = windows["overflow_to_sample_mapping"][number]
+                found[row].append(Window(start[: len(places)], end[: len(places)], places))
+        predictions = []
+        for row, parts in zip(rows, found):
+            span = best_span(parts, may_be_none=self._may_be_none)
+            # Some tokenizers count the blank before a word to it.
+            answer = row["context"][span.start : span.end]
+            start = span.start + len(answer) - len(answer.lstrip())
+            predictions.append(
+                Prediction(
+                    [row["question"], row["context"]],
+                    row["answers"][0] if row["answers"] else "",
+                    answer.strip(),
+                    span.probability,
+                    extra={"answers": row["answers"], "start": start, "windows": len(parts)},
+                )
+            )
+        return predictions
+
+    def metrics(self, predictions: Sequence[Prediction]) -> dict[str, float]:
+        """Exact match and F1 by the rules of SQuAD."""
+        return answer_scores([one.predicted for one in predictions], [one.extra["answers"] for one in predictions])
+
+    def _windows(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> Any:
+        questions, contexts = list(rows["question"]), list(rows["context"])
+        room = self._limit - tokenizer.num_special_tokens_to_add(pair=True)
+        lengths = [len(ids) for ids in tokenizer(questions, add_special_tokens=False, verbose=False)["input_ids"]]
+        if max(lengths) >= room // 2:
+            row = int(np.argmax(lengths))
+            raise ValueError(
+                f"The question {questions[row][:60]!r} has {lengths[row]} tokens, more than half of a window of "
+                f"{self._limit}; shorten it, or raise text_length.max_tokens."
+            )
+        overlap = self.recipe.text_length.overlap
+        overlap = min(self._limit // 4, (room - max(lengths)) // 2) if overlap is None else overlap
+        windows = tokenizer(
+            questions,
+            contexts,
+            truncation="only_second",
+            max_length=self._limit,
+            stride=overlap,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+            verbose=False,
+        )
+        if self.recipe.text_length.too_long == "refuse" and len(windows["input_ids"]) > len(questions):
+            mapping = windows["overflow_to_sample_mapping"]
+            row = next(one for one in mapping if mapping.count(one) > 1)
+            raise ValueError(
+                f"The passage of row {row} does not fit into {self._limit} tokens beside its question, and "
+                "text_length.too_long is refuse; shorten it, or read it in windows (window)."
+            )
+        return windows
+
+    def _inputs(self, windows: Any, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+        wanted = ["input_ids", "attention_mask", *(["token_type_ids"] if self._segments else [])]
+        return [name for name in wanted if name in windows]
+
+    def _places(self, windows: Any, index: int) -> list[tuple[int, int] | None]:
+        sequences = windows.sequence_ids(index)
+        places = zip(sequences, windows["offset_mapping"][index])
+        return [tuple(place) if part == 1 and place[1] > place[0] else None for part, place in places]
+
+
+class _RightPadding:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+        self._pad = DataCollatorWithPadding(tokenizer)
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        side, self.tokenizer.padding_side = self.tokenizer.padding_side, "right"
+        try:
+            return self._pad(rows)
+        finally:
+            self.tokenizer.padding_side = side
+
+
+def _tokens_of(places: Sequence[tuple[int, int] | None], begin: int, end: int) -> tuple[int, int] | None:
+    """The first and the last token of some characters; None if the window does not hold all of them."""
+    inside = [index for index, place in enumerate(places) if place is not None]
+    if not inside or places[inside[0]][0] > begin or places[inside[-1]][1] < end:
+        return None
+    touched = [index for index in inside if places[index][1] > begin and places[index][0] < end]
+    return (touched[0], touched[-1]) if touched else None
+
+
+__all__ = ["QuestionAnswering"]

@@ -1,0 +1,165 @@
+"""A text for a text: summaries, translation, questions about a passage."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import datasets
+import torch
+from tqdm.auto import tqdm
+from transformers import DataCollatorForSeq2Seq, PreTrainedModel, PreTrainedTokenizerBase
+
+from ....data import load_pairs
+from ....evaluation import translation_metrics
+from ....evaluation.rouge import rouge_scores
+from ..encoder_decoder import sequence_model, start_and_end
+from ..lengths import longest_row
+from ..parent import Parent, require_stack
+from ..recipe import FinetuneRecipe
+from ..splits import read_splits
+from ..task import Prediction, Splits, Task
+
+
+class SequenceToSequence(Task):
+    """The decoder writes what the encoder's text asks for.
+
+    Sources that are too long are cut or refused; targets longer than `text_length.max_target_tokens` are cut, counted
+    in the notes.
+    """
+
+    name = "sequence_to_sequence"
+    stacks = ("encoder_decoder", "encoder")
+    main_metric = "chrf"
+
+    def __init__(self, recipe: FinetuneRecipe) -> None:
+        super().__init__(recipe)
+        if recipe.text_length.too_long == "window":
+            raise ValueError(
+                "text_length.too_long: window is for tasks whose windows can vote; sequence_to_sequence takes truncate "
+                "or refuse."
+            )
+        self._limit = 0
+        self._pair = False
+
+    def load(self) -> Splits:
+        """Sources and targets."""
+        data = self.recipe.data
+
+        def read(source: Any, split: str) -> Any:
+            return load_pairs(
+                source,
+                languages=(data.source, data.target),
+                split=split,
+                config_name=data.config,
+                on_bad_row=data.on_bad_row,
+                max_length_ratio=None,
+            )
+
+        return read_splits(self.recipe, read)
+
+    def fit_labels(self, splits: Splits) -> None:
+        """There are none."""
+
+    def build_model(self, parent: Parent) -> PreTrainedModel:
+        """The parent, or the parent and `decoder_parent` side by side."""
+        require_stack(parent, self.stacks, self.name)
+        self._limit = longest_row(self.recipe, parent)
+        self._pair = parent.stack == "encoder"
+        target = self.recipe.text_length.max_target_tokens
+        if parent.config.position_embedding_type == "learned" and target > parent.config.max_position_embeddings:
+            raise ValueError(
+                f"text_length.max_target_tokens={target} is more than the parent {parent.source} has positions for "
+                f"({parent.config.max_position_embeddings}); lower it."
+            )
+        model = sequence_model(self.recipe, parent)
+        model.generation_config.num_beams = self.recipe.evaluation.num_beams
+        return model
+
+    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
+        """Ids of both sides; the model itself shifts the targets."""
+        sources = self._sources(rows, tokenizer)
+        longest = self.recipe.text_length.max_target_tokens
+        labels, cut = [], 0
+        for ids in tokenizer(text_target=list(rows["target"]), verbose=False)["input_ids"]:
+            ids = self._target(ids, tokenizer)
+            if len(ids) > longest:
+                ids, cut = [*ids[: longest - 1], ids[-1]], cut + 1
+            labels.append(ids)
+        note = f"{cut:,} of {len(labels):,} targets were cut to {longest} tokens (text_length.max_target_tokens)."
+        if cut and note not in self.notes:
+            self.notes.append(note)
+        return datasets.Dataset.from_dict(
+            {**sources, "labels": labels, "length": [len(ids) for ids in sources["input_ids"]]}
+        )
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
+        """Pads both sides."""
+        return DataCollatorForSeq2Seq(tokenizer)
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        rows: datasets.Dataset,
+        progress: bool = True,
+    ) -> list[Prediction]:
+        """Writes a text for each source with `evaluation.num_beams` beams."""
+        sources = self._sources(rows, tokenizer)
+        ids = sources["input_ids"]
+        order = sorted(range(len(ids)), key=lambda index: (-len(ids[index]), index))
+        size = self.recipe.evaluation.batch_size
+        written = [""] * len(ids)
+        was_training = model.training
+        model.eval()
+        try:
+            hidden = None if progress else True
+            for start in tqdm(range(0, len(order), size), unit="batch", leave=False, disable=hidden, file=sys.stderr):
+                numbers = order[start : start + size]
+                batch = tokenizer.pad({"input_ids": [ids[number] for number in numbers]}, return_tensors="pt")
+                outputs = model.generate(
+                    input_ids=batch["input_ids"].to(model.device),
+                    attention_mask=batch["attention_mask"].to(model.device),
+                    num_beams=self.recipe.evaluation.num_beams,
+                    do_sample=False,
+                    max_new_tokens=self.recipe.text_length.max_target_tokens,
+                )
+                for number, text in zip(numbers, tokenizer.batch_decode(outputs, skip_special_tokens=True)):
+                    written[number] = text
+        finally:
+            model.train(was_training)
+        return [
+            Prediction(source, target, text) for source, target, text in zip(rows["source"], rows["target"], written)
+        ]
+
+    def metrics(self, predictions: Sequence[Prediction]) -> dict[str, float]:
+        """chrF and BLEU in percent, ROUGE in [0, 1]."""
+        predicted, gold = [one.predicted for one in predictions], [one.gold for one in predictions]
+        scores = translation_metrics(predicted, gold)
+        return {"chrf": scores["chrf"], "bleu": scores["bleu"], **rouge_scores(predicted, gold)}
+
+    def _sources(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[list[int]]]:
+        texts = list(rows["source"])
+        if self.recipe.text_length.too_long == "refuse":
+            lengths = [len(ids) for ids in tokenizer(texts, verbose=False)["input_ids"]]
+            if max(lengths) > self._limit:
+                row = lengths.index(max(lengths))
+                raise ValueError(
+                    f"The source of row {row} has {lengths[row]} tokens, {self._limit} are allowed, and "
+                    "text_length.too_long is refuse; shorten it, or cut sources (truncate)."
+                )
+        encoded = tokenizer(texts, truncation=True, max_length=self._limit)
+        return {name: encoded[name] for name in ("input_ids", "attention_mask")}
+
+    def _target(self, ids: list[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:
+        """The ids that the decoder writes: after the start mark, up to the end mark and with it."""
+        if not self._pair:
+            return ids
+        start, end = start_and_end(tokenizer)
+        ids = ids[1:] if ids and ids[0] == start else ids
+        return ids if ids and ids[-1] == end else [*ids, end]
+
+
+__all__ = ["SequenceToSequence"]
