@@ -11,7 +11,7 @@ import dataclasses
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..training.recipe import Recipe
@@ -97,17 +97,24 @@ def command() -> str:
     return shlex.join(["hf-vanilla", *sys.argv[1:]])
 
 
-def publishable(result: TrainingResult, recipe: Recipe, command: str) -> Path:
-    """Writes the folder that can be published: weights, code, tokenizer, card and curves."""
+def publishable(
+    result: TrainingResult, recipe: Recipe, command: str, *, plots: dict[str, Path] | None = None, **said: Any
+) -> Path:
+    """Writes the folder that can be published: weights, code, tokenizer, card and curves.
+
+    Args:
+        plots: more pictures for the card, caption to file.
+        said: fields of the card's text that the recipe alone does not tell.
+    """
     from ..hub import export_folder
     from ..hub.card_text import card_text_of_recipe
     from ..training.folder import CURVES_FILE, METRICS_FILE
 
     card = card_text_of_recipe(recipe.to_dict(), result.folder.name, tested="test_loss" in result.metrics, here=True)
-    card = dataclasses.replace(card, command=command)
+    card = dataclasses.replace(card, command=command, **said)
     course = result.folder / METRICS_FILE
     curves = result.folder / CURVES_FILE
-    plots = {"Training and validation.": curves} if curves.is_file() else {}
+    pictures = {"Training and validation.": curves} if curves.is_file() else {}
     return export_folder(
         result.model,
         result.tokenizer,
@@ -115,7 +122,7 @@ def publishable(result: TrainingResult, recipe: Recipe, command: str) -> Path:
         card=card,
         recipe=recipe,
         metrics=result.metrics,
-        plots=plots,
+        plots={**pictures, **(plots or {})},
         files=[course] if course.is_file() else [],
         overwrite=True,
     )

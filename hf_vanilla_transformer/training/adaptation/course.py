@@ -1,0 +1,163 @@
+"""What a model knows of the domain and what it forgets: perplexities before, during and after an adaptation."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ...evaluation import perplexity
+from ..batches import Rows, SeededCollator
+from ..collators import collator
+from ..corpus import encode
+from ..recipe import Recipe
+from ..report import total_loss
+
+DOMAIN, GENERAL = "domain", "general"
+
+
+@dataclass
+class MeasuredText:
+    """A text as rows of ids, and how much of it there is in units that do not depend on the tokenizer.
+
+    Attributes:
+        rows: of ids.
+        tokens: ids that are or may be predicted.
+        words: parts between white space.
+        characters: without those at the ends of texts.
+    """
+
+    rows: Rows
+    tokens: int
+    words: int
+    characters: int
+
+
+class Perplexities:
+    """Measures models on the same texts: those of the domain, and general ones where there are any.
+
+    Per token, the numbers of two tokenizers do not compare: one that has longer tokens has fewer of them, each harder.
+    Per word they do: exp(loss of a token × tokens / words). For a masked language model this is no likelihood of the
+    text, but that of its hidden tokens, taken for all of them; so that a word of several pieces is not given away by
+    those that are shown, whole words are hidden when the tokenizer is extended.
+
+    Args:
+        recipe: of the adaptation; says the objective.
+        texts: rows with a `text`, by `"domain"` and `"general"`.
+    """
+
+    def __init__(self, recipe: Recipe, texts: dict[str, Any]) -> None:
+        self.texts = texts
+        self.recipe = recipe
+        self.whole_words = (
+            recipe.task == "masked_lm" and recipe.adaptation.new_words > 0 and recipe.objective.unit == "token"
+        )
+        if self.whole_words:
+            objective = dataclasses.replace(recipe.objective, unit="whole_word")
+            self.recipe = dataclasses.replace(recipe, objective=objective)
+        self._encoded: list[tuple[PreTrainedTokenizerBase, dict[str, MeasuredText]]] = []
+
+    def encoded(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, MeasuredText]:
+        """The texts as ids of a tokenizer; each tokenizer is asked once."""
+        for known, texts in self._encoded:
+            if known is tokenizer:
+                return texts
+        texts = {name: measured_text(self.recipe, tokenizer, rows) for name, rows in self.texts.items()}
+        self._encoded.append((tokenizer, texts))
+        return texts
+
+    def measure(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, names: tuple[str, ...] = (DOMAIN, GENERAL)
+    ) -> dict[str, dict[str, float]]:
+        """Scores of the texts by name: see `scores_of`. The model is in evaluation mode meanwhile."""
+        collate = SeededCollator(collator(self.recipe, tokenizer), self.recipe.training.seed)
+        was_training = model.training
+        model.eval()
+        try:
+            found = {}
+            for name, text in self.encoded(tokenizer).items():
+                if name in names:
+                    loss, tokens = total_loss(model, self.recipe, text.rows, collate)
+                    found[name] = scores_of(loss / max(tokens, 1), text)
+            return found
+        finally:
+            model.train(was_training)
+
+
+def measured_text(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any) -> MeasuredText:
+    """Tokenises texts and counts them."""
+    texts = [text.strip() for text in rows["text"]]
+    encoded = encode(recipe, tokenizer, rows, training=False)
+    ids = encoded.columns["input_ids"].ids
+    if recipe.task == "causal_lm":
+        tokens = len(ids)  # the marks between texts are predicted as well
+    else:
+        tokens = int((~np.isin(ids, tokenizer.all_special_ids)).sum())
+    return MeasuredText(encoded, tokens, sum(len(text.split()) for text in texts), sum(map(len, texts)))
+
+
+def scores_of(loss: float, text: MeasuredText) -> dict[str, float]:
+    """Loss and perplexity of a token, and what that is for a word (perplexity) and a character (bits)."""
+    whole = loss * text.tokens
+    return {
+        "loss": loss,
+        "perplexity": perplexity(loss, 1),
+        "word_perplexity": perplexity(whole, max(text.words, 1)),
+        "bits_per_character": whole / max(text.characters, 1) / math.log(2),
+    }
+
+
+def course_of(
+    parent: dict[str, dict[str, float]],
+    start: dict[str, dict[str, float]] | None,
+    records: list[dict[str, Any]],
+    after: dict[str, dict[str, float]],
+    steps: int,
+    texts: dict[str, MeasuredText],
+) -> list[dict[str, Any]]:
+    """All measurements in order: the parent, the start where its tokenizer was extended, the evaluations, the result.
+
+    Args:
+        parent, start, after: of `Perplexities.measure`.
+        records: of metrics.jsonl; evaluations have `eval_domain_loss` or `eval_loss`, and `eval_general_loss`.
+        steps: updates of the whole run.
+        texts: as the new tokenizer encodes them.
+    """
+    course = [{"when": "parent", "step": 0, **parent}]
+    if start is not None:
+        course.append({"when": "start", "step": 0, **start})
+    for record in records:
+        losses = {
+            DOMAIN: record.get("eval_domain_loss", record.get("eval_loss")),
+            GENERAL: record.get("eval_general_loss"),
+        }
+        scores = {name: scores_of(loss, texts[name]) for name, loss in losses.items() if loss is not None}
+        if scores:
+            course.append({"when": "training", "step": record["step"], **scores})
+    course.append({"when": "after", "step": steps, **after})
+    return course
+
+
+def gains(course: list[dict[str, Any]], unit: str) -> dict[str, float]:
+    """How much better (above 0) the result is than the parent on each text, as a part of the parent's perplexity."""
+    parent, after = course[0], course[-1]
+    return {
+        name: 1.0 - after[name][unit] / parent[name][unit]
+        for name in (DOMAIN, GENERAL)
+        if name in parent and name in after and math.isfinite(parent[name][unit])
+    }
+
+
+def table(course: list[dict[str, Any]], unit: str) -> str:
+    """The course as a Markdown table: a row a measurement."""
+    names = [name for name in (DOMAIN, GENERAL) if name in course[0]]
+    lines = [["", "update", *(f"{name} {unit.replace('_', ' ')}" for name in names)]]
+    lines.append(["---"] * len(lines[0]))
+    for point in course:
+        cells = [f"{point[name][unit]:,.4g}" if name in point else "" for name in names]
+        lines.append([point["when"], f"{point['step']:,}", *cells])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

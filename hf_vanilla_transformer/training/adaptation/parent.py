@@ -1,0 +1,214 @@
+"""The parent of an adaptation: a language model with its head, its tokenizer, and what its own recipe says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from ...conversion import from_checkpoint
+from ...conversion.checkpoint import find_class
+from ...conversion.checkpoint_files import CheckpointSource
+from ...conversion.checkpoint_tokenizer import load_tokenizer
+from ...conversion.families import FAMILIES
+from ..finetuning.parent import STACKS, model_folder, recipe_of
+from ..model import CLASSES
+from ..objective import OBJECTIVES
+from ..recipe import Recipe, recipe_file
+
+DEFAULT_RECIPE = "adapt"
+
+# The head of each stack that predicts tokens, as `from_checkpoint` names it.
+_HEADS = {"vanilla_encoder": "masked-lm", "vanilla_decoder": "causal-lm", "vanilla_transformer": "seq2seq-lm"}
+_WORDS = {
+    "vanilla_encoder": "an encoder (as BERT)",
+    "vanilla_decoder": "a decoder (as GPT)",
+    "vanilla_transformer": "an encoder-decoder",
+}
+# The only task of a stack; an encoder-decoder has several.
+_ONLY_TASK = {"vanilla_encoder": "masked_lm", "vanilla_decoder": "causal_lm"}
+_DEFAULT_LENGTH = 256
+
+
+@dataclass
+class LanguageModel:
+    """A model that predicts tokens, and its tokenizer."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+
+def parent_stack(source: str | Path) -> str:
+    """The `model_type` of the stack that a parent has or converts to, from its config.json alone.
+
+    Raises:
+        FileNotFoundError: there is no such folder or model.
+        ValueError: none of our stacks computes it.
+    """
+    where = CheckpointSource(str(model_folder(source)))
+    kind = where.config().get("model_type")
+    if kind in STACKS:
+        return kind
+    if kind in FAMILIES:
+        return FAMILIES[kind].stack
+    return find_class(where, None)[0].stack  # which says what is wrong
+
+
+def parent_settings(source: str | Path) -> dict[str, Any]:
+    """What an adaptation takes over from its parent unless told otherwise, by dotted names of the recipe.
+
+    Task and objective, length, packing and direction are those that the parent was trained with, as far as its recipe
+    tells; the general text is what the parent was trained on, where that is still there.
+
+    Raises:
+        FileNotFoundError, ValueError: as `parent_stack`.
+    """
+    stack = parent_stack(source)
+    before = recipe_of(str(source))
+    data = before.get("data") or {}
+    found: dict[str, Any] = {}
+    if stack in _ONLY_TASK:
+        found["task"] = _ONLY_TASK[stack]
+    elif before.get("task") in OBJECTIVES.values():
+        found["task"] = before["task"]
+    if before.get("task") == found.get("task"):
+        for name, value in (before.get("objective") or {}).items():
+            found[f"objective.{name}"] = value
+        for name in ("max_length", "packing", "reverse"):
+            if data.get(name) is not None:
+                found[f"data.{name}"] = data[name]
+    if "data.max_length" not in found:
+        longest = longest_row(source)
+        found["data.max_length"] = _DEFAULT_LENGTH if longest is None else min(_DEFAULT_LENGTH, longest)
+    # The recipe beside published weights names its data by the last part of the path, which is no place to look for it.
+    if found.get("task") in OBJECTIVES.values() and data.get("path") and Path(data["path"]).exists():
+        for name in ("path", "config", "text_column", "train", "validation", "sample_by", "hold_out", "max_rows"):
+            if data.get(name) is not None:
+                found[f"adaptation.general.{name}"] = data[name]
+    return found
+
+
+def adaptation_overrides(source: str | Path, recipe: str | Path, overrides: list[str]) -> list[str]:
+    """`parent_settings` as overrides of a recipe, without those that the recipe file or `overrides` decide.
+
+    Args:
+        source: the parent.
+        recipe: name or YAML file of the recipe. That of the package decides nothing that a parent tells better.
+        overrides: ``"data.max_length=128"``, as for `load_recipe`.
+    """
+    file = recipe_file(recipe)
+    tree = {} if file == recipe_file(DEFAULT_RECIPE) else yaml.safe_load(file.read_text(encoding="utf-8"))
+    decided = {override.partition("=")[0].strip().lstrip("-") for override in overrides}
+    kept = []
+    for name, value in parent_settings(source).items():
+        parts = name.split(".")
+        node: Any = tree
+        for part in parts:
+            node = node.get(part) if isinstance(node, dict) else None
+        if node is None and not any(".".join(parts[:depth]) in decided for depth in range(1, len(parts) + 1)):
+            # A general text that the user names has nothing to do with the splits of the parent's.
+            if name.startswith("adaptation.general.") and "adaptation.general.path" in decided:
+                continue
+            kept.append(
+                f"{name}={yaml.safe_dump(value, default_flow_style=True).removesuffix('...' + chr(10)).strip()}"
+            )
+    return [f"adaptation.parent={str(source)!r}", *kept]
+
+
+def longest_row(source: str | Path) -> int | None:
+    """Most tokens that a parent reads at once; None where positions have no end (sinusoids) or nobody says."""
+    where = model_folder(source)
+    config = CheckpointSource(str(where)).config()
+    if config.get("position_embedding_type") not in (None, "learned", "absolute"):
+        return None
+    longest = config.get("max_position_embeddings") or config.get("n_positions")
+    return int(longest) if longest else None
+
+
+def open_parent_model(recipe: Recipe) -> LanguageModel:
+    """The parent of a recipe, ready to be trained: float32, its head and all.
+
+    Raises:
+        FileNotFoundError: there is no such parent.
+        ValueError: it is of another stack than the task, has no head that predicts tokens, no tokenizer, one of another
+            vocabulary, or fewer positions than ``data.max_length``.
+    """
+    source = recipe.adaptation.parent
+    stack = parent_stack(source)
+    config_class, model_class = CLASSES[recipe.task]
+    if config_class.model_type != stack:
+        raise ValueError(
+            f"task={recipe.task!r} adapts {_WORDS[config_class.model_type]}, but the parent {source} is "
+            f"{_WORDS[stack]}: {_remedy(stack)}"
+        )
+    where = model_folder(source)
+    own = CheckpointSource(str(where)).config().get("model_type") in STACKS
+    if own:
+        model, report = model_class.from_pretrained(where, dtype=torch.float32, output_loading_info=True)
+        missing = sorted(report["missing_keys"])
+        if missing:
+            raise ValueError(
+                f"The parent {source} has no {', '.join(missing[:3])}, which {model_class.__name__} needs to predict "
+                "tokens and which would be random numbers: adapt the language model first, then fine-tune it."
+            )
+    else:
+        model = from_checkpoint(where, head=_HEADS[stack], dtype=torch.float32)
+    model.set_attn_implementation(recipe.model.attention)
+    tokenizer = _tokenizer(recipe, where, own)
+    if len(tokenizer) > model.config.vocab_size:
+        raise ValueError(
+            f"The tokenizer has {len(tokenizer)} entries, the parent {source} only {model.config.vocab_size}: they "
+            "belong to different models. Leave tokenizer.path out to take the parent's own."
+        )
+    if model.config.position_embedding_type == "learned":
+        longest = model.config.max_position_embeddings
+        if recipe.data.max_length > longest:
+            raise ValueError(
+                f"data.max_length={recipe.data.max_length} is more than the {longest} positions of the parent "
+                f"{source}: choose at most {longest}."
+            )
+    return LanguageModel(model, tokenizer)
+
+
+def _tokenizer(recipe: Recipe, where: str | Path, own: bool) -> PreTrainedTokenizerBase:
+    place = recipe.tokenizer.path or where
+    if recipe.tokenizer.path is None and own:
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(place)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"The parent {recipe.adaptation.parent} has no tokenizer that can be loaded ({error}); name the one it "
+                "was trained with by --tokenizer.path."
+            ) from error
+    else:
+        tokenizer = load_tokenizer(CheckpointSource(str(place)))
+    if tokenizer.pad_token is None:
+        # GPT-2 has none. What pads a batch has neither attention nor labels, so the end mark will do.
+        if tokenizer.eos_token is None:
+            raise ValueError(
+                f"The tokenizer {place} has neither a padding nor an end token; set one and save it, for example "
+                "tokenizer.add_special_tokens({'pad_token': '<pad>'}), and name its folder by --tokenizer.path."
+            )
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _remedy(stack: str) -> str:
+    if stack in _ONLY_TASK:
+        return f"leave task out, or set task={_ONLY_TASK[stack]}."
+    return "set task=denoising or task=span."
+
+
+__all__ = [
+    "DEFAULT_RECIPE",
+    "LanguageModel",
+    "adaptation_overrides",
+    "longest_row",
+    "open_parent_model",
+    "parent_settings",
+    "parent_stack",
+]

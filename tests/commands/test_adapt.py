@@ -1,0 +1,143 @@
+"""hf-vanilla adapt: from a parent and some text to a folder that says what was learned and forgotten."""
+
+import json
+
+import pytest
+import yaml
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from hf_vanilla_transformer.commands.main import main
+from hf_vanilla_transformer.training.recipe import load_recipe
+
+from ..training.adaptation.conftest import causal_parent, domain, general  # noqa: F401
+
+QUICK = [
+    "--training.max_epochs", "null", "--training.max_steps", "8", "--training.tokens_per_batch", "96",
+    "--training.warmup_steps", "2", "--training.log_every", "4", "--evaluation.every", "4", "--data.hold_out", "12",
+]  # fmt: skip
+
+
+def test_a_parent_is_adapted(causal_parent, domain, general, tmp_path, capsys):  # noqa: F811
+    output = tmp_path / "adapted"
+    assert main(["adapt", str(causal_parent), "--data.path", str(domain), "--output", str(output), *QUICK,
+                 "--adaptation.replay", "0.25", "--adaptation.l2_sp", "2"]) == 0  # fmt: skip
+    printed = capsys.readouterr().err
+    assert "Gain over the parent: domain perplexity" in printed and "general perplexity" in printed
+    assert "| parent | 0 |" in printed
+
+    recipe = load_recipe(output)
+    # Task, length and general text are the parent's.
+    assert (recipe.task, recipe.data.max_length) == ("causal_lm", 24)
+    assert recipe.adaptation.general.path == str(general)
+    results = json.loads((output / "results.json").read_text())
+    course = results["adaptation"]["course"]
+    assert [(point["when"], point["step"]) for point in course] == [
+        ("parent", 0), ("training", 4), ("training", 8), ("after", 8),
+    ]  # fmt: skip
+    assert all(point["general"]["perplexity"] > 1 and point["domain"]["perplexity"] > 1 for point in course)
+    assert results["adaptation"]["gain"]["domain"] > 0
+    assert results["validation_domain_perplexity_after"] < results["validation_domain_perplexity_before"]
+    assert (output / "perplexity.png").read_bytes().startswith(b"\x89PNG")
+    assert (output / "perplexity.md").read_text().startswith("|")
+
+    card = (output / "model" / "README.md").read_text()
+    assert f"The training started from `{causal_parent.name}`" in card
+    assert f"Adapted to `{domain.name}`, with 25% of `{general.name}` among it" in card
+    assert f"on `{general.name}`" in card  # what the parent was made from
+    assert "perplexity.png" in card and "domain_perplexity_after" in card
+    assert (output / "model" / "perplexity.png").is_file()
+    AutoModelForCausalLM.from_pretrained(output / "model")
+    AutoTokenizer.from_pretrained(output / "model")
+    # A run can be adapted again, and knows its whole line.
+    again = tmp_path / "again"
+    assert main(["adapt", str(output), "--data.path", str(general), "--output", str(again), *QUICK,
+                 "--adaptation.general.path", str(general)]) == 0  # fmt: skip
+    line = json.loads((again / "results.json").read_text())["adaptation"]["lineage"]
+    assert line.index("adapted") < line.index(causal_parent.name)
+
+
+def test_the_plan(causal_parent, domain, tmp_path, capsys):  # noqa: F811
+    output = tmp_path / "none"
+    assert main(["adapt", str(causal_parent), "--data.path", str(domain), "--output", str(output), *QUICK,
+                 "--adaptation.new_words", "5", "--adaptation.replay", "0.5", "--dry-run"]) == 0  # fmt: skip
+    printed = capsys.readouterr().out
+    for part in ("the next token", "new words", "50% of the training tokens", "after 8 updates", str(causal_parent.name)):
+        assert part in printed
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Name the PARENT"),
+        (["nowhere/at/all"], "no folder"),
+        (["PARENT", "--task.x", "1"], "task"),
+        (["PARENT", "--set", "task=masked_lm", "--set", "data.path=DOMAIN"], "is a decoder"),
+        (["PARENT", "--data.path", "DOMAIN", "--data.max_length", "512"], "positions of the parent"),
+        (["PARENT", "--data.path", "DOMAIN", "--data.hold_out", "0"], "no validation split .* data.hold_out"),
+        (["PARENT", "--data.path", "DOMAIN", "--data.hold_out", "100"], "leaves nothing|hold_out"),
+        (["PARENT", "--data.path", "EMPTY"], "no .*row|No .*row|empty"),
+        (["PARENT", "--data.path", "DOMAIN", "--adaptation.general.path", "EMPTY"], "The general text"),
+        (["PARENT", "--data.path", "DOMAIN", "--adaptation.replay", "1"], "replay=1.0 must be .* below 1"),
+        (["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "-1"], "l2_sp must be at least 0"),
+        (["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "1", "--training.weight_decay", "0.1"], "set one of"),
+        (["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "1e5"], "beyond the parent"),
+        (["PARENT", "--data.path", "DOMAIN", "--evaluation.every", "null"], "evaluation.every"),
+        (["PARENT", "--data.path", "DOMAIN", "--model.start_from", "x"], "is its parent"),
+        (["PARENT", "--resume", "x"], "Name the PARENT"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_the_work(arguments, message, causal_parent, domain, tmp_path, capsys):  # noqa: F811
+    import re
+
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "train.txt").write_text("\n  \n\n")
+    places = {"PARENT": causal_parent, "DOMAIN": domain, "EMPTY": tmp_path / "empty"}
+    for name, place in places.items():
+        arguments = [argument.replace(name, str(place)) for argument in arguments]
+    output = tmp_path / "none"
+    status = main(["adapt", *arguments, "--output", str(output)])
+    assert status in (1, 2)
+    assert re.search(message, capsys.readouterr().err)
+    assert not output.exists()
+
+
+def test_replay_without_general_text(causal_parent, domain, tmp_path, capsys):  # noqa: F811
+    lonely = tmp_path / "published"
+    lonely.mkdir()
+    for file in causal_parent.iterdir():
+        if file.suffix in (".json", ".safetensors"):
+            (lonely / file.name).write_bytes(file.read_bytes())
+    arguments = ["adapt", str(lonely), "--data.path", str(domain), "--output", str(tmp_path / "out")]
+    assert main([*arguments, "--adaptation.replay", "0.1"]) == 2
+    assert "adaptation.general.path" in capsys.readouterr().err
+    # Without general text there is no forgetting to be measured, and it is said.
+    assert main([*arguments, *QUICK]) == 0
+    course = json.loads((tmp_path / "out" / "results.json").read_text())["adaptation"]["course"]
+    assert all("general" not in point for point in course)
+
+
+def test_a_recipe_file_decides(causal_parent, domain, general, tmp_path, capsys):  # noqa: F811
+    file = tmp_path / "mine.yaml"
+    tree = load_recipe("adapt").to_dict()
+    tree["task"] = "causal_lm"
+    tree["data"]["max_length"] = 16
+    tree["data"]["path"] = str(domain)
+    file.write_text(yaml.safe_dump(tree))
+    arguments = ["adapt", str(causal_parent), "--recipe", str(file), "--output", str(tmp_path / "out"), *QUICK]
+    assert main(arguments) == 0
+    assert load_recipe(tmp_path / "out").data.max_length == 16
+    tree["task"] = "masked_lm"
+    file.write_text(yaml.safe_dump(tree))
+    arguments[arguments.index("--output") + 1] = str(tmp_path / "other")
+    assert main(arguments) == 2
+    assert "is a decoder" in capsys.readouterr().err
+
+
+def test_train_leaves_adaptations_alone(causal_parent, domain, tmp_path, capsys):  # noqa: F811
+    output = tmp_path / "out"
+    assert main(["adapt", str(causal_parent), "--data.path", str(domain), "--output", str(output), *QUICK]) == 0
+    assert main(["train", "--recipe", str(output / "recipe.yaml"), "--output", str(tmp_path / "x")]) == 2
+    assert "hf-vanilla adapt" in capsys.readouterr().err
+    assert main(["adapt", "--resume", str(causal_parent)]) == 2
+    assert "is no adaptation" in capsys.readouterr().err
