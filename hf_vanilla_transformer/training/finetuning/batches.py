@@ -20,6 +20,7 @@ def outputs_by_length(
     *,
     batch_size: int,
     progress: bool = True,
+    call: Callable[..., Any] | None = None,
 ) -> Iterator[tuple[list[int], Any]]:
     """The numbers of the rows of each batch, and what the model gives for them.
 
@@ -30,6 +31,7 @@ def outputs_by_length(
         collate: makes a batch.
         batch_size: rows of a batch.
         progress: show a bar on standard error, if that is a terminal.
+        call: what is called with a batch; the model itself if None.
     """
     order = sorted(range(len(rows)), key=lambda index: (-lengths[index], index))
     hidden = None if progress else True  # None: only where somebody looks
@@ -40,7 +42,7 @@ def outputs_by_length(
             for start in range(0, len(order), batch_size):
                 numbers = order[start : start + batch_size]
                 batch = {name: value.to(model.device) for name, value in collate([rows[n] for n in numbers]).items()}
-                yield numbers, model(**batch)
+                yield numbers, (call or model)(**batch)
                 bar.update(len(numbers))
     finally:
         model.train(was_training)

@@ -1,0 +1,160 @@
+"""A dependency tree for each sentence."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import datasets
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ....data.parsing_collator import DependencyParsingCollator
+from ....data.word_pieces import EncodedWords, encode_words
+from ....data.words import load_trees
+from ....evaluation.parsing import attachment_scores
+from ....models.losses_vanilla import IGNORED_LABEL
+from ....models.modeling_vanilla_parsing import DependencyTree, VanillaEncoderForDependencyParsing
+from ..batches import outputs_by_length
+from ..heads import head_model
+from ..lengths import longest_row
+from ..parent import Parent, require_stack
+from ..recipe import FinetuneRecipe
+from ..splits import read_splits
+from ..task import Prediction, Splits, Task
+from .word_labels import fit_word_labels
+
+logger = logging.getLogger(__name__)
+
+
+class DependencyParsing(Task):
+    """The head and the relation of each word, as in Universal Dependencies: one word at the root.
+
+    Fields of the head (`parser_arc_size`, `parser_label_size`, `parser_dropout`, `word_pooling`) go into `head.config`.
+    """
+
+    name = "dependency_parsing"
+    stacks = ("encoder",)
+    main_metric = "las"
+
+    def __init__(self, recipe: FinetuneRecipe) -> None:
+        super().__init__(recipe)
+        self._limit = 0
+
+    def load(self) -> Splits:
+        """Words, heads and relations."""
+        data = self.recipe.data
+
+        def read(source: Any, split: str) -> Any:
+            return load_trees(
+                source,
+                tokens_column=data.tokens,
+                heads_column=data.heads,
+                relations_column=data.relations,
+                split=split,
+                config_name=data.config,
+                on_bad_row=data.on_bad_row,
+            )
+
+        return read_splits(self.recipe, read)
+
+    def fit_labels(self, splits: Splits) -> None:
+        """Names of the relations."""
+        self.labels = fit_word_labels(splits, "relations", self.recipe.data.on_bad_label)
+
+    def build_model(self, parent: Parent) -> PreTrainedModel:
+        """The parent's body with biaffine scorers.
+
+        Raises:
+            ValueError: no encoder, or long sentences are to be read in windows, between which there are no arcs.
+        """
+        require_stack(parent, self.stacks, self.name)
+        if self.recipe.text_length.too_long == "window":
+            raise ValueError(
+                "text_length.too_long: window cuts a sentence, but a tree has arcs from one part to another; choose "
+                "truncate or refuse, or a parent that reads more tokens."
+            )
+        self._limit = longest_row(self.recipe, parent)
+        return head_model(self.recipe, parent, VanillaEncoderForDependencyParsing, dict(enumerate(self.labels)))
+
+    def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
+        """One row a sentence. In a sentence that was cut, words whose head is gone are not learned."""
+        encoded = self._encoded(rows, tokenizer)
+        numbers = {relation: number for number, relation in enumerate(self.labels)}
+        heads, labels = [], []
+        for words, own_heads, relations in zip(encoded.words, rows["heads"][:], rows["relations"][:]):
+            there = [head if head <= words else IGNORED_LABEL for head in own_heads[:words]]
+            heads.append(there)
+            labels.append(
+                [
+                    numbers.get(relation, IGNORED_LABEL) if head >= 0 else IGNORED_LABEL
+                    for head, relation in zip(there, relations)
+                ]
+            )
+        columns = {"input_ids": encoded.input_ids, "word_ids": encoded.word_ids, "heads": heads, "labels": labels}
+        return datasets.Dataset.from_dict({**columns, "length": [len(ids) for ids in encoded.input_ids]})
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
+        """Pads tokens and words to the longest of the batch."""
+        return DependencyParsingCollator(tokenizer)
+
+    def predict(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        rows: datasets.Dataset,
+        progress: bool = True,
+    ) -> list[Prediction]:
+        """The maximum spanning tree of each sentence.
+
+        Words that `text_length.too_long: truncate` leaves unread are given as their own heads, without a relation,
+        which is never right; a warning counts them.
+        """
+        encoded = self._encoded(rows, tokenizer)
+        inputs = [{"input_ids": ids, "word_ids": words} for ids, words in zip(encoded.input_ids, encoded.word_ids)]
+        batches = outputs_by_length(
+            model,
+            inputs,
+            [len(row["input_ids"]) for row in inputs],
+            self.collator(tokenizer),
+            batch_size=self.recipe.evaluation.batch_size,
+            progress=progress,
+            call=model.parse,
+        )
+        trees: dict[int, DependencyTree] = {}
+        for numbers, found in batches:
+            trees.update(zip(numbers, found))
+        if encoded.long:
+            unread = sum(len(words) for words in rows["tokens"][:]) - sum(encoded.words)
+            logger.warning(
+                "%s words of %s sentences are beyond the model's reach and count as wrong; choose a parent that reads "
+                "more tokens, or raise text_length.max_tokens.", f"{unread:,}", f"{encoded.long:,}",
+            )  # fmt: skip
+        columns = zip(rows["tokens"][:], rows["heads"][:], rows["relations"][:])
+        return [self._prediction(*sentence, trees[row]) for row, sentence in enumerate(columns)]
+
+    def metrics(self, predictions: Sequence[Prediction]) -> dict[str, float]:
+        """UAS and LAS as `attachment_scores` gives them."""
+        return attachment_scores(
+            [(one.gold["heads"], one.gold["relations"]) for one in predictions],
+            [(one.predicted["heads"], one.predicted["relations"]) for one in predictions],
+            [one.text for one in predictions],
+        )
+
+    def _encoded(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> EncodedWords:
+        too_long = self.recipe.text_length.too_long
+        return encode_words(tokenizer, rows["tokens"][:], max_length=self._limit, long=too_long)
+
+    def _prediction(self, words: list[str], heads: list[int], relations: list[str], tree: DependencyTree) -> Prediction:
+        read = len(tree.heads)
+        found = {
+            "heads": [*tree.heads, *range(read + 1, len(words) + 1)],
+            "relations": [self.labels[label] for label in tree.labels] + [""] * (len(words) - read),
+        }
+        scores = [*tree.scores, *[0.0] * (len(words) - read)]
+        return Prediction(
+            list(words), {"heads": list(heads), "relations": list(relations)}, found, extra={"probabilities": scores}
+        )
+
+
+__all__ = ["DependencyParsing"]

@@ -1,0 +1,232 @@
+"""Tags and trees from a file to a folder with a model; what does not fit; long sentences; real sentences."""
+
+import json
+import os
+from pathlib import Path
+
+import datasets
+import pytest
+import torch
+
+from hf_vanilla_transformer import VanillaEncoderForDependencyParsing
+from hf_vanilla_transformer.training.finetuning.parent import open_parent
+from hf_vanilla_transformer.training.finetuning.run import prepare, run_finetuning
+from hf_vanilla_transformer.training.finetuning.tasks.dependency_parsing import DependencyParsing
+from hf_vanilla_transformer.training.finetuning.tasks.token_classification import TokenClassification
+
+DATA = Path(os.environ.get("HF_VANILLA_DATA", Path(__file__).parents[3].parent / "shared" / "data"))
+NOUNS, VERBS = ["dog", "man", "woman", "house"], ["sees", "reads", "walks", "runs"]
+FAST = {
+    "training__max_epochs": 30,
+    "training__batch_size": 8,
+    "rates__learning_rate": 1e-2,
+    "rates__factor": 1.0,
+    "rates__schedule": "constant",
+    "head__config": {"parser_arc_size": 16, "parser_label_size": 16, "parser_dropout": 0.0, "dropout": 0.0},
+}
+
+
+def sentence(first, verb, second):
+    """The dog sees a man. The trees and the chunks of all of them are alike."""
+    return {
+        "tokens": ["the", first, verb, "a", second],
+        "head": [2, 3, 0, 5, 3],
+        "deprel": ["det", "nsubj", "root", "det", "obj"],
+        "tags": ["B-NP", "I-NP", "O", "B-NP", "I-NP"],
+    }
+
+
+def write(folder, split, rows):
+    (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.fixture
+def sentences(tmp_path):
+    folder = tmp_path / "sentences"
+    folder.mkdir()
+    rows = [sentence(first, verb, second) for first in NOUNS for verb in VERBS for second in NOUNS[:2]]
+    bad = {**rows[0], "head": [2, 1, 0, 5, 3], "tags": ["B-NP"]}
+    write(folder, "train", [*rows[:24], bad])
+    write(folder, "validation", rows[24:])
+    return folder
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_trees_are_learned_and_the_folder_parses(masked_lm, sentences, small_recipe, capsys):
+    recipe = small_recipe(masked_lm, task="dependency_parsing", data__path=str(sentences), **FAST)
+    result = run_finetuning(recipe)
+    assert result.metrics["main_metric"] == "las"
+    assert result.metrics["validation_las"] > 0.9 and result.metrics["validation_uas"] > 0.9
+    assert result.labels == ["det", "nsubj", "obj", "root"]
+    record = lines(result.folder / "predictions_validation.jsonl")[0]
+    assert record["text"] == ["the", *record["text"][1:]] and record["gold"]["heads"] == [2, 3, 0, 5, 3]
+    assert set(record["predicted"]) == {"heads", "relations"} and len(record["extra"]["probabilities"]) == 5
+    model = VanillaEncoderForDependencyParsing.from_pretrained(result.folder / "model")
+    assert model.config.id2label == dict(enumerate(result.labels))
+    assert (
+        "LAS" in (result.folder / "model" / "README.md").read_text()
+        or "las" in (result.folder / "model" / "README.md").read_text()
+    )
+
+
+@pytest.mark.parametrize("parent", ["masked_lm", "causal_lm"])
+def test_chunks_are_learned_from_both_stacks(parent, sentences, small_recipe, request):
+    folder = request.getfixturevalue(parent)
+    config = {"dropout": 0.0}
+    settings = {**FAST, "head__config": config}
+    recipe = small_recipe(folder, task="token_classification", data__path=str(sentences), **settings)
+    result = run_finetuning(recipe)
+    assert result.metrics["main_metric"] == "f1"
+    assert result.metrics["validation_f1"] > 0.9
+    assert result.labels == ["B-NP", "I-NP", "O"]
+    record = lines(result.folder / "predictions_validation.jsonl")[0]
+    assert record["gold"] == ["B-NP", "I-NP", "O", "B-NP", "I-NP"] and len(record["predicted"]) == 5
+
+
+@pytest.mark.parametrize("body", ["frozen", "lora"])
+def test_the_body_may_stay_as_it_is(body, masked_lm, sentences, small_recipe):
+    if body == "lora":
+        pytest.importorskip("peft")
+    settings = {**FAST, "training__max_epochs": 1, "body__train": body}
+    recipe = small_recipe(masked_lm, task="dependency_parsing", data__path=str(sentences), **settings)
+    result = run_finetuning(recipe)
+    before = open_parent(masked_lm).weights["layers.0.mlp.fc1.weight"]
+    torch.testing.assert_close(result.model.state_dict()["model.layers.0.mlp.fc1.weight"], before)
+    assert 0 <= result.metrics["validation_uas"] <= 1
+
+
+def prepared(recipe, task_class):
+    """The task with its rows read and its model built."""
+    ready = prepare(recipe)
+    assert isinstance(ready.task, task_class)
+    return ready
+
+
+def test_rows_as_the_parser_reads_them(masked_lm, sentences, small_recipe):
+    recipe = small_recipe(masked_lm, task="dependency_parsing", data__path=str(sentences))
+    ready = prepared(recipe, DependencyParsing)
+    assert ready.splits.reports[0].skipped == 1, "the cycle was left out"
+    row = ready.train_rows[0]
+    assert row["heads"] == [2, 3, 0, 5, 3] and row["labels"] == [0, 1, 3, 0, 2]
+    assert max(row["word_ids"]) == 4 and row["word_ids"][0] == row["word_ids"][-1] == -1
+    loss = ready.model(**ready.task.collator(ready.parent.tokenizer)([row, ready.train_rows[1]])).loss
+    assert torch.isfinite(loss)
+
+
+def test_a_cut_tree_keeps_what_it_can(masked_lm, sentences, small_recipe, caplog):
+    recipe = small_recipe(masked_lm, task="dependency_parsing", data__path=str(sentences), text_length__max_tokens=8)
+    ready = prepared(recipe, DependencyParsing)
+    cut = next(row for row in ready.train_rows if len(row["heads"]) < 5)
+    read = len(cut["heads"])
+    for head, label, right in zip(cut["heads"], cut["labels"], [2, 3, 0, 5, 3]):
+        assert (head, label == -100) == ((right, False) if right <= read else (-100, True))
+    predictions = ready.task.predict(ready.model.eval(), ready.parent.tokenizer, ready.splits.validation)
+    assert "beyond the model's reach" in caplog.text
+    assert all(len(one.predicted["heads"]) == 5 for one in predictions)
+    short = next(one for one in predictions if "" in one.predicted["relations"])
+    first = short.predicted["relations"].index("")
+    assert short.predicted["heads"][first:] == list(range(first + 1, 6)), "their own heads, which is never right"
+    assert ready.task.metrics(predictions)["uas"] < 1
+
+
+@pytest.mark.parametrize("task", ["token_classification", "dependency_parsing"])
+def test_long_sentences_may_be_refused(task, masked_lm, sentences, small_recipe):
+    settings = {"text_length__max_tokens": 8, "text_length__too_long": "refuse", "data__path": str(sentences)}
+    with pytest.raises(ValueError, match="sentences are longer than 8 tokens"):
+        prepare(small_recipe(masked_lm, task=task, **settings))
+
+
+def test_tags_in_windows(masked_lm, sentences, small_recipe, caplog):
+    settings = {"text_length__max_tokens": 8, "text_length__overlap": 3, "data__path": str(sentences)}
+    ready = prepared(
+        small_recipe(masked_lm, task="token_classification", text_length__too_long="window", **settings),
+        TokenClassification,
+    )
+    assert len(ready.train_rows) > len(ready.splits.train)
+    rows = ready.splits.validation
+    ready.model.eval()
+    predictions = ready.task.predict(ready.model, ready.parent.tokenizer, rows)
+    for one in predictions:
+        assert len(one.predicted) == len(one.gold) == len(one.text) == 5
+        assert all(0 < probability <= 1 for probability in one.extra["probabilities"])
+    assert ready.task.metrics(predictions)["loss"] > 0
+    with pytest.raises(ValueError, match="window cuts a sentence"):
+        prepare(small_recipe(masked_lm, task="dependency_parsing", text_length__too_long="window", **settings))
+
+    cut = prepared(small_recipe(masked_lm, task="token_classification", **settings), TokenClassification)
+    predictions = cut.task.predict(cut.model.eval(), cut.parent.tokenizer, rows)
+    assert "beyond the model's reach and got the most frequent tag" in caplog.text
+    assert all(len(one.predicted) == 5 for one in predictions)
+    assert cut.task.metrics(predictions)["loss"] > 0
+
+
+def test_the_loss_is_that_of_the_model(masked_lm, causal_lm, sentences, small_recipe):
+    for parent in (masked_lm, causal_lm):
+        ready = prepare(small_recipe(parent, task="token_classification", data__path=str(sentences)))
+        rows, tokenizer = ready.splits.validation, ready.parent.tokenizer
+        ready.model.eval()
+        scores = ready.task.metrics(ready.task.predict(ready.model, tokenizer, rows))
+        encoded = ready.task.encode(rows, tokenizer).remove_columns("length")
+        with torch.no_grad():
+            loss = ready.model(**ready.task.collator(tokenizer)(list(encoded))).loss
+        assert scores["loss"] == pytest.approx(loss.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("task", ["token_classification", "dependency_parsing"])
+def test_labels_that_training_never_saw(task, masked_lm, sentences, small_recipe, caplog):
+    strange = {**sentence("dog", "sees", "man"), "deprel": ["det", "nsubj", "root", "det", "iobj"]}
+    write(sentences, "validation", [{**strange, "tags": ["B-NP", "I-NP", "O", "B-NP", "I-VP"]}])
+    with pytest.raises(ValueError, match=r"validation has (tags|relations) that training never saw: '(I-VP|iobj)'"):
+        prepare(small_recipe(masked_lm, task=task, data__path=str(sentences)))
+    recipe = small_recipe(masked_lm, task=task, data__path=str(sentences), data__on_bad_label="warn")
+    ready = prepare(recipe)
+    assert "They count as wrong" in caplog.text
+    predictions = ready.task.predict(ready.model.eval(), ready.parent.tokenizer, ready.splits.validation)
+    scores = ready.task.metrics(predictions)
+    assert all(0 <= scores[name] < 1 for name in ("accuracy" if "token" in task else "las",))
+    assert -100 in ready.task.encode(ready.splits.validation, ready.parent.tokenizer)[0]["labels"]
+
+
+def test_what_does_not_fit_is_said_before_training(masked_lm, causal_lm, sentences, small_recipe, tmp_path):
+    with pytest.raises(ValueError, match=r"starts from an encoder .* is a decoder"):
+        prepare(small_recipe(causal_lm, task="dependency_parsing", data__path=str(sentences)))
+    with pytest.raises(ValueError, match="words and labels of different number"):
+        settings = {"data__path": str(sentences), "data__on_bad_row": "error"}
+        prepare(small_recipe(masked_lm, task="token_classification", **settings))
+    with pytest.raises(ValueError, match=r"no columns for .*'xpos'"):
+        prepare(small_recipe(masked_lm, task="token_classification", data__path=str(sentences), data__tags="xpos"))
+    one = tmp_path / "one"
+    one.mkdir()
+    write(one, "train", [{"tokens": ["a", "b"], "tags": ["X", "X"]}] * 20)
+    with pytest.raises(ValueError, match="Every training word has the same tag, 'X'"):
+        prepare(small_recipe(masked_lm, task="token_classification", data__path=str(one)))
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "fields"),
+    [
+        ("ud_english_ewt", "dependency_parsing", {}),
+        ("ud_korean_gsd", "dependency_parsing", {"data__on_bad_label": "warn"}),
+        ("ud_korean_gsd", "token_classification", {"data__tags": "upos"}),
+        ("conll2000", "token_classification", {"data__tags": "chunk_tags"}),
+    ],
+)
+def test_real_sentences(name, task, fields, masked_lm, small_recipe, tmp_path):
+    if not (DATA / name).is_dir():
+        pytest.skip("the data sets are not here")
+    folder = tmp_path / name
+    folder.mkdir()
+    for split, part, rows in (("train", "train", slice(0, 60)), ("validation", "train", slice(60, 80))):
+        whole = datasets.Dataset.from_parquet(str(DATA / name / f"{part}.parquet"), cache_dir=str(tmp_path / "cache"))
+        whole.select(range(rows.start, rows.stop)).to_parquet(str(folder / f"{split}.parquet"))
+    settings = {**FAST, "training__max_epochs": 1, "text_length__max_tokens": 64, "data__on_bad_label": "warn"}
+    if task == "token_classification":
+        settings["head__config"] = {}
+    result = run_finetuning(small_recipe(masked_lm, task=task, data__path=str(folder), **{**settings, **fields}))
+    metric = result.metrics["main_metric"]
+    assert metric == {"conll2000": "f1"}.get(name, "las" if "parsing" in task else "accuracy")
+    assert 0 <= result.metrics[f"validation_{metric}"] <= 1
+    assert len(lines(result.folder / "predictions_validation.jsonl")) == 20
