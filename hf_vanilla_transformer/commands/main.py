@@ -14,6 +14,8 @@ from .allocator import restart_with_tuned_allocator
 # Name: what it does. Each is a module here with `add_arguments(parser)` and `run(arguments) -> exit status`.
 COMMANDS = {
     "train": "train a model by a recipe",
+    "pretrain": "train a language model on running text, of any size",
+    "adapt": "go on training a language model on the text of a domain",
     "finetune": "fine-tune a trained model for a task",
     "evaluate": "score a trained model on a test set",
     "translate": "translate lines of text",
@@ -29,7 +31,19 @@ COMMANDS = {
 }
 
 # Commands that compute; the others need no allocator.
-_HEAVY = {"train", "finetune", "evaluate", "translate", "generate", "fill", "classify", "export", "demo"}
+_HEAVY = {
+    "train",
+    "pretrain",
+    "adapt",
+    "finetune",
+    "evaluate",
+    "translate",
+    "generate",
+    "fill",
+    "classify",
+    "export",
+    "demo",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -120,10 +120,10 @@ def load_corpus(recipe: Recipe, splits: Sequence[str] = ("train", "validation", 
         corpus.held_out = data.hold_out
     if corpus.train is not None:
         end = len(corpus.train) if data.max_rows is None else min(corpus.held_out + data.max_rows, len(corpus.train))
+        if corpus.held_out >= len(corpus.train):
+            raise ValueError(f"data.hold_out={data.hold_out} leaves nothing of the training text; hold out less.")
         if corpus.held_out or end < len(corpus.train):
             corpus.train = corpus.train.select(range(corpus.held_out, end))
-        if len(corpus.train) == 0:
-            raise ValueError(f"data.hold_out={data.hold_out} leaves nothing of the training text; hold out less.")
     most = recipe.evaluation.max_rows
     if recipe.task in OBJECTIVES.values() and corpus.validation is not None and most is not None:
         corpus.validation = corpus.validation.select(range(min(most, len(corpus.validation))))

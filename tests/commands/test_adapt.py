@@ -77,7 +77,10 @@ def test_the_plan(causal_parent, domain, tmp_path, capsys):  # noqa: F811
         (["PARENT", "--data.path", "DOMAIN", "--data.hold_out", "0"], "no validation split .* data.hold_out"),
         (["PARENT", "--data.path", "DOMAIN", "--data.hold_out", "100"], "leaves nothing|hold_out"),
         (["PARENT", "--data.path", "EMPTY"], "no .*row|No .*row|empty"),
-        (["PARENT", "--data.path", "DOMAIN", "--adaptation.general.path", "EMPTY"], "The general text"),
+        (
+            ["PARENT", "--data.path", "DOMAIN", "--data.hold_out", "9", "--adaptation.general.path", "EMPTY"],
+            "The general text",
+        ),
         (["PARENT", "--data.path", "DOMAIN", "--adaptation.replay", "1"], "replay=1.0 must be .* below 1"),
         (["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "-1"], "l2_sp must be at least 0"),
         (["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "1", "--training.weight_decay", "0.1"], "set one of"),

@@ -31,7 +31,7 @@ class GeneralTextRecipe:
     train: list[str] = field(default_factory=lambda: ["train"])
     validation: list[str] = field(default_factory=lambda: ["validation", "valid", "dev"])
     sample_by: Literal["line", "paragraph", "document"] = "line"
-    hold_out: int = 0
+    hold_out: int = 200
     max_rows: int | None = None
 
 
