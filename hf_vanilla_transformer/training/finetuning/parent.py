@@ -20,6 +20,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging as transformers_logging
 
 from ...conversion import from_checkpoint
 from ...conversion.checkpoint import ORIGINAL_FORMATS
@@ -242,7 +243,13 @@ def _own_weights(
 ) -> tuple[dict[str, torch.Tensor], GenerationConfig | None]:
     """The body's weights of a model of ours. An encoder-decoder's head goes along under its own names."""
     auto_class = AutoModelForSeq2SeqLM if config.model_type == "vanilla_transformer" else AutoModel
-    model, report = auto_class.from_pretrained(where, dtype="auto", output_loading_info=True)
+    verbosity = transformers_logging.get_verbosity()
+    # It would list the old head and the pooler, which are meant to be missing; what is not is refused below.
+    transformers_logging.set_verbosity_error()
+    try:
+        model, report = auto_class.from_pretrained(where, dtype="auto", output_loading_info=True)
+    finally:
+        transformers_logging.set_verbosity(verbosity)
     missing = set(report["missing_keys"])
     body = [name for name in missing if "pooler." not in name and not name.startswith("lm_head")]
     if body:

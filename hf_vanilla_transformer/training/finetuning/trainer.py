@@ -129,6 +129,8 @@ def training_arguments(recipe: FinetuneRecipe, folder: str, *, evaluates: bool, 
     """The recipe in the words of Trainer."""
     training, evaluation = recipe.training, recipe.evaluation
     when = ("steps" if evaluation.every else "epoch") if evaluates else "no"
+    # Setting it at all warns of its new name, which older versions of transformers do not know.
+    checkpointing = {"gradient_checkpointing": True} if training.gradient_checkpointing else {}
     every = {"eval_steps": evaluation.every, "save_steps": evaluation.every} if evaluation.every and evaluates else {}
     return TrainingArguments(
         output_dir=folder,
@@ -140,7 +142,6 @@ def training_arguments(recipe: FinetuneRecipe, folder: str, *, evaluates: bool, 
         max_grad_norm=training.max_grad_norm,
         bf16=training.precision == "bf16",
         fp16=training.precision == "fp16",
-        gradient_checkpointing=training.gradient_checkpointing,
         train_sampling_strategy="group_by_length",
         logging_steps=training.log_every,
         logging_nan_inf_filter=False,
@@ -156,4 +157,5 @@ def training_arguments(recipe: FinetuneRecipe, folder: str, *, evaluates: bool, 
         disable_tqdm=True,
         use_cpu=not torch.cuda.is_available() and not torch.backends.mps.is_available(),
         **every,
+        **checkpointing,
     )

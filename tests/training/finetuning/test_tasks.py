@@ -1,0 +1,318 @@
+"""Each task from rows to a folder that its pipeline loads."""
+
+import json
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import AutoModelForMultipleChoice, AutoTokenizer, BertConfig, BertForMaskedLM, pipeline
+
+import hf_vanilla_transformer as vanilla
+from hf_vanilla_transformer.training.averaging import load_weights
+from hf_vanilla_transformer.training.finetuning.run import prepare, run_finetuning
+from hf_vanilla_transformer.training.finetuning.tasks import TASKS, make_task
+
+from ...models.small import randomised
+from ...tiny_folders import save_tiny
+
+CONTEXTS = ["Paris is the capital of France.", "The old man reads a book near the river."]
+
+
+def json_lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def test_every_task_says_what_it_is(small_recipe, masked_lm):
+    for name in TASKS:
+        task = make_task(small_recipe(masked_lm, task=name))
+        assert task.name == name and task.stacks and task.main_metric
+
+
+@pytest.mark.parametrize("parent", ["masked_lm", "causal_lm"])
+def test_several_labels_a_text(parent, small_recipe, tmp_path, request):
+    rows = [
+        {"text": "good film", "label": ["film", "good"]},
+        {"text": "bad", "label": []},
+        {"text": "good", "label": ["good"]},
+    ]
+    data = json_lines(tmp_path / "rows.jsonl", rows * 8)
+    result = run_finetuning(small_recipe(request.getfixturevalue(parent), data__path=data, head__problem="multi_label"))
+    assert {"validation_f1", "validation_f1_macro", "validation_accuracy", "validation_loss"} <= result.metrics.keys()
+    assert result.model.config.problem_type == "multi_label_classification"
+    answers = pipeline("text-classification", model=str(result.folder / "model"), top_k=None)(["good film"])[0]
+    assert {answer["label"] for answer in answers} == {"film", "good"}
+    one = result.predictions["validation"][0]
+    assert set(one.probabilities) == {"film", "good"} and isinstance(one.predicted, list)
+
+
+def test_a_number_a_text(masked_lm, small_recipe, tmp_path):
+    data = json_lines(tmp_path / "rows.jsonl", [{"text": "good " * n, "label": n / 4} for n in range(1, 9)] * 4)
+    result = run_finetuning(
+        small_recipe(
+            masked_lm, data__path=data, head__problem="regression", rates__learning_rate=1e-2, rates__factor=1.2,
+            training__max_epochs=20, head__pooling="mean",
+        )
+    )  # fmt: skip
+    assert result.metrics["validation_pearson"] > 0.7
+    assert result.metrics["validation_loss"] == pytest.approx(result.metrics["validation_mse"])
+
+
+def test_pairs_of_texts(masked_lm, small_recipe, tmp_path):
+    rows = [
+        {"first": "good film", "second": "good", "label": "same"},
+        {"first": "bad", "second": "good", "label": "other"},
+    ]
+    data = json_lines(tmp_path / "rows.jsonl", rows * 8)
+    recipe = small_recipe(masked_lm, data__path=data, data__text="first", data__text_pair="second")
+    prepared = prepare(recipe)
+    row = prepared.train_rows[0]
+    tokenizer = prepared.parent.tokenizer
+    text = prepared.splits.train[0]
+    assert row["input_ids"] == tokenizer(text["text"], text["text_pair"])["input_ids"]
+    assert set(row["token_type_ids"]) == {0, 1}
+    assert run_finetuning(recipe).predictions["validation"][0].text in (["good film", "good"], ["bad", "good"])
+
+
+@pytest.mark.parametrize("parent", ["masked_lm", "causal_lm"])
+def test_question_answering(parent, small_recipe, tmp_path, request):
+    rows = [
+        {
+            "question": "what is the capital?",
+            "context": CONTEXTS[0],
+            "answers": {"text": ["Paris"], "answer_start": [0]},
+        },
+        {"question": "who reads?", "context": CONTEXTS[1], "answers": {"text": ["old man"], "answer_start": [4]}},
+        {"question": "who reads?", "context": CONTEXTS[1], "answers": {"text": ["old man"], "answer_start": [5]}},
+    ]
+    data = json_lines(tmp_path / "rows.jsonl", rows * 8)
+    recipe = small_recipe(
+        request.getfixturevalue(parent), task="question_answering", data__path=data, rates__learning_rate=2e-2,
+        rates__factor=1.2, training__max_epochs=25, text_length__max_tokens=64,
+    )  # fmt: skip
+    result = run_finetuning(recipe)
+    assert result.metrics["validation_exact_match"] == 1.0 and result.metrics["validation_f1"] == 1.0
+    notes = json.loads((result.folder / "notes.json").read_text())
+    assert any("answer that does not stand where it says" in note for note in notes)
+    answer = pipeline("question-answering", model=str(result.folder / "model"))(
+        question="who reads?", context=CONTEXTS[1]
+    )
+    one = next(one for one in result.predictions["validation"] if one.text[0] == "who reads?")
+    assert (answer["answer"], answer["start"]) == (one.predicted, one.extra["start"]) == ("old man", 4)
+    assert answer["score"] == pytest.approx(one.probability, rel=1e-3)
+
+
+@pytest.mark.parametrize("may_be_none", [False, True])
+@pytest.mark.parametrize("parent", ["masked_lm", "causal_lm"])
+def test_answers_over_windows_are_those_of_the_pipeline(parent, may_be_none, small_recipe, tmp_path, request):
+    folder = request.getfixturevalue(parent)
+    context = " ".join(CONTEXTS * 4)
+    rows = [{"question": "who reads?", "context": context, "answers": {"text": ["Paris"], "answer_start": [0]}}] * 4
+    rows += [{"question": "why?", "context": context, "answers": {"text": [], "answer_start": []}}] * 4 * may_be_none
+    data = json_lines(tmp_path / "rows.jsonl", rows)
+    recipe = small_recipe(
+        folder, task="question_answering", data__path=data, text_length__max_tokens=40, text_length__overlap=10,
+        data__validation_part=0.0,
+    )  # fmt: skip
+    prepared = prepare(recipe)
+    # Of each passage the one window with the answer, or all of them where none is an answer, too.
+    assert (len(prepared.train_rows) == 4) != may_be_none
+    model = randomised(prepared.model)
+    predictions = prepared.task.predict(model, prepared.parent.tokenizer, prepared.splits.train)
+    ask = pipeline("question-answering", model=model, tokenizer=AutoTokenizer.from_pretrained(folder))
+    for one in predictions:
+        answer = ask(
+            question=one.text[0], context=one.text[1], max_seq_len=40, doc_stride=10,
+            handle_impossible_answer=may_be_none,
+        )  # fmt: skip
+        assert one.extra["windows"] > 1
+        assert answer["answer"] == one.predicted and answer["score"] == pytest.approx(one.probability, rel=1e-4)
+        assert answer["start"] == one.extra["start"] or one.predicted == ""
+    recipe.text_length.too_long = "refuse"
+    with pytest.raises(ValueError, match="does not fit into 40 tokens"):
+        prepare(recipe)
+
+
+def test_multiple_choice(masked_lm, small_recipe, tmp_path):
+    rows = [
+        {"question": "the capital", "choices": ["Paris", "river"], "label": "A"},
+        {"question": "the water", "choices": ["book", "river"], "label": 1},
+        {"question": "the water", "choices": ["book"], "label": 0},
+        {"question": "the water", "choices": ["book", "sea"], "label": 5},
+    ]
+    data = json_lines(tmp_path / "rows.jsonl", rows[:1] * 9)
+    recipe = small_recipe(masked_lm, task="multiple_choice", data__path=data, rates__learning_rate=1e-2)
+    result = run_finetuning(recipe)
+    assert result.metrics["validation_accuracy"] == 1.0
+    one = result.predictions["validation"][0]
+    assert one.gold == "Paris" and sum(one.extra["probabilities"]) == pytest.approx(1)
+    assert any("choice 1 is the right one" in note for note in json.loads((result.folder / "notes.json").read_text()))
+    model = AutoModelForMultipleChoice.from_pretrained(result.folder / "model").eval()
+    tokenizer = result.tokenizer
+    batch = tokenizer(["the capital"] * 2, ["Paris", "river"], return_tensors="pt", padding=True)
+    logits = model(**{name: value[None] for name, value in batch.items()}).logits[0]
+    torch.testing.assert_close(logits.double().softmax(-1).tolist(), one.extra["probabilities"], rtol=1e-4, atol=1e-5)
+
+    mixed = json_lines(tmp_path / "mixed.jsonl", rows)
+    prepared = prepare(small_recipe(masked_lm, task="multiple_choice", data__path=mixed, data__validation_part=0.0))
+    assert len(prepared.splits.train) == 2 and prepared.splits.reports[0].skipped == 2
+    uneven = json_lines(tmp_path / "uneven.jsonl", [*rows[:2], {"question": "x", "choices": list("abc"), "label": 2}])
+    with pytest.raises(ValueError, match="differ in their number of choices"):
+        prepare(small_recipe(masked_lm, task="multiple_choice", data__path=uneven, data__validation_part=0.0))
+
+
+def test_a_text_for_a_text(seq2seq, small_recipe, tmp_path):
+    rows = [
+        {"article": "the old man reads a book", "summary": "old man"},
+        {"article": "two dogs run", "summary": "dogs"},
+    ]
+    data = json_lines(tmp_path / "rows.jsonl", rows * 8)
+    recipe = small_recipe(
+        seq2seq, task="sequence_to_sequence", data__path=data, data__source="article", data__target="summary",
+        text_length__max_target_tokens=12, rates__learning_rate=3e-2, rates__factor=1.2, training__max_epochs=15,
+        evaluation__num_beams=2,
+    )  # fmt: skip
+    result = run_finetuning(recipe)
+    assert {"validation_chrf", "validation_bleu", "validation_rougeL"} <= result.metrics.keys()
+    courses = [json.loads(line) for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
+    assert any("eval_loss" in record for record in courses)
+    one = result.predictions["validation"][0]
+    write = pipeline("text2text-generation", model=str(result.folder / "model"))
+    assert write.model.generation_config.max_new_tokens == 12
+    assert write(one.text)[0]["generated_text"] == one.predicted
+    with pytest.raises(ValueError, match="takes truncate or"):
+        prepare(small_recipe(seq2seq, task="sequence_to_sequence", data__path=data, text_length__too_long="window"))
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """An encoder and a decoder of the same shape with one tokenizer."""
+    encoder = save_tiny(
+        tmp_path_factory.mktemp("left"), "encoder", vanilla.VanillaEncoderForMaskedLM, layernorm_embedding=True,
+        norm_first=True, layer_norm_eps=1e-5, hidden_act="gelu",
+    )  # fmt: skip
+    decoder = tmp_path_factory.mktemp("right")
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    config = vanilla.VanillaDecoderConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_attention_heads=2, intermediate_size=32, num_hidden_layers=2,
+        max_position_embeddings=64, layernorm_embedding=True, layer_norm_eps=1e-5, hidden_act="gelu", pad_token_id=0,
+        bos_token_id=None, eos_token_id=None,
+    )  # fmt: skip
+    torch.manual_seed(1)
+    randomised(vanilla.VanillaDecoderForCausalLM(config)).save_pretrained(decoder)
+    tokenizer.save_pretrained(decoder)
+    return encoder, decoder
+
+
+def test_an_encoder_and_a_decoder_become_one_model(pair, small_recipe, tmp_path):
+    encoder, decoder = pair
+    rows = [{"source": "the old man", "target": "old man"}, {"source": "two dogs run", "target": "dogs"}]
+    data = json_lines(tmp_path / "rows.jsonl", rows * 8)
+    fields = {"task": "sequence_to_sequence", "data__path": data, "text_length__max_target_tokens": 8}
+    recipe = small_recipe(encoder, decoder_parent=str(decoder), **fields)
+    prepared = prepare(recipe)
+    model = prepared.model
+    ids = torch.tensor([[5, 6, 7]])
+    left = vanilla.VanillaEncoderModel.from_pretrained(encoder).eval()
+    right = vanilla.VanillaDecoderModel.from_pretrained(decoder).eval()
+    model.eval()
+    torch.testing.assert_close(model.get_encoder()(ids).last_hidden_state, left(ids).last_hidden_state)
+    for name, value in right.named_parameters():
+        torch.testing.assert_close(model.model.decoder.get_parameter(name), value)
+    assert model.lm_head.weight is model.model.decoder.embed_tokens.weight
+    assert not model.model.decoder.embed_token_types.weight.any()
+    row = prepared.train_rows[0]
+    tokenizer = prepared.parent.tokenizer
+    assert row["labels"][-1] == tokenizer.sep_token_id and row["labels"][0] != tokenizer.cls_token_id
+    result = run_finetuning(recipe)
+    rates = json.loads((result.folder / "trainable.json").read_text())[0]["learning_rates"]
+    assert rates["head"] > rates["layer 1"]
+    pipeline("text2text-generation", model=str(result.folder / "model"))("two dogs run")
+
+    with pytest.raises(ValueError, match="decoder_parent=FOLDER"):
+        prepare(small_recipe(encoder, **fields))
+    with pytest.raises(ValueError, match="no causal language model"):
+        prepare(small_recipe(encoder, decoder_parent=str(encoder), **fields))
+
+
+def test_an_encoder_and_a_decoder_that_do_not_match(masked_lm, causal_lm, pair, small_recipe, tmp_path):
+    data = json_lines(tmp_path / "rows.jsonl", [{"source": "a", "target": "b"}] * 8)
+    fields = {"task": "sequence_to_sequence", "data__path": data, "data__validation_part": 0.0}
+    fields["text_length__max_target_tokens"] = 8
+    with pytest.raises(ValueError, match="another vocabulary"):
+        prepare(small_recipe(masked_lm, decoder_parent=str(causal_lm), **fields))
+    with pytest.raises(ValueError, match="norm_first is True instead of False"):
+        prepare(small_recipe(masked_lm, decoder_parent=str(pair[1]), **fields))
+
+
+def test_two_directions(causal_lm, small_recipe, tmp_path):
+    backward = tmp_path / "backward"
+    model = vanilla.VanillaDecoderForCausalLM.from_pretrained(causal_lm)
+    torch.manual_seed(5)
+    randomised(model).save_pretrained(backward)
+    AutoTokenizer.from_pretrained(causal_lm).save_pretrained(backward)
+    (backward / "recipe.yaml").write_text("task: causal_lm\ndata: {reverse: true, path: books}\n", encoding="utf-8")
+
+    fields = {"training__max_epochs": 2, "head__pooling": "concat", "rates__learning_rate": 1e-2}
+    result = run_finetuning(small_recipe(causal_lm, backward_parent=str(backward), **fields))
+    assert result.model.config.classifier_direction == "both"
+    moved = load_weights(result.folder / "model")
+    name = "layers.0.mlp.fc1.weight"
+    for prefix, folder in (("model", causal_lm), ("backward_model", backward)):
+        before = load_weights(folder)[f"model.{name}"]
+        assert 0 < (moved[f"{prefix}.{name}"] - before).abs().max() < 0.05
+    answers = pipeline("text-classification", model=str(result.folder / "model"), top_k=None)(["a good film"])[0]
+    one = next(one for one in result.predictions["test"] if one.text == "a good film")
+    assert {answer["label"]: pytest.approx(answer["score"], rel=1e-3) for answer in answers} == one.probabilities
+
+    alone = prepare(small_recipe(backward, **fields))
+    assert alone.model.config.classifier_direction == "backward"
+    with pytest.raises(ValueError, match="reads texts backwards"):
+        prepare(small_recipe(backward, task="question_answering", data__path=_squad(tmp_path)))
+    with pytest.raises(ValueError, match="give the forward one as parent"):
+        prepare(small_recipe(backward, backward_parent=str(causal_lm)))
+    (backward / "recipe.yaml").write_text("task: causal_lm\ndata: {reverse: false}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="texts read forwards"):
+        prepare(small_recipe(causal_lm, backward_parent=str(backward)))
+
+
+def _squad(folder):
+    row = {"question": "what?", "context": CONTEXTS[0], "answers": {"text": ["Paris"], "answer_start": [0]}}
+    return json_lines(folder / "squad.jsonl", [row] * 8)
+
+
+def test_a_backward_parent_must_match(causal_lm, masked_lm, small_recipe, tmp_path):
+    with pytest.raises(ValueError, match="reads both already"):
+        prepare(small_recipe(masked_lm, backward_parent=str(causal_lm)))
+    with pytest.raises(ValueError, match="no causal language model"):
+        prepare(small_recipe(causal_lm, backward_parent=str(masked_lm)))
+    config = vanilla.VanillaDecoderConfig.from_pretrained(causal_lm)
+    config.num_hidden_layers = 1
+    vanilla.VanillaDecoderForCausalLM(config).save_pretrained(tmp_path / "short")
+    AutoTokenizer.from_pretrained(causal_lm).save_pretrained(tmp_path / "short")
+    with pytest.raises(ValueError, match="num_hidden_layers is 1 instead of 2"):
+        prepare(small_recipe(causal_lm, backward_parent=str(tmp_path / "short")))
+
+
+def test_a_model_of_transformers_is_a_parent_too(small_recipe, tmp_path, masked_lm):
+    tokenizer = AutoTokenizer.from_pretrained(masked_lm)
+    torch.manual_seed(0)
+    stock = BertForMaskedLM(
+        BertConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+                   intermediate_size=32, max_position_embeddings=64)
+    ).eval()  # fmt: skip
+    stock.save_pretrained(tmp_path / "bert")
+    tokenizer.save_pretrained(tmp_path / "bert")
+    prepared = prepare(small_recipe(tmp_path / "bert", head__pooling="mean"))
+    ids = torch.tensor([[2, 7, 8, 3]])
+    torch.testing.assert_close(
+        prepared.model.eval().model(ids).last_hidden_state, stock.bert(ids).last_hidden_state, rtol=1e-4, atol=1e-5
+    )
+    assert run_finetuning(small_recipe(tmp_path / "bert")).metrics["test_accuracy"] >= 0
+
+
+def test_labels_are_classes_even_as_numbers(masked_lm, small_recipe, tmp_path):
+    rows = Dataset.from_dict({"text": ["good", "bad"] * 8, "label": [1, 0] * 8})
+    rows.to_parquet(tmp_path / "train.parquet")
+    prepared = prepare(small_recipe(masked_lm, data__path=str(tmp_path)))
+    assert prepared.model.config.id2label == {0: "0", 1: "1"}
