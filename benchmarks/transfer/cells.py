@@ -1,0 +1,100 @@
+"""Cells: the runs of a benchmark, each with a JSON file of its result, so that a broken-off benchmark goes on."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..records import machine, read_json, write_json
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run.
+
+    Attributes:
+        name: of its file; no two of a benchmark are alike.
+        fields: what it is (arm, labels, seed); written into the file.
+        run: does it, and returns what was measured.
+    """
+
+    name: str
+    fields: Mapping[str, Any]
+    run: Callable[[], Mapping[str, Any]]
+
+
+def run_cells(cells: Sequence[Cell], folder: Path, *, needs: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Runs the cells that have no file yet, in order, and returns the records of all.
+
+    Args:
+        cells: what there is to do.
+        folder: of the files.
+        needs: measurements that a record must hold; one that lacks some is made again.
+
+    Raises:
+        ValueError: two cells have the same name.
+    """
+    names = [cell.name for cell in cells]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Two cells are called {next(name for name in names if names.count(name) > 1)!r}.")
+    waiting = [cell for cell in cells if not _complete(folder / f"{cell.name}.json", needs)]
+    say(f"{len(cells) - len(waiting)} of {len(cells)} cells are done; results in {folder}")
+    began = time.monotonic()
+    for number, cell in enumerate(waiting):
+        started = time.monotonic()
+        left = (started - began) / number * (len(waiting) - number) if number else None
+        say(f"[{number + 1}/{len(waiting)}] {cell.name}" + (f", about {left / 60:.0f} minutes left" if left else ""))
+        measured = dict(cell.run())
+        record = {"cell": cell.name, **cell.fields, **measured, "seconds": round(time.monotonic() - started, 1)}
+        write_json(folder / f"{cell.name}.json", {**record, "machine": machine()})
+    return [read_json(folder / f"{name}.json") for name in names]
+
+
+def _complete(file: Path, needs: Sequence[str]) -> bool:
+    return file.is_file() and all(name in read_json(file) for name in needs)
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation (of the sample; 0 for a single value)."""
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def grouped(records: Iterable[Mapping[str, Any]], names: Sequence[str], value: str) -> dict[tuple, list[float]]:
+    """The values of all records that agree in the fields `names`, in order."""
+    groups: dict[tuple, list[float]] = {}
+    for record in records:
+        groups.setdefault(tuple(record[name] for name in names), []).append(record[value])
+    return groups
+
+
+def shown(values: Sequence[float] | None, *, percent: bool = True) -> str:
+    """Mean ± standard deviation, as percent; a single value alone."""
+    if not values:
+        return ""
+    mean, spread = mean_and_spread(values)
+    scale = 100 if percent else 1
+    return f"{scale * mean:.1f}" + (f" ± {scale * spread:.1f}" if len(values) > 1 else "")
+
+
+def common_arguments(parser: argparse.ArgumentParser, folder: str) -> None:
+    """Options that all benchmarks of this folder have."""
+    parser.add_argument("--folder", type=Path, default=Path(folder), help="bodies and cells (default: %(default)s)")
+    parser.add_argument("--results", type=Path, help="where table and plot go (default: benchmarks/results)")
+    parser.add_argument("--quick", action="store_true", help="a fraction of everything, to see that it works")
+    parser.add_argument("--table", action="store_true", help="run nothing; make table and plot of what is there")
+
+
+def finished(cells: Sequence[Cell], folder: Path) -> list[dict[str, Any]]:
+    """The records of the cells that are done."""
+    return [read_json(folder / f"{cell.name}.json") for cell in cells if (folder / f"{cell.name}.json").is_file()]

@@ -1,0 +1,257 @@
+"""`python -m benchmarks.transfer.label_efficiency {imdb,nsmc}`: accuracy over labels for three starts.
+
+The same small body three times: from random weights (scratch), pretrained on general text, and pretrained and adapted
+to the text of the domain without its labels. Each is fine-tuned with 100, 500, 1,000, 5,000 and all labels; three seeds
+up to 1,000 labels (they draw other rows, too), one above. The tokenizer is trained on unlabelled text of both kinds and
+is the same for all. Sizes and epochs are chosen for two CPU cores: about 60 to 90 minutes for one data set.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..allocator import restart_tuned
+from ..records import RESULTS, machine, write_json, write_text
+from . import corpora, steps
+from .cells import Cell, common_arguments, finished, grouped, mean_and_spread, run_cells, say, shown
+from .steps import QUICK, Body
+
+ARMS = ("scratch", "pretrained", "adapted")
+TITLES = {"scratch": "from scratch", "pretrained": "pretrained", "adapted": "pretrained and adapted"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Everything that one data set's runs have in common.
+
+    Attributes:
+        body: what is trained.
+        pretrain_steps, adapt_steps: updates, of `body.tokens` tokens.
+        max_tokens: a text is read up to there.
+        epochs, batches: passes over the labelled rows, and rows of a batch, for each entry of `labels`.
+        rate, factor: highest learning rate of the head, and what it is divided by from layer to layer.
+        scratch_rate: from scratch no layer has anything to lose, so one rate is for all.
+        labels: how many; None is all.
+        limit: rows of each file, for a trial.
+        many: above this number of labels there is one seed, up to it three.
+    """
+
+    body: Body = field(default_factory=Body)
+    pretrain_steps: int = 1000
+    adapt_steps: int = 2400
+    max_tokens: int = 128
+    epochs: tuple[float, ...] = (15, 10, 6, 4, 2)
+    batches: tuple[int, ...] = (16, 16, 32, 32, 64)
+    rate: float = 2e-3
+    scratch_rate: float = 1e-3
+    factor: float = 2.6
+    labels: tuple[int | None, ...] = (100, 500, 1000, 5000, None)
+    limit: int | None = None
+    many: int = 1000
+
+
+SETTINGS = {
+    "imdb": Setting(),
+    "nsmc": Setting(
+        body=Body(row=128, positions=128), pretrain_steps=400, adapt_steps=2200, max_tokens=64,
+        epochs=(20, 15, 10, 6, 3), batches=(16, 16, 32, 32, 128),
+    ),
+}  # fmt: skip
+CORPORA = {"imdb": corpora.imdb, "nsmc": corpora.nsmc}
+
+
+def quick(setting: Setting) -> Setting:
+    """A fraction of everything."""
+    body = replace(QUICK, objective=setting.body.objective)
+    return replace(
+        setting, body=body, pretrain_steps=6, adapt_steps=6, max_tokens=32, epochs=(1, 1), batches=(8, 8),
+        labels=(20, None), limit=120, many=20,
+    )  # fmt: skip
+
+
+def bodies(folder: Path, name: str, setting: Setting) -> tuple[corpora.Corpora, dict[str, Path]]:
+    """Texts, tokenizer and bodies of a data set, made once; what other benchmarks start from as well."""
+    texts = CORPORA[name](folder / "data", setting.limit)
+    tokenizer = steps.make_tokenizer(
+        folder / "tokenizer", setting.body, [texts.general / "train.parquet", texts.domain / "train.parquet"]
+    )
+    pretrained = steps.pretrain(folder / "pretrained", setting.body, texts.general, tokenizer, setting.pretrain_steps)
+    adapted = steps.adapt(
+        folder / "adapted", setting.body, pretrained, texts.domain, texts.general, setting.adapt_steps
+    )
+    return texts, {"scratch": pretrained, "pretrained": pretrained, "adapted": adapted}
+
+
+def fields_of(setting: Setting, data: Path, place: int, seed: int, *, scratch: bool, test: bool) -> dict[str, Any]:
+    """The recipe of one fine-tuning."""
+    wanted = setting.labels[place]
+    return {
+        "data.path": data,
+        "data.max_labels": wanted,
+        "data.sample_seed": seed,
+        "from_scratch": scratch,
+        "text_length.max_tokens": setting.max_tokens,
+        "head.pooling": "concat",
+        # All layers of random weights have everything to learn.
+        "rates.learning_rate": setting.scratch_rate if scratch else setting.rate,
+        "rates.factor": 1 if scratch else setting.factor,
+        "training.max_epochs": setting.epochs[place],
+        "training.batch_size": setting.batches[place],
+        "training.seed": seed,
+        # Scored once, at the end: no epoch is chosen by the validation rows, which cost as much as the training.
+        "evaluation.every": 10**6,
+        "evaluation.keep": "last",
+        "evaluation.test": test,
+    }
+
+
+def cells_of(name: str, setting: Setting, folder: Path, test: bool) -> list[Cell]:
+    """All runs: few labels first."""
+    cells = []
+    for place, labels in enumerate(setting.labels):
+        seeds = range(3 if labels is not None and labels <= setting.many else 1)
+        for seed in seeds:
+            for arm in ARMS:
+                label = "all" if labels is None else labels
+                cells.append(
+                    Cell(
+                        f"{name}-{arm}-{label}-{seed}",
+                        {"data": name, "arm": arm, "labels": label, "seed": seed},
+                        _run(name, setting, folder, arm, place, seed, test),
+                    )
+                )
+    return cells
+
+
+def _run(name: str, setting: Setting, folder: Path, arm: str, place: int, seed: int, test: bool) -> Any:
+    def run() -> dict[str, Any]:
+        texts, parents = bodies(folder, name, setting)
+        fields = fields_of(setting, texts.labelled, place, seed, scratch=arm == "scratch", test=test)
+        results = steps.finetune(folder / "finetuned" / arm, parents[arm], "classification", fields)
+        wanted = ("validation_accuracy", "validation_loss", "test_accuracy", "test_loss", "steps", "training_seconds")
+        return {key: results[key] for key in wanted if key in results} | {"train_rows": results["run"]["train_rows"]}
+
+    return run
+
+
+def table(record: dict[str, Any]) -> str:
+    """Markdown: a line a number of labels, a column an arm, the difference to scratch."""
+    score = record["score"]
+    groups = grouped(record["cells"], ("labels", "arm"), score)
+    labels = list(dict.fromkeys(cell["labels"] for cell in record["cells"]))
+    split = score.split("_")[0]
+    lines = [
+        f"Accuracy on the {split} rows of {record['data']} in percent; mean ± standard deviation over three seeds "
+        "where there are three.",
+        "",
+        "| labels | " + " | ".join(TITLES[arm] for arm in ARMS) + " | adapted − scratch |",
+        "| ---: |" + " ---: |" * (len(ARMS) + 1),
+    ]
+    for count in labels:
+        values = [groups.get((count, arm)) for arm in ARMS]
+        gain = ""
+        if values[0] and values[-1]:
+            gain = f"{100 * (mean_and_spread(values[-1])[0] - mean_and_spread(values[0])[0]):+.1f}"
+        name = f"{count:,}" if isinstance(count, int) else f"all ({_all_rows(record):,})"
+        lines.append(f"| {name} | {' | '.join(shown(value) for value in values)} | {gain} |")
+    return "\n".join([*lines, "", *claims(groups)])
+
+
+def claims(groups: dict[tuple, list[float]]) -> list[str]:
+    """The two sentences that are to be shown, with what was found."""
+    lines = []
+
+    def mean(labels: int, arm: str) -> float | None:
+        values = groups.get((labels, arm))
+        return mean_and_spread(values)[0] if values else None
+
+    few, many = mean(500, "adapted"), mean(5000, "scratch")
+    if few is not None and many is not None:
+        verdict = "as well as" if few >= many else "not as well as"
+        lines.append(
+            f"* With adaptation 500 labels do {verdict} 5,000 from scratch: {100 * few:.1f} against {100 * many:.1f}."
+        )
+    low, base = mean(100, "adapted"), mean(100, "scratch")
+    if low is not None and base is not None:
+        lines.append(
+            f"* At 100 labels adaptation is {100 * (low - base):+.1f} points from scratch (wanted: at least +15)."
+        )
+    return lines
+
+
+def plot(record: dict[str, Any], path: Path) -> None:
+    """Accuracy over labels, logarithmic, a line an arm with its spread."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    groups = grouped(record["cells"], ("labels", "arm"), record["score"])
+    counts = {count: count if isinstance(count, int) else _all_rows(record) for count, _ in groups}
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for arm, color in zip(ARMS, ("#999999", "#E69F00", "#0072B2")):
+        points = sorted(
+            (counts[count], *mean_and_spread(values)) for (count, name), values in groups.items() if name == arm
+        )
+        if points:
+            places, means, spreads = zip(*points)
+            axes.errorbar(
+                places, [100 * mean for mean in means], [100 * spread for spread in spreads], label=TITLES[arm],
+                color=color, marker="o", capsize=3,
+            )  # fmt: skip
+    axes.set(xscale="log", xlabel="labels", ylabel=f"accuracy on {record['score'].split('_')[0]} rows, %")
+    axes.set_title(record["data"])
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=130)
+
+
+def _all_rows(record: dict[str, Any]) -> int:
+    return max(cell["train_rows"] for cell in record["cells"])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run what is missing, then record, table and plot."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.transfer.label_efficiency", description=__doc__)
+    parser.add_argument("data", choices=sorted(SETTINGS))
+    parser.add_argument("--objective", choices=("causal", "masked"), help="another body: a decoder or an encoder")
+    parser.add_argument("--labels", type=int, nargs="+", help="only these numbers (0: all)")
+    parser.add_argument("--test", action="store_true", help="score the test rows too, once everything is chosen")
+    common_arguments(parser, "runs/transfer")
+    options = parser.parse_args(arguments)
+    if arguments is None:
+        restart_tuned()
+    setting = SETTINGS[options.data]
+    if options.objective:
+        setting = replace(setting, body=replace(setting.body, objective=options.objective))
+    if options.quick:
+        setting = quick(setting)
+    name = f"{options.data}-{setting.body.objective}{'-quick' if options.quick else ''}"
+    folder = options.folder / name
+    cells = cells_of(options.data, setting, folder, options.test)
+    if options.labels:
+        wanted = {count or "all" for count in options.labels}
+        cells = [cell for cell in cells if cell.fields["labels"] in wanted]
+    score = "test_accuracy" if options.test else "validation_accuracy"
+    place = folder / "cells"
+    records = finished(cells, place) if options.table else run_cells(cells, place, needs=[score])
+    records = [record for record in records if score in record]
+    if not records:
+        raise SystemExit(f"no cell in {place} has a {score} yet")
+    record = {
+        "benchmark": "label_efficiency", "machine": machine(), "data": options.data, "score": score,
+        "quick": options.quick, "setting": asdict(setting), "cells": records,
+    }  # fmt: skip
+    target = options.results or (folder if options.quick else RESULTS)
+    file = write_json(target / f"label_efficiency_{name}.json", record)
+    write_text(file.with_suffix(".md"), table(record) + "\n")
+    plot(record, file.with_suffix(".png"))
+    print(table(record))
+    say(f"written: {file}, {file.with_suffix('.md').name}, {file.with_suffix('.png').name}")
+
+
+if __name__ == "__main__":
+    main()

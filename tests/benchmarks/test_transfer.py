@@ -1,0 +1,142 @@
+"""The benchmarks of transfer at toy size: every cell runs, what is done is not done again, tables come from files."""
+
+import json
+import random
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+
+from benchmarks.transfer import cells, corpora, label_efficiency
+from benchmarks.transfer.cells import Cell, grouped, run_cells, shown
+
+GOOD, BAD = ("fine", "lovely", "great"), ("dull", "awful", "poor")
+KOREAN = {"fine": "좋은", "lovely": "멋진", "great": "훌륭한", "dull": "지루한", "awful": "끔찍한", "poor": "나쁜"}
+
+
+def reviews(count, seed, korean=False):
+    draw = random.Random(seed)
+    rows = []
+    for number in range(count):
+        label = number % 2
+        words = [draw.choice(GOOD if label else BAD) for _ in range(3)] + draw.sample(
+            ["film", "plot", "end", "cast"], 3
+        )
+        draw.shuffle(words)
+        text = " ".join(KOREAN.get(word, word) for word in words) + f" {number} {seed}<br />."
+        rows.append({"text": text, "label": label, "id": str(number)})
+    return rows
+
+
+def sentences(count, seed):
+    draw = random.Random(seed)
+    rows = []
+    for number in range(count):
+        noun, verb = draw.choice(["dog", "cat", "man"]), draw.choice(["runs", "sleeps"])
+        rows.append(
+            {
+                "tokens": ["the", noun, verb, "."],
+                "upos": ["DET", "NOUN", "VERB", "PUNCT"],
+                "head": [2, 3, 0, 3],
+                "deprel": ["det", "nsubj", "root", "punct"],
+                "chunk_tags": ["B-NP", "I-NP", "B-VP", "O"],
+                "text": f"the {noun} {verb} .",
+                "sent_id": f"{seed}-{number}",
+            }
+        )
+    return rows
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A folder such as HF_VANILLA_DATA names."""
+    folder = tmp_path_factory.mktemp("data")
+    texts = [{"text": row["text"], "category": "news" if n % 2 else "fiction", "article": n} for n, row in
+             enumerate(reviews(80, 5))]  # fmt: skip
+    pairs = [{"translation": {"en": "a dog", "ko": row["text"]}} for row in reviews(40, 6, korean=True)]
+    sets = {
+        "imdb/train": reviews(100, 1), "imdb/test": reviews(30, 2),
+        "imdb/unsupervised": [{**row, "label": -1} for row in reviews(100, 3)],
+        "nsmc/train": reviews(100, 1, True), "nsmc/test": reviews(30, 2, True),
+        "brown/train": texts, "brown/validation": texts[:20],
+        "wikitext2_small/train": texts, "wikitext2_small/validation": texts[:20],
+        "ud_korean_gsd/train": sentences(60, 1), "ud_korean_gsd/validation": sentences(20, 2),
+        "ud_english_ewt/train": sentences(60, 3), "ud_english_ewt/validation": sentences(20, 4),
+        "conll2000/train": sentences(60, 5), "conll2000/test": sentences(20, 6),
+        "korean_english/train": pairs, "korean_english/school_dev": pairs, "korean_english/news_dev": pairs,
+    }  # fmt: skip
+    for name, rows in sets.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        parquet.write_table(pa.Table.from_pylist(rows), folder / f"{name}.parquet")
+    (folder / "tiny_shakespeare").mkdir()
+    for split, count in (("train", 60), ("validation", 20)):
+        text = "\n".join(row["text"] for row in reviews(count, 7))
+        (folder / "tiny_shakespeare" / f"{split}.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def toy_is_the_data(toy, monkeypatch):
+    monkeypatch.setenv("HF_VANILLA_DATA", str(toy))
+
+
+def test_cells_go_on_where_they_stopped(tmp_path):
+    done = []
+
+    def cell(name, fails=False):
+        def run():
+            if fails:
+                raise KeyboardInterrupt
+            done.append(name)
+            return {"score": 0.5}
+
+        return Cell(name, {"arm": name}, run)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_cells([cell("a"), cell("b", fails=True), cell("c")], tmp_path)
+    records = run_cells([cell("a"), cell("b"), cell("c")], tmp_path)
+    assert done == ["a", "b", "c"] and [record["arm"] for record in records] == ["a", "b", "c"]
+    # A measurement that was not made then is made now.
+    run_cells([cell("a")], tmp_path, needs=["test"])
+    assert done == ["a", "b", "c", "a"]
+    with pytest.raises(ValueError, match="'a'"):
+        run_cells([cell("a"), cell("a")], tmp_path)
+    assert shown([0.5, 0.7]) == "60.0 ± 14.1" and shown([0.5]) == "50.0" and shown(None) == ""
+    assert grouped(records, ("arm",), "score") == {("a",): [0.5], ("b",): [0.5], ("c",): [0.5]}
+    assert cells.mean_and_spread([1.0]) == (1.0, 0.0)
+
+
+def test_no_text_is_in_two_splits(tmp_path, toy):
+    test = parquet.read_table(toy / "imdb" / "test.parquet").to_pylist()
+    train = [*reviews(50, 1), *reviews(50, 1), {**test[0], "text": test[0]["text"].upper()}]
+    divided = corpora._divided(train, test, 10)
+    keys = [corpora._key(row) for rows in divided.values() for row in rows]
+    assert len(keys) == len(set(keys)) == 80 and len(divided["validation"]) == 10
+    assert corpora.plain("= = Title = =") == "Title"
+    assert corpora.plain("it was 1 @,@ 000 `` well @-@ known '' <unk>") == 'it was 1,000 " well-known "'
+    with pytest.raises(FileNotFoundError, match="HF_VANILLA_DATA"):
+        corpora._read("imdb/nothing.parquet", ["text"], None)
+
+
+@pytest.mark.parametrize(("data", "objective"), [("imdb", "causal"), ("nsmc", "masked")])
+def test_label_efficiency(tmp_path, data, objective, capsys):
+    arguments = [data, "--quick", "--objective", objective, "--folder", str(tmp_path)]
+    label_efficiency.main(arguments)
+    folder = tmp_path / f"{data}-{objective}-quick"
+    record = json.loads((folder / f"label_efficiency_{folder.name}.json").read_text())
+    assert len(record["cells"]) == 3 * 3 + 3 and record["score"] == "validation_accuracy"
+    assert "test_accuracy" not in record["cells"][0] and "| 20 |" in capsys.readouterr().out
+    assert (folder / f"label_efficiency_{folder.name}.png").is_file()
+    stamps = {file.name: file.stat().st_mtime_ns for file in (folder / "cells").iterdir()}
+    label_efficiency.main([*arguments, "--table"])
+    assert stamps == {file.name: file.stat().st_mtime_ns for file in (folder / "cells").iterdir()}
+    with pytest.raises(SystemExit, match="test_accuracy"):
+        label_efficiency.main([*arguments, "--table", "--test"])
+
+
+def test_what_is_claimed_follows_from_the_cells():
+    groups = {(100, "scratch"): [0.5], (100, "adapted"): [0.7], (500, "adapted"): [0.8], (5000, "scratch"): [0.81]}
+    lines = label_efficiency.claims(groups)
+    assert "not as well as" in lines[0] and "+20.0 points" in lines[1]
+    assert "do as well as" in label_efficiency.claims({**groups, (500, "adapted"): [0.82]})[0]
+    assert label_efficiency.claims({}) == []
