@@ -12,6 +12,7 @@ from typing import Any
 from .sentences import Sentence, join_sentences, split_sentences
 
 _MODULE_OF_NAME = {
+    "DependencyParsingPipeline": "dependency_parsing",
     "QuestionAnsweringPipeline": "question_answering",
     "SummarizationPipeline": "text_to_text",
     "Text2TextGenerationPipeline": "text_to_text",

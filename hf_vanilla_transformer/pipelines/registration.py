@@ -15,12 +15,13 @@ from types import ModuleType
 
 _PIPELINES = "transformers.pipelines"
 
-# Task: our class, and the Auto class that loads a model for it.
+# Task: our class, and the Auto class that loads a model for it, or the model's own class where no Auto class does.
 TASKS = {
     "translation": ("text_to_text.TranslationPipeline", "AutoModelForSeq2SeqLM"),
     "text2text-generation": ("text_to_text.Text2TextGenerationPipeline", "AutoModelForSeq2SeqLM"),
     "summarization": ("text_to_text.SummarizationPipeline", "AutoModelForSeq2SeqLM"),
     "question-answering": ("question_answering.QuestionAnsweringPipeline", "AutoModelForQuestionAnswering"),
+    "dependency-parsing": ("dependency_parsing.DependencyParsingPipeline", "VanillaEncoderForDependencyParsing"),
 }
 
 
@@ -39,17 +40,18 @@ def register_pipelines(pipelines: ModuleType) -> None:
     """
     import transformers
 
+    import hf_vanilla_transformer
+
     # transformers 5 refuses the names of tasks that it gave up before it looks into the registry.
     given_up = getattr(pipelines, "REMOVED_TASKS", {})
     registry = pipelines.PIPELINE_REGISTRY
-    for task, (place, auto_class) in TASKS.items():
+    for task, (place, loader) in TASKS.items():
         if task in registry.get_supported_tasks():
             continue
         module, name = place.split(".")
         pipeline_class = getattr(importlib.import_module(f".{module}", __package__), name)
-        registry.register_pipeline(
-            task, pipeline_class=pipeline_class, pt_model=getattr(transformers, auto_class), type="text"
-        )
+        model_class = getattr(transformers if loader.startswith("Auto") else hf_vanilla_transformer, loader)
+        registry.register_pipeline(task, pipeline_class=pipeline_class, pt_model=model_class, type="text")
         given_up.pop(task, None)
 
 
