@@ -1,0 +1,71 @@
+"""`hf-vanilla finetune` as somebody types it."""
+
+import json
+
+import pytest
+
+from hf_vanilla_transformer.commands.main import main
+
+
+@pytest.fixture
+def reviews(tmp_path):
+    rows = ["a good film,pos", "a bad film,neg"] * 10
+    file = tmp_path / "reviews.csv"
+    file.write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return file
+
+
+def finetune(parent, reviews, output, *options):
+    return main(
+        ["finetune", str(parent), "--task", "classification", "--data.path", str(reviews), "--output", str(output),
+         "--training.max_epochs", "1", "--output.plot", "false", *options]
+    )  # fmt: skip
+
+
+def test_from_a_csv_to_a_folder(masked_lm, reviews, tmp_path, capsys):
+    assert finetune(masked_lm, reviews, tmp_path / "run") == 0
+    said = capsys.readouterr().err
+    assert "validation:" in said and "trainable" in said and 'pipeline("text-classification"' in said
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["main_metric"] == "accuracy"
+    assert finetune(masked_lm, reviews, tmp_path / "run") == 2
+    assert "holds something already" in capsys.readouterr().err
+    assert main(["finetune", "--resume", str(tmp_path / "run")]) == 2
+    assert "complete" in capsys.readouterr().err
+
+
+def test_a_dry_run_writes_nothing(masked_lm, reviews, tmp_path, capsys):
+    assert finetune(masked_lm, reviews, tmp_path / "run", "--dry-run") == 0
+    assert "updates" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+def test_fields_are_listed(capsys):
+    assert main(["finetune", "--fields"]) == 0
+    listed = capsys.readouterr().out
+    for name in ("rates.factor", "unfreezing.mode", "head.pooling", "body.train", "data.max_labels", "backward_parent"):
+        assert name in listed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--rates.faktor", "2"], "Did you mean 'rates.factor'?"),
+        (["--task", "clasification"], "Did you mean 'classification'?"),
+        (["--head.pooling", "max"], "head.pooling"),
+        (["--unfreezing.mode", "gradual", "--body.train", "frozen"], "layer by layer"),
+        (["--set", "from_scratch=true", "--body.train", "lora"], "nothing in the body to keep"),
+        (["--rates.factor", "0.5"], "rates.factor must be at least 1"),
+        (["--data.path", "nowhere.csv"], "nowhere.csv"),
+        (["--text_length.overlap", "20", "--text_length.max_tokens", "16"], "leaves nothing new"),
+        (["--comparison.start", "before"], "no recipe.yaml"),
+    ],
+)
+def test_mistakes_are_said_before_the_work(masked_lm, reviews, tmp_path, capsys, options, message):
+    assert finetune(masked_lm, reviews, tmp_path / "run", *options) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_parent_is_needed(capsys):
+    assert main(["finetune", "--task", "classification"]) == 2
+    assert "what to start from" in capsys.readouterr().err
