@@ -44,8 +44,8 @@ def draw_spans(
 ) -> np.ndarray:
     """Draw spans of whole words in each text until the given part of its tokens is hidden.
 
-    A span lies within one text and has no special token in it; two spans do not overlap. How many tokens of a text are
-    hidden is rounded up or down by chance; a text may have a few more, because the last word is taken whole.
+    A span lies within one text and has no special token in it; two spans do not overlap. The word
+    that would go beyond the part is taken or left by chance, so that the mean is the part in short texts as well.
 
     Args:
         maskable: `(tokens,)`, false for special tokens.
@@ -81,19 +81,20 @@ def _draw_in_text(
     places = np.flatnonzero(maskable)
     if not len(places):
         return number
-    # Of a text of 10 tokens 1.5 are to be hidden: 1 or 2 of them.
-    budget = int(probability * len(places) + random.random())
+    left = probability * len(places)  # tokens still to be hidden
     starts = np.flatnonzero(np.r_[True, np.diff(words) != 0])
     ends = np.r_[starts[1:], len(words)]
     free = [bool(maskable[start:end].all()) for start, end in zip(starts, ends)]
     candidates = [index for index, is_free in enumerate(free) if is_free]
-    hidden = 0
-    while hidden < budget and candidates:
+    while left > 0 and candidates:
         length = 1 + min(int(np.searchsorted(limits, random.random(), side="right")), len(limits) - 1)
         word = candidates[int(random.integers(len(candidates)))]
-        while length and word < len(free) and free[word] and hidden < budget:
+        while length and word < len(free) and free[word] and left > 0:
+            size = int(ends[word] - starts[word])
+            if size > left and random.random() >= left / size:
+                return number + 1
             spans[starts[word] : ends[word]] = number
-            hidden += int(ends[word] - starts[word])
+            left -= size
             free[word] = False
             word, length = word + 1, length - 1
         number += 1

@@ -52,6 +52,7 @@ class TextStream:
         self._rows: Iterator[dict[str, str]] | None = None
         self._dataset: datasets.IterableDataset | None = None
         self._report: RowReport | None = None
+        self._from_beginning = True
         self._any = False
 
     def __iter__(self) -> "TextStream":
@@ -65,10 +66,7 @@ class TextStream:
         """
         while True:
             if self._rows is None:
-                self._dataset, self._report = self.open_texts()
-                if self._position is not None:
-                    self._dataset.load_state_dict(self._position)
-                self._rows = iter(self._dataset)
+                self._rows = self._open()
             texts = []
             for row in self._rows:
                 texts.append(row["text"])
@@ -79,6 +77,16 @@ class TextStream:
                 self._position = self._dataset.state_dict()
                 return texts
             self._finish_pass()
+
+    def _open(self) -> Iterator[dict[str, str]]:
+        """Begins to read, at the beginning or where a state says."""
+        # A data set begins at the state it was given every time it is iterated, so only one without can be used again.
+        if self._dataset is None or self._position is not None or not self._from_beginning:
+            self._dataset, self._report = self.open_texts()
+        self._from_beginning = self._position is None
+        if self._position is not None:
+            self._dataset.load_state_dict(self._position)
+        return iter(self._dataset)
 
     def _finish_pass(self) -> None:
         report = self._report

@@ -1,0 +1,257 @@
+"""Language models on running text: every objective, in memory and as a stream, resumed in the middle of it."""
+
+import signal
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from hf_vanilla_transformer.training import run_training
+from hf_vanilla_transformer.training.batches import SeededCollator
+from hf_vanilla_transformer.training.collators import collator
+from hf_vanilla_transformer.training.corpus import encode, get_tokenizer, load_corpus
+from hf_vanilla_transformer.training.plan import plan
+from hf_vanilla_transformer.training.recipe import load_recipe
+from hf_vanilla_transformer.training.streaming import StreamedBatches, StreamedRows
+from hf_vanilla_transformer.training.text_rows import TextRows
+
+from .test_run import assert_same, interrupt_at, losses, weights
+from .toy import MODEL, causal_lm_recipe, masked_lm_recipe, toy_recipe
+
+STREAM = ["data.streaming=true", "data.shuffle_buffer=20", "training.max_epochs=null"]
+
+
+def encoder_decoder_recipe(task):
+    def make(data, output, *overrides):
+        changes = [
+            f"task={task}",
+            f"model.config={MODEL}",
+            "data.max_length=32",
+            "tokenizer={kind: byte_bpe, vocab_size: 400}",
+            *(["objective.sentinels=10"] if task == "span" else []),
+        ]
+        return toy_recipe(data, output, *changes, *overrides)
+
+    return make
+
+
+MAKE = {
+    "causal_lm": causal_lm_recipe,
+    "masked_lm": masked_lm_recipe,
+    "denoising": encoder_decoder_recipe("denoising"),
+    "span": encoder_decoder_recipe("span"),
+}
+
+
+@pytest.mark.parametrize("packing", [False, True])
+@pytest.mark.parametrize("task", MAKE)
+def test_a_stream_goes_on_bit_for_bit(task, packing, texts, tmp_path, monkeypatch):
+    """Stopped in the middle of a chunk of text, of the shuffle buffer, and of a pass."""
+    more = [*STREAM, f"data.packing={packing}", "training.accumulation=2", "training.tokens_per_batch=128"]
+    more += ["evaluation.every=6"]
+    whole = run_training(MAKE[task](texts, tmp_path / "whole", *more))
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step=7)
+        stopped = run_training(MAKE[task](texts, tmp_path / "parts", *more))
+    assert stopped.interrupted and stopped.steps == 7
+    resumed = run_training(MAKE[task](texts, tmp_path / "parts", *more), resume=True)
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
+    assert_same(weights(tmp_path / "parts"), weights(tmp_path / "whole"))
+    assert resumed.metrics["tokens"] == whole.metrics["tokens"]
+    assert resumed.metrics["validation_perplexity"] == whole.metrics["validation_perplexity"]
+
+
+def test_workers_change_nothing(texts, tmp_path, monkeypatch):
+    """Batches that workers have asked for ahead of time are not lost by stopping."""
+    alone = run_training(masked_lm_recipe(texts, tmp_path / "alone", *STREAM))
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step=5, number=signal.SIGTERM)
+        run_training(masked_lm_recipe(texts, tmp_path / "two", *STREAM, "training.dataloader_workers=2"))
+    two = run_training(masked_lm_recipe(texts, tmp_path / "two", *STREAM, "training.dataloader_workers=2"), resume=True)
+    assert_same(weights(two.folder), weights(alone.folder))
+
+
+def batches(recipe, tokenizer, processes, rank, start=None):
+    """Numbers and rows of the first 40 batches of a process."""
+    made = StreamedBatches(StreamedRows(recipe, tokenizer), 40, rank=rank, processes=processes)
+    if start is not None:
+        made.load_state_dict(start)
+    return made, iter(made)
+
+
+def test_processes_share_a_stream_without_overlap(texts, tmp_path):
+    recipe = causal_lm_recipe(texts, tmp_path, *STREAM)
+    tokenizer = get_tokenizer(recipe, load_corpus(recipe))
+    _, alone = batches(recipe, tokenizer, 1, 0)
+    expected = [[row["input_ids"].tolist() for row in batch] for batch in alone]
+    several = [batches(recipe, tokenizer, 3, rank)[1] for rank in range(3)]
+    found = [[row["input_ids"].tolist() for row in next(several[number % 3])] for number in range(39)]
+    assert found == expected[:39]
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 3])
+def test_batches_made_ahead_are_kept(ahead, texts, tmp_path):
+    recipe = causal_lm_recipe(texts, tmp_path, *STREAM)
+    tokenizer = get_tokenizer(recipe, load_corpus(recipe))
+    made, iterator = batches(recipe, tokenizer, 2, 0)
+    expected = [[row["input_ids"].tolist() for row in next(iterator)] for _ in range(10 + ahead)][10:]
+    state = made.state_dict(used=10)
+    expected += [[row["input_ids"].tolist() for row in next(iterator)] for _ in range(20 - ahead)]
+    _, resumed = batches(recipe, tokenizer, 2, 0, state)
+    skipped = [next(resumed) for _ in range(10)]
+    assert not any(skipped) and [batch.number for batch in skipped] == list(range(10))
+    found = [next(resumed) for _ in range(20)]
+    assert [batch.number for batch in found] == list(range(10, 30))
+    assert [[row["input_ids"].tolist() for row in batch] for batch in found] == expected
+
+
+def test_a_mixture_trains_on_both(texts, pairs, tmp_path):
+    mixture = f"data.mixture=[{{path: {texts}, weight: 1}}, {{path: {texts / 'train.txt'}, weight: 3}}]"
+    recipe = masked_lm_recipe(texts, tmp_path / "run", mixture, "data.path=null", "evaluation.every=6",
+                              "data.shuffle_buffer=50")  # fmt: skip
+    result = run_training(recipe)
+    assert result.steps == 12 and result.metrics["validation_loss"] > 0, "validation text is that of the first source"
+    planned = plan(recipe)
+    assert "25.0% of the tokens, streamed" in planned and "75.0%" in planned and "GiB" in planned
+
+
+def test_a_single_file_can_hold_out_its_own_validation_text(texts, tmp_path):
+    lines = (texts / "train.txt").read_text().splitlines()
+    for extra in ([], STREAM):
+        recipe = causal_lm_recipe(texts / "train.txt", tmp_path / "run", "data.hold_out=7", "data.max_rows=40", *extra)
+        corpus = load_corpus(recipe)
+        assert corpus.validation["text"] == lines[:7]
+        if not extra:
+            assert corpus.train["text"] == lines[7:47]
+            tokenizer = get_tokenizer(recipe, corpus)
+        rows = StreamedRows(recipe, tokenizer, corpus.held_out).mixture.sources[0].texts
+        assert next(rows) == lines[7:47]
+    assert len(load_corpus(recipe, ["validation"]).validation) == 7
+
+
+def test_the_loss_of_a_stream_is_that_of_its_text(texts, tmp_path):
+    """In memory and streamed, the same text makes the same rows."""
+    recipe = causal_lm_recipe(texts, tmp_path, "data.streaming=true", "data.shuffle_buffer=1")
+    tokenizer = get_tokenizer(recipe, load_corpus(recipe))
+    streamed = StreamedRows(recipe, tokenizer).mixture
+    in_memory = causal_lm_recipe(texts, tmp_path)
+    rows = encode(in_memory, tokenizer, load_corpus(in_memory).train, training=True)
+    full = [ids.tolist() for ids in rows.columns["input_ids"] if len(ids) == 32]
+    assert [next(streamed).tolist() for _ in full] == full
+
+
+def test_documents_end(texts, tmp_path):
+    recipe = causal_lm_recipe(texts, tmp_path)
+    corpus = load_corpus(recipe)
+    tokenizer = get_tokenizer(recipe, corpus)
+    ids = encode(recipe, tokenizer, corpus.train, training=True).columns["input_ids"].ids
+    assert (ids == tokenizer.eos_token_id).sum() == (ids == tokenizer.bos_token_id).sum() == len(corpus.train)
+
+
+def test_a_backward_language_model_reads_the_text_reversed(texts, tmp_path):
+    forward, backward = (causal_lm_recipe(texts, tmp_path, f"data.reverse={reverse}") for reverse in ("false", "true"))
+    tokenizer = get_tokenizer(forward, load_corpus(forward))
+    (there,), (back,) = (TextRows(recipe, tokenizer).ids(["a bad cab"]) for recipe in (forward, backward))
+    assert [there[0], there[-1]] == [back[0], back[-1]] == [tokenizer.bos_token_id, tokenizer.eos_token_id]
+    assert back[1:-1] == there[1:-1][::-1] and len(there) > 4
+    run_training(causal_lm_recipe(texts, tmp_path / "run", "data.reverse=true", *STREAM))
+    assert load_recipe(tmp_path / "run").data.reverse is True
+
+
+@pytest.mark.parametrize(("task", "token"), [("denoising", "<mask>"), ("span", "<extra_id_9>")])
+def test_the_tokens_of_the_objective_are_part_of_the_vocabulary(task, token, texts, tmp_path):
+    result = run_training(MAKE[task](texts, tmp_path / "run"))
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run")
+    assert token in tokenizer.get_vocab() and len(tokenizer) == result.model.config.vocab_size <= 400
+    assert (tokenizer.mask_token == "<mask>") == (task == "denoising")
+
+
+def test_a_translation_model_can_learn_to_denoise(texts, pairs, tmp_path):
+    """A parent whose tokenizer lacks the tokens of the objective gets them, and embeddings for them."""
+    parent = run_training(toy_recipe(pairs, tmp_path / "parent"))
+    before = parent.model.get_input_embeddings().weight.clone()
+    recipe = MAKE["span"](texts, tmp_path / "run", f"model.start_from={tmp_path / 'parent'}", "training.max_steps=1")
+    model = run_training(recipe).model
+    assert model.config.vocab_size == len(before) + 10
+    # One update at the start of the warm-up moves nothing far.
+    torch.testing.assert_close(model.get_input_embeddings().weight[: len(before)], before, atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("unit", ["token", "whole_word", "span"])
+@pytest.mark.parametrize("replacement", ["bert", "all"])
+def test_masking_follows_the_recipe(unit, replacement, texts, tmp_path):
+    recipe = masked_lm_recipe(
+        texts, tmp_path, f"objective.unit={unit}", f"objective.replacement={replacement}", "data.packing=true",
+        "objective.mask_probability=0.4",
+    )  # fmt: skip
+    corpus = load_corpus(recipe)
+    tokenizer = get_tokenizer(recipe, corpus)
+    rows = encode(recipe, tokenizer, corpus.train, training=True)
+    batch = SeededCollator(collator(recipe, tokenizer), 0)(rows.batch(range(len(rows)), 0))
+    predicted = batch["labels"] != -100
+    masked = (batch["input_ids"] == tokenizer.mask_token_id)[predicted].float().mean()
+    assert masked == 1 if replacement == "all" else 0.5 < masked < 1
+    kept = batch["attention_mask"] == 1 if "attention_mask" in batch else torch.ones_like(predicted)
+    assert predicted.sum() / (kept.sum() - 2 * len(rows)) == pytest.approx(0.4, abs=0.1)
+
+
+def test_recipes_saved_before_there_was_an_objective_load(texts, tmp_path):
+    recipe = masked_lm_recipe(texts, tmp_path)
+    text = recipe.to_yaml().replace("  accumulation: 1\n", "  accumulation: 1\n  mask_probability: 0.25\n")
+    text = text.replace("  mask_probability: null\n", "")
+    (tmp_path / "old.yaml").write_text(text)
+    assert load_recipe(tmp_path / "old.yaml").objective.mask_probability == 0.25
+
+
+@pytest.mark.parametrize(
+    ("task", "overrides", "message"),
+    [
+        ("causal_lm", ["objective.mask_probability=0.2"], "objective.mask_probability=0.2 is for task masked_lm or"),
+        ("causal_lm", ["objective.unit=span"], "objective.unit='span' is for task masked_lm, not"),
+        ("masked_lm", ["objective.permute_sentences=false"], "is for task denoising"),
+        ("masked_lm", ["objective.unit=word"], "must be one of 'token', 'whole_word', 'span'"),
+        ("masked_lm", ["objective.mask_probability=0"], r"must be in \(0, 1\]"),
+        ("masked_lm", ["objective.mean_span_length=3"], "is for objective.unit='span'"),
+        ("masked_lm", ["objective.unit=span", "objective.mean_span_length=6"], "below 5.5, half of"),
+        ("span", ["objective.mask_probability=0.6"], r"must be in \(0, 0.5\]"),
+        ("span", ["objective.sentinels=0"], "sentinels must be at least 1"),
+        ("denoising", ["objective.mean_span_length=0.5"], "mean_span_length must be at least 1"),
+        ("masked_lm", ["data.reverse=true"], "data.reverse=true is for task='causal_lm'"),
+        ("masked_lm", ["training.mask_probability=0.2"], "Unknown key 'training.mask_probability'"),
+        ("causal_lm", ["data.streaming=true", "training.max_epochs=2"], "cannot be counted in a stream"),
+        ("causal_lm", ["data.mixture=[{weight: 1}]"], r"data.mixture\[0\] needs a path"),
+        ("causal_lm", ["data.mixture=[{path: a, weigth: 1}]"], "Did you mean 'weight'"),
+        ("causal_lm", ["data.mixture=[{path: a}, {path: b, weight: 0}]"], r"data.mixture\[1\].weight must be a number"),
+        ("causal_lm", ["data.mixture=[{path: a, sample_by: page}]"], "sample_by must be line, paragraph or document"),
+        ("causal_lm", ["data.mixture=[a.txt]"], "must be a mapping"),
+        ("causal_lm", ["data.shuffle_buffer=0"], "data.shuffle_buffer must be at least 1"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_any_work(task, overrides, message, texts, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        MAKE[task](texts, tmp_path / "run", *overrides)
+
+
+@pytest.mark.parametrize(
+    ("task", "overrides", "message"),
+    [
+        ("causal_lm", ["data.mixture=[{path: no/such/file.txt}]"], "no/such/file.txt"),
+        ("causal_lm", ["data.mixture=[{path: TEXTS, split: training}]", "data.path=TEXTS"], "no split 'training'"),
+        ("causal_lm", ["evaluation.every=3", "data.path=TEXTS/train.txt"], "data.hold_out"),
+        ("span", ["objective.sentinels=400"], "no room beside the 400 special tokens"),
+        ("causal_lm", ["data.hold_out=60", "data.path=TEXTS/train.txt"], "leaves nothing of the training text"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_before_anything_is_written(task, overrides, message, texts, tmp_path):
+    overrides = [override.replace("TEXTS", str(texts)) for override in overrides]
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        run_training(MAKE[task](texts, tmp_path / "run", *overrides))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_resume_with_another_objective_or_mixture_is_refused(texts, tmp_path):
+    run_training(masked_lm_recipe(texts, tmp_path / "run", "checkpoint.every=6", *STREAM))
+    for change, section in (("objective.unit=span", "objective"), ("data.shuffle_buffer=21", "data")):
+        changed = masked_lm_recipe(texts, tmp_path / "run", "checkpoint.every=6", *STREAM, change)
+        with pytest.raises(ValueError, match=f"{section} is .* cannot go on"):
+            run_training(changed, resume=True)
