@@ -1,1 +1,30 @@
 """Fine-tuning: a trained body, a head for a task, and what Howard and Ruder 2018 do so that the body is not spoiled."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+# Imported when they are asked for: a parent can be opened without what a run needs.
+_FILES = {
+    "FinetuneRecipe": "recipe",
+    "FinetuneResult": "run",
+    "GradualUnfreezing": "unfreezing",
+    "Prediction": "task",
+    "Task": "task",
+    "TrainableRecord": "unfreezing",
+    "discriminative_groups": "parameter_groups",
+    "freeze_body": "parameter_groups",
+    "load_finetune_recipe": "recipe",
+    "open_parent": "parent",
+    "run_finetuning": "run",
+    "trainable_table": "unfreezing",
+}
+
+__all__ = list(_FILES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FILES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_FILES[name]}", __name__), name)

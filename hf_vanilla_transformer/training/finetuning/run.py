@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import math
+import os
 import shutil
 import sys
 import time
@@ -134,7 +135,7 @@ def run_finetuning(recipe: FinetuneRecipe, *, resume: bool = False, command: str
         raise ValueError("output.folder is not set: say where the model goes, for example --output runs/sentiment.")
     folder = Path(recipe.output.folder)
     resume_from = check_resumable(folder, recipe) if resume else None
-    if not resume:
+    if not resume and os.environ.get("RANK", "0") == "0":  # the others come when the first may have begun
         check_new(folder)
     check_comparison(recipe)
     prepared = prepare(recipe)
@@ -188,9 +189,11 @@ def run_finetuning(recipe: FinetuneRecipe, *, resume: bool = False, command: str
         steps=steps,
         main_process=main_process,
     )
+    trainer.accelerator.wait_for_everyone()  # until all have read the best checkpoint, which goes now
     if main_process:
         _write(recipe, prepared, result, record, command)
-    result.gains = _compare(recipe, prepared.task, metrics, folder)
+    trainer.accelerator.wait_for_everyone()
+    result.gains = _compare(recipe, prepared.task, metrics, folder, main_process)
     if main_process:
         write_run_page(folder, notes=_notes(prepared), command=command)
         _say(prepared.task, result, record)
@@ -282,7 +285,9 @@ def _write(
         shutil.rmtree(folder / "checkpoints")
 
 
-def _compare(recipe: FinetuneRecipe, task: Task, metrics: dict[str, Any], folder: Path) -> list[Gain]:
+def _compare(
+    recipe: FinetuneRecipe, task: Task, metrics: dict[str, Any], folder: Path, main_process: bool
+) -> list[Gain]:
     """Runs or reads each of the other starts."""
     gains = []
     for name, other in compared_recipes(recipe):
@@ -295,7 +300,7 @@ def _compare(recipe: FinetuneRecipe, task: Task, metrics: dict[str, Any], folder
                     break
             other = target
         gains.append(read_gain(name, Path(other), main_metric(task), metrics))
-    if gains and task.recipe.output.folder is not None:
+    if gains and main_process:
         metrics["gains"] = [dataclasses.asdict(gain) for gain in gains]
         write_text(folder / RESULTS_FILE, json.dumps(metrics, indent=2) + "\n")
     return gains
