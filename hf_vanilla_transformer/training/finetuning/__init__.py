@@ -21,7 +21,7 @@ _FILES = {
     "trainable_table": "unfreezing",
 }
 
-__all__ = list(_FILES)  # noqa: PLE0605
+__all__ = list(_FILES)
 
 
 def __getattr__(name: str) -> Any:
