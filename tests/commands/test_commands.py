@@ -143,7 +143,9 @@ def test_average_writes_a_model_that_can_be_evaluated(trained, tmp_path, capsys)
     assert main(["average", str(trained), "--last", "9", "--output", str(tmp_path / "other")]) == 2
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "average", "translate", "generate", "fill", "classify"])
+@pytest.mark.parametrize(
+    "command", ["train", "adapt", "evaluate", "average", "translate", "generate", "fill", "classify"]
+)
 def test_scripts_are_the_same_commands(command, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", [f"{command}.py", "--help"])
     with pytest.raises(SystemExit) as ended:

@@ -6,7 +6,7 @@ the pieces it is made of:
 * BPE: merges of the word's pieces, after all other merges. What a word needs on the way is a token too.
 * Unigram: a piece whose score is the sum of its pieces' scores and a hair more.
 * WordPiece: an added token that only a whole word matches. An entry of its vocabulary would also be the longest match
-  at the beginning of other words.
+  at the beginning of other words. (It is found beside a symbol such as ★ too, which BERT takes for a part of the word.)
 """
 
 from __future__ import annotations

@@ -1,0 +1,282 @@
+"""An adaptation from parent to folder: what is measured, extended, held, interrupted and resumed."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import datasets
+import pytest
+import torch
+from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
+
+from hf_vanilla_transformer.training.adaptation.course import Perplexities, gains, scores_of, table
+from hf_vanilla_transformer.training.adaptation.l2_sp import L2SP
+from hf_vanilla_transformer.training.adaptation.parent import adaptation_overrides, open_parent_model, parent_settings
+from hf_vanilla_transformer.training.adaptation.run import load_texts, run_adaptation
+from hf_vanilla_transformer.training.averaging import load_weights
+from hf_vanilla_transformer.training.curves import read_metrics
+from hf_vanilla_transformer.training.finetuning.parent import describe, lineage
+from hf_vanilla_transformer.training.recipe import load_recipe
+from hf_vanilla_transformer.training.run import run_training
+
+from ..test_run import assert_same, interrupt_at, losses
+from ..toy import causal_lm_recipe
+
+QUICK = [
+    "training.max_epochs=null", "training.max_steps=8", "training.tokens_per_batch=96", "training.warmup_steps=2",
+    "training.log_every=2", "evaluation.every=4", "data.hold_out=12", "output.plot=false",
+]  # fmt: skip
+
+
+def adaptation_recipe(parent, domain, output, *overrides):
+    overrides = [*QUICK, f"data.path={domain}", f"output.folder={output}", *overrides]
+    return load_recipe("adapt", [*adaptation_overrides(parent, "adapt", overrides), *overrides])
+
+
+def naive_loss(model, tokenizer, texts, length):
+    """Sum of the negative log likelihoods of all tokens in blocks, and how many there are with their blocks' first."""
+    ids = [token for text in texts for token in [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]]
+    total = 0.0
+    for begin in range(0, len(ids), length):
+        block = torch.tensor([ids[begin : begin + length]])
+        logits = model.double()(input_ids=block).logits[0, :-1].log_softmax(-1)
+        total -= float(logits.gather(1, block[0, 1:, None]).sum())
+    return total, len(ids) - math.ceil(len(ids) / length), len(ids)
+
+
+@torch.no_grad()
+def test_perplexities_are_those_of_a_naive_loop(causal_parent, domain, tmp_path):
+    recipe = adaptation_recipe(causal_parent, domain, tmp_path / "out")
+    parent = open_parent_model(recipe)
+    corpus, general = load_texts(recipe)
+    texts = {"domain": corpus.validation, "general": general.validation}
+    measured = Perplexities(recipe, texts).measure(parent.model, parent.tokenizer)
+    for name, rows in texts.items():
+        loss, predicted, tokens = naive_loss(parent.model.eval(), parent.tokenizer, rows["text"], 24)
+        mean = loss / predicted
+        words = sum(len(text.split()) for text in rows["text"])
+        characters = sum(map(len, rows["text"]))
+        scores = measured[name]
+        assert scores["loss"] == pytest.approx(mean, rel=1e-5)
+        assert scores["perplexity"] == pytest.approx(math.exp(mean), rel=1e-4)
+        assert scores["word_perplexity"] == pytest.approx(math.exp(mean * tokens / words), rel=1e-3)
+        assert scores["bits_per_character"] == pytest.approx(mean * tokens / characters / math.log(2), rel=1e-4)
+
+
+def test_an_adapted_encoder_knows_new_words(masked_parent, domain, general, tmp_path):
+    recipe = adaptation_recipe(
+        masked_parent, domain, tmp_path / "out", "adaptation.new_words=4", "adaptation.min_count=5",
+        "adaptation.l2_sp=5", "adaptation.l2_sp_new_rows=free", "adaptation.replay=0.3", "output.plot=true",
+    )  # fmt: skip
+    assert recipe.task == "masked_lm"
+    result = run_adaptation(recipe)
+    folder = tmp_path / "out"
+    course = json.loads((folder / "results.json").read_text())["adaptation"]["course"]
+    assert [point["when"] for point in course] == ["parent", "start", "training", "training", "after"]
+    # Per word they compare, though there are fewer tokens now.
+    assert course[-1]["domain"]["word_perplexity"] < course[0]["domain"]["word_perplexity"]
+    before = AutoTokenizer.from_pretrained(masked_parent)
+    after = AutoTokenizer.from_pretrained(folder)
+    assert len(after) == len(before) + 4 == result.model.config.vocab_size
+    assert len(after("headache")["input_ids"]) == 3 < len(before("headache")["input_ids"])
+    assert (folder / "perplexity.png").read_bytes().startswith(b"\x89PNG")
+    facts = json.loads((folder / "adaptation.json").read_text())
+    assert len(facts["new_tokens"]) == 4 and facts["new_words"]
+    # What was evaluated on the way is what is measured at the end.
+    evaluation = next(record for record in read_metrics(folder / "metrics.jsonl") if record.get("eval_general_loss"))
+    assert course[2]["general"]["loss"] == pytest.approx(evaluation["eval_general_loss"])
+    assert course[2]["domain"]["loss"] == pytest.approx(evaluation["eval_domain_loss"])
+
+
+def test_without_new_words_only_what_is_asked_for_changes(causal_parent, domain, tmp_path):
+    result = run_adaptation(adaptation_recipe(causal_parent, domain, tmp_path / "out"))
+    assert AutoTokenizer.from_pretrained(tmp_path / "out").get_vocab() == (
+        AutoTokenizer.from_pretrained(causal_parent).get_vocab()
+    )
+    assert_same(load_weights(tmp_path / "out" / "start"), load_weights(causal_parent))
+    data = Path(lineage(causal_parent)[0].data[0]).name
+    assert result.metrics["adaptation"]["lineage"] == f"`{causal_parent.name}` (causal_lm on `{data}`)"
+
+
+def test_l2_sp_keeps_the_weights_near_the_parents(causal_parent, domain, tmp_path):
+    distances = []
+    for strength in (0, 60):
+        recipe = adaptation_recipe(
+            causal_parent, domain, tmp_path / str(strength), f"adaptation.l2_sp={strength}",
+            "training.learning_rate=1e-2",
+        )  # fmt: skip
+        model = run_adaptation(recipe).model
+        held = L2SP(model, 1.0)
+        start = load_weights(tmp_path / str(strength) / "start")
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(start[name])
+        distances.append(held.distance())
+    assert 0 < distances[1] < 0.8 * distances[0]
+
+
+def test_an_interrupted_adaptation_goes_on_bit_for_bit(causal_parent, domain, tmp_path, monkeypatch, capsys):
+    more = ["adaptation.replay=0.4", "adaptation.l2_sp=3", "adaptation.new_words=4", "training.max_steps=16"]
+    whole = run_adaptation(adaptation_recipe(causal_parent, domain, tmp_path / "whole", *more))
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step=7)
+        stopped = run_adaptation(adaptation_recipe(causal_parent, domain, tmp_path / "parts", *more))
+    assert stopped.interrupted
+    assert f"hf-vanilla adapt --resume {tmp_path / 'parts'}" in capsys.readouterr().err
+    saved = load_recipe(tmp_path / "parts")
+    # The parent is not asked again, and what it was measured at is kept.
+    monkeypatch.setattr("hf_vanilla_transformer.training.adaptation.run.open_parent_model", None)
+    resumed = run_adaptation(saved, resume=True)
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
+    assert_same(load_weights(tmp_path / "parts"), load_weights(tmp_path / "whole"))
+    assert resumed.metrics["adaptation"]["course"] == whole.metrics["adaptation"]["course"]
+    with pytest.raises(ValueError, match=r"holds something else|hf-vanilla adapt --resume"):
+        run_adaptation(saved)
+
+
+@pytest.mark.parametrize("change", ["adaptation.replay=0.5", "adaptation.l2_sp=1", "data.max_length=20"])
+def test_a_changed_recipe_is_not_resumed(change, causal_parent, domain, tmp_path, monkeypatch):
+    interrupt_at(monkeypatch, step=3)
+    recipe = adaptation_recipe(causal_parent, domain, tmp_path / "out", "adaptation.replay=0.4")
+    assert run_adaptation(recipe).interrupted
+    with pytest.raises(ValueError, match=r"The recipe's (adaptation|data) is .* cannot"):
+        run_adaptation(load_recipe(tmp_path / "out", [change]), resume=True)
+
+
+def test_a_run_without_its_start_is_not_resumed(causal_parent, domain, tmp_path, monkeypatch):
+    interrupt_at(monkeypatch, step=3)
+    run_adaptation(adaptation_recipe(causal_parent, domain, tmp_path / "out"))
+    (tmp_path / "out" / "adaptation.json").unlink()
+    with pytest.raises(FileNotFoundError, match="cannot be resumed"):
+        run_adaptation(load_recipe(tmp_path / "out"), resume=True)
+
+
+def test_a_stock_decoder_is_a_parent(causal_parent, domain, general, tmp_path):
+    """GPT-2 has no token for padding, and its texts have no mark but at their ends."""
+    tokenizer = AutoTokenizer.from_pretrained(causal_parent)
+    tokenizer.pad_token = None
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=len(tokenizer) + 3, n_positions=24, n_embd=16, n_layer=1, n_head=2,
+                        bos_token_id=tokenizer.eos_token_id, eos_token_id=tokenizer.eos_token_id)  # fmt: skip
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
+    tokenizer.save_pretrained(tmp_path / "gpt2")
+    assert parent_settings(tmp_path / "gpt2") == {"task": "causal_lm", "data.max_length": 24}
+    recipe = adaptation_recipe(
+        tmp_path / "gpt2", domain, tmp_path / "out", f"adaptation.general.path={general}", "adaptation.new_words=5",
+        "adaptation.replay=0.2",
+    )  # fmt: skip
+    result = run_adaptation(recipe)
+    assert type(result.model).__name__ == "VanillaDecoderForCausalLM"
+    assert result.model.config.vocab_size == len(tokenizer) + 5
+    assert result.metrics["adaptation"]["gain"].keys() == {"domain", "general"}
+
+
+def test_a_stock_encoder_is_a_parent(masked_parent, domain, general, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(masked_parent)
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                        intermediate_size=32, max_position_embeddings=40, pad_token_id=0)  # fmt: skip
+    BertForMaskedLM(config).save_pretrained(tmp_path / "bert")
+    tokenizer.save_pretrained(tmp_path / "bert")
+    recipe = adaptation_recipe(tmp_path / "bert", domain, tmp_path / "out", f"adaptation.general.path={general}")
+    assert (recipe.task, recipe.data.max_length) == ("masked_lm", 40)
+    result = run_adaptation(recipe)
+    assert type(result.model).__name__ == "VanillaEncoderForMaskedLM"
+    BertForMaskedLM(config).bert.save_pretrained(tmp_path / "headless")
+    tokenizer.save_pretrained(tmp_path / "headless")
+    recipe = dataclasses.replace(recipe, adaptation=dataclasses.replace(
+        recipe.adaptation, parent=str(tmp_path / "headless")))  # fmt: skip
+    with pytest.raises(ValueError, match="random numbers"):
+        open_parent_model(recipe)
+
+
+def test_a_tokenizer_of_another_model_is_refused(causal_parent, masked_parent, domain, tmp_path):
+    small = tmp_path / "small"
+    from hf_vanilla_transformer import VanillaDecoderConfig, VanillaDecoderForCausalLM
+
+    sizes = {"vocab_size": 30, "hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1,
+             "intermediate_size": 16, "max_position_embeddings": 32, "bos_token_id": 1, "eos_token_id": 2}  # fmt: skip
+    VanillaDecoderForCausalLM(VanillaDecoderConfig(**sizes)).save_pretrained(small)
+    recipe = adaptation_recipe(small, domain, tmp_path / "out")
+    with pytest.raises(ValueError, match="has no tokenizer"):
+        run_adaptation(recipe)
+    recipe = adaptation_recipe(small, domain, tmp_path / "out", f"tokenizer.path={causal_parent}")
+    with pytest.raises(ValueError, match="belong to different models"):
+        run_adaptation(recipe)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_without_its_head_is_no_parent(masked_parent, domain, tmp_path):
+    from hf_vanilla_transformer import VanillaEncoderForSequenceClassification
+
+    VanillaEncoderForSequenceClassification.from_pretrained(masked_parent).save_pretrained(tmp_path / "classifier")
+    AutoTokenizer.from_pretrained(masked_parent).save_pretrained(tmp_path / "classifier")
+    with pytest.raises(ValueError, match=r"has no lm_head.* random numbers"):
+        run_adaptation(adaptation_recipe(tmp_path / "classifier", domain, tmp_path / "out"))
+
+
+def test_a_denoiser_is_adapted_as_it_was_trained(general, domain, tmp_path):
+    model = (
+        "{hidden_size: 16, intermediate_size: 32, num_attention_heads: 2, encoder_layers: 1, decoder_layers: 1, "
+        "max_position_embeddings: 64}"
+    )
+    changes = ["task=denoising", "model.preset=tiny", f"model.config={model}", "data.max_length=24",
+               "objective.mask_probability=0.4", "training.max_steps=4"]  # fmt: skip
+    run_training(causal_lm_recipe(general, tmp_path / "parent", *changes))
+    recipe = adaptation_recipe(tmp_path / "parent", domain, tmp_path / "out", "adaptation.new_words=3")
+    assert (recipe.task, recipe.objective.mask_probability) == ("denoising", 0.4)
+    gain = run_adaptation(recipe).metrics["adaptation"]["gain"]
+    assert gain.keys() == {"domain", "general"}
+
+
+def test_the_line_of_parents(causal_parent, domain, general, tmp_path):
+    run_adaptation(adaptation_recipe(causal_parent, domain, tmp_path / "first"))
+    found = lineage(tmp_path / "first")
+    assert [ancestor.source for ancestor in found] == [str(tmp_path / "first"), str(causal_parent)]
+    assert describe(found).startswith(f"`first` (causal_lm on `{domain.name}`), made from `{causal_parent.name}`")
+
+
+def test_gains_and_the_table():
+    point = {"perplexity": 20.0}
+    course = [
+        {"when": "parent", "step": 0, "domain": {"perplexity": 40.0}, "general": {"perplexity": 10.0}},
+        {"when": "training", "step": 5, "domain": point},
+        {"when": "after", "step": 9, "domain": point, "general": {"perplexity": 12.0}},
+    ]
+    assert gains(course, "perplexity") == {"domain": 0.5, "general": pytest.approx(-0.2)}
+    lines = table(course, "perplexity").splitlines()
+    assert lines[0] == "|  | update | domain perplexity | general perplexity |"
+    assert lines[-1] == "| after | 9 | 20 | 12 |" and lines[3] == "| training | 5 | 20 |  |"
+
+
+def test_scores_of_nothing_are_finite():
+    class Empty:
+        tokens, words, characters = 3, 0, 0
+
+    assert scores_of(1.0, Empty)["word_perplexity"] == pytest.approx(math.exp(3))
+
+
+def test_real_text(shared_data, tmp_path):
+    """A parent of a few paragraphs of Brown goes on with a few reviews of films."""
+    for name, source, split, rows in (("brown", "brown", "train", 150), ("imdb", "imdb", "unsupervised", 100)):
+        file = str(shared_data / source / f"{split}.parquet")
+        texts = datasets.load_dataset("parquet", data_files=file, split=f"train[:{rows}]")["text"]
+        (tmp_path / name).mkdir()
+        lines = [" ".join(text.split()) for text in texts]
+        (tmp_path / name / "train.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    parent = causal_lm_recipe(
+        tmp_path / "brown", tmp_path / "parent", "tokenizer.vocab_size=600", "data.max_length=48", "data.hold_out=20",
+        "training.tokens_per_batch=960", "training.max_steps=60", "training.learning_rate=1e-2",
+    )  # fmt: skip
+    run_training(parent)
+    recipe = adaptation_recipe(
+        tmp_path / "parent", tmp_path / "imdb", tmp_path / "out", "adaptation.new_words=50", "adaptation.replay=0.2",
+        "data.hold_out=20", "training.max_steps=60", "training.tokens_per_batch=960", "training.learning_rate=1e-2",
+        "evaluation.every=20",
+    )  # fmt: skip
+    metrics = run_adaptation(recipe).metrics
+    assert metrics["adaptation"]["gain"]["domain"] > 0.1
+    assert metrics["adaptation"]["new_tokens"] == 50
+    words = [word for word, _ in json.loads((tmp_path / "out" / "adaptation.json").read_text())["new_words"]]
+    assert "movie" in words or "film" in words
