@@ -101,6 +101,7 @@ def write_card(
     use = use_of(model)
     metrics = metrics or {}
     example = example_for(use, text.example, mask_token)
+    quoted = example.replace("\\", "\\\\").replace('"', '\\"')
     date = text.date or metrics.get("finished")
     stock_class = type(stock).__name__ if stock is not None else None
     card = ModelCard.from_template(
@@ -111,10 +112,13 @@ def write_card(
         stock_class=stock_class,
         stock_note=stock_note,
         auto_class=use.auto_class,
+        own_class=use.own_class,
+        own_pipeline=use.pipeline,
         has_tokenizer=tokenizer,
         location=text.name if "/" in text.name else f"path/to/{text.name}",
         trust="" if stock_class else ", trust_remote_code=True",
-        lines_of_use=use.lines.replace("{example}", example.replace("\\", "\\\\").replace('"', '\\"')),
+        lines_of_use=use.lines.replace("{example}", quoted),
+        example=quoted,
         architecture=_architecture(model, stock),
         data=text.data,
         parents=f"`{shown(text.parent)}`" if text.parent else "",

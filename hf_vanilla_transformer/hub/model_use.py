@@ -13,13 +13,17 @@ class ModelUse:
 
     Attributes:
         pipeline_tag: the task's name on the Hub; None for a head that has none there.
-        auto_class: the Auto class that loads the head.
+        auto_class: the Auto class that loads the head; None for a head that no Auto class is for.
         lines: Python after `model` and `tokenizer` are loaded; `{example}` stands for a sentence.
+        own_class: without an Auto class, the file and the class of the head in the published folder.
+        pipeline: without an Auto class, the name of our pipeline.
     """
 
     pipeline_tag: str | None
-    auto_class: str
+    auto_class: str | None
     lines: str
+    own_class: str | None = None
+    pipeline: str | None = None
 
 
 _INPUTS = 'inputs = tokenizer("{example}", return_tensors="pt")\n'
@@ -62,6 +66,18 @@ _USES = {
         'choices = tokenizer(["{example}", "{example}"], padding=True, return_tensors="pt")\n'
         "print(model(**{name: tensor[None] for name, tensor in choices.items()}).logits)",
     ),
+    "ForDependencyParsing": ModelUse(
+        None,
+        None,
+        'words = "{example}".split()\n'
+        'inputs = tokenizer(words, is_split_into_words=True, return_tensors="pt")\n'
+        "word_ids = torch.tensor([[-1 if word is None else word for word in inputs.word_ids()]])\n"
+        "tree = model.parse(inputs.input_ids, inputs.attention_mask, word_ids)[0]\n"
+        "labels = [model.config.id2label[label] for label in tree.labels]\n"
+        "print(list(zip(words, tree.heads, labels)))  # heads count words from 1; 0 is the root",
+        own_class="modeling_vanilla_parsing.VanillaEncoderForDependencyParsing",
+        pipeline="dependency-parsing",
+    ),
 }
 _BASE = ModelUse("feature-extraction", "AutoModel", _INPUTS + "print(model(**inputs).last_hidden_state.shape)")
 # An encoder-decoder without a head needs the decoder's input too.
@@ -81,13 +97,17 @@ def use_of(model: PreTrainedModel) -> ModelUse:
 
 
 def example_for(use: ModelUse, example: str, mask_token: str | None) -> str:
-    """The sentence as the head wants it: a masked language model is shown its last word masked.
+    """The sentence as the head wants it: a masked language model is shown its last word masked, a parser a mark at its
+    end as a word.
 
     Args:
         use: the head.
         example: a sentence.
         mask_token: of the tokenizer; None if it has none.
     """
+    if use.pipeline == "dependency-parsing":
+        end = len(example.rstrip(".!?…。"))
+        return f"{example[:end].rstrip()} {example[end:]}".rstrip()
     if use.pipeline_tag != "fill-mask" or mask_token is None or mask_token in example:
         return example
     words = example.split()

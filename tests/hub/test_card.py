@@ -5,8 +5,8 @@ import transformers
 import yaml
 from huggingface_hub import ModelCard
 
-from hf_vanilla_transformer import VanillaEncoderConfig, VanillaEncoderModel
-from hf_vanilla_transformer.hub import ModelCardText, load_card_text, read_card_text, write_card
+from hf_vanilla_transformer import VanillaEncoderConfig, VanillaEncoderForDependencyParsing, VanillaEncoderModel
+from hf_vanilla_transformer.hub import ModelCardText, export_folder, load_card_text, read_card_text, write_card
 from hf_vanilla_transformer.hub.card_text import card_text_of_recipe, changed_card_text, save_card_text
 from hf_vanilla_transformer.hub.local_paths import shown, shown_command, shown_recipe
 from hf_vanilla_transformer.hub.model_use import example_for, use_of
@@ -193,7 +193,25 @@ def test_a_model_without_a_tokenizer_shows_none(tmp_path):
     assert "okenizer" not in (tmp_path / "README.md").read_text().replace("AutoTokenizer", "okenizer")
 
 
-def test_every_line_of_use_belongs_to_an_auto_class():
+def test_every_line_of_use_belongs_to_an_auto_class_or_names_its_own():
     from hf_vanilla_transformer.hub.model_use import _USES
 
-    assert all(hasattr(transformers, use.auto_class) for use in _USES.values())
+    assert all(hasattr(transformers, use.auto_class) for use in _USES.values() if use.own_class is None)
+    assert [use.own_class for use in _USES.values() if use.auto_class is None] == [
+        "modeling_vanilla_parsing.VanillaEncoderForDependencyParsing"
+    ]
+
+
+def test_a_parser_is_loaded_by_its_own_class(tmp_path, capsys):
+    tokenizer = tokenizer_for("encoder")
+    config = model_for("encoder", tokenizer, parser_arc_size=8, parser_label_size=8).config
+    text = ModelCardText(name="parser", example='The "dog" sees.')
+    folder = export_folder(VanillaEncoderForDependencyParsing(config), tokenizer, tmp_path / "parser", card=text)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert 'pipeline("dependency-parsing", model="path/to/parser")("The \\"dog\\" sees .")' in card
+    assert "AutoModel" not in card and "import None" not in card
+    for code in card.split("```python\n")[1:]:
+        code = code.split("```")[0].replace("path/to/parser", str(folder)).replace(", trust_remote_code=True", "")
+        exec(compile(code, "card", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "('sees', " in printed and "'heads': [" in printed
