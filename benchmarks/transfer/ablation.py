@@ -1,0 +1,163 @@
+"""`python -m benchmarks.transfer.ablation`: what each trick of Howard and Ruder 2018 brings a Transformer, taken back.
+
+All tricks on the adapted body of `label_efficiency` for IMDb, then each one changed (the directions of the paper's
+tables 4 to 7, not its numbers), with 100 and 1,000 labels and three seeds. Everything is scored on the validation rows,
+by which the defaults are chosen; the test rows are not looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from ..allocator import restart_tuned
+from ..records import RESULTS, machine, write_json, write_text
+from . import steps
+from .cells import Cell, common_arguments, finished, grouped, mean_and_spread, run_cells, say, shown
+from .label_efficiency import SETTINGS, Setting, bodies, fields_of, quick
+
+ALL = "all tricks"
+# The tricks, as the benchmark of label efficiency has them, and gradual unfreezing beside them.
+TRICKS = {"unfreezing.mode": "gradual", "unfreezing.every_epochs": 0.5}
+# What is changed, and what in the paper that is.
+VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
+    ALL: ("", {}),
+    "one rate for all layers": ("table 6, discriminative rates", {"rates.factor": 1}),
+    "linear schedule": ("table 6, slanted triangular rates", {"rates.schedule": "linear"}),
+    "cosine schedule": ("table 6", {"rates.schedule": "cosine"}),
+    "all layers from the start": ("table 6, gradual unfreezing", {"unfreezing.mode": "none"}),
+    "last state only": ("section 3.3, concat pooling", {"head.pooling": "last"}),
+    "mean state only": ("section 3.3, concat pooling", {"head.pooling": "mean"}),
+    "one rate, linear, all layers at once": (
+        "table 6, full fine-tuning",
+        {"rates.factor": 1, "rates.schedule": "linear", "unfreezing.mode": "none"},
+    ),
+    "frozen body": ("table 6, last layer", {"body.train": "frozen", "unfreezing.mode": "none"}),
+    "LoRA": ("not in the paper", {"body.train": "lora", "unfreezing.mode": "none", "rates.factor": 1}),
+    "not adapted": ("table 5, without fine-tuning the language model", {"start": "pretrained"}),
+    "from random weights": ("table 4, without pretraining", {"start": "scratch"}),
+    "backward language model": ("table 7", {"start": "backward"}),
+    "forward and backward together": ("table 7, bidirectional", {"start": "both"}),
+}
+LABELS = (100, 1000)
+
+
+def overrides(variant: str) -> dict[str, Any]:
+    """The fields of a variant, `start` apart.
+
+    Raises:
+        ValueError: there is no such variant.
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f"variant={variant!r} is not one of {', '.join(VARIANTS)}")
+    changed = VARIANTS[variant][1]
+    return {**TRICKS, **{name: value for name, value in changed.items() if name != "start"}}
+
+
+def backward_body(folder: Path, setting: Setting) -> Path:
+    """A body that reads from right to left, pretrained and adapted on the same texts with the same tokenizer."""
+    texts, _ = bodies(folder, "imdb", setting)
+    pretrained = steps.pretrain(
+        folder / "backward-pretrained", setting.body, texts.general, folder / "tokenizer", setting.pretrain_steps,
+        reverse=True,
+    )  # fmt: skip
+    return steps.adapt(
+        folder / "backward-adapted", setting.body, pretrained, texts.domain, texts.general, setting.adapt_steps
+    )
+
+
+def cells_of(setting: Setting, folder: Path, variants: list[str], labels: tuple[int, ...], seeds: int) -> list[Cell]:
+    """All runs, seed after seed, so that a table of one seed is there early."""
+    return [
+        Cell(
+            f"ablation-{variant.replace(' ', '-').replace(',', '')}-{count}-{seed}",
+            {"variant": variant, "labels": count, "seed": seed},
+            _run(setting, folder, variant, count, seed),
+        )
+        for seed in range(seeds)
+        for count in labels
+        for variant in variants
+    ]
+
+
+def _run(setting: Setting, folder: Path, variant: str, labels: int, seed: int) -> Any:
+    def run() -> dict[str, Any]:
+        texts, parents = bodies(folder, "imdb", setting)
+        start = VARIANTS[variant][1].get("start", "adapted")
+        if start in ("backward", "both"):
+            parents["backward"] = backward_body(folder, setting)
+            parents["both"] = parents["adapted"]
+        place = setting.labels.index(labels)
+        fields = fields_of(setting, texts.labelled, place, seed, scratch=start == "scratch", test=False)
+        fields |= overrides(variant)
+        if start == "scratch":  # the best that is known for it, as in label_efficiency
+            fields["unfreezing.mode"] = "none"
+        if start == "both":
+            fields["backward_parent"] = parents["backward"]
+        results = steps.finetune(folder / "finetuned" / "ablation", parents[start], "classification", fields)
+        return {name: results[name] for name in ("validation_accuracy", "validation_loss", "steps", "training_seconds")}
+
+    return run
+
+
+def table(record: dict[str, Any]) -> str:
+    """Markdown: a line a variant, with the difference to all tricks in points."""
+    groups = grouped(record["cells"], ("variant", "labels"), "validation_accuracy")
+    labels = sorted({cell["labels"] for cell in record["cells"]})
+    lines = [
+        "Accuracy on the validation rows of IMDb in percent (mean ± standard deviation over the seeds), and the "
+        "difference to all tricks.",
+        "",
+        "| what is changed | in the paper | " + " | ".join(f"{count:,} labels | " for count in labels) + "|",
+        "| --- | --- |" + " ---: | ---: |" * len(labels),
+    ]
+    for variant, (source, _) in VARIANTS.items():
+        if not any((variant, count) in groups for count in labels):
+            continue
+        columns = []
+        for count in labels:
+            values, base = groups.get((variant, count)), groups.get((ALL, count))
+            difference = ""
+            if values and base and variant != ALL:
+                difference = f"{100 * (mean_and_spread(values)[0] - mean_and_spread(base)[0]):+.1f}"
+            columns += [shown(values), difference]
+        lines.append(f"| {variant} | {source} | {' | '.join(columns)} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run what is missing, then record and table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.transfer.ablation", description=__doc__)
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), metavar="NAME", help="; ".join(VARIANTS))
+    parser.add_argument("--seeds", type=int, default=3, help="of each (default: %(default)s)")
+    common_arguments(parser, "runs/transfer")
+    options = parser.parse_args(arguments)
+    if arguments is None:
+        restart_tuned()
+    for variant in options.variants:
+        overrides(variant)
+    setting, labels = SETTINGS["imdb"], LABELS
+    if options.quick:
+        setting, labels = quick(replace(setting)), (20,)
+    folder = options.folder / f"imdb-{setting.body.objective}{'-quick' if options.quick else ''}"
+    cells = cells_of(setting, folder, options.variants, labels, 1 if options.quick else options.seeds)
+    place = folder / "cells"
+    records = finished(cells, place) if options.table else run_cells(cells, place)
+    if not records:
+        raise SystemExit(f"no cell of the ablation is in {place} yet")
+    record = {
+        "benchmark": "ablation", "machine": machine(), "quick": options.quick, "setting": asdict(setting),
+        "tricks": TRICKS, "cells": records,
+    }  # fmt: skip
+    target = options.results or (folder if options.quick else RESULTS)
+    file = write_json(target / f"transfer_ablation{'_quick' if options.quick else ''}.json", record)
+    write_text(file.with_suffix(".md"), table(record) + "\n")
+    print(table(record))
+    say(f"written: {file}, {file.with_suffix('.md').name}")
+
+
+if __name__ == "__main__":
+    main()

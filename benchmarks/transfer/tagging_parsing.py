@@ -1,0 +1,197 @@
+"""`python -m benchmarks.transfer.tagging_parsing`: tags, chunks and trees, from scratch and pretrained.
+
+Parts of speech and dependency trees of UD English and Korean, chunks of CoNLL-2000. A small encoder (one for each
+language, the same for all arms) from random weights, and pretrained with masked words: on Brown and WikiText, or on
+Korean sentences of many kinds. A tenth of the training sentences is set apart to choose by; what the sets have beside
+their training rows is the test.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..allocator import restart_tuned
+from ..records import RESULTS, machine, write_json, write_text
+from . import corpora, steps
+from .cells import Cell, common_arguments, finished, grouped, mean_and_spread, run_cells, say, shown
+from .steps import QUICK, Body
+
+
+@dataclass(frozen=True)
+class Job:
+    """A task on a set.
+
+    Attributes:
+        title: for the table.
+        language: of the body.
+        data: name of the set.
+        task: of `hf-vanilla finetune`.
+        metrics: that are shown; the first decides.
+        fields: which columns.
+    """
+
+    title: str
+    language: str
+    data: str
+    task: str
+    metrics: tuple[str, ...]
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+_TAGS, _TREES = {"data.tags": "upos"}, {"data.heads": "head", "data.relations": "deprel"}
+JOBS = {
+    "english-tags": Job(
+        "parts of speech, UD English EWT", "english", "ud_english_ewt", "token_classification", ("accuracy",), _TAGS
+    ),
+    "korean-tags": Job(
+        "parts of speech, UD Korean GSD", "korean", "ud_korean_gsd", "token_classification", ("accuracy",), _TAGS
+    ),
+    "chunks": Job(
+        "chunks, CoNLL-2000", "english", "conll2000", "token_classification", ("f1",), {"data.tags": "chunk_tags"}
+    ),
+    "english-trees": Job(
+        "trees, UD English EWT", "english", "ud_english_ewt", "dependency_parsing", ("las", "uas"), _TREES
+    ),
+    "korean-trees": Job(
+        "trees, UD Korean GSD", "korean", "ud_korean_gsd", "dependency_parsing", ("las", "uas"), _TREES
+    ),
+}
+TEXTS = {"english": corpora.english, "korean": corpora.korean}
+COLUMNS = {"conll2000": ("tokens", "chunk_tags")}
+_UD_COLUMNS = ("tokens", "upos", "head", "deprel")
+ARMS = ("scratch", "pretrained")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Sizes that all runs have in common.
+
+    Attributes:
+        body: an encoder.
+        pretrain_steps: updates of `body.tokens` tokens.
+        epochs, batch, rate, factor: of the fine-tuning; scratch has one rate for all layers.
+        limit: rows of each file, for a trial.
+    """
+
+    body: Body = field(default_factory=lambda: Body(objective="masked", vocabulary=10000))
+    pretrain_steps: int = 3000
+    epochs: float = 6
+    batch: int = 32
+    rate: float = 2e-3
+    factor: float = 1.3
+    limit: int | None = None
+
+
+def quick() -> Setting:
+    """A fraction of everything."""
+    return replace(Setting(), body=replace(QUICK, objective="masked"), pretrain_steps=6, epochs=1, batch=8, limit=60)
+
+
+def body(folder: Path, language: str, setting: Setting) -> Path:
+    """The pretrained body of a language, made once."""
+    texts = TEXTS[language](folder / language / "texts", setting.limit)
+    tokenizer = steps.make_tokenizer(folder / language / "tokenizer", setting.body, [texts / "train.parquet"])
+    return steps.pretrain(folder / language / "pretrained", setting.body, texts, tokenizer, setting.pretrain_steps)
+
+
+def cells_of(setting: Setting, folder: Path, jobs: list[str], seeds: int, test: bool) -> list[Cell]:
+    """All runs, seed after seed."""
+    return [
+        Cell(
+            f"{name}-{arm}-{seed}",
+            {"job": name, "arm": arm, "seed": seed},
+            _run(setting, folder, name, arm, seed, test),
+        )
+        for seed in range(seeds)
+        for name in jobs
+        for arm in ARMS
+    ]
+
+
+def _run(setting: Setting, folder: Path, name: str, arm: str, seed: int, test: bool) -> Any:
+    def run() -> dict[str, Any]:
+        job = JOBS[name]
+        columns = COLUMNS.get(job.data, _UD_COLUMNS)
+        data = corpora.words(folder / "data" / job.data, job.data, columns, setting.limit)
+        fields = {
+            **job.fields,
+            "data.path": data,
+            "data.on_bad_label": "warn",
+            "from_scratch": arm == "scratch",
+            "rates.learning_rate": setting.rate,
+            "rates.factor": 1 if arm == "scratch" else setting.factor,
+            "training.max_epochs": setting.epochs,
+            "training.batch_size": setting.batch,
+            "training.seed": seed,
+            "evaluation.every": 10**6,
+            "evaluation.keep": "last",
+            "evaluation.test": test,
+        }
+        parent = body(folder, job.language, setting)
+        results = steps.finetune(folder / "finetuned" / name, parent, job.task, fields)
+        return {key: value for key, value in results.items() if key.startswith(("validation_", "test_"))} | {
+            "training_seconds": results["training_seconds"]
+        }
+
+    return run
+
+
+def table(record: dict[str, Any]) -> str:
+    """Markdown: a line a task, from scratch, pretrained, the difference."""
+    split = record["split"]
+    lines = [
+        f"In percent, on the {split} sentences; mean ± standard deviation where there are several seeds.",
+        "",
+        "| task | metric | from scratch | pretrained | difference |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    for name, job in JOBS.items():
+        cells = [cell for cell in record["cells"] if cell["job"] == name]
+        for metric in job.metrics if cells else ():
+            groups = grouped(cells, ("arm",), f"{split}_{metric}")
+            scratch, pretrained = (groups.get((arm,)) for arm in ARMS)
+            difference = ""
+            if scratch and pretrained:
+                difference = f"{100 * (mean_and_spread(pretrained)[0] - mean_and_spread(scratch)[0]):+.1f}"
+            shown_metric = {"accuracy": "accuracy", "f1": "F1"}.get(metric, metric.upper())
+            lines.append(f"| {job.title} | {shown_metric} | {shown(scratch)} | {shown(pretrained)} | {difference} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run what is missing, then record and table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.transfer.tagging_parsing", description=__doc__)
+    parser.add_argument("--jobs", nargs="+", default=list(JOBS), choices=list(JOBS))
+    parser.add_argument("--seeds", type=int, default=1, help="of each (default: %(default)s)")
+    parser.add_argument("--test", action="store_true", help="score the test sentences too, once everything is chosen")
+    common_arguments(parser, "runs/transfer")
+    options = parser.parse_args(arguments)
+    if arguments is None:
+        restart_tuned()
+    setting = quick() if options.quick else Setting()
+    folder = options.folder / f"words{'-quick' if options.quick else ''}"
+    cells = cells_of(setting, folder, options.jobs, options.seeds, options.test)
+    split, place = "test" if options.test else "validation", folder / "cells"
+    records = finished(cells, place) if options.table else []
+    if not options.table:
+        for cell in cells:  # each job has a metric of its own
+            records += run_cells([cell], place, needs=[f"{split}_{JOBS[cell.fields['job']].metrics[0]}"])
+    records = [record for record in records if f"{split}_{JOBS[record['job']].metrics[0]}" in record]
+    if not records:
+        raise SystemExit(f"no cell in {place} has a score of the {split} sentences yet")
+    record = {
+        "benchmark": "tagging_parsing", "machine": machine(), "quick": options.quick, "split": split,
+        "setting": asdict(setting), "cells": records,
+    }  # fmt: skip
+    target = options.results or (folder if options.quick else RESULTS)
+    file = write_json(target / f"transfer_words{'_quick' if options.quick else ''}.json", record)
+    write_text(file.with_suffix(".md"), table(record) + "\n")
+    print(table(record))
+    say(f"written: {file}, {file.with_suffix('.md').name}")
+
+
+if __name__ == "__main__":
+    main()
