@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,24 @@ def read_conllu(path: Path, wanted: Columns) -> Iterator[Chunk]:
         problems = {index: problem for index, (_, _, problem) in enumerate(block) if problem is not None}
         sides = [[row.get(name) for _, row, _ in block] for name in names]
         yield Chunk(str(path), [number for number, _, _ in block], sides, problems)
+
+
+def conllu_sentence(words: Sequence[str], heads: Sequence[int], relations: Sequence[str]) -> str:
+    """One sentence as CoNLL-U, ending in a blank line, with `_` for what is not known.
+
+    Raises:
+        ValueError: the lists differ in length, or a word or a relation has a tab or a line break.
+    """
+    if not len(words) == len(heads) == len(relations):
+        raise ValueError(
+            f"There are {len(words)} words, {len(heads)} heads and {len(relations)} relations; give one of each a word."
+        )
+    lines = []
+    for number, (word, head, relation) in enumerate(zip(words, heads, relations), start=1):
+        if set(word + relation) & {"\t", "\n", "\r"}:
+            raise ValueError(f"Word {number}, {word!r} ({relation!r}), has a tab or a line break, which ends a field.")
+        lines.append("\t".join([str(number), word, "_", "_", "_", "_", str(head), relation, "_", "_"]))
+    return "".join(f"{line}\n" for line in [*lines, ""])
 
 
 def _sentences(path: Path) -> Iterator[tuple[int, dict[str, Any], BadRow | None]]:
@@ -69,4 +87,4 @@ def _columns(words: list[list[str]], comments: dict[str, str]) -> dict[str, Any]
     return {**row, **{name: comments.get(name) for name in _COMMENTS}}
 
 
-__all__ = ["read_conllu"]
+__all__ = ["conllu_sentence", "read_conllu"]
