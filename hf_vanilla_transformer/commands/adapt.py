@@ -81,6 +81,7 @@ _CLOSING = """
 def write_model(result: TrainingResult, recipe: Recipe, command: str) -> Path:
     """Writes the folder that can be published; its card names the parent, and the data of both."""
     from ..hub.local_paths import shown
+    from ..hub.model_card import is_hub_name
     from ..training.adaptation.run import PERPLEXITY_PICTURE
     from .train import publishable
 
@@ -94,7 +95,9 @@ def write_model(result: TrainingResult, recipe: Recipe, command: str) -> Path:
     parent = adaptation.parent
     if Path(parent).exists():
         parent = Path(parent).resolve().name
-    return publishable(result, recipe, command, plots=plots, data=data, parent=parent)
+    texts = (recipe.data.path, adaptation.general.path if adaptation.replay else None)
+    datasets = tuple(dict.fromkeys(path for path in texts if is_hub_name(path)))
+    return publishable(result, recipe, command, plots=plots, data=data, parent=parent, datasets=datasets)
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:

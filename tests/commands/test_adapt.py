@@ -61,7 +61,13 @@ def test_the_plan(causal_parent, domain, tmp_path, capsys):  # noqa: F811
     assert main(["adapt", str(causal_parent), "--data.path", str(domain), "--output", str(output), *QUICK,
                  "--adaptation.new_words", "5", "--adaptation.replay", "0.5", "--dry-run"]) == 0  # fmt: skip
     printed = capsys.readouterr().out
-    for part in ("the next token", "new words", "50% of the training tokens", "after 8 updates", str(causal_parent.name)):
+    for part in (
+        "the next token",
+        "new words",
+        "50% of the training tokens",
+        "after 8 updates",
+        str(causal_parent.name),
+    ):
         assert part in printed
     assert not output.exists()
 
@@ -83,7 +89,10 @@ def test_the_plan(causal_parent, domain, tmp_path, capsys):  # noqa: F811
         ),
         (["PARENT", "--data.path", "DOMAIN", "--adaptation.replay", "1"], "replay=1.0 must be .* below 1"),
         (["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "-1"], "l2_sp must be at least 0"),
-        (["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "1", "--training.weight_decay", "0.1"], "set one of"),
+        (
+            ["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "1", "--training.weight_decay", "0.1"],
+            "set one of",
+        ),
         (["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "1e5"], "beyond the parent"),
         (["PARENT", "--data.path", "DOMAIN", "--evaluation.every", "null"], "evaluation.every"),
         (["PARENT", "--data.path", "DOMAIN", "--model.start_from", "x"], "is its parent"),

@@ -5,10 +5,17 @@ import copy
 import datasets
 import pytest
 import torch
-from transformers import Trainer, TrainingArguments
+from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
 
 from hf_vanilla_transformer import VanillaDecoderConfig, VanillaDecoderForCausalLM
-from hf_vanilla_transformer.training.adaptation import L2SP, L2SPCallback, extend_embeddings
+from hf_vanilla_transformer.tokenization import train_tokenizer
+from hf_vanilla_transformer.training.adaptation import (
+    L2SP,
+    L2SPCallback,
+    extend_embeddings,
+    extend_tokenizer,
+    frequent_words,
+)
 from hf_vanilla_transformer.training.optimizers import CombinedOptimizer, Muon, hidden_matrices
 
 
@@ -144,3 +151,26 @@ def test_it_holds_a_model_in_a_plain_trainer(tmp_path):
         trainer.train()
         distances.append(start.distance())
     assert 0 < distances[1] < 0.6 * distances[0]
+
+
+def test_a_model_of_transformers_is_extended_and_held_in_a_plain_trainer(tmp_path):
+    """What the documentation shows."""
+    tokenizer = train_tokenizer(
+        ["a small house near the river"] * 3, kind="byte_bpe", vocab_size=290, template="decoder"
+    )
+    texts = ["the riverhouse stands near the river"] * 4
+    torch.manual_seed(0)
+    sizes = {"n_positions": 32, "n_embd": 8, "n_layer": 1, "n_head": 2}
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), bos_token_id=1, eos_token_id=2, **sizes))
+    extended = extend_tokenizer(tokenizer, frequent_words(texts, tokenizer, min_count=2), new_tokens=20)
+    assert "riverhouse" in {word.text for word in extended.words}
+    extend_embeddings(model, extended.pieces)
+    rows = datasets.Dataset.from_list(
+        [{"input_ids": ids, "labels": ids} for ids in extended.tokenizer(texts)["input_ids"]]
+    )
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path), max_steps=2, use_cpu=True, report_to="none", save_strategy="no", disable_tqdm=True
+    )
+    held = L2SP(model, 1.0)
+    Trainer(model, arguments, train_dataset=rows, callbacks=[L2SPCallback(held)]).train()
+    assert held.distance() > 0

@@ -273,7 +273,7 @@ def test_real_text(shared_data, tmp_path):
     recipe = adaptation_recipe(
         tmp_path / "parent", tmp_path / "imdb", tmp_path / "out", "adaptation.new_words=50", "adaptation.replay=0.2",
         "data.hold_out=20", "training.max_steps=60", "training.tokens_per_batch=960", "training.learning_rate=1e-2",
-        "evaluation.every=20",
+        "evaluation.every=20", "output.plot=true",
     )  # fmt: skip
     metrics = run_adaptation(recipe).metrics
     assert metrics["adaptation"]["gain"]["domain"] > 0.1
