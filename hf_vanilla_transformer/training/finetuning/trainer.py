@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import datasets
+import numpy as np
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
@@ -46,13 +47,14 @@ class FinetuneTrainer(Trainer):
     ) -> None:
         self.task = task
         self.recipe = task.recipe
-        self.validation_rows = validation_rows
+        # Not the first ones: they may all be of one class.
+        self.validation_rows = _some(validation_rows, self.recipe.evaluation.max_rows)
         super().__init__(
             model,
             training_arguments(self.recipe, folder, evaluates=validation_rows is not None, metric=main_metric(task)),
             data_collator=task.collator(tokenizer),
             train_dataset=train_rows,
-            eval_dataset=None if validation_rows is None else task.encode(validation_rows, tokenizer),
+            eval_dataset=None if validation_rows is None else task.encode(self.validation_rows, tokenizer),
             processing_class=tokenizer,
         )
         self.remove_callback(PrinterCallback)
@@ -84,12 +86,8 @@ class FinetuneTrainer(Trainer):
     ) -> dict[str, float]:
         """What the task scores on the validation rows (`evaluation.max_rows` of them), and the loss."""
         started = time.time()
-        rows = self.validation_rows
-        limit = self.recipe.evaluation.max_rows
-        if limit is not None and len(rows) > limit:
-            rows = rows.select(range(limit))
         self.model.eval()
-        scores = self.task.metrics(self.task.predict(self.model, self.processing_class, rows))
+        scores = self.task.metrics(self.task.predict(self.model, self.processing_class, self.validation_rows))
         if "loss" not in scores:
             loader = self.get_eval_dataloader()
             output = self.evaluation_loop(loader, "Evaluation", prediction_loss_only=True)
@@ -99,6 +97,13 @@ class FinetuneTrainer(Trainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+
+def _some(rows: datasets.Dataset | None, limit: int | None) -> datasets.Dataset | None:
+    """At most so many rows, the same in every run."""
+    if rows is None or limit is None or len(rows) <= limit:
+        return rows
+    return rows.select(sorted(np.random.default_rng(0).permutation(len(rows))[:limit].tolist()))
 
 
 def main_metric(task: Task) -> str:

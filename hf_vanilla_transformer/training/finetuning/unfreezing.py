@@ -45,7 +45,8 @@ class GradualUnfreezing(TrainerCallback):
     ```
 
     The optimizer must have all parameters from the beginning, as that of Trainer has: what is frozen has no gradient
-    and is passed over, weight decay included. A resumed training goes on with what was thawed at that point.
+    and is passed over, weight decay included. What needs no gradient before the training, such as the weights under
+    PEFT's adapters, never gets one. A resumed training goes on with what was thawed at that point.
 
     Args:
         every_epochs: epochs between two layers; parts of an epoch are allowed.
@@ -59,10 +60,15 @@ class GradualUnfreezing(TrainerCallback):
             raise ValueError(f"every_epochs must be above 0, not {every_epochs}.")
         self.every_epochs = every_epochs
         self._thawed = -1
+        self._model: nn.Module | None = None
+        self._trainable: set[int] = set()
 
     def on_train_begin(self, args, state, control, model=None, **kwargs):
         """Freezes all but what is thawed by now."""
         self._thawed = -1
+        if self._model is not model:  # a second training of it begins with what the first one left frozen
+            self._model = model
+            self._trainable = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
         self._thaw(model, state.epoch)
 
     def on_step_begin(self, args, state, control, model=None, **kwargs):
@@ -77,7 +83,8 @@ class GradualUnfreezing(TrainerCallback):
         self._thawed = len(parts)
         for part, parameters in parameters_by_layer(model).items():
             for parameter in parameters:
-                parameter.requires_grad_(part in parts)
+                if id(parameter) in self._trainable:
+                    parameter.requires_grad_(part in parts)
 
 
 def thawed_parts(count: int, model: nn.Module) -> list[str]:

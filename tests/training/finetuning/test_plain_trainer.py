@@ -114,6 +114,16 @@ def test_a_resumed_training_goes_on_with_what_was_thawed(tmp_path):
         torch.testing.assert_close(resumed.get_parameter(name), value, msg=name)
 
 
+def test_what_was_frozen_before_stays_frozen(tmp_path):
+    model, record = classifier(), TrainableRecord()
+    model.model.layers[0].requires_grad_(False)
+    Trainer(
+        model, arguments(tmp_path, save_strategy="no"), train_dataset=rows(),
+        callbacks=[GradualUnfreezing(every_epochs=0.5), record],
+    ).train()  # fmt: skip
+    assert record.history[-1].parts == ("head", "layer 1", "embeddings")
+
+
 def test_no_time_between_layers_is_refused():
     with pytest.raises(ValueError, match="every_epochs must be above 0"):
         GradualUnfreezing(0)

@@ -153,6 +153,19 @@ def test_a_file_alone_gives_a_validation_split(masked_lm, small_recipe, reviews)
     assert list(other.splits.validation["text"]) == list(prepared.splits.validation["text"])
 
 
+def test_validation_by_a_sample_has_all_classes(masked_lm, small_recipe):
+    prepared = run_module.prepare(small_recipe(masked_lm, evaluation__max_rows=6))
+    trainer = run_module.FinetuneTrainer(
+        prepared.task,
+        prepared.model,
+        prepared.parent.tokenizer,
+        prepared.train_rows,
+        prepared.splits.validation,
+        "unused",
+    )
+    assert len(trainer.validation_rows) == 6 and set(trainer.validation_rows["label"]) == {0, 1}
+
+
 def test_long_texts(masked_lm, small_recipe, tmp_path):
     long = " ".join(["good"] * 100)
     (tmp_path / "long.csv").write_text("text,label\n" + f"{long},pos\nbad,neg\n" * 4, encoding="utf-8")

@@ -7,8 +7,10 @@ from pathlib import Path
 import datasets
 import pytest
 import torch
+from transformers import Trainer, TrainingArguments
 
 from hf_vanilla_transformer import VanillaEncoderForDependencyParsing
+from hf_vanilla_transformer.data import DependencyParsingCollator
 from hf_vanilla_transformer.training.finetuning.parent import open_parent
 from hf_vanilla_transformer.training.finetuning.run import prepare, run_finetuning
 from hf_vanilla_transformer.training.finetuning.tasks.dependency_parsing import DependencyParsing
@@ -230,3 +232,39 @@ def test_real_sentences(name, task, fields, masked_lm, small_recipe, tmp_path):
     assert metric == {"conll2000": "f1"}.get(name, "las" if "parsing" in task else "accuracy")
     assert 0 <= result.metrics[f"validation_{metric}"] <= 1
     assert len(lines(result.folder / "predictions_validation.jsonl")) == 20
+
+
+def test_the_parser_trains_in_a_plain_trainer(masked_lm, sentences, small_recipe, tmp_path):
+    """Four batches of two move the weights as one of eight does, though sentences differ in length."""
+    short = {"tokens": ["dog", "runs"], "head": [2, 0], "deprel": ["nsubj", "root"]}
+    rows = [sentence("dog", "sees", "man"), short]
+    write(sentences, "train", [row for row in rows for _ in range(4)])
+    weights = []
+    for batch_size, accumulation in ((8, 1), (2, 4)):
+        fields = {"parser_arc_size": 8, "parser_label_size": 8, "parser_dropout": 0.0, "dropout": 0.0}
+        recipe = small_recipe(
+            masked_lm,
+            task="dependency_parsing",
+            data__path=str(sentences),
+            head__config={**fields, "attention_dropout": 0.0},
+        )
+        ready = prepare(recipe)
+        arguments = TrainingArguments(
+            output_dir=str(tmp_path / f"{batch_size}"),
+            max_steps=2,
+            per_device_train_batch_size=batch_size,
+            gradient_accumulation_steps=accumulation,
+            learning_rate=1e-2,
+            optim="sgd",
+            save_strategy="no",
+            train_sampling_strategy="sequential",
+            use_cpu=True,
+            disable_tqdm=True,
+        )
+        collator = DependencyParsingCollator(ready.parent.tokenizer)
+        trainer = Trainer(ready.model, arguments, collator, ready.train_rows, ready.train_rows)
+        trainer.train()
+        assert trainer.evaluate()["eval_loss"] > 0
+        weights.append({name: value.clone() for name, value in ready.model.state_dict().items()})
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, msg=name)
