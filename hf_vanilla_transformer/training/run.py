@@ -203,7 +203,7 @@ def run_training(
     finally:
         stop.release()
     steps = trainer.state.global_step
-    if recipe.output.plot and _main_process():
+    if recipe.output.plot and _main_process() and (folder / METRICS_FILE).is_file():  # a short run logs nothing
         plot_curves(folder / METRICS_FILE, folder / CURVES_FILE)
     if stop.interrupted:
         again = f"hf-vanilla {command_of(recipe)} --resume {folder}"
