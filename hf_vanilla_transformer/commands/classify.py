@@ -128,10 +128,12 @@ def _words(lines: list[str], model: Any, tokenizer: Any, arguments: argparse.Nam
         tokens = next(found)
         labelled, scores = [], []
         for word, begin, stop in split_words(line):
-            # The label of a word is that of its first piece, as in training.
-            first = next((token for token in tokens if token["start"] < stop and token["end"] > begin), None)
-            if first is not None:
-                labelled.append(f"{word}/{first['entity']}")
-                scores.append(float(first["score"]))
+            # The label of a word is that of its first piece, or, where a piece sees nothing behind it, of its last, as
+            # in training.
+            pieces = [token for token in tokens if token["start"] < stop and token["end"] > begin]
+            if pieces:
+                piece = pieces[-1 if getattr(model.config, "is_decoder", False) else 0]
+                labelled.append(f"{word}/{piece['entity']}")
+                scores.append(float(piece["score"]))
         answers.append([Answer(" ".join(labelled), sum(scores) / max(1, len(scores)))])
     return answers

@@ -95,6 +95,7 @@ def closing(result) -> str:
     use = {
         "classification": f'pipeline("text-classification", model="{model}")("...")',
         "token_classification": f'pipeline("token-classification", model="{model}")("...")',
+        "dependency_parsing": f'pipeline("dependency-parsing", model="{model}")("...")',
         "question_answering": f'pipeline("question-answering", model="{model}")(question="...", context="...")',
         "sequence_to_sequence": f'pipeline("text2text-generation", model="{model}")("...")',
     }.get(result.metrics["run"]["task"])
