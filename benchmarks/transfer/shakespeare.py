@@ -1,10 +1,10 @@
 """`python -m benchmarks.transfer.shakespeare`: nanoGPT's setting for a CPU on tiny Shakespeare.
 
 Character by character: 4 layers, 4 heads, width 128, a context of 64, 12 rows an update, 2,000 updates, no dropout,
-AdamW at 1e-3 falling to 1e-4 on a cosine, as config/train_shakespeare_char.py and the README of karpathy/nanoGPT say. The
-README gives a validation loss of 1.88 nats; here it is the loss of every character of the validation text but the first
-of each row, not of a sample. Texts are cut into rows of 65 characters, of which 64 are predicted; nanoGPT draws its rows
-from random places.
+AdamW at 1e-3 falling to 1e-4 on a cosine, as config/train_shakespeare_char.py and the README of karpathy/nanoGPT say.
+The README gives a validation loss of 1.88 nats; here it is the loss of every character of the validation text but the
+first of each row, not of a sample. Texts are cut into rows of 65 characters, of which 64 are predicted; nanoGPT draws
+its rows from random places.
 
 `--nanogpt FOLDER` runs a checkout of nanoGPT beside it, on the same text and machine.
 """
