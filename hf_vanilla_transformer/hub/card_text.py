@@ -84,9 +84,9 @@ def card_text_of_recipe(
     """
     data = recipe.get("data") or {}
     path = data.get("path")
-    source = f"`{shown(path)}`" if path else ""
-    if source and data.get("config"):
-        source += f", configuration `{data['config']}`"
+    mixture = data.get("mixture") or []
+    scored = _source(path, data.get("config")) if path else _source(**_named(mixture[0])) if mixture else ""
+    paths = [entry["path"] for entry in mixture] or [path]
     translation = recipe.get("task") == "translation"
     parent = (recipe.get("model") or {}).get("start_from") if here else None
     if parent is not None and Path(parent).exists():
@@ -95,8 +95,23 @@ def card_text_of_recipe(
         name=name,
         summary=" ".join((recipe.get("description") or "").split()),
         languages=(data["source"], data["target"]) if translation and {"source", "target"} <= set(data) else (),
-        data=source,
-        datasets=(path,) if here and is_hub_name(path) else (),
-        test_data=f"the test split of {source}" if tested and source else "",
+        data=_mixture(mixture) or scored,
+        datasets=tuple(name for name in paths if here and is_hub_name(name)),
+        test_data=f"the test split of {scored}" if tested and scored else "",
         parent=parent,
     )
+
+
+def _source(path: str, config: str | None) -> str:
+    return f"`{shown(path)}`" + (f", configuration `{config}`" if config else "")
+
+
+def _named(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {"path": entry["path"], "config": entry.get("config")}
+
+
+def _mixture(sources: list[Mapping[str, Any]]) -> str:
+    """The sources of a mixture with their shares of the tokens."""
+    total = sum(float(entry.get("weight", 1)) for entry in sources)
+    shares = [float(entry.get("weight", 1)) / total for entry in sources]
+    return "; ".join(f"{_source(**_named(entry))}, {share:.0%} of the tokens" for entry, share in zip(sources, shares))

@@ -101,7 +101,8 @@ def load_corpus(recipe: Recipe, splits: Sequence[str] = ("train", "validation", 
     data = scored_data(recipe)
     if data.path is None:
         raise ValueError(
-            "data.path is not set: give a folder, a file or a Hub name, such as --data.path bentrevett/multi30k"
+            "data.path is not set: give a folder, a file or a Hub name, such as --data.path "
+            + ("bentrevett/multi30k" if recipe.task == "translation" else "corpus.txt")
         )
     corpus = Corpus(train=None)
     alone = len(splits) == 1
