@@ -10,6 +10,7 @@ from ...hub.local_paths import shown
 from ...hub.model_card import is_hub_name
 from ..folder import CURVES_FILE, METRICS_FILE
 from .folder import TRAINABLE_FILE
+from .lengths import longest_row
 from .parent import Parent, describe
 from .recipe import FinetuneRecipe
 
@@ -29,6 +30,8 @@ _SUMMARIES = {
 def write_model_folder(recipe: FinetuneRecipe, parent: Parent, result: FinetuneResult, command: str = "") -> Path:
     """Writes ``model`` in the output folder of a run."""
     folder = result.folder
+    # So that a pipeline with truncation=True cuts where the model ends.
+    result.tokenizer.model_max_length = min(result.tokenizer.model_max_length, longest_row(recipe, parent))
     plots = {"Training and validation.": folder / CURVES_FILE} if (folder / CURVES_FILE).is_file() else {}
     files = [folder / name for name in (METRICS_FILE, TRAINABLE_FILE) if (folder / name).is_file()]
     return export_folder(

@@ -318,4 +318,7 @@ def _say(task: Task, result: FinetuneResult, record: TrainableRecord) -> None:
         lines.append(f"{split}: " + "  ".join(scores))
     if result.gains:
         lines += ["", gain_table(result.gains, main_metric(task))]
+    elif not task.recipe.comparison.start and len(result.metrics["run"]["lineage"]) > 1:
+        before = Path(result.metrics["run"]["lineage"][1]["source"]).name
+        lines += ["", f"What starting from {before} would have given: --comparison.start before"]
     print("\n".join(lines), file=sys.stderr)

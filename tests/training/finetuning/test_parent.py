@@ -1,0 +1,79 @@
+"""What is fine-tuned, and where it comes from."""
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+import hf_vanilla_transformer as vanilla
+from hf_vanilla_transformer.training.finetuning.parent import describe, lineage, open_parent
+
+
+def run_folder(folder, recipe):
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
+    return str(folder)
+
+
+def test_ancestors_are_told_by_their_recipes(tmp_path):
+    general = run_folder(tmp_path / "general", "task: causal_lm\ndata:\n  mixture: [{path: brown}, {path: wikitext}]\n")
+    adapted = run_folder(
+        tmp_path / "adapted", f"task: causal_lm\nmodel: {{start_from: {general}}}\ndata: {{path: imdb}}\n"
+    )
+    tuned = run_folder(tmp_path / "tuned", f"task: classification\nparent: {adapted}\ndata: {{path: reviews.csv}}\n")
+    found = lineage(tuned)
+    assert [one.source for one in found] == [tuned, adapted, general]
+    assert found[2].data == ("brown", "wikitext") and found[0].task == "classification"
+    assert describe(found) == (
+        "`tuned` (classification on `reviews.csv`), made from `adapted` (causal_lm on `imdb`), made from `general` "
+        "(causal_lm on `brown`, `wikitext`)"
+    )
+    (tmp_path / "tuned" / "model").mkdir()
+    assert lineage(f"{tuned}/model")[1].source == adapted
+
+
+def test_lineages_end_where_nothing_is_known(tmp_path):
+    scratch = run_folder(tmp_path / "scratch", "task: classification\nparent: somewhere\nfrom_scratch: true\n")
+    assert len(lineage(scratch)) == 1
+    around = run_folder(tmp_path / "around", f"model: {{start_from: {tmp_path / 'around'}}}\n")
+    assert len(lineage(around)) == 1
+    assert [one.source for one in lineage("user/model")] == ["user/model"]
+    broken = run_folder(tmp_path / "broken", "task: [")
+    with pytest.raises(ValueError, match="not valid YAML"):
+        lineage(broken)
+
+
+def test_weights_go_into_a_body_of_the_same_shape(causal_lm):
+    parent = open_parent(causal_lm)
+    assert parent.stack == "decoder" and not parent.known and not parent.reads_backward
+    body = vanilla.VanillaDecoderModel(parent.config)
+    assert parent.put_into(body) == []
+    whole = vanilla.VanillaDecoderForCausalLM.from_pretrained(causal_lm).eval()
+    ids = torch.tensor([[5, 6, 7]])
+    torch.testing.assert_close(body.eval()(ids).last_hidden_state, whole.model(ids).last_hidden_state)
+    other = vanilla.VanillaDecoderModel(parent.head_config(intermediate_size=48))
+    with pytest.raises(ValueError, match="must be the parent's"):
+        parent.put_into(other)
+    with pytest.raises(ValueError, match="takes no dropout='much'"):
+        parent.head_config(dropout="much")
+
+
+def test_a_tokenizer_of_another_model_is_found_out(causal_lm, tmp_path):
+    config = vanilla.VanillaDecoderConfig.from_pretrained(causal_lm)
+    tokenizer = AutoTokenizer.from_pretrained(causal_lm)
+    config.vocab_size = len(tokenizer) - 5
+    vanilla.VanillaDecoderForCausalLM(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="belong to different models"):
+        open_parent(tmp_path)
+
+
+def test_a_model_without_padding_gets_its_end_mark(causal_lm, tmp_path):
+    model = vanilla.VanillaDecoderForCausalLM.from_pretrained(causal_lm)
+    tokenizer = AutoTokenizer.from_pretrained(causal_lm)
+    tokenizer.pad_token = None
+    model.config.pad_token_id = None
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    parent = open_parent(tmp_path)
+    assert parent.tokenizer.pad_token == tokenizer.eos_token
+    assert parent.config.pad_token_id == tokenizer.eos_token_id
