@@ -101,7 +101,7 @@ def write_model(result: TrainingResult, recipe: Recipe, command: str) -> Path:
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
-    from ..training.adaptation.parent import adaptation_overrides
+    from ..training.adaptation.parent import load_adaptation_recipe
     from ..training.recipe import load_recipe
     from .train import dotted_overrides
 
@@ -114,5 +114,4 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
         if recipe.adaptation.parent is None:
             raise ValueError(f"The run in {arguments.resume} is no adaptation; go on with hf-vanilla train --resume.")
         return recipe
-    known = adaptation_overrides(arguments.parent, arguments.recipe, overrides)
-    return load_recipe(arguments.recipe, [*known, *overrides])
+    return load_adaptation_recipe(arguments.parent, overrides, arguments.recipe)

@@ -4,9 +4,12 @@ import json
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from hf_vanilla_transformer.commands.adapt import write_model
 from hf_vanilla_transformer.commands.main import main
+from hf_vanilla_transformer.training import TrainingResult
 from hf_vanilla_transformer.training.recipe import load_recipe
 
 from ..training.adaptation.conftest import causal_parent, domain, general  # noqa: F401
@@ -153,3 +156,19 @@ def test_train_leaves_adaptations_alone(causal_parent, domain, tmp_path, capsys)
     assert "hf-vanilla adapt" in capsys.readouterr().err
     assert main(["adapt", "--resume", str(causal_parent)]) == 2
     assert "is no adaptation" in capsys.readouterr().err
+
+
+def test_the_card_names_what_is_on_the_hub(causal_parent, domain, tmp_path):  # noqa: F811
+    """A parent and texts with names on the Hub are in the metadata."""
+    model = AutoModelForCausalLM.from_pretrained(causal_parent)
+    tokenizer = AutoTokenizer.from_pretrained(causal_parent)
+    recipe = load_recipe(
+        "adapt",
+        ["task=causal_lm", "adaptation.parent=someone/base", "data.path=someone/reviews", "adaptation.replay=0.25",
+         "adaptation.general.path=someone/news"],
+    )  # fmt: skip
+    metrics = {"adaptation": {"lineage": "`someone/base`"}}
+    result = TrainingResult(tmp_path, model, tokenizer, metrics)
+    metadata = ModelCard.load(write_model(result, recipe, "hf-vanilla adapt") / "README.md").data
+    assert metadata.base_model == "someone/base"
+    assert metadata.datasets == ["someone/reviews", "someone/news"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,11 @@ from ...conversion.checkpoint import find_class
 from ...conversion.checkpoint_files import CheckpointSource
 from ...conversion.checkpoint_tokenizer import load_tokenizer
 from ...conversion.families import FAMILIES
+from ...hub.local_paths import shown
 from ..finetuning.parent import STACKS, model_folder, recipe_of
 from ..model import CLASSES
 from ..objective import OBJECTIVES
-from ..recipe import Recipe, recipe_file
+from ..recipe import Recipe, load_recipe, recipe_file
 
 DEFAULT_RECIPE = "adapt"
 
@@ -84,6 +87,10 @@ def parent_settings(source: str | Path) -> dict[str, Any]:
     if "data.max_length" not in found:
         longest = longest_row(source)
         found["data.max_length"] = _DEFAULT_LENGTH if longest is None else min(_DEFAULT_LENGTH, longest)
+    if not data.get("path") and data.get("mixture"):  # its first source stands for all
+        source_of_general = dict(data["mixture"][0])
+        split = source_of_general.pop("split", data.get("train"))
+        data = {**data, **source_of_general, "train": [split] if isinstance(split, str) else split}
     # The recipe beside published weights names its data by the last part of the path, which is no place to look for it.
     if found.get("task") in OBJECTIVES.values() and data.get("path") and Path(data["path"]).exists():
         for name in ("path", "config", "text_column", "train", "validation", "sample_by", "hold_out", "max_rows"):
@@ -117,6 +124,28 @@ def adaptation_overrides(source: str | Path, recipe: str | Path, overrides: list
                 f"{name}={yaml.safe_dump(value, default_flow_style=True).removesuffix('...' + chr(10)).strip()}"
             )
     return [f"adaptation.parent={str(source)!r}", *kept]
+
+
+def load_adaptation_recipe(
+    parent: str | Path, overrides: Iterable[str] = (), recipe: str | Path = DEFAULT_RECIPE
+) -> Recipe:
+    """The recipe that adapts `parent`: what the parent tells, what the recipe file says, and what is overridden.
+
+    Args:
+        parent: a folder of a run, or any checkpoint that `from_checkpoint` reads.
+        overrides: ``"adaptation.replay=0.2"``, as for `load_recipe`.
+        recipe: name or YAML file.
+
+    Raises:
+        FileNotFoundError, ValueError: as `parent_stack` and `load_recipe`.
+    """
+    overrides = list(overrides)
+    loaded = load_recipe(recipe, [*adaptation_overrides(parent, recipe, overrides), *overrides])
+    if loaded.description == load_recipe(DEFAULT_RECIPE).description:
+        name = Path(parent).resolve().name if Path(parent).exists() else parent
+        domain = shown(loaded.data.path) if loaded.data.path else "a domain"
+        loaded = dataclasses.replace(loaded, description=f"`{name}`, adapted to the text of `{domain}`.")
+    return loaded
 
 
 def longest_row(source: str | Path) -> int | None:
@@ -207,6 +236,7 @@ __all__ = [
     "DEFAULT_RECIPE",
     "LanguageModel",
     "adaptation_overrides",
+    "load_adaptation_recipe",
     "longest_row",
     "open_parent_model",
     "parent_settings",

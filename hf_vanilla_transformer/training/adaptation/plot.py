@@ -22,7 +22,7 @@ def plot_course(course: list[dict[str, Any]], unit: str, picture: Path) -> None:
     # The figure is drawn without a screen, and without touching the backend a notebook has chosen.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
+    from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)
@@ -39,9 +39,9 @@ def plot_course(course: list[dict[str, Any]], unit: str, picture: Path) -> None:
         axes.plot(course[-1]["step"], course[-1][name][unit], color=colour, marker="o", markerfacecolor="none",
                   linestyle="none", label=f"{name}, result")  # fmt: skip
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.4g}"))
     low, high = axes.get_ylim()
-    axes.yaxis.set_minor_formatter(ScalarFormatter() if high / low < 10 else NullFormatter())
+    axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:,.4g}") if high / low < 10 else NullFormatter())
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="update", ylabel="perplexity of a word" if unit == "word_perplexity" else "perplexity of a token")
     axes.grid(alpha=0.3, which="both")

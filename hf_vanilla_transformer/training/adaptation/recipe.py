@@ -94,11 +94,13 @@ def check_adaptation(recipe: Recipe) -> None:
             f"training.weight_decay={recipe.training.weight_decay} pulls the weights to zero, adaptation.l2_sp="
             f"{adaptation.l2_sp} to the parent's: set one of them to 0."
         )
-    rate = recipe.training.learning_rate
-    if rate is not None and rate * recipe.training.learning_rate_scale * adaptation.l2_sp > 1:
+    training = recipe.training
+    name = "muon_learning_rate" if training.optimizer == "muon" else "learning_rate"
+    rate = (getattr(training, name) or 0.0) * training.learning_rate_scale
+    if rate * adaptation.l2_sp > 1:
         raise ValueError(
-            f"adaptation.l2_sp={adaptation.l2_sp} times training.learning_rate={rate} is above 1, so that an update "
-            f"would throw the weights beyond the parent's: choose at most {1 / rate:.4g}."
+            f"adaptation.l2_sp={adaptation.l2_sp} times training.{name}={rate:g} is above 1, so that an update would "
+            f"throw the weights beyond the parent's: choose at most {1 / rate:.4g}."
         )
     if recipe.data.streaming or recipe.data.mixture:
         raise ValueError(

@@ -153,6 +153,7 @@ class Adaptation:
         adaptation = self.recipe.adaptation
         model.to(default_device())
         extended = extend(self.recipe, tokenizer, corpus)
+        logger.info("Measuring the parent %s ...", adaptation.parent)
         before = self.perplexities.measure(model, tokenizer)
         self.facts = {
             "lineage": describe(lineage(adaptation.parent)),

@@ -8,11 +8,16 @@ from pathlib import Path
 import datasets
 import pytest
 import torch
+import yaml
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
 
 from hf_vanilla_transformer.training.adaptation.course import Perplexities, gains, scores_of, table
 from hf_vanilla_transformer.training.adaptation.l2_sp import L2SP
-from hf_vanilla_transformer.training.adaptation.parent import adaptation_overrides, open_parent_model, parent_settings
+from hf_vanilla_transformer.training.adaptation.parent import (
+    load_adaptation_recipe,
+    open_parent_model,
+    parent_settings,
+)
 from hf_vanilla_transformer.training.adaptation.run import load_texts, run_adaptation
 from hf_vanilla_transformer.training.averaging import load_weights
 from hf_vanilla_transformer.training.curves import read_metrics
@@ -30,8 +35,7 @@ QUICK = [
 
 
 def adaptation_recipe(parent, domain, output, *overrides):
-    overrides = [*QUICK, f"data.path={domain}", f"output.folder={output}", *overrides]
-    return load_recipe("adapt", [*adaptation_overrides(parent, "adapt", overrides), *overrides])
+    return load_adaptation_recipe(parent, [*QUICK, f"data.path={domain}", f"output.folder={output}", *overrides])
 
 
 def naive_loss(model, tokenizer, texts, length):
@@ -280,3 +284,22 @@ def test_real_text(shared_data, tmp_path):
     assert metrics["adaptation"]["new_tokens"] == 50
     words = [word for word, _ in json.loads((tmp_path / "out" / "adaptation.json").read_text())["new_words"]]
     assert "movie" in words or "film" in words
+
+
+def test_settings_of_a_parent(causal_parent, general, tmp_path):
+    """A backward language model goes on backwards; of a mixture the first source is the general text."""
+    tree = load_recipe(causal_parent).to_dict()
+    tree["data"] |= {"reverse": True, "packing": True, "path": None}
+    tree["data"]["mixture"] = [{"path": str(general), "weight": 2, "split": "train"}, {"path": "elsewhere"}]
+    (tmp_path / "config.json").write_bytes((causal_parent / "config.json").read_bytes())
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(tree))
+    found = parent_settings(tmp_path)
+    assert (found["task"], found["data.reverse"], found["data.packing"]) == ("causal_lm", True, True)
+    assert (found["adaptation.general.path"], found["adaptation.general.train"]) == (str(general), ["train"])
+    recipe = load_adaptation_recipe(tmp_path, ["data.path=reviews", "data.reverse=false"])
+    assert not recipe.data.reverse and recipe.data.packing
+    assert recipe.description == f"`{tmp_path.name}`, adapted to the text of `reviews`."
+    # Where the text is no more, or was named otherwise, it is nobody's.
+    tree["data"]["mixture"][0]["path"] = "gone"
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(tree))
+    assert "adaptation.general.path" not in parent_settings(tmp_path)
