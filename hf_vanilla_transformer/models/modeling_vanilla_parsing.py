@@ -107,7 +107,7 @@ class VanillaEncoderForDependencyParsing(VanillaEncoderPreTrainedModel):
         )
         states = self.dropout(outputs.last_hidden_state)
         word_ids, count = _words_of(word_ids, attention_mask, states, heads)
-        self._check(heads, labels, (len(states), count))
+        self._check(heads, labels, (states.shape[0], count))
         words, candidates, arc_logits = self._arcs(states, word_ids, count)
         chosen = arc_logits.detach().argmax(-1) if heads is None else heads.to(words.device).clamp(min=0)
         label_logits = self.label_scorer(words, _at_heads(candidates, chosen))
@@ -165,7 +165,8 @@ class VanillaEncoderForDependencyParsing(VanillaEncoderPreTrainedModel):
         """Words (batch, words, hidden), those with the root before them, and the scores of arcs between them."""
         weights = word_weights(word_ids, count, self.config.word_pooling)
         words = weights.to(states.dtype) @ states
-        root = self.root.weight.to(states.dtype).expand(len(words), 1, -1)
+        # `len(words)` would be a constant in an exported graph.
+        root = self.root.weight.to(states.dtype).expand(words.shape[0], 1, -1)
         candidates = torch.cat([root, words], dim=1)
         arc_logits = self.arc_scorer(words, candidates)
         # A word without a token of its own (a tokenizer may drop characters) is a word all the same, so a row's words
