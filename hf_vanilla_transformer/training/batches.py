@@ -84,6 +84,12 @@ class Rows(Dataset):
         batch.number = number
         return batch
 
+    def joined(self, count: int) -> Iterator[np.ndarray]:
+        """The tokens of a row's columns (source and target) together, for the first `count` rows."""
+        columns = list(self.columns.values())
+        for index in range(min(count, len(self))):
+            yield np.concatenate([np.asarray(column[index], dtype=np.int64) for column in columns])
+
     def lengths(self) -> np.ndarray:
         """(rows, columns) tokens of each row."""
         return np.array([[len(ids) for ids in column] for column in self.columns.values()], dtype=np.int64).T

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ from .folder import (
     check_resumable,
     command_of,
 )
+from .initial_embeddings import start_from_cooccurrence
 from .model import build_config, build_model
 from .objective import OBJECTIVES
 from .recipe import Recipe
@@ -46,6 +48,9 @@ from .streaming import StreamedRows, is_streamed
 from .trainer import RecipeTrainer
 
 logger = logging.getLogger(__name__)
+
+# More rows change the embeddings that training starts from little, and take memory.
+_COUNTED_ROWS = 200_000
 
 
 @dataclass
@@ -117,6 +122,9 @@ def prepare(recipe: Recipe, folder: Path, *, resume_from: Path | None = None) ->
         validation_rows = encode(recipe, tokenizer, corpus.validation, training=False)
     set_seed(recipe.training.seed)
     model = build_model(recipe, tokenizer)
+    seconds = 0.0
+    if recipe.model.initial_embeddings == "cooccurrence" and resume_from is None:
+        seconds = _start_embeddings(recipe, model, train_rows)
     reencode = None
     if recipe.tokenizer.dropout:
         reencode = partial(encode_with_dropout, recipe, tokenizer, corpus.train, train_rows)
@@ -131,7 +139,18 @@ def prepare(recipe: Recipe, folder: Path, *, resume_from: Path | None = None) ->
         reencode=reencode,
         score=translation_score(recipe, tokenizer, corpus.validation),
     )
+    # What the data tells a model before the first update is training too.
+    trainer.clock.load_state_dict({"wall": seconds, "training": seconds})
     return Prepared(corpus, tokenizer, model, trainer)
+
+
+def _start_embeddings(recipe: Recipe, model: PreTrainedModel, rows: Rows) -> float:
+    """Embeddings from which tokens occur together; returns the seconds it took."""
+    began = time.monotonic()
+    embedding = model.get_input_embeddings().weight
+    known = start_from_cooccurrence(embedding, rows.joined(_COUNTED_ROWS), seed=recipe.training.seed)
+    logger.info("%s of %s tokens start from what they occur with.", f"{known:,}", f"{len(embedding):,}")
+    return time.monotonic() - began
 
 
 def translation_score(

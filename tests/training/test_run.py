@@ -16,8 +16,10 @@ from hf_vanilla_transformer.training import run_training
 from hf_vanilla_transformer.training.averaging import average_files, checkpoints, load_weights
 from hf_vanilla_transformer.training.corpus import encode, encode_with_dropout, get_tokenizer, load_corpus
 from hf_vanilla_transformer.training.curves import read_metrics
+from hf_vanilla_transformer.training.initial_embeddings import cooccurrence_embeddings
 from hf_vanilla_transformer.training.plan import plan
 from hf_vanilla_transformer.training.recipe import load_recipe
+from hf_vanilla_transformer.training.run import prepare
 from hf_vanilla_transformer.training.trainer import RecipeTrainer
 
 from .toy import causal_lm_recipe, masked_lm_recipe, toy_recipe
@@ -96,7 +98,8 @@ def test_an_interrupted_run_goes_on_bit_for_bit(kind, pairs, texts, tmp_path, mo
     make = {"translation": toy_recipe, "masked_lm": masked_lm_recipe, "causal_lm": causal_lm_recipe}[kind]
     data = pairs if kind == "translation" else texts
     more = ["training.average=last", "training.average_every=2", "training.average_last=3", "training.accumulation=2"]
-    more += ["training.optimizer=muon"] if kind == "translation" else []
+    if kind == "translation":
+        more += ["training.optimizer=muon", "model.initial_embeddings=cooccurrence"]
     whole = run_training(make(data, tmp_path / "whole", *more))
 
     with monkeypatch.context() as patch:
@@ -111,6 +114,18 @@ def test_an_interrupted_run_goes_on_bit_for_bit(kind, pairs, texts, tmp_path, mo
     assert_same(weights(tmp_path / "parts"), weights(tmp_path / "whole"))
     assert resumed.metrics["validation_loss"] == whole.metrics["validation_loss"]
     assert resumed.metrics["tokens"] == whole.metrics["tokens"]
+
+
+def test_embeddings_start_from_what_occurs_together_and_its_seconds_count_as_training(pairs, tmp_path):
+    random = prepare(toy_recipe(pairs, tmp_path / "random"), tmp_path / "random")
+    counted = prepare(toy_recipe(pairs, tmp_path / "run", "model.initial_embeddings=cooccurrence"), tmp_path / "run")
+    rows = [[*source, *target] for source, target in zip(*counted.trainer.train_dataset.columns.values())]
+    expected, known = cooccurrence_embeddings(rows, len(counted.tokenizer), counted.model.config.hidden_size)
+    embeddings = counted.model.get_input_embeddings().weight.detach()
+    similarity = torch.nn.functional.cosine_similarity(embeddings[known], expected[known])
+    torch.testing.assert_close(similarity, torch.ones_like(similarity))
+    assert torch.equal(embeddings[~known], random.model.get_input_embeddings().weight[~known])
+    assert counted.trainer.clock.training > random.trainer.clock.training == 0.0
 
 
 def test_sigterm_saves_a_checkpoint_too(pairs, tmp_path, monkeypatch):

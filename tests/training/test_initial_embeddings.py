@@ -1,0 +1,81 @@
+"""Embeddings that start from which tokens occur together: against dense float64 counts, and inside a run."""
+
+import numpy as np
+import pytest
+import torch
+
+from hf_vanilla_transformer.training.initial_embeddings import cooccurrence_embeddings, start_from_cooccurrence
+
+
+def random_rows(count: int = 300, vocab_size: int = 40) -> list[np.ndarray]:
+    generator = np.random.default_rng(0)
+    popularity = 1 / np.arange(1, vocab_size - 1)
+    popularity /= popularity.sum()
+    # The last two tokens: one occurs nowhere, one only alone.
+    rows = [generator.choice(vocab_size - 2, size=generator.integers(2, 9), p=popularity) for _ in range(count)]
+    return [*rows, np.array([vocab_size - 1])]
+
+
+def dense_information(rows: list[np.ndarray], vocab_size: int) -> np.ndarray:
+    """Positive pointwise mutual information with contexts smoothed by 0.75, in loops."""
+    together = np.zeros((vocab_size, vocab_size))
+    for row in rows:
+        for first in set(row.tolist()):
+            for second in set(row.tolist()) - {first}:
+                together[first, second] += 1
+    occurrences = together.sum(1)
+    context = occurrences**0.75 / (occurrences**0.75).sum()
+    information = np.zeros_like(together)
+    for first, second in zip(*together.nonzero()):
+        ratio = together[first, second] / (occurrences[first] * context[second])
+        information[first, second] = max(0.0, np.log(ratio))
+    return information
+
+
+def test_the_embeddings_are_the_leading_singular_vectors_of_the_information():
+    rows, vocab_size, width = random_rows(), 40, 24
+    embeddings, known = cooccurrence_embeddings(rows, vocab_size, width)
+    left, values, _ = np.linalg.svd(dense_information(rows, vocab_size))
+    expected = left[:, :width] * np.sqrt(values[:width])
+    # Signs are arbitrary, products of rows are not.
+    np.testing.assert_allclose((embeddings @ embeddings.T).numpy(), expected @ expected.T, atol=2e-4)
+    assert not known[-1] and not known[-2] and known[:30].all()
+    assert embeddings[~known].abs().sum() == 0
+
+
+def test_words_and_their_translations_start_near_each_other():
+    generator = np.random.default_rng(1)
+    # Token n of one language always comes with token n + 100 of the other.
+    rows = [np.concatenate([words, words + 100]) for words in generator.integers(0, 100, size=(1000, 4))]
+    embeddings, _ = cooccurrence_embeddings(rows, 200, 64)
+    near = torch.nn.functional.normalize(embeddings, dim=1)
+    similarity = near @ near.T
+    similarity.fill_diagonal_(-1)
+    assert (similarity[:100].argmax(1) == torch.arange(100, 200)).all()
+
+
+def test_the_scale_is_that_of_the_random_values_and_unknown_tokens_keep_theirs():
+    torch.manual_seed(0)
+    embedding = torch.nn.Parameter(torch.randn(40, 16) * 0.02)
+    before = embedding.detach().clone()
+    assert start_from_cooccurrence(embedding, random_rows()) == (before != embedding.detach()).any(1).sum()
+    assert torch.equal(embedding[-2:], before[-2:])
+    known = (before != embedding).any(1)
+    assert embedding[known].norm(dim=1).mean().item() == pytest.approx(before[known].norm(dim=1).mean().item())
+
+
+def test_the_same_seed_gives_the_same_embeddings_and_leaves_the_random_numbers_alone():
+    state = torch.get_rng_state()
+    first, _ = cooccurrence_embeddings(random_rows(), 40, 8, seed=3)
+    second, _ = cooccurrence_embeddings(random_rows(), 40, 8, seed=3)
+    assert torch.equal(first, second)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_rows_that_tell_nothing_are_refused():
+    with pytest.raises(ValueError, match="No two tokens share a row"):
+        cooccurrence_embeddings([np.array([1]), np.array([2])], 10, 4)
+    with pytest.raises(ValueError, match="width=16 exceeds the vocabulary of 10"):
+        cooccurrence_embeddings(random_rows(), 10, 16)
+    with pytest.raises(ValueError, match="token ids from 2 to 10, but the vocabulary has 10 tokens"):
+        cooccurrence_embeddings([np.array([2, 10])], 10, 4)
