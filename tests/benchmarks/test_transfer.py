@@ -24,7 +24,7 @@ def reviews(count, seed, korean=False):
             ["film", "plot", "end", "cast"], 3
         )
         draw.shuffle(words)
-        text = " ".join(KOREAN.get(word, word) for word in words) + f" {number} {seed}<br />."
+        text = " ".join(KOREAN.get(word, word) if korean else word for word in words) + f" {number} {seed}<br />."
         rows.append({"text": text, "label": label, "id": str(number)})
     return rows
 
