@@ -49,7 +49,9 @@ def plan(recipe: Recipe, *, processes: int = 1) -> str:
         measured = f"measured on {len(general.validation):,} texts"
         replayed = f", {adaptation.replay:.0%} of the training tokens" if adaptation.replay else ", not replayed"
         lines.append(("general text", f"{adaptation.general.path}: {measured}{replayed}"))
-    lines.append(("L2-SP", f"{adaptation.l2_sp:g}" if adaptation.l2_sp else "none"))
+    copy = parent.model.num_parameters() * 4 / 2**30
+    held = f"{adaptation.l2_sp:g}, with a copy of the parent's weights ({copy:.1f} GiB) in memory"
+    lines.append(("L2-SP", held if adaptation.l2_sp else "none"))
     lines.append(
         ("tokens", f"{int(rows.lengths().sum()):,} in all texts, at most {training.tokens_per_batch:,} a batch")
     )

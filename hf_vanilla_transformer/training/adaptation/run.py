@@ -250,6 +250,7 @@ def extend(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -
     if not adaptation.new_words:
         return None
     texts = corpus.train["text"]
+    logger.info("Counting the words of %s texts ...", f"{len(texts):,}")
     words = frequent_words(texts, tokenizer, min_count=adaptation.min_count, progress=True)
     extended = extend_tokenizer(tokenizer, words, adaptation.new_words)
     if not extended.pieces:

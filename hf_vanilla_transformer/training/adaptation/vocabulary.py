@@ -295,6 +295,8 @@ def _rewrapped(tokenizer: PreTrainedTokenizerBase, backend: Tokenizer) -> PreTra
         truncation_side=tokenizer.truncation_side,
         model_max_length=tokenizer.model_max_length,
         clean_up_tokenization_spaces=tokenizer.clean_up_tokenization_spaces,
+        extra_special_tokens=list(tokenizer.extra_special_tokens),
+        chat_template=tokenizer.chat_template,
         **tokenizer.special_tokens_map,
     )
 

@@ -116,7 +116,6 @@ def test_muon_beside_adam_decays_too():
     rest = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
     parts = [Muon(matrices, lr=0.02, momentum=0.9, weight_decay=0.0), torch.optim.AdamW(rest, lr=0.01)]
     l2_sp = L2SP(model, 10.0)
-    l2_sp.attach(CombinedOptimizer(parts))
     free = L2SP(model, 0.0)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -9,8 +9,14 @@ import datasets
 import pytest
 import torch
 import yaml
-from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
+from transformers import AutoConfig, AutoTokenizer, BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
 
+from hf_vanilla_transformer import (
+    VanillaDecoderConfig,
+    VanillaDecoderForCausalLM,
+    VanillaEncoderForPreTraining,
+    VanillaEncoderForSequenceClassification,
+)
 from hf_vanilla_transformer.training.adaptation.course import Perplexities, gains, scores_of, table
 from hf_vanilla_transformer.training.adaptation.l2_sp import L2SP
 from hf_vanilla_transformer.training.adaptation.parent import (
@@ -197,8 +203,6 @@ def test_a_stock_encoder_is_a_parent(masked_parent, domain, general, tmp_path):
 
 def test_a_tokenizer_of_another_model_is_refused(causal_parent, masked_parent, domain, tmp_path):
     small = tmp_path / "small"
-    from hf_vanilla_transformer import VanillaDecoderConfig, VanillaDecoderForCausalLM
-
     sizes = {"vocab_size": 30, "hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1,
              "intermediate_size": 16, "max_position_embeddings": 32, "bos_token_id": 1, "eos_token_id": 2}  # fmt: skip
     VanillaDecoderForCausalLM(VanillaDecoderConfig(**sizes)).save_pretrained(small)
@@ -212,12 +216,24 @@ def test_a_tokenizer_of_another_model_is_refused(causal_parent, masked_parent, d
 
 
 def test_a_model_without_its_head_is_no_parent(masked_parent, domain, tmp_path):
-    from hf_vanilla_transformer import VanillaEncoderForSequenceClassification
-
     VanillaEncoderForSequenceClassification.from_pretrained(masked_parent).save_pretrained(tmp_path / "classifier")
     AutoTokenizer.from_pretrained(masked_parent).save_pretrained(tmp_path / "classifier")
     with pytest.raises(ValueError, match=r"has no lm_head.* random numbers"):
         run_adaptation(adaptation_recipe(tmp_path / "classifier", domain, tmp_path / "out"))
+
+
+def test_a_model_with_more_than_the_head_is_a_parent(masked_parent, domain, general, tmp_path):
+    """BERT was trained to tell whether a sentence is the next one, too."""
+    torch.manual_seed(0)
+    config = AutoConfig.from_pretrained(masked_parent)
+    both = VanillaEncoderForPreTraining(config)
+    both.save_pretrained(tmp_path / "both")
+    AutoTokenizer.from_pretrained(masked_parent).save_pretrained(tmp_path / "both")
+    recipe = adaptation_recipe(tmp_path / "both", domain, tmp_path / "out")
+    model = open_parent_model(recipe).model
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        torch.testing.assert_close(model.eval()(input_ids=ids).logits, both.eval()(input_ids=ids).prediction_logits)
 
 
 def test_a_denoiser_is_adapted_as_it_was_trained(general, domain, tmp_path):

@@ -149,6 +149,9 @@ def test_tokens_added_after_the_vocabulary_keep_their_ids():
         extended = extend_tokenizer(tokenizer, frequent_words(DOMAIN, tokenizer, min_count=2), 10)
         assert extended.tokenizer.convert_tokens_to_ids("<extra>") == place
         assert min(extended.pieces) == place + 1
+        assert extended.tokenizer.all_special_ids == tokenizer.all_special_ids
+        known = extended.tokenizer("<extra> rollercoaster")["input_ids"]
+        assert extended.tokenizer.decode(known, skip_special_tokens=True).strip() == "rollercoaster"
         assert not differing_texts(["the <extra> rollercoaster<extra>"], tokenizer, extended)
 
 
