@@ -62,6 +62,9 @@ def compared_recipes(recipe: FinetuneRecipe) -> list[tuple[str, FinetuneRecipe |
         other.output.folder = str(Path(recipe.output.folder) / "compared" / start)
         if start == "scratch":
             other.from_scratch = True
+            # Random weights have nothing to keep: slowed down or frozen they would make the parent look better.
+            other.rates.factor = 1.0
+            other.unfreezing.mode = "none"
         else:
             other.parent = _before(recipe)
         found.append((start, other))

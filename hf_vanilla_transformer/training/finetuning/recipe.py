@@ -228,8 +228,8 @@ class ComparisonRecipe:
 
     Attributes:
         start: ``before`` is the step before the parent (what the parent itself was trained from), ``scratch`` random
-            weights of the parent's shape; both are trained here as well. Anything else is the folder of an earlier
-            fine-tuning, whose results.json is read.
+            weights of the parent's shape, with one rate for all layers and nothing frozen; both are trained here as
+            well. Anything else is the folder of an earlier fine-tuning, whose results.json is read.
     """
 
     start: list[str] = field(default_factory=list)

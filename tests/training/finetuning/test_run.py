@@ -116,6 +116,8 @@ def test_the_gain_over_other_starts(masked_lm, small_recipe, tmp_path):
     assert before["test_loss"] == pytest.approx(first.metrics["test_loss"])
     scratch = json.loads((tmp_path / "run" / "compared" / "scratch" / "results.json").read_text())
     assert scratch["run"]["from_scratch"] and scratch["run"]["lineage"] == []
+    handicap = load_finetune_recipe(tmp_path / "run" / "compared" / "scratch")
+    assert (handicap.rates.factor, handicap.unfreezing.mode) == (1.0, "none")
     saved = json.loads((tmp_path / "run" / "results.json").read_text())
     gain = saved["gains"][1]["gains"]["test"]
     assert gain == pytest.approx(saved["test_accuracy"] - scratch["test_accuracy"])
