@@ -142,7 +142,13 @@ def onnx_side(folder: Path, model: PreTrainedModel, threads: int) -> Side:
     options.intra_op_num_threads = threads
     graphs = ExportedModel.from_pretrained(folder, local_files_only=True, device="cpu", session_options=options).runners
     if not model.can_generate():
-        return lambda ids, mask, tokens: graphs["model"](input_ids=ids, attention_mask=mask)
+        segments = model.config.model_type == "vanilla_encoder" and model.config.type_vocab_size
+
+        def read(ids: torch.Tensor, mask: torch.Tensor, tokens: int) -> Any:
+            more = {"token_type_ids": torch.zeros_like(ids)} if segments else {}
+            return graphs["model"](input_ids=ids, attention_mask=mask, **more)
+
+        return read
     steps = OnnxSteps(graphs, getattr(model.config, "decoder_start_token_id", None))
 
     def run(ids: torch.Tensor, mask: torch.Tensor, tokens: int) -> None:
