@@ -43,7 +43,7 @@ class Setting:
     pretrain_steps: int = 1000
     adapt_steps: int = 2400
     max_tokens: int = 128
-    epochs: tuple[float, ...] = (15, 10, 6, 4, 2)
+    epochs: tuple[float, ...] = (15, 8, 6, 4, 2)
     batches: tuple[int, ...] = (16, 16, 32, 32, 64)
     rate: float = 2e-3
     scratch_rate: float = 1e-3

@@ -135,7 +135,7 @@ def split_off_validation(
     if not 0 < share < 1:
         raise ValueError(f"share={share} of the rows for validation must lie between 0 and 1.")
     strata: dict[Any, list[int]] = {}
-    for index, value in enumerate(rows[column] if column else range(len(rows))):
+    for index, value in enumerate(rows[column][:] if column else range(len(rows))):
         stratum = None if column is None or isinstance(value, float) else str(value)
         strata.setdefault(stratum, []).append(index)
     generator = np.random.default_rng(seed)
@@ -155,10 +155,10 @@ def split_off_validation(
             f"share={share} of {len(rows)} rows leaves nothing for one of training and validation; give a validation "
             "file, more rows or another share."
         )
-    return (
-        rows.select([index for index in range(len(rows)) if index not in validation]),
-        rows.select(sorted(validation)),
-    )
+    held_out = np.zeros(len(rows), dtype=bool)
+    held_out[list(validation)] = True
+    # As arrays: the library writes lists out number by number to tell data sets apart.
+    return rows.select(np.flatnonzero(~held_out)), rows.select(np.flatnonzero(held_out))
 
 
 def _wanted(text: str | int | None, pair: str | int | None, label: str | int | None, pairs: bool) -> Columns:

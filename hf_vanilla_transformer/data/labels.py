@@ -99,8 +99,16 @@ class Labels:
         known = {name: index for index, name in enumerate(self.names) if self.counts[index]}
         keep, encoded = [], []
         unseen: Counter[str] = Counter()
+        seen: dict[Any, tuple] = {}  # what each label of a row with one class becomes
         for index, value in enumerate(_plain(rows, column)):
-            number, problem, wrong = self._number(value, known)
+            if self.kind != "single" or isinstance(value, (list, dict)):
+                number, problem, wrong = self._number(value, known)
+            else:
+                # True and 1 are equal, and different labels.
+                key = (type(value), value)
+                if key not in seen:
+                    seen[key] = self._number(value, known)
+                number, problem, wrong = seen[key]
             if problem is None:
                 keep.append(index)
                 encoded.append(number)
@@ -178,8 +186,13 @@ def fit_labels(
             doubts.append(f"every training row has the value {numbers[0]:g}, so there is nothing to learn.")
         return Labels(kind, warnings=_said(doubts, on_bad_label))
     counts: Counter[str] = Counter()
-    for value in values:
-        counts.update(set(_names_of(value, kind, separator) or ()))
+    if kind == "single":
+        for value, count in Counter(values).items():
+            for name in _names_of(value, kind, separator) or ():
+                counts[name] += count
+    else:
+        for value in values:
+            counts.update(set(_names_of(value, kind, separator) or ()))
     if not counts:
         raise ValueError(f"No row has a label in the column {column!r}.")
     declared = _declared(train.features[column])

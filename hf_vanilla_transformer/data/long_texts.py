@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
+
+# Texts that are tokenised at once: enough to keep the tokenizer's threads busy.
+_CHUNK = 5_000
 
 LongTexts = Literal["truncate", "window", "refuse"]
 
@@ -68,8 +72,16 @@ def encode_texts(
         raise ValueError(
             f"stride={stride} must be at least 0 and below max_length={max_length} less {special} special tokens."
         )
-    encoded = tokenizer(list(texts), list(pairs) if pairs is not None else None, verbose=False)
-    columns = {name: list(values) for name, values in encoded.items()}
+    columns: dict[str, list[list[int]]] = {}
+    with tqdm(total=len(texts), desc=f"tokenising {split}", unit="text", leave=False, disable=None) as bar:
+        for begin in range(0, len(texts), _CHUNK):
+            part = slice(begin, begin + _CHUNK)
+            encoded = tokenizer(list(texts[part]), None if pairs is None else list(pairs[part]), verbose=False)
+            for name, values in encoded.items():
+                columns.setdefault(name, []).extend(values)
+            bar.update(len(encoded["input_ids"]))
+    if not columns:
+        raise ValueError(f"There is no text in {split}: give at least one.")
     lengths = np.array([len(ids) for ids in columns["input_ids"]], dtype=np.int64)
     too_long = np.flatnonzero(lengths > max_length)
     if len(too_long) and long == "refuse":

@@ -9,6 +9,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from benchmarks.transfer import ablation, cells, corpora, forgetting, label_efficiency, shakespeare, tagging_parsing
+from benchmarks.transfer import report as transfer_report
 from benchmarks.transfer.cells import Cell, grouped, run_cells, shown
 
 GOOD, BAD = ("fine", "lovely", "great"), ("dull", "awful", "poor")
@@ -184,3 +185,28 @@ def test_ablation_and_forgetting(tmp_path, capsys):
     assert "| replay 20 % and L2-SP |" in shown_table and "| frozen body |" in shown_table
     frozen = next(line for line in shown_table.splitlines() if line.startswith("| frozen body |"))
     assert frozen.split(" | ")[3] == "0.0"  # a body that does not move forgets nothing
+
+
+def test_the_page_of_results(tmp_path):
+    page = tmp_path / "transfer.md"
+    page.write_text(transfer_report.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    records = [
+        {"cell": f"{arm}-{n}-{seed}", "arm": arm, "labels": n, "seed": seed, "test_accuracy": 0.6 + seed / 100,
+         "train_rows": 24_000 if n == "all" else n}
+        for arm in label_efficiency.ARMS for n in (100, "all") for seed in range(2)
+    ]  # fmt: skip
+    place = {"cores": 2, "processor": "p", "capability": "AVX2", "torch": "2", "transformers": "5", "python": "3"}
+    record = {"data": "imdb", "score": "test_accuracy", "machine": place, "cells": records}
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "label_efficiency_imdb-causal.json").write_text(json.dumps(record))
+    label_efficiency.plot(record, tmp_path / "results" / "label_efficiency_imdb-causal.png")
+    arguments = ["--results", str(tmp_path / "results"), "--page", str(page)]
+    with pytest.raises(SystemExit, match="does not show"):
+        transfer_report.main([*arguments, "--check"])
+    transfer_report.main(arguments)
+    text = page.read_text(encoding="utf-8")
+    assert "| all (24,000) | 60.5 ± 0.7 |" in text and "(images/label_efficiency_imdb-causal.png)" in text
+    assert (tmp_path / "images" / "label_efficiency_imdb-causal.png").is_file() and text.count("Not measured yet.") == 5
+    transfer_report.main([*arguments, "--check"])
+    # The page in the repository shows what the results say.
+    transfer_report.main(["--check"])

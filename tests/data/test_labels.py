@@ -173,3 +173,17 @@ def test_a_validation_split_by_seed_in_proportion():
             split_off_validation(train, share)
     with pytest.raises(ValueError, match="leaves nothing"):
         split_off_validation(rows(["a", "b"]), 0.1)
+
+
+def test_real_reviews(shared_data):
+    train, report = load_labelled(shared_data / "nsmc", split="train")
+    assert report.rows == 150_000 and not report.skipped
+    labels = fit_labels(train, "single")
+    assert labels.names == ("neg", "pos") and sum(labels.counts) == 150_000
+    encoded, _ = labels.encode(train, split="train")
+    assert set(encoded["label"][:]) == {0, 1}
+    rest, validation = split_off_validation(encoded, 0.1)
+    assert len(validation) == 15_000 and abs(sum(validation["label"]) - 7_500) <= 1 and len(rest) == 135_000
+    # The unlabelled reviews have no label, which is said.
+    with pytest.raises(ValueError, match="no label"):
+        load_labelled(shared_data / "imdb", split="unsupervised")

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from hf_vanilla_transformer.data import encode_texts, vote
+from hf_vanilla_transformer.data import encode_texts, long_texts, vote
 
 LONG = " ".join(["the small dog is", "the old river was"] * 8)
 TEXTS = ["the dog is .", LONG, "the old house was ."]
@@ -66,7 +66,16 @@ def test_votes_are_means():
         vote(scores, np.array([0, 0, 2, 2]), 3)
 
 
+def test_many_texts_are_tokenised_in_parts(encoder_tokenizer, monkeypatch):
+    whole = encode_texts(encoder_tokenizer, TEXTS * 3, TEXTS[::-1] * 3, max_length=30)
+    monkeypatch.setattr(long_texts, "_CHUNK", 2)
+    parts = encode_texts(encoder_tokenizer, TEXTS * 3, TEXTS[::-1] * 3, max_length=30)
+    assert parts.columns == whole.columns and parts.texts.tolist() == whole.texts.tolist() == list(range(9))
+
+
 def test_illegal_arguments(encoder_tokenizer):
+    with pytest.raises(ValueError, match="no text in train"):
+        encode_texts(encoder_tokenizer, [], max_length=12, split="train")
     with pytest.raises(ValueError, match="long must be"):
         encode_texts(encoder_tokenizer, TEXTS, max_length=12, long="drop")
     with pytest.raises(ValueError, match="max_length=2 leaves no room"):

@@ -1,0 +1,72 @@
+"""`python -m benchmarks.transfer.report`: writes the tables of docs/transfer.md from the files in benchmarks/results.
+
+Every figure in that page comes from a file that a benchmark wrote; `--check` fails if the page and the files disagree.
+Runs with `--quick` write elsewhere and never get there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ..records import RESULTS, read_json, write_text
+from ..report import MISSING, render, where
+from . import ablation, forgetting, label_efficiency, shakespeare, tagging_parsing
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "transfer.md"
+# Part of the page: its file, what makes its table, and whether there is a picture beside it.
+PARTS: dict[str, tuple[str, Any, bool]] = {
+    "imdb": ("label_efficiency_imdb-causal", label_efficiency, True),
+    "nsmc": ("label_efficiency_nsmc-causal", label_efficiency, True),
+    "ablation": ("transfer_ablation", ablation, False),
+    "forgetting": ("transfer_forgetting", forgetting, True),
+    "words": ("transfer_words", tagging_parsing, False),
+    "shakespeare": ("transfer_shakespeare", shakespeare, False),
+}
+
+
+def sections(results: Path, images: Path | None = None) -> dict[str, str]:
+    """The text of each marked part of the page.
+
+    Args:
+        results: folder of the records.
+        images: the pictures are copied there and shown; None leaves what is there.
+    """
+    texts = {}
+    for name, (file, module, has_picture) in PARTS.items():
+        if not (results / f"{file}.json").is_file():
+            texts[name] = MISSING
+            continue
+        record = read_json(results / f"{file}.json")
+        texts[name] = f"{where(record)}\n\n{module.table(record)}"
+        picture = results / f"{file}.png"
+        if has_picture and picture.is_file():
+            texts[name] += f"\n\n![{name}](images/{file}.png)"
+            if images is not None:
+                images.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(picture, images / picture.name)
+    return texts
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Render, or check."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.transfer.report", description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if the page is out of date")
+    options = parser.parse_args(arguments)
+    before = options.page.read_text(encoding="utf-8")
+    after = render(before, sections(options.results, None if options.check else options.page.parent / "images"))
+    if options.check and after != before:
+        raise SystemExit(
+            f"{options.page} does not show what {options.results} holds: run python -m benchmarks.transfer.report"
+        )
+    if after != before:
+        write_text(options.page, after)
+        print(f"written: {options.page}")
+
+
+if __name__ == "__main__":
+    main()
