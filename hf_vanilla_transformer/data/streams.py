@@ -6,6 +6,7 @@ where all of them are, as tensors and plain values, and `load_state_dict` takes 
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 # Texts that are tokenised at once: enough to keep the tokenizer's threads busy, few enough to begin soon.
 _TEXTS_AT_ONCE = 500
+_SECONDS_BETWEEN_NEWS = 10.0
 
 OpenTexts = Callable[[], tuple[datasets.IterableDataset, RowReport]]
 CutRows = Callable[[list[str], np.ndarray], tuple[list[np.ndarray], np.ndarray]]
@@ -85,6 +87,7 @@ class TextStream:
             self._dataset, self._report = self.open_texts()
         self._from_beginning = self._position is None
         if self._position is not None:
+            logger.info("Reading on in %s, past what was read before", self._report.origin)
             self._dataset.load_state_dict(self._position)
         return iter(self._dataset)
 
@@ -155,7 +158,7 @@ class RowStream:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Makes the rows at hand again, and passes over those already given out."""
         self.texts.load_state_dict(state["texts"])
-        self._rest = state["rest"].numpy()
+        self._rest = state["rest"].cpu().numpy()
         self._rows, self._given = [], 0
         self._before = (self.texts.state_dict(), self._rest)
         if state["given"]:
@@ -251,12 +254,20 @@ class ShuffleBuffer:
 
     def __next__(self) -> np.ndarray:
         """The next row, `(tokens,)`."""
-        while len(self._buffer) < self.size:
-            self._buffer.append(next(self.rows))
+        if len(self._buffer) < self.size:
+            self._fill()
         index = int(self._random.integers(self.size))
         row = self._buffer[index]
         self._buffer[index] = next(self.rows)
         return row
+
+    def _fill(self) -> None:
+        told = time.monotonic()
+        while len(self._buffer) < self.size:
+            self._buffer.append(next(self.rows))
+            if time.monotonic() - told > _SECONDS_BETWEEN_NEWS:
+                told = time.monotonic()
+                logger.info("Filling the shuffle buffer: %s of %s rows", f"{len(self._buffer):,}", f"{self.size:,}")
 
     def state_dict(self) -> dict[str, Any]:
         """The buffer, the random numbers, and where the sources are."""

@@ -325,7 +325,10 @@ class RecipeTrainer(Trainer):
 
     def load_run_state(self, checkpoint: Path) -> None:
         """Goes on from `run_state` as saved in `checkpoint`."""
-        state = torch.load(Path(checkpoint) / RUN_STATE, weights_only=True, map_location=self.args.device)
+        device = self.args.device
+        # Several processes on a CPU have the device `cpu:0`, which torch.load does not know.
+        place = "cpu" if device.type == "cpu" else device
+        state = torch.load(Path(checkpoint) / RUN_STATE, weights_only=True, map_location=place)
         self.clock.load_state_dict(state["clock"])
         self.tokens_seen = state["tokens_seen"]
         self.best = state["best"]

@@ -14,21 +14,26 @@ from hf_vanilla_transformer.training import run_training
 from hf_vanilla_transformer.training.averaging import checkpoints, load_weights
 
 from .test_run import losses
-from .toy import toy_recipe
+from .toy import causal_lm_recipe, toy_recipe
 
 CONFIG = Path(__file__).parents[2] / "scripts" / "accelerate" / "two_processes_cpu.yaml"
 
 
 def launch(recipe, folder, *more):
-    """Runs the command on two processes, and returns what it printed."""
+    """Runs a recipe on two processes, and returns what was printed."""
     recipe.save(folder / "launched.yaml")
+    return train("--recipe", str(folder / "launched.yaml"), *more)
+
+
+def train(*arguments):
+    """The command `train` on two processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
         sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIG),
         "--main_process_port", str(port), "-m", "hf_vanilla_transformer.commands.main", "train",
-        "--recipe", str(folder / "launched.yaml"), *more,
+        *arguments,
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
@@ -58,3 +63,20 @@ def test_two_processes_and_accumulation_have_the_same_curve(pairs, tmp_path):
     assert printed.count("evaluation at 8") == 1
     last = checkpoints(tmp_path / "two")[-1]
     assert {"rng_state_0.pth", "rng_state_1.pth", "optimizer.pt"} <= {path.name for path in last.iterdir()}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the processes would choose the GPU")
+def test_two_processes_share_a_stream_and_go_on_with_it(texts, tmp_path):
+    """Stopped after four updates and resumed, they follow one process with accumulation that was never stopped."""
+    common = [
+        "model.config.dropout=0.0", "model.config.attention_dropout=0.0", "training.log_every=1",
+        "training.max_grad_norm=1.0", "data.streaming=true", "data.shuffle_buffer=20", "checkpoint.every=4",
+    ]  # fmt: skip
+    steps = ["training.max_steps=8", "training.accumulation=2"]
+    one = run_training(causal_lm_recipe(texts, tmp_path / "one", *common, *steps))
+    launch(causal_lm_recipe(texts, tmp_path / "two", *common, "training.max_steps=4"), tmp_path)
+    train("--resume", str(tmp_path / "two"), "--training.max_steps", "8")
+    first, second = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert [step for step, _ in second] == list(range(1, 9))
+    assert [loss for _, loss in second] == pytest.approx([loss for _, loss in first], rel=1e-5)
+    assert json.loads((tmp_path / "two" / "results.json").read_text())["tokens"] == one.metrics["tokens"]
