@@ -19,13 +19,16 @@ RECIPE = "multi30k-en-de-tiny-raw"
 # What is changed: the fields that take the choice back.
 VARIANTS = {
     "the recipe": {},
-    "Adam for all weights": {"training.optimizer": "adam", "training.learning_rate": "5e-3"},
+    "Adam for all weights": {"training.optimizer": "adam", "training.weight_decay": "0.0"},
     "Xavier's initial weights": {"model.config.initializer": "xavier"},
     "norms in the other place": {"model.config.norm_first": "true"},
     "batches of 2,048 tokens": {"training.tokens_per_batch": "2048"},
-    "dropout 0.1": {"model.config.dropout": "0.1"},
+    "no dropout": {"model.config.dropout": "0.0"},
+    "no weight decay": {"training.weight_decay": "0.0"},
+    "random initial embeddings": {"model.initial_embeddings": "random"},
+    "punctuation left on its word": {"tokenizer.kind": "bpe"},
     "half of Muon's learning rate": {"training.muon_learning_rate": "0.01"},
-    "half of Adam's learning rate": {"training.learning_rate": "4e-3"},
+    "half of Adam's learning rate": {"training.learning_rate": "2.5e-3"},
 }
 
 
