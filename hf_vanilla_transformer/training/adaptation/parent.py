@@ -94,7 +94,8 @@ def parent_settings(source: str | Path) -> dict[str, Any]:
     # The recipe beside published weights names its data by the last part of the path, which is no place to look for it.
     if found.get("task") in OBJECTIVES.values() and data.get("path") and Path(data["path"]).exists():
         for name in ("path", "config", "text_column", "train", "validation", "sample_by", "hold_out", "max_rows"):
-            if data.get(name) is not None:
+            # Where the parent held nothing out and there is no validation split, it is measured on what it has read.
+            if data.get(name) is not None and (name, data[name]) != ("hold_out", 0):
                 found[f"adaptation.general.{name}"] = data[name]
     return found
 

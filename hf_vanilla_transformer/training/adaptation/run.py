@@ -223,6 +223,7 @@ def load_texts(recipe: Recipe) -> tuple[Corpus, Corpus | None]:
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f"The general text, for which data is adaptation.general here: {error}") from error
     _require_validation(general, "adaptation.general", general_data.path)
+    logger.info("General text: %s, %s texts to measure", general_data.path, f"{len(general.validation):,}")
     return corpus, general
 
 

@@ -315,6 +315,7 @@ def test_settings_of_a_parent(causal_parent, general, tmp_path):
     recipe = load_adaptation_recipe(tmp_path, ["data.path=reviews", "data.reverse=false"])
     assert not recipe.data.reverse and recipe.data.packing
     assert recipe.description == f"`{tmp_path.name}`, adapted to the text of `reviews`."
+    assert "adaptation.general.hold_out" not in found and recipe.adaptation.general.hold_out == 200
     # Where the text is no more, or was named otherwise, it is nobody's.
     tree["data"]["mixture"][0]["path"] = "gone"
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(tree))
