@@ -68,7 +68,7 @@ def tree_svg(words: Sequence[str], heads: Sequence[int], relations: Sequence[str
     for index, (head, relation, level) in enumerate(zip(heads, relations, levels)):
         end, top = middles[index], base - level * _STEP
         if head == 0:
-            parts.append(f'<path d="M {end:.1f} {_MARGIN} V {base}"/>')
+            parts.append(f'<path d="M {end:.1f} {_MARGIN + 12} V {base}"/>')
             label_x, label_y = end, _MARGIN + 8
         else:
             # Beside the middle of the head, so that arcs that leave do not meet the one that arrives.
