@@ -144,7 +144,7 @@ class _AttentionPart:
         if shown.kind == "translation":
             names = ["from the translation to the source", "within the source"]
         with gradio.Row():
-            self.which = gradio.Dropdown(names, value=names[0], label="Attention", elem_id="which")
+            self.which = gradio.Dropdown(names, value=names[0], label="Attention", elem_id="which", scale=2)
             self.layer = gradio.Dropdown([_MEAN], value=_MEAN, label="Layer", elem_id="layer")
             self.head = gradio.Dropdown([_MEAN, _SIDE_BY_SIDE], value=_MEAN, label="Head", elem_id="head")
         self.picture = gradio.HTML(elem_id="attention")

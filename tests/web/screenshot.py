@@ -22,13 +22,13 @@ def main() -> None:
     parser.add_argument("--text", default="The old teacher reads a green book.", help="what to translate")
     parser.add_argument("--layer", default="mean", help="of the attention (default: mean)")
     parser.add_argument("--head", default="mean", help="of the attention (default: mean)")
-    parser.add_argument("--height", type=int, default=1250, help="of the picture")
+    parser.add_argument("--name", default="English to French, after three minutes", help="the title of the page")
     arguments = parser.parse_args()
 
-    page = build_page(ModelOnPage.load(arguments.model, name="English to French, after three minutes"))
+    page = build_page(ModelOnPage.load(arguments.model, name=arguments.name))
     _, address, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, ssr_mode=False)
     with tempfile.TemporaryDirectory() as profile:
-        browser = start_browser(Path(profile), width=1000, height=arguments.height)
+        browser = start_browser(Path(profile), width=1000)
         try:
             browser.get(address)
             type_and_press(browser, arguments.text)
@@ -39,6 +39,8 @@ def main() -> None:
                     choose(browser, menu, choice)
             wait_for(browser, f'#attention table[data-layer="{arguments.layer}"]')
             wait_for(browser, "#best textarea", lambda field: field.get_attribute("value"))
+            # The whole page, without a bar to scroll it.
+            browser.set_window_size(1000, browser.execute_script("return document.body.scrollHeight") + 150)
             arguments.picture.parent.mkdir(parents=True, exist_ok=True)
             browser.save_screenshot(str(arguments.picture))
         finally:
