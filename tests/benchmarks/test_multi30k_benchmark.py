@@ -121,9 +121,9 @@ def test_ablation_trains_what_is_missing_and_says_the_difference(tmp_path, monke
 
     monkeypatch.setattr(multi30k_ablation, "train", train)
     arguments = ["--folder", str(tmp_path / "runs"), "--output", str(tmp_path / "multi30k_ablation.json")]
-    multi30k_ablation.main([*arguments, "--variants", "the recipe", "dropout 0.1"])
-    assert len(trained) == 2 and trained[1][-2:] == ["--model.config.dropout", "0.1"]
-    assert "| dropout 0.1 | 22.00 | +1.00 | 10 | 40 |" in capsys.readouterr().out
+    multi30k_ablation.main([*arguments, "--variants", "the recipe", "no dropout"])
+    assert len(trained) == 2 and trained[1][-2:] == ["--model.config.dropout", "0.0"]
+    assert "| no dropout | 22.00 | +1.00 | 10 | 40 |" in capsys.readouterr().out
     assert "+1.00" in report.sections(tmp_path)["multi30k_ablation"]
     multi30k_ablation.main([*arguments, "--variants", "the recipe", "--seeds", "2"])
     assert len(trained) == 3
