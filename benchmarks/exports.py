@@ -312,7 +312,9 @@ def main(arguments: list[str] | None = None) -> None:
         results[name] = {"model": config, "what": what, "exports": reports, "speed": speed}
         print(*lines(name, results[name]), sep="\n")
     libraries = {name: metadata.version(name) for name in LIBRARIES if _installed(name)}
-    record = {"machine": machine(), "libraries": libraries, "settings": vars(given), "results": results}
+    # What was done, not where its record lies.
+    settings = {name: value for name, value in vars(given).items() if name != "output"}
+    record = {"machine": machine(), "libraries": libraries, "settings": settings, "results": results}
     print(f"\n{write_json(given.output, record)}")
 
 
