@@ -8,9 +8,8 @@ on the command line by its dotted name.
 from __future__ import annotations
 
 import argparse
-import sys
 
-from .train import command, dotted_overrides, publishable
+from .train import carry_out, dotted_overrides
 
 TAKES_OVERRIDES = True
 
@@ -88,23 +87,4 @@ def run(arguments: argparse.Namespace) -> int:
             f"--objective {arguments.objective} and task={recipe.task!r} of the recipe are not the same; give one of "
             "them."
         )
-
-    import transformers
-
-    from ..training.run import run_training
-
-    if arguments.dry_run:
-        from ..training.plan import plan
-
-        print(plan(recipe))
-        return 0
-    # One bar for each written file says less than our own lines.
-    transformers.utils.logging.disable_progress_bar()
-    result = run_training(recipe, resume=arguments.resume is not None)
-    if result.interrupted:
-        return 130
-    if result.main_process:
-        model = publishable(result, recipe, command())
-        closing = _CLOSING.format(folder=result.folder, model=model, auto_class=_AUTO_CLASSES[recipe.task])
-        print(closing, file=sys.stderr)
-    return 0
+    return carry_out(recipe, arguments, _CLOSING.replace("{auto_class}", _AUTO_CLASSES[recipe.task]))

@@ -63,7 +63,17 @@ def run(arguments: argparse.Namespace) -> int:
     if folder is not None:
         overrides.append(f"output.folder={folder!r}")
     recipe = load_recipe(arguments.resume or arguments.recipe, overrides)
+    return carry_out(recipe, arguments, _CLOSING)
 
+
+def carry_out(recipe: Recipe, arguments: argparse.Namespace, closing: str) -> int:
+    """Trains by a recipe, or prints the plan; returns the exit status.
+
+    Args:
+        recipe: what to do.
+        arguments: says whether it is a `dry_run`, and whether to `resume`.
+        closing: the last words on the screen; `{folder}` and `{model}` in it are filled in.
+    """
     import transformers
 
     from ..training.run import run_training
@@ -79,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     if result.interrupted:
         return 130
     if result.main_process:
-        print(_CLOSING.format(folder=result.folder, model=publishable(result, recipe, command())), file=sys.stderr)
+        print(closing.format(folder=result.folder, model=publishable(result, recipe, command())), file=sys.stderr)
     return 0
 
 

@@ -1,14 +1,10 @@
 """Batches for BART's denoising (Lewis et al. 2020, section 2.2): text infilling and sentence permutation."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
-import torch
 from transformers import PreTrainedTokenizerBase
 
+from .corruption_collator import CorruptionCollator
 from .masking import word_starts
-from .translation_collator import TranslationCollator
 
 # What a sentence ends with; closing quotes and brackets after it belong to it.
 _ENDS = set(".!?。！？…")
@@ -112,7 +108,7 @@ def infill(
     return np.insert(ids, before, mask_id)[np.insert(~hidden, before, True)]
 
 
-class DenoisingCollator:
+class DenoisingCollator(CorruptionCollator):
     """Makes a batch of noisy texts for an encoder-decoder; the target is the text as it was.
 
     A feature has `input_ids`, a text with the tokenizer's end token (which stays where it is) or without. The draw is
@@ -149,26 +145,12 @@ class DenoisingCollator:
             raise ValueError(f"mask_probability must be in [0, 1], but is {mask_probability}; BART has 0.3.")
         if mean_span_length < 1:
             raise ValueError(f"mean_span_length must be at least 1, but is {mean_span_length}; BART has 3.")
-        self.tokenizer = tokenizer
-        self.max_length = max_length
-        self.mask_probability = mask_probability
-        self.mean_span_length = mean_span_length
+        super().__init__(tokenizer, max_length, mask_probability, mean_span_length, packing)
         self.permute_sentences = permute_sentences
-        packed = {"packing": True, "row_length": max_length} if packing else {}
-        self.pair_collator = TranslationCollator(tokenizer, **packed)
         self._starts, self._word_ends = word_starts(tokenizer)
         self._sentence_ends = sentence_ends(tokenizer)
 
-    def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        random = np.random.default_rng(int(torch.randint(2**62, (1,))))
-        return self.pair_collator([self._pair(feature["input_ids"], random) for feature in features])
-
-    def _pair(self, ids: Any, random: np.random.Generator) -> dict[str, np.ndarray]:
-        ids = np.asarray(ids, dtype=np.int64)
-        end = [] if self.tokenizer.eos_token_id is None else [self.tokenizer.eos_token_id]
-        if end and len(ids) and ids[-1] == end[0]:
-            ids = ids[:-1]
-        ids = ids[: self.max_length - len(end)]
+    def _pair(self, ids: np.ndarray, end: list[int], random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         noisy = ids
         if self.permute_sentences and len(ids):
             noisy = permute_sentences(ids, self._begins_word(ids), *self._sentence_ends, random)
@@ -181,7 +163,7 @@ class DenoisingCollator:
             self.max_length - len(end),
             random,
         )
-        return {"input_ids": np.r_[noisy, end].astype(np.int64), "labels": np.r_[ids, end].astype(np.int64)}
+        return np.r_[noisy, end].astype(np.int64), np.r_[ids, end].astype(np.int64)
 
     def _begins_word(self, ids: np.ndarray) -> np.ndarray:
         """`(tokens,)`, true where a word begins."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,8 +23,6 @@ from .readers import Source, text_problems
 from .report import BadRow, RowReport
 from .sources import find_rows
 from .tables import TABLES, table_suffix
-
-logger = logging.getLogger(__name__)
 
 # Tried in this order where the user names no column.
 TEXT_COLUMNS = ("text", "sentence", "review", "document", "content", "텍스트", "문장", "리뷰", "내용")
@@ -96,21 +93,10 @@ def load_labelled(
         problems |= text_problems(chunk.sides[:-1]) | chunk.problems
         report.rows += len(labels)
         for index in sorted(problems):
-            place = f"{chunk.place}:{chunk.numbers[index]}"
-            if on_bad_row == "error":
-                raise ValueError(
-                    f"{place}: {problems[index].value}; correct the row, or set on_bad_row='skip' to leave out and "
-                    "count such rows."
-                )
-            report.add(problems[index], place)
+            report.leave_out(problems[index], f"{chunk.place}:{chunk.numbers[index]}", on_bad_row)
         for column, values in zip(columns, (*chunk.sides[:-1], labels)):
             column += [value for index, value in enumerate(values) if index not in problems]
-    if report.rows == 0:
-        raise ValueError(f"{name} is empty; give a source with at least one row.")
-    if report.kept == 0:
-        raise ValueError(f"{name} has no valid row.\n{report}{_hint(report)}")
-    if report.skipped:
-        logger.warning("%s%s", report, _hint(report))
+    report.close(_hint(report))
     return _dataset(sides, columns, feature, name), report
 
 

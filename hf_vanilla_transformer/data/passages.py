@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +14,6 @@ from .readers import Source
 from .report import BadRow, RowReport
 from .sources import find_rows
 from .tables import TABLES, table_suffix
-
-logger = logging.getLogger(__name__)
 
 _LETTERS = "ABCDEFGHIJ"
 
@@ -200,18 +197,8 @@ def _load(
             if not isinstance(row, BadRow):
                 rows.append(row)
                 continue
-            place = f"{chunk.place}:{chunk.numbers[index]}"
-            if on_bad_row == "error":
-                raise ValueError(
-                    f"{place}: {row.value}; correct the row, or set on_bad_row='skip' to leave out and count such rows."
-                )
-            report.add(row, place)
-    if report.rows == 0:
-        raise ValueError(f"{name} is empty; give a source with at least one row.")
-    if report.kept == 0:
-        raise ValueError(f"{name} has no valid row.\n{report}")
-    if report.skipped:
-        logger.warning("%s", report)
+            report.leave_out(row, f"{chunk.place}:{chunk.numbers[index]}", on_bad_row)
+    report.close()
     return datasets.Dataset.from_list(rows, features=features), report
 
 

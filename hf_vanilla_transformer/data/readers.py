@@ -1,6 +1,5 @@
 """Pairs and texts out of files, folders and the Hub, each bad row accounted for."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +12,6 @@ from .columns import Columns, value_at
 from .file_formats import CHUNK, Chunk, SampleBy, Undecodable
 from .report import BadRow, RowReport
 from .sources import HubDataset, ReadFiles, find_pairs, find_texts
-
-logger = logging.getLogger(__name__)
 
 Source = str | Path | Sequence[str | Path] | HubDataset | datasets.DatasetDict | datasets.IterableDatasetDict
 OnBadRow = Literal["skip", "error"]
@@ -155,12 +152,7 @@ def _load(
             columns = [pa.array([values[index] for index in good], pa.string()) for values in chunk.sides]
             batches.append(pa.record_batch(columns, schema=schema))
         dataset = datasets.Dataset(pa.Table.from_batches(batches, schema))
-    if report.rows == 0:
-        raise ValueError(f"{name} is empty; give a source with at least one row.")
-    if report.kept == 0:
-        raise ValueError(f"{name} has no valid row.\n{report}")
-    if report.skipped:
-        logger.warning("%s", report)
+    report.close()
     return dataset, report
 
 
@@ -171,13 +163,8 @@ def _good_rows(chunk: Chunk, report: RowReport, on_bad_row: OnBadRow, max_length
     if not problems:
         return list(range(len(chunk.numbers)))
     for index in sorted(problems):
-        place = f"{chunk.place}:{chunk.numbers[index]}"
-        if on_bad_row == "error":
-            raise ValueError(
-                f"{place}: {problems[index].value} ({_shown([values[index] for values in chunk.sides])}); correct the "
-                "row, or set on_bad_row='skip' to leave out and count such rows."
-            )
-        report.add(problems[index], place)
+        shown = _shown([values[index] for values in chunk.sides])
+        report.leave_out(problems[index], f"{chunk.place}:{chunk.numbers[index]}", on_bad_row, shown)
     return [index for index in range(len(chunk.numbers)) if index not in problems]
 
 

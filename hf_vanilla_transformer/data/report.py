@@ -1,7 +1,10 @@
 """What a reader kept and what it did not: counts by reason, with the places of the first examples."""
 
+import logging
 from dataclasses import dataclass, field
 from enum import Enum
+
+logger = logging.getLogger(__name__)
 
 _EXAMPLES = 3
 
@@ -63,6 +66,32 @@ class RowReport:
         places = self.examples.setdefault(reason, [])
         if len(places) < _EXAMPLES:
             places.append(place)
+
+    def leave_out(self, reason: BadRow, place: str, on_bad_row: str, shown: str = "") -> None:
+        """Count a bad row, or raise if `on_bad_row` is "error"; `shown` says what stands in it."""
+        if on_bad_row == "error":
+            row = f" ({shown})" if shown else ""
+            raise ValueError(
+                f"{place}: {reason.value}{row}; correct the row, or set on_bad_row='skip' to leave out and count such "
+                "rows."
+            )
+        self.add(reason, place)
+
+    def close(self, hint: str = "") -> None:
+        """After the last row: warns of rows that were left out.
+
+        Args:
+            hint: put behind the account, where there is something to say of it.
+
+        Raises:
+            ValueError: there was no row, or not one good one.
+        """
+        if self.rows == 0:
+            raise ValueError(f"{self.origin} is empty; give a source with at least one row.")
+        if self.kept == 0:
+            raise ValueError(f"{self.origin} has no valid row.\n{self}{hint}")
+        if self.skipped:
+            logger.warning("%s%s", self, hint)
 
     def clear(self) -> None:
         """Begin again: a stream is read once more."""

@@ -1,13 +1,11 @@
 """Batches for T5's span corruption (Raffel et al. 2020, section 3.1.4): spans out, sentinels in, spans predicted."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import torch
 from transformers import PreTrainedTokenizerBase
 
-from .translation_collator import TranslationCollator
+from .corruption_collator import CorruptionCollator
 
 
 def sentinel_name(number: int) -> str:
@@ -79,7 +77,7 @@ def corrupt_spans(
     return source.astype(np.int64), target.astype(np.int64)
 
 
-class SpanCorruptionCollator:
+class SpanCorruptionCollator(CorruptionCollator):
     """Makes a batch of corrupted texts for an encoder-decoder: the source has holes, the target what was in them.
 
     A feature has `input_ids`, a text with the tokenizer's end token (which is never hidden) or without. The draw is new
@@ -117,24 +115,11 @@ class SpanCorruptionCollator:
                 "The tokenizer has no sentinel tokens <extra_id_0>, <extra_id_1>, ...; add some with "
                 "tokenizer.add_special_tokens and resize the model's embeddings."
             )
-        self.tokenizer = tokenizer
-        self.max_length = max_length
-        self.mask_probability = mask_probability
-        self.mean_span_length = mean_span_length
-        packed = {"packing": True, "row_length": max_length} if packing else {}
-        self.pair_collator = TranslationCollator(tokenizer, **packed)
+        super().__init__(tokenizer, max_length, mask_probability, mean_span_length, packing)
 
-    def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        random = np.random.default_rng(int(torch.randint(2**62, (1,))))
-        return self.pair_collator([self._pair(feature["input_ids"], random) for feature in features])
-
-    def _pair(self, ids: Any, random: np.random.Generator) -> dict[str, np.ndarray]:
-        ids = np.asarray(ids, dtype=np.int64)
-        end = [] if self.tokenizer.eos_token_id is None else [self.tokenizer.eos_token_id]
-        if end and len(ids) and ids[-1] == end[0]:
-            ids = ids[:-1]
-        source, target = corrupt_spans(
-            ids[: self.max_length - len(end)],
+    def _pair(self, ids: np.ndarray, end: list[int], random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return corrupt_spans(
+            ids,
             self.sentinels,
             end,
             self.mask_probability,
@@ -142,4 +127,3 @@ class SpanCorruptionCollator:
             self.max_length,
             random,
         )
-        return {"input_ids": source, "labels": target}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,8 +15,6 @@ from .readers import Source
 from .report import BadRow, RowReport
 from .sources import find_rows
 from .tables import TABLES, table_suffix
-
-logger = logging.getLogger(__name__)
 
 # CSV cannot hold lists.
 _SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".json", ".conllu")
@@ -167,19 +164,8 @@ def _load(
                 for values, value in zip(kept.values(), row):
                     values.append(value)
                 continue
-            place = f"{chunk.place}:{chunk.numbers[index]}"
-            if on_bad_row == "error":
-                raise ValueError(
-                    f"{place}: {problem.value} ({_shown(row)}); correct the row, or set on_bad_row='skip' to leave out "
-                    "and count such rows."
-                )
-            report.add(problem, place)
-    if report.rows == 0:
-        raise ValueError(f"{name} is empty; give a source with at least one row.")
-    if report.kept == 0:
-        raise ValueError(f"{name} has no valid row.\n{report}")
-    if report.skipped:
-        logger.warning("%s", report)
+            report.leave_out(problem, f"{chunk.place}:{chunk.numbers[index]}", on_bad_row, _shown(row))
+    report.close()
     features = {ours: datasets.List(datasets.Value("int64" if ours == "heads" else "string")) for ours in columns}
     return datasets.Dataset.from_dict(kept, features=datasets.Features(features)), report
 

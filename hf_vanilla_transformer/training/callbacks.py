@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.distributed as dist
 from transformers import TrainerCallback
+
+from .interruption import InterruptibleCallback
 
 if TYPE_CHECKING:
     from .trainer import RecipeTrainer
@@ -50,7 +50,7 @@ class Schedule(RunCallback):
             control.should_save = True
 
 
-class StopConditions(RunCallback):
+class StopConditions(RunCallback, InterruptibleCallback):
     """Ends a run when its minutes are over or it is interrupted, on all processes after the same update.
 
     The first Ctrl-C (or SIGTERM, which schedulers send) lets the update finish and saves a checkpoint; a second one
@@ -58,29 +58,12 @@ class StopConditions(RunCallback):
     """
 
     def __init__(self, trainer: RecipeTrainer) -> None:
-        super().__init__(trainer)
-        self.interrupted = False
+        RunCallback.__init__(self, trainer)
+        InterruptibleCallback.__init__(self)
         self.out_of_time = False
-        self._handlers: dict[int, Any] = {}
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        """Takes over SIGINT and SIGTERM; only the main thread may."""
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._handlers[number] = signal.signal(number, self._interrupt)
 
     def on_train_end(self, args, state, control, **kwargs):
         """Gives the signals back."""
-        self.release()
-
-    def release(self) -> None:
-        """Gives the signals back to whoever handled them before."""
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers.clear()
-
-    def _interrupt(self, number: int, frame: Any) -> None:
-        self.interrupted = True
         self.release()
 
     def on_step_end(self, args, state, control, **kwargs):

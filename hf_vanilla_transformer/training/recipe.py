@@ -12,13 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from .adaptation.recipe import AdaptationRecipe, check_adaptation
-from .files import write_text
 from .mixture import mixture_sources
 from .objective import OBJECTIVES, ObjectiveRecipe, check_objective
-from .recipe_reading import fields_of, nearest, read_recipe, recipe_file, recipe_names
+from .recipe_reading import WritableRecipe, fields_of, nearest, read_recipe, recipe_file, recipe_names
 
 
 @dataclass
@@ -257,7 +254,7 @@ class OutputRecipe:
 
 
 @dataclass
-class Recipe:
+class Recipe(WritableRecipe):
     """The whole recipe. `task` decides which configuration class, head, collator and metrics are used."""
 
     task: Literal["translation", "masked_lm", "causal_lm", "denoising", "span"] = "translation"
@@ -272,18 +269,6 @@ class Recipe:
     generation: GenerationRecipe = field(default_factory=GenerationRecipe)
     checkpoint: CheckpointRecipe = field(default_factory=CheckpointRecipe)
     output: OutputRecipe = field(default_factory=OutputRecipe)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The recipe as nested dictionaries of plain values."""
-        return dataclasses.asdict(self)
-
-    def to_yaml(self) -> str:
-        """The recipe as YAML; `load_recipe` reads it back to an equal recipe."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=100)
-
-    def save(self, path: str | Path) -> None:
-        """Writes the recipe to `path`, aside first, then renamed."""
-        write_text(Path(path), self.to_yaml())
 
 
 def load_recipe(name_or_path: str | Path | None = None, overrides: Iterable[str] = ()) -> Recipe:

@@ -12,11 +12,28 @@ from typing import Any, Literal
 
 import yaml
 
+from .files import write_text
 from .objective import move_old_fields
 
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 
 AnyRecipe = typing.TypeVar("AnyRecipe")
+
+
+class WritableRecipe:
+    """What the dataclass at the root of a recipe inherits: it goes back to YAML as `read_recipe` reads it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as nested dictionaries of plain values."""
+        return dataclasses.asdict(self)
+
+    def to_yaml(self) -> str:
+        """The recipe as YAML; `read_recipe` reads it back to an equal recipe."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=100)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the recipe to `path`, aside first, then renamed."""
+        write_text(Path(path), self.to_yaml())
 
 
 def recipe_names() -> list[str]:

@@ -58,8 +58,11 @@ def test_two_processes_and_accumulation_have_the_same_curve(pairs, tmp_path):
     assert results["tokens"] == one.metrics["tokens"]
     for name in ("validation_loss", "validation_bleu", "test_bleu", "test_chrf"):
         assert results[name] == pytest.approx(one.metrics[name], rel=1e-4), name
+    second_weights = load_weights(tmp_path / "two")
     for name, tensor in load_weights(tmp_path / "one").items():
-        torch.testing.assert_close(load_weights(tmp_path / "two")[name], tensor, rtol=1e-4, atol=1e-5)
+        # A key's bias adds the same to all scores of a query, so its gradient is rounding, which Adam scales up.
+        if not name.endswith("k_proj.bias"):
+            torch.testing.assert_close(second_weights[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
     assert printed.count("evaluation at 8") == 1
     last = checkpoints(tmp_path / "two")[-1]
     assert {"rng_state_0.pth", "rng_state_1.pth", "optimizer.pt"} <= {path.name for path in last.iterdir()}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from ..callbacks import duration
+from ..interruption import InterruptibleCallback
 
 
 class Course(TrainerCallback):
@@ -62,32 +61,12 @@ class Course(TrainerCallback):
             file.write(json.dumps(record) + "\n")
 
 
-class Interruption(TrainerCallback):
+class Interruption(InterruptibleCallback):
     """The first Ctrl-C (or SIGTERM, which schedulers send) lets the update finish and saves a checkpoint; a second one
     ends the process at once."""
-
-    def __init__(self) -> None:
-        self.interrupted = False
-        self._handlers: dict[int, Any] = {}
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        """Takes over SIGINT and SIGTERM; only the main thread may."""
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._handlers[number] = signal.signal(number, self._interrupt)
 
     def on_step_end(self, args, state, control, **kwargs):
         """Asks for a checkpoint and the end."""
         if self.interrupted:
             control.should_save = True
             control.should_training_stop = True
-
-    def release(self) -> None:
-        """Gives the signals back to whoever handled them before."""
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers.clear()
-
-    def _interrupt(self, number: int, frame: Any) -> None:
-        self.interrupted = True
-        self.release()

@@ -22,3 +22,11 @@ def longest_row(recipe: FinetuneRecipe, parent: Parent) -> int:
             f"({config.max_position_embeddings}); lower it, or read in windows: text_length.too_long: window."
         )
     return wanted
+
+
+def refuse_windows(recipe: FinetuneRecipe) -> None:
+    """For tasks in which the windows of a long text cannot vote. Raises ValueError if the recipe asks for them."""
+    if recipe.text_length.too_long == "window":
+        raise ValueError(
+            f"text_length.too_long: window is for tasks whose windows can vote; {recipe.task} takes truncate or refuse."
+        )

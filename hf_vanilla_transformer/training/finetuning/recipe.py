@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from ..files import write_text
 from ..lora import LoraPlaces
 from ..recipe import OutputRecipe, read_recipe
+from ..recipe_reading import WritableRecipe
 
 
 @dataclass
@@ -236,7 +233,7 @@ class ComparisonRecipe:
 
 
 @dataclass
-class FinetuneRecipe:
+class FinetuneRecipe(WritableRecipe):
     """The whole recipe.
 
     Attributes:
@@ -267,18 +264,6 @@ class FinetuneRecipe:
     evaluation: FinetuneEvaluationRecipe = field(default_factory=FinetuneEvaluationRecipe)
     comparison: ComparisonRecipe = field(default_factory=ComparisonRecipe)
     output: OutputRecipe = field(default_factory=OutputRecipe)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The recipe as nested dictionaries of plain values."""
-        return dataclasses.asdict(self)
-
-    def to_yaml(self) -> str:
-        """The recipe as YAML; `load_finetune_recipe` reads it back to an equal recipe."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=100)
-
-    def save(self, path: str | Path) -> None:
-        """Writes the recipe to `path`, aside first, then renamed."""
-        write_text(Path(path), self.to_yaml())
 
 
 def load_finetune_recipe(path: str | Path | None = None, overrides: Iterable[str] = ()) -> FinetuneRecipe:

@@ -15,7 +15,7 @@ from ....data.long_texts import encode_texts
 from ....data.passages import load_choices
 from ..batches import outputs_by_length
 from ..heads import head_model, pooling_of
-from ..lengths import longest_row
+from ..lengths import longest_row, refuse_windows
 from ..parent import Parent, require_stack
 from ..recipe import FinetuneRecipe
 from ..splits import read_splits
@@ -35,11 +35,7 @@ class MultipleChoice(Task):
 
     def __init__(self, recipe: FinetuneRecipe) -> None:
         super().__init__(recipe)
-        if recipe.text_length.too_long == "window":
-            raise ValueError(
-                "text_length.too_long: window is for tasks whose windows can vote; multiple_choice takes truncate or "
-                "refuse."
-            )
+        refuse_windows(recipe)
         self._limit = 0
         self._segments = False
 

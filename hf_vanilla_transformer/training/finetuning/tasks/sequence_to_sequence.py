@@ -15,7 +15,7 @@ from ....data import load_pairs
 from ....evaluation import translation_metrics
 from ....evaluation.rouge import rouge_scores
 from ..encoder_decoder import sequence_model, start_and_end
-from ..lengths import longest_row
+from ..lengths import longest_row, refuse_windows
 from ..parent import Parent, require_stack
 from ..recipe import FinetuneRecipe
 from ..splits import read_splits
@@ -35,11 +35,7 @@ class SequenceToSequence(Task):
 
     def __init__(self, recipe: FinetuneRecipe) -> None:
         super().__init__(recipe)
-        if recipe.text_length.too_long == "window":
-            raise ValueError(
-                "text_length.too_long: window is for tasks whose windows can vote; sequence_to_sequence takes truncate "
-                "or refuse."
-            )
+        refuse_windows(recipe)
         self._limit = 0
         self._pair = False
 
