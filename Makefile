@@ -26,7 +26,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 test: lint test-fast
 
 test-fast: venv
-	$(TEST) -m "not slow"
+	$(TEST) -m "not slow" --durations=40 --durations-min=3
 
 test-slow: venv
 	$(TEST)

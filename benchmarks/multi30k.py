@@ -132,20 +132,24 @@ def table(record: dict[str, Any]) -> str:
             f"| {goal['bleu']:.1f} | {goal['source']}, {goal['minutes']:.3g} min | {minutes(goal['marian'])} "
             f"| {minutes(goal['ours'])} | {share} |"
         )
-    lines += ["", "| side | minutes | steps | validation BLEU | test 2016 BLEU |", "| --- | --- | --- | --- | --- |"]
+    lines += [
+        "",
+        "| side | minutes | steps | target tokens | a second | validation BLEU | test 2016 BLEU |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
     for point in record["marian"]["points"]:
         test = f"{point['test_2016_flickr']['bleu']:.2f}" if "test_2016_flickr" in point else ""
         lines.append(
-            f"| Marian, {point['name']} | {point['minutes']:.1f} | {point['steps']:,} "
-            f"| {point['validation']['bleu']:.2f} | {test} |"
+            f"| Marian, {point['name']} | {point['minutes']:.1f} | {point['steps']:,} | {point['target_tokens']:,} "
+            f"| {point['target_tokens'] / point['minutes'] / 60:,.0f} | {point['validation']['bleu']:.2f} | {test} |"
         )
     for name, run in record["runs"].items():
         final = run["final"]
         if final is not None:
             test = f"{final['test_bleu']:.2f}" if "test_bleu" in final else ""
             lines.append(
-                f"| ours, {name} | {final['minutes']:.1f} | {final['steps']:,} "
-                f"| {final['validation_bleu']:.2f} | {test} |"
+                f"| ours, {name} | {final['minutes']:.1f} | {final['steps']:,} | {final['tokens']:,} "
+                f"| {final['tokens'] / final['minutes'] / 60:,.0f} | {final['validation_bleu']:.2f} | {test} |"
             )
     return "\n".join(lines)
 

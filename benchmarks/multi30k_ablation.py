@@ -22,7 +22,7 @@ VARIANTS = {
     "Adam for all weights": {"training.optimizer": "adam", "training.weight_decay": "0.0"},
     "Xavier's initial weights": {"model.config.initializer": "xavier"},
     "norms in the other place": {"model.config.norm_first": "true"},
-    "batches of 2,048 tokens": {"training.tokens_per_batch": "2048"},
+    "batches of half the size": {"training.tokens_per_batch": "1024"},
     "no dropout": {"model.config.dropout": "0.0"},
     "no weight decay": {"training.weight_decay": "0.0"},
     "random initial embeddings": {"model.initial_embeddings": "random"},

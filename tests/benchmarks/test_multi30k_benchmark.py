@@ -54,6 +54,7 @@ def marian_record() -> dict:
             "name": f"minute-{m}",
             "minutes": m,
             "steps": 100 * m,
+            "target_tokens": 60_000 * m,
             "validation": {"bleu": b},
             "test_2016_flickr": {"bleu": b - 1},
         }
@@ -77,7 +78,7 @@ def our_run(folder, lowercase=False):
             {"step": 9 * minutes, "tokens": 7, "training_seconds": seconds, "eval_bleu": bleu, "eval_loss": 2.0}
         )
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    results = {"validation_bleu": 39.5, "test_bleu": 38.5, "training_seconds": 600.0, "steps": 90}
+    results = {"validation_bleu": 39.5, "test_bleu": 38.5, "training_seconds": 600.0, "steps": 90, "tokens": 900_000}
     (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
     return folder
 
@@ -91,7 +92,9 @@ def test_comparison_says_when_each_reached_what(tmp_path, capsys):
     found = {goal["bleu"]: (goal["marian"], goal["ours"]) for goal in record["reached"]}
     assert found == {29.5: (5, 2), 34.8: (10, 5), 38.0: (20, 10), 39.4: (25, 10)}
     assert (tmp_path / "multi30k.png").read_bytes().startswith(b"\x89PNG")
-    assert "| ours, run | 10.0 | 90 | 39.50 | 38.50 |" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "| Marian, minute-20 | 20.0 | 2,000 | 1,200,000 | 1,000 | 38.00 | 37.00 |" in printed
+    assert "| ours, run | 10.0 | 90 | 900,000 | 1,500 | 39.50 | 38.50 |" in printed
 
 
 def test_runs_on_other_text_are_refused(tmp_path):
