@@ -22,7 +22,7 @@ def dropout(states: torch.Tensor, probability: float, training: bool) -> torch.T
     if states.device.type != "cpu" or torch.compiler.is_compiling():
         return nn.functional.dropout(states, probability)
     dropped = round(probability * 2**16)
-    kept = torch.empty(states.shape, dtype=states.dtype)
+    kept = torch.empty(states.shape, dtype=states.dtype, device=states.device)
     # Written as numbers at once: a boolean mask and its conversion take four times as long.
     torch.ge(_random_bits(states.numel()).view(states.shape), dropped - 2**15, out=kept)
     return states * kept.mul_(2**16 / (2**16 - dropped))
