@@ -72,8 +72,9 @@ def test_dropout_is_independent_between_elements_repeatable_and_off_in_evaluatio
     assert dropout.eval()(states) is states
 
 
-def test_dropout_passes_gradients_where_it_kept():
-    states = torch.ones(7, 3, requires_grad=True)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_dropout_passes_gradients_where_it_kept(dtype):
+    states = torch.ones(7, 3, requires_grad=True, dtype=dtype)
     dropped = Dropout(0.4).train()(states)
     dropped.sum().backward()
     torch.testing.assert_close(states.grad, dropped.detach())
