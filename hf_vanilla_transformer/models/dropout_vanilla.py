@@ -1,6 +1,5 @@
-"""Dropout (Srivastava et al. 2014; section 5.4 of the paper) that costs an eighth of the time on CPU."""
+"""Dropout (Srivastava et al. 2014; section 5.4 of the paper) in less than half of torch's time on CPU."""
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -23,19 +22,15 @@ def dropout(states: torch.Tensor, probability: float, training: bool) -> torch.T
         return nn.functional.dropout(states, probability)
     dropped = round(probability * 2**16)
     kept = torch.empty(states.shape, dtype=states.dtype, device=states.device)
-    # Written as numbers at once: a boolean mask and its conversion take four times as long.
+    # Written as numbers at once: a boolean mask and its conversion take more than twice as long.
     torch.ge(_random_bits(states.numel()).view(states.shape), dropped - 2**15, out=kept)
     return states * kept.mul_(2**16 / (2**16 - dropped))
 
 
 def _random_bits(count: int) -> torch.Tensor:
-    """So many integers of 16 random bits, decided by torch's generator.
-
-    Its own 64-bit draws take three times as long as those of numpy's SFC64, which it therefore seeds each time.
-    """
-    seed = int(torch.empty((), dtype=torch.int64, device="cpu").random_())
-    words = np.random.SFC64(seed).random_raw(-(-count // 4))
-    return torch.from_numpy(words.view(np.int16))[:count]
+    """So many integers of 16 random bits, four from each 64-bit draw of torch's generator."""
+    words = torch.empty(-(-count // 4), dtype=torch.int64, device="cpu").random_(-(2**63), None)
+    return words.view(torch.int16)[:count]
 
 
 class Dropout(nn.Dropout):
