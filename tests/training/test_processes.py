@@ -62,7 +62,9 @@ def test_two_processes_and_accumulation_have_the_same_curve(pairs, tmp_path):
     for name, tensor in load_weights(tmp_path / "one").items():
         # A key's bias adds the same to all scores of a query, so its gradient is rounding, which Adam scales up.
         if not name.endswith("k_proj.bias"):
-            torch.testing.assert_close(second_weights[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+            torch.testing.assert_close(
+                second_weights[name], tensor, rtol=1e-4, atol=1e-5, msg=lambda message, name=name: f"{name}: {message}"
+            )
     assert printed.count("evaluation at 8") == 1
     last = checkpoints(tmp_path / "two")[-1]
     assert {"rng_state_0.pth", "rng_state_1.pth", "optimizer.pt"} <= {path.name for path in last.iterdir()}
