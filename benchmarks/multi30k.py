@@ -138,20 +138,31 @@ def table(record: dict[str, Any]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for point in record["marian"]["points"]:
-        test = f"{point['test_2016_flickr']['bleu']:.2f}" if "test_2016_flickr" in point else ""
+        test = point["test_2016_flickr"]["bleu"] if "test_2016_flickr" in point else None
         lines.append(
-            f"| Marian, {point['name']} | {point['minutes']:.1f} | {point['steps']:,} | {point['target_tokens']:,} "
-            f"| {point['target_tokens'] / point['minutes'] / 60:,.0f} | {point['validation']['bleu']:.2f} | {test} |"
-        )
+            _row(
+                f"Marian, {point['name']}", point["minutes"], point["steps"], point["target_tokens"],
+                point["validation"]["bleu"], test,
+            )
+        )  # fmt: skip
     for name, run in record["runs"].items():
         final = run["final"]
         if final is not None:
-            test = f"{final['test_bleu']:.2f}" if "test_bleu" in final else ""
             lines.append(
-                f"| ours, {name} | {final['minutes']:.1f} | {final['steps']:,} | {final['tokens']:,} "
-                f"| {final['tokens'] / final['minutes'] / 60:,.0f} | {final['validation_bleu']:.2f} | {test} |"
-            )
+                _row(
+                    f"ours, {name}", final["minutes"], final["steps"], final["tokens"], final["validation_bleu"],
+                    final.get("test_bleu"),
+                )
+            )  # fmt: skip
     return "\n".join(lines)
+
+
+def _row(side: str, minutes: float, steps: int, tokens: int, validation: float, test: float | None) -> str:
+    shown = "" if test is None else f"{test:.2f}"
+    return (
+        f"| {side} | {minutes:.1f} | {steps:,} | {tokens:,} | {tokens / minutes / 60:,.0f} | {validation:.2f} "
+        f"| {shown} |"
+    )
 
 
 def plot(record: dict[str, Any], path: Path) -> Path:
