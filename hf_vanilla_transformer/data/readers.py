@@ -1,5 +1,6 @@
 """Pairs and texts out of files, folders and the Hub, each bad row accounted for."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -163,7 +164,7 @@ def _good_rows(chunk: Chunk, report: RowReport, on_bad_row: OnBadRow, max_length
     if not problems:
         return list(range(len(chunk.numbers)))
     for index in sorted(problems):
-        shown = _shown([values[index] for values in chunk.sides])
+        shown = functools.partial(_shown, [values[index] for values in chunk.sides])
         report.leave_out(problems[index], f"{chunk.place}:{chunk.numbers[index]}", on_bad_row, shown)
     return [index for index in range(len(chunk.numbers)) if index not in problems]
 

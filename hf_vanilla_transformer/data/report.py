@@ -1,6 +1,7 @@
 """What a reader kept and what it did not: counts by reason, with the places of the first examples."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -67,10 +68,10 @@ class RowReport:
         if len(places) < _EXAMPLES:
             places.append(place)
 
-    def leave_out(self, reason: BadRow, place: str, on_bad_row: str, shown: str = "") -> None:
-        """Count a bad row, or raise if `on_bad_row` is "error"; `shown` says what stands in it."""
+    def leave_out(self, reason: BadRow, place: str, on_bad_row: str, shown: Callable[[], str] | None = None) -> None:
+        """Count a bad row, or raise if `on_bad_row` is "error"; `shown` then says what stands in it."""
         if on_bad_row == "error":
-            row = f" ({shown})" if shown else ""
+            row = f" ({shown()})" if shown is not None else ""
             raise ValueError(
                 f"{place}: {reason.value}{row}; correct the row, or set on_bad_row='skip' to leave out and count such "
                 "rows."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -164,7 +165,8 @@ def _load(
                 for values, value in zip(kept.values(), row):
                     values.append(value)
                 continue
-            report.leave_out(problem, f"{chunk.place}:{chunk.numbers[index]}", on_bad_row, _shown(row))
+            shown = functools.partial(_shown, row)
+            report.leave_out(problem, f"{chunk.place}:{chunk.numbers[index]}", on_bad_row, shown)
     report.close()
     features = {ours: datasets.List(datasets.Value("int64" if ours == "heads" else "string")) for ours in columns}
     return datasets.Dataset.from_dict(kept, features=datasets.Features(features)), report
