@@ -1,6 +1,7 @@
 """`hf-vanilla pretrain`: from text to a language model that Auto classes load, and clear words about mistakes."""
 
 import json
+import logging
 
 import pytest
 import torch
@@ -30,6 +31,14 @@ def test_the_small_recipes_fit_a_cpu(objective):
     with torch.device("meta"):
         model = CLASSES[recipe.task][1](config)
     assert config.hidden_size == 256 and 5e6 < model.num_parameters() < 15e6
+
+
+def test_a_preset_marks_are_not_warned_of(texts, tmp_path, caplog, monkeypatch):
+    """GPT-2's end lies beyond a small vocabulary, until the tokenizer says where it really is."""
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    arguments = ["pretrain", "--objective", "causal", "--output", str(tmp_path / "run"), *SMALL]
+    assert main([*arguments, "--data.path", str(texts), "--tokenizer.vocab_size", "280"]) == 0
+    assert "within the vocabulary" not in caplog.text
 
 
 def test_masked_in_memory(texts, tmp_path, capsys):
