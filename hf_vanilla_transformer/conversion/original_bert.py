@@ -178,7 +178,8 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     path = folder / VOCABULARY
     if not path.is_file():
         raise FileNotFoundError(f"There is no {path}; take the one that was released with the checkpoint.")
-    words = path.read_text(encoding="utf-8").splitlines()
+    # Unicode's own line separators are words here, so only line feeds divide.
+    words = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     cased = any(word != word.lower() for word in words if not (word.startswith("[") and word.endswith("]")))
     return BertTokenizer(vocab={word: index for index, word in enumerate(words)}, do_lower_case=not cased)
 

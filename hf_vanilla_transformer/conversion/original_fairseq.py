@@ -245,7 +245,8 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 def _words(path: Path) -> list[str]:
     """The words of a dictionary, one a line with its count, and flags after it that do not matter here."""
     words = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    # Unicode's own line separators are words here, so only line feeds divide.
+    for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), start=1):
         word, _, count = line.removesuffix(" #fairseq:overwrite").rpartition(" ")
         if not word or not count.isdigit():
             raise ValueError(f"Line {number} of {path} is {line!r}, but a dictionary has a word and its count.")

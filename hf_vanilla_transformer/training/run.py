@@ -97,8 +97,8 @@ def prepare(recipe: Recipe, folder: Path, *, resume_from: Path | None = None) ->
         resume_from: checkpoint of an interrupted run.
     """
     if recipe.model.start_from is None:
-        # Built again with the real vocabulary; what is wrong with it should be known before the text is read. A preset's
-        # marks may lie beyond the recipe's vocabulary, which is not worth a warning: the tokenizer decides them.
+        # Built again with the real vocabulary; what is wrong with it should be known before the text is read. The
+        # marks of a preset may lie beyond the recipe's vocabulary, but the tokenizer will replace them.
         marks = {"bos_token_id": 0, "eos_token_id": 0}
         build_config(recipe, {"vocab_size": recipe.tokenizer.vocab_size, **marks})
     corpus = load_corpus(recipe)

@@ -93,13 +93,13 @@ def test_the_original_bert_with_less_than_it_has(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"), [(WORDS, "the cat ##s sat ."), ([*WORDS, "Berlin"], "[UNK] cat ##s sat .")]
+    ("words", "expected"), [(WORDS, "the cat ##s sat ."), ([*WORDS, "\u2028", "Berlin"], "[UNK] cat ##s sat .")]
 )
 def test_the_original_bert_tokenizer_lower_cases_unless_the_vocabulary_has_upper_case(words, expected, tmp_path):
     (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     tokenizer = ORIGINAL_FORMATS["bert-tf"].tokenizer(tmp_path)
     assert tokenizer.convert_ids_to_tokens(tokenizer("The cats sat.").input_ids) == f"[CLS] {expected} [SEP]".split()
-    assert len(tokenizer) == len(words)
+    assert tokenizer.convert_tokens_to_ids(words) == list(range(len(words)))
 
 
 def test_bert_variables_that_do_not_fit_their_configuration(tmp_path):
@@ -244,7 +244,7 @@ def test_settings_of_fairseq_that_do_not_fit(settings, message, tmp_path):
 
 
 def test_a_dictionary_of_fairseq(tmp_path):
-    lines = ["the 120", "c@@ 7", "at 3", "madeupword0000 0"]
+    lines = ["the 120", "c@@ 7", "at 3", "\u2028 2", "madeupword0000 0"]  # a line separator of Unicode is a word
     for language in ("en", "fr"):
         (tmp_path / f"dict.{language}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     tokenizer = ORIGINAL_FORMATS["fairseq"].tokenizer(tmp_path)

@@ -62,7 +62,7 @@ def read_sentences(path: str | Path) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path} with sentences to compare the models on, one a line.")
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").split("\n")]
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8: {error}.") from error
     if not any(lines):

@@ -47,7 +47,8 @@ def write_run_page(folder: str | Path, *, notes: Sequence[str] | None = None, co
     for split in ("validation", "test"):
         file = folder / PREDICTIONS_FILE.format(split=split)
         if file.is_file():
-            predictions[split] = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+            with file.open(encoding="utf-8") as lines:
+                predictions[split] = [json.loads(line) for line in lines]
     metric = results["main_metric"]
     history = read_trainable(folder / TRAINABLE_FILE) if (folder / TRAINABLE_FILE).is_file() else []
     records = PageRecords(

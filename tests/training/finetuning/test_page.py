@@ -14,7 +14,7 @@ from tests.tiny_folders import SENTENCES
 def test_a_run_has_its_page(masked_lm, tmp_path, problem):
     label = {"single_label": lambda n: "pos" if n % 3 else "neg", "regression": float, "multi_label": None}[problem]
     rows = [
-        {"text": f"{SENTENCES[n % 6]} {n}", "label": ["a"] * (n % 2) + ["b"] if label is None else label(n)}
+        {"text": f"{SENTENCES[n % 6]}\u2028\x85{n}", "label": ["a"] * (n % 2) + ["b"] if label is None else label(n)}
         for n in range(40)
     ]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
