@@ -84,10 +84,12 @@ class Rows(Dataset):
         batch.number = number
         return batch
 
-    def joined(self, count: int) -> Iterator[np.ndarray]:
-        """The tokens of a row's columns (source and target) together, for the first `count` rows."""
+    def joined(self, pairs: int) -> Iterator[np.ndarray]:
+        """The tokens of a row's columns (source and target) together, for every row, or every second, or third, ..., so
+        that the rows have no more than about `pairs` pairs of tokens."""
         columns = list(self.columns.values())
-        for index in range(min(count, len(self))):
+        every = max(1, round(float((self.lengths().sum(axis=1).astype(np.float64) ** 2).sum()) / pairs))
+        for index in range(0, len(self), every):
             yield np.concatenate([np.asarray(column[index], dtype=np.int64) for column in columns])
 
     def lengths(self) -> np.ndarray:

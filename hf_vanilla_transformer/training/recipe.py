@@ -27,8 +27,9 @@ class ModelRecipe:
         config: fields of the configuration that differ from the preset. The vocabulary size and the ids of the special
             tokens come from the tokenizer.
         start_from: a folder or Hub name whose weights the training starts from (instead of ``preset`` and ``config``).
-        initial_embeddings: ``cooccurrence`` starts the embeddings of a new translation model from which tokens share a
-            pair of sentences, at the scale of random ones; the seconds it takes count as training.
+        initial_embeddings: ``cooccurrence`` starts the embeddings of a new model from which tokens share a row (a pair
+            of sentences, a text or a block of text), at the scale of random ones; the seconds it takes count as
+            training.
         attention: attention implementation, as transformers names it (``sdpa``, ``eager``, ``flash_attention_2``).
     """
 
@@ -313,10 +314,10 @@ def validate(recipe: Recipe) -> None:
         if value is not None and value < lowest:
             raise ValueError(f"{section}.{name} must be at least {lowest}, not {value}.")
     if recipe.model.initial_embeddings == "cooccurrence":
-        if recipe.task != "translation":
+        if recipe.task != "translation" and (recipe.data.streaming or recipe.data.mixture):
             raise ValueError(
-                "model.initial_embeddings='cooccurrence' counts tokens in pairs of sentences, so it is for "
-                f"task=translation, not for task={recipe.task}; set it to random."
+                "model.initial_embeddings='cooccurrence' counts tokens before the first update, so it needs the text "
+                "in memory: leave out data.streaming and data.mixture, or set it to random."
             )
         if recipe.model.start_from is not None:
             raise ValueError(

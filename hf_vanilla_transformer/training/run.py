@@ -49,8 +49,8 @@ from .trainer import RecipeTrainer
 
 logger = logging.getLogger(__name__)
 
-# More rows change the embeddings that training starts from little, and take memory.
-_COUNTED_ROWS = 200_000
+# Pairs of tokens that are counted for the first embeddings, about a minute's work; more change them little.
+_COUNTED_PAIRS = 500_000_000
 
 
 @dataclass
@@ -150,7 +150,7 @@ def _start_embeddings(recipe: Recipe, model: PreTrainedModel, rows: Rows) -> flo
     """Embeddings from which tokens occur together; returns the seconds it took."""
     began = time.monotonic()
     embedding = model.get_input_embeddings().weight
-    known = start_from_cooccurrence(embedding, rows.joined(_COUNTED_ROWS), seed=recipe.training.seed)
+    known = start_from_cooccurrence(embedding, rows.joined(_COUNTED_PAIRS), seed=recipe.training.seed)
     logger.info("%s of %s tokens start from what they occur with.", f"{known:,}", f"{len(embedding):,}")
     return time.monotonic() - began
 

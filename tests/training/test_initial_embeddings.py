@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from hf_vanilla_transformer.training.batches import Rows
 from hf_vanilla_transformer.training.initial_embeddings import cooccurrence_embeddings, start_from_cooccurrence
 
 
@@ -79,3 +80,9 @@ def test_rows_that_tell_nothing_are_refused():
         cooccurrence_embeddings(random_rows(), 10, 16)
     with pytest.raises(ValueError, match="token ids from 2 to 10, but the vocabulary has 10 tokens"):
         cooccurrence_embeddings([np.array([2, 10])], 10, 4)
+
+
+@pytest.mark.parametrize(("pairs", "numbers"), [(10**6, [0, 1, 2, 3, 4]), (40, [0, 2, 4]), (1, [0])])
+def test_of_much_text_evenly_spaced_rows_are_counted(pairs, numbers):
+    rows = Rows({"input_ids": [[number] * 3 for number in range(5)], "labels": [[number + 10] for number in range(5)]})
+    assert [row.tolist() for row in rows.joined(pairs)] == [[number] * 3 + [number + 10] for number in numbers]

@@ -87,7 +87,10 @@ def test_wrong_fields_are_named_with_the_nearest_or_the_legal_ones(override, mes
             ["training.max_steps=9", "model.initial_embeddings=cooccurrence", "model.start_from=runs/x"],
             "has embeddings already",
         ),
-        (["training.max_steps=9", "model.initial_embeddings=cooccurrence", "task=causal_lm"], "not for task=causal_lm"),
+        (
+            [*END, "model.initial_embeddings=cooccurrence", "task=causal_lm", "data.streaming=true"],
+            "needs the text in memory",
+        ),
         ([*END, "training.schedule=cosine"], "needs training.learning_rate"),
         (["training.max_minutes=1", "training.schedule=linear", "training.learning_rate=1e-3"], "schedule_by: minutes"),
         (

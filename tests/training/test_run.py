@@ -1,6 +1,7 @@
 """A run from recipe to model: what it leaves, how it is interrupted and resumed, what it refuses."""
 
 import errno
+import itertools
 import json
 import os
 import signal
@@ -116,10 +117,13 @@ def test_an_interrupted_run_goes_on_bit_for_bit(kind, pairs, texts, tmp_path, mo
     assert resumed.metrics["tokens"] == whole.metrics["tokens"]
 
 
-def test_embeddings_start_from_what_occurs_together_and_its_seconds_count_as_training(pairs, tmp_path):
-    random = prepare(toy_recipe(pairs, tmp_path / "random"), tmp_path / "random")
-    counted = prepare(toy_recipe(pairs, tmp_path / "run", "model.initial_embeddings=cooccurrence"), tmp_path / "run")
-    rows = [[*source, *target] for source, target in zip(*counted.trainer.train_dataset.columns.values())]
+@pytest.mark.parametrize("make", [toy_recipe, causal_lm_recipe, masked_lm_recipe])
+def test_embeddings_start_from_what_occurs_together_and_its_seconds_count_as_training(make, request, tmp_path):
+    data = request.getfixturevalue("pairs" if make is toy_recipe else "texts")
+    random = prepare(make(data, tmp_path / "random"), tmp_path / "random")
+    counted = prepare(make(data, tmp_path / "run", "model.initial_embeddings=cooccurrence"), tmp_path / "run")
+    # Of a pair both sides are one row; of a text there is one column.
+    rows = [[*itertools.chain(*row)] for row in zip(*counted.trainer.train_dataset.columns.values())]
     expected, known = cooccurrence_embeddings(rows, len(counted.tokenizer), counted.model.config.hidden_size)
     embeddings = counted.model.get_input_embeddings().weight.detach()
     similarity = torch.nn.functional.cosine_similarity(embeddings[known], expected[known])
