@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,12 +84,10 @@ class Rows(Dataset):
         batch.number = number
         return batch
 
-    def joined(self, pairs: int) -> Iterator[np.ndarray]:
-        """The tokens of a row's columns (source and target) together, for every row, or every second, or third, ..., so
-        that the rows have no more than about `pairs` pairs of tokens."""
+    def joined(self, numbers: Iterable[int]) -> Iterator[np.ndarray]:
+        """The tokens of a row's columns (source and target) together, for the rows of these numbers."""
         columns = list(self.columns.values())
-        every = max(1, round(float((self.lengths().sum(axis=1).astype(np.float64) ** 2).sum()) / pairs))
-        for index in range(0, len(self), every):
+        for index in numbers:
             yield np.concatenate([np.asarray(column[index], dtype=np.int64) for column in columns])
 
     def lengths(self) -> np.ndarray:

@@ -7,13 +7,19 @@ that shares the vocabulary of both languages need not learn its dictionary from 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+import datasets
 import numpy as np
 import torch
+from transformers import PreTrainedTokenizerBase
 
 # Contexts are smoothed by this power, so that rare ones count less (Levy, Goldberg and Dagan 2015, section 3.2).
 _SMOOTHING = 0.75
+# More rows, or rows with more pairs of tokens, change the embeddings little; so many are about a minute's work.
+_ROWS = 200_000
+_PAIRS = 2_000_000_000
+_CHUNK = 1000
 
 
 def cooccurrence_embeddings(
@@ -26,7 +32,8 @@ def cooccurrence_embeddings(
     Goldberg and Dagan 2015, section 3.3).
 
     Args:
-        rows: the token ids of each row; how often a token occurs within a row does not matter.
+        rows: the token ids of each row; how often a token occurs within a row does not matter. Of rows with more than
+            two thousand million pairs of tokens evenly spaced ones are taken.
         vocab_size: number of tokens.
         width: of an embedding; at most `vocab_size`.
         seed: of the random projection that finds the singular vectors (Halko et al. 2011).
@@ -84,9 +91,24 @@ def start_from_cooccurrence(embedding: torch.Tensor, rows: Iterable[np.ndarray],
     return int(known.sum())
 
 
+def evenly_spaced(count: int) -> range:
+    """Which of `count` rows are counted where there are more than are needed."""
+    return range(0, count, max(1, -(-count // _ROWS)))
+
+
+def whole_texts(tokenizer: PreTrainedTokenizerBase, texts: datasets.Dataset) -> Iterator[np.ndarray]:
+    """The token ids of texts (column `text`), each as long as it is and without special tokens."""
+    chosen = texts.select(evenly_spaced(len(texts)))
+    for start in range(0, len(chosen), _CHUNK):
+        chunk = chosen[start : start + _CHUNK]["text"]
+        for ids in tokenizer(chunk, add_special_tokens=False, verbose=False)["input_ids"]:
+            yield np.asarray(ids, dtype=np.int64)
+
+
 def _count_pairs(rows: Iterable[np.ndarray], vocab_size: int) -> torch.Tensor:
     """In how many rows two different tokens occur together; sparse, coalesced, (vocabulary, vocabulary), float64."""
     tokens = [np.unique(np.asarray(row, dtype=np.int64)) for row in rows]
+    tokens = tokens[:: max(1, -(-sum(len(row) ** 2 for row in tokens) // _PAIRS))]
     numbers = np.repeat(np.arange(len(tokens)), [len(row) for row in tokens])
     ids = np.concatenate([*tokens, np.empty(0, np.int64)])
     if len(ids) and not 0 <= ids.min() <= ids.max() < vocab_size:

@@ -27,9 +27,8 @@ class ModelRecipe:
         config: fields of the configuration that differ from the preset. The vocabulary size and the ids of the special
             tokens come from the tokenizer.
         start_from: a folder or Hub name whose weights the training starts from (instead of ``preset`` and ``config``).
-        initial_embeddings: ``cooccurrence`` starts the embeddings of a new model from which tokens share a row (a pair
-            of sentences, a text or a block of text), at the scale of random ones; the seconds it takes count as
-            training.
+        initial_embeddings: ``cooccurrence`` starts the embeddings of a new model from which tokens share a pair of
+            sentences, or a text, at the scale of random ones; the seconds it takes count as training.
         attention: attention implementation, as transformers names it (``sdpa``, ``eager``, ``flash_attention_2``).
     """
 

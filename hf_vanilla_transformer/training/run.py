@@ -39,7 +39,7 @@ from .folder import (
     check_resumable,
     command_of,
 )
-from .initial_embeddings import start_from_cooccurrence
+from .initial_embeddings import evenly_spaced, start_from_cooccurrence, whole_texts
 from .model import build_config, build_model
 from .objective import OBJECTIVES
 from .recipe import Recipe
@@ -48,9 +48,6 @@ from .streaming import StreamedRows, is_streamed
 from .trainer import RecipeTrainer
 
 logger = logging.getLogger(__name__)
-
-# Pairs of tokens that are counted for the first embeddings, about a minute's work; more change them little.
-_COUNTED_PAIRS = 500_000_000
 
 
 @dataclass
@@ -126,7 +123,7 @@ def prepare(recipe: Recipe, folder: Path, *, resume_from: Path | None = None) ->
     model = build_model(recipe, tokenizer)
     seconds = 0.0
     if recipe.model.initial_embeddings == "cooccurrence" and resume_from is None:
-        seconds = _start_embeddings(recipe, model, train_rows)
+        seconds = _start_embeddings(recipe, model, tokenizer, corpus, train_rows)
     reencode = None
     if recipe.tokenizer.dropout:
         reencode = partial(encode_with_dropout, recipe, tokenizer, corpus.train, train_rows)
@@ -146,11 +143,17 @@ def prepare(recipe: Recipe, folder: Path, *, resume_from: Path | None = None) ->
     return Prepared(corpus, tokenizer, model, trainer)
 
 
-def _start_embeddings(recipe: Recipe, model: PreTrainedModel, rows: Rows) -> float:
-    """Embeddings from which tokens occur together; returns the seconds it took."""
+def _start_embeddings(
+    recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus, rows: Rows
+) -> float:
+    """Embeddings from which tokens share a pair of sentences, or a text; returns the seconds it took."""
     began = time.monotonic()
     embedding = model.get_input_embeddings().weight
-    known = start_from_cooccurrence(embedding, rows.joined(_COUNTED_PAIRS), seed=recipe.training.seed)
+    if recipe.task == "translation":
+        together = rows.joined(evenly_spaced(len(rows)))
+    else:
+        together = whole_texts(tokenizer, corpus.train)
+    known = start_from_cooccurrence(embedding, together, seed=recipe.training.seed)
     logger.info("%s of %s tokens start from what they occur with.", f"{known:,}", f"{len(embedding):,}")
     return time.monotonic() - began
 

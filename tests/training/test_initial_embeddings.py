@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from hf_vanilla_transformer.training.batches import Rows
-from hf_vanilla_transformer.training.initial_embeddings import cooccurrence_embeddings, start_from_cooccurrence
+from hf_vanilla_transformer.training import initial_embeddings
+from hf_vanilla_transformer.training.initial_embeddings import (
+    cooccurrence_embeddings,
+    evenly_spaced,
+    start_from_cooccurrence,
+)
 
 
 def random_rows(count: int = 300, vocab_size: int = 40) -> list[np.ndarray]:
@@ -82,7 +86,14 @@ def test_rows_that_tell_nothing_are_refused():
         cooccurrence_embeddings([np.array([2, 10])], 10, 4)
 
 
-@pytest.mark.parametrize(("pairs", "numbers"), [(10**6, [0, 1, 2, 3, 4]), (40, [0, 2, 4]), (1, [0])])
-def test_of_much_text_evenly_spaced_rows_are_counted(pairs, numbers):
-    rows = Rows({"input_ids": [[number] * 3 for number in range(5)], "labels": [[number + 10] for number in range(5)]})
-    assert [row.tolist() for row in rows.joined(pairs)] == [[number] * 3 + [number + 10] for number in numbers]
+def test_of_much_text_evenly_spaced_rows_are_counted(monkeypatch):
+    rows = random_rows()
+    every_third, _ = cooccurrence_embeddings(rows[::3], 40, 8)
+    # Rows have 2 to 8 different tokens; a third of all pairs makes it every third row.
+    pairs = sum(len(np.unique(row)) ** 2 for row in rows)
+    monkeypatch.setattr(initial_embeddings, "_PAIRS", pairs // 3 + 1)
+    counted, _ = cooccurrence_embeddings(rows, 40, 8)
+    assert torch.equal(counted, every_third)
+    assert list(evenly_spaced(5)) == [0, 1, 2, 3, 4]
+    monkeypatch.setattr(initial_embeddings, "_ROWS", 2)
+    assert list(evenly_spaced(5)) == [0, 3]

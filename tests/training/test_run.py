@@ -1,7 +1,6 @@
 """A run from recipe to model: what it leaves, how it is interrupted and resumed, what it refuses."""
 
 import errno
-import itertools
 import json
 import os
 import signal
@@ -122,8 +121,10 @@ def test_embeddings_start_from_what_occurs_together_and_its_seconds_count_as_tra
     data = request.getfixturevalue("pairs" if make is toy_recipe else "texts")
     random = prepare(make(data, tmp_path / "random"), tmp_path / "random")
     counted = prepare(make(data, tmp_path / "run", "model.initial_embeddings=cooccurrence"), tmp_path / "run")
-    # Of a pair both sides are one row; of a text there is one column.
-    rows = [[*itertools.chain(*row)] for row in zip(*counted.trainer.train_dataset.columns.values())]
+    if make is toy_recipe:
+        rows = [[*source, *target] for source, target in zip(*counted.trainer.train_dataset.columns.values())]
+    else:  # whole texts, however they are cut into rows
+        rows = [counted.tokenizer(text, add_special_tokens=False).input_ids for text in counted.corpus.train["text"]]
     expected, known = cooccurrence_embeddings(rows, len(counted.tokenizer), counted.model.config.hidden_size)
     embeddings = counted.model.get_input_embeddings().weight.detach()
     similarity = torch.nn.functional.cosine_similarity(embeddings[known], expected[known])

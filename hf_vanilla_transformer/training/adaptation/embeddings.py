@@ -1,12 +1,15 @@
-"""Rows for new tokens in every weight that has one row a token, started from what the model knows of their pieces."""
+"""Embeddings before an adaptation: of new tokens from what the model knows of their pieces, of all from the domain."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+
+from ..initial_embeddings import cooccurrence_embeddings
 
 
 def vocabulary_parameters(model: PreTrainedModel) -> list[nn.Parameter]:
@@ -54,3 +57,30 @@ def extend_embeddings(model: PreTrainedModel, pieces: Mapping[int, Sequence[int]
         rows = torch.stack([parameter[list(parts)].float().mean(dim=0) for parts in pieces.values()])
         parameter[list(pieces)] = rows.to(parameter.dtype)
     return model
+
+
+@torch.no_grad()
+def turn_embeddings(embedding: torch.Tensor, texts: Iterable[np.ndarray], *, seed: int = 0) -> int:
+    """Gives the tokens of a domain the directions that their company in its texts suggests.
+
+    Words that share whole texts (of praise, of blame) get near each other, which a small language model would learn
+    last of all. The directions are those of `cooccurrence_embeddings`, all turned together to where the embeddings lie
+    that they replace, by the orthogonal map that brings them nearest (Schönemann 1966); so the layers above find much
+    where they look for it. Each embedding keeps its distance from the mean of all.
+
+    Args:
+        embedding: (vocabulary, width), changed in place; tokens that no text tells about keep their values.
+        texts: the token ids of each text.
+        seed: see `cooccurrence_embeddings`.
+
+    Returns:
+        How many tokens got new values.
+    """
+    values, known = cooccurrence_embeddings(texts, *embedding.shape, seed=seed)
+    before = embedding[known].float()
+    mean = before.mean(dim=0)
+    lengths = (before - mean).norm(dim=1, keepdim=True)
+    directions = nn.functional.normalize(values[known].to(before), dim=1)
+    left, _, right = torch.linalg.svd(directions.T @ nn.functional.normalize(before - mean, dim=1))
+    embedding[known] = (mean + lengths * (directions @ (left @ right))).to(embedding)
+    return int(known.sum())

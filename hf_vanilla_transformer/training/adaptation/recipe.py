@@ -47,6 +47,8 @@ class AdaptationRecipe:
         l2_sp: strength of the decay towards the parent's weights, against forgetting (Li et al. 2018); each update
             takes away learning rate times `l2_sp` of what a weight has moved. 0 is none.
         l2_sp_new_rows: what that means for embeddings of new words: they decay to their ``start``, or are ``free``.
+        embeddings: the parent's as they are, or, with ``cooccurrence``, each at the length it has but in the direction
+            that the domain's texts give its token by what it occurs with; see `turn_embeddings`.
         new_words: extend the parent's tokenizer by at most this many entries, for words that are frequent in the domain
             and that it takes apart; 0 keeps the tokenizer.
         min_count: a new word stands at least this often in the training text.
@@ -57,6 +59,7 @@ class AdaptationRecipe:
     replay: float = 0.0
     l2_sp: float = 0.0
     l2_sp_new_rows: Literal["start", "free"] = "start"
+    embeddings: Literal["parent", "cooccurrence"] = "parent"
     new_words: int = 0
     min_count: int = 10
 

@@ -20,12 +20,13 @@ from ..device import default_device
 from ..files import folder_aside, write_text
 from ..finetuning.parent import describe, lineage
 from ..folder import METRICS_FILE
+from ..initial_embeddings import whole_texts
 from ..model import CLASSES
 from ..recipe import Recipe
 from ..run import Prepared, TrainingResult, run_training
 from ..trainer import RecipeTrainer, token_sampler
 from .course import DOMAIN, GENERAL, Perplexities, course_of, gains, table
-from .embeddings import extend_embeddings
+from .embeddings import extend_embeddings, turn_embeddings
 from .l2_sp import L2SP, L2SPCallback
 from .parent import open_parent_model
 from .plot import plot_course
@@ -122,8 +123,7 @@ class Adaptation:
             return
         texts = self.perplexities.encoded(prepared.tokenizer)
         records = read_metrics(self.folder / METRICS_FILE)
-        start = self.facts["start"] if self.facts["new_tokens"] else None
-        course = course_of(self.facts["parent"], start, records, after, trainer.state.global_step, texts)
+        course = course_of(self.facts["parent"], self.facts["start"], records, after, trainer.state.global_step, texts)
         gain = gains(course, self.unit)
         for name in texts:
             metrics[f"validation_{name}_{self.unit}_before"] = course[0][name][self.unit]
@@ -135,6 +135,7 @@ class Adaptation:
             "gain": gain,
             "replay": self.recipe.adaptation.replay,
             "l2_sp": self.recipe.adaptation.l2_sp,
+            "embeddings": self.recipe.adaptation.embeddings,
             "new_tokens": len(self.facts["new_tokens"]),
             "course": course,
         }
@@ -167,8 +168,13 @@ class Adaptation:
             extend_embeddings(model, extended.pieces)
             self.facts["new_tokens"] = {token: list(parts) for token, parts in extended.pieces.items()}
             self.facts["new_words"] = [[word.text, word.count] for word in extended.words]
+        if adaptation.embeddings == "cooccurrence":
+            texts = whole_texts(tokenizer, corpus.train)
+            turned = turn_embeddings(model.get_input_embeddings().weight, texts, seed=self.recipe.training.seed)
+            logger.info("%s embeddings take the directions that the domain suggests.", f"{turned:,}")
+        if self.facts["new_tokens"] or adaptation.embeddings != "parent":
             self.facts["start"] = self.perplexities.measure(model, tokenizer)
-            logger.info("With new words: %s", _shown(self.facts["start"], self.unit))
+            logger.info("Before the first update: %s", _shown(self.facts["start"], self.unit))
         return tokenizer
 
     def _keep_start(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

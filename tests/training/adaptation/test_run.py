@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -18,6 +19,7 @@ from hf_vanilla_transformer import (
     VanillaEncoderForSequenceClassification,
 )
 from hf_vanilla_transformer.training.adaptation.course import Perplexities, gains, scores_of, table
+from hf_vanilla_transformer.training.adaptation.embeddings import turn_embeddings
 from hf_vanilla_transformer.training.adaptation.l2_sp import L2SP
 from hf_vanilla_transformer.training.adaptation.parent import (
     load_adaptation_recipe,
@@ -28,6 +30,7 @@ from hf_vanilla_transformer.training.adaptation.run import load_texts, run_adapt
 from hf_vanilla_transformer.training.averaging import load_weights
 from hf_vanilla_transformer.training.curves import read_metrics
 from hf_vanilla_transformer.training.finetuning.parent import describe, lineage
+from hf_vanilla_transformer.training.initial_embeddings import cooccurrence_embeddings
 from hf_vanilla_transformer.training.recipe import load_recipe
 from hf_vanilla_transformer.training.run import run_training
 
@@ -97,6 +100,49 @@ def test_an_adapted_encoder_knows_new_words(masked_parent, domain, general, tmp_
     evaluation = next(record for record in read_metrics(folder / "metrics.jsonl") if record.get("eval_general_loss"))
     assert course[2]["general"]["loss"] == pytest.approx(evaluation["eval_general_loss"])
     assert course[2]["domain"]["loss"] == pytest.approx(evaluation["eval_domain_loss"])
+
+
+@pytest.mark.parametrize("parent", ["causal_parent", "masked_parent"])
+def test_embeddings_take_the_directions_of_the_domain(parent, request, domain, general, tmp_path):
+    folder = request.getfixturevalue(parent)
+    more = ["adaptation.embeddings=cooccurrence", f"adaptation.general.path={general}"]
+    run_adaptation(adaptation_recipe(folder, domain, tmp_path / "out", *more))
+    before, start = (load_weights(place) for place in (folder, tmp_path / "out" / "start"))
+    name = next(name for name in before if name.endswith("word_embeddings.weight") or "embed_tokens" in name)
+    changed = {other for other in before if not torch.equal(before[other], start[other])}
+    assert name in changed and all(before[other].shape == before[name].shape for other in changed), "and its tied twins"
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    texts = [
+        tokenizer(line, add_special_tokens=False).input_ids for line in (domain / "train.txt").read_text().split("\n")
+    ]
+    assert {token for text in texts for token in text} >= set(
+        (before[name] != start[name]).any(1).nonzero()[:, 0].tolist()
+    )
+    adaptation = json.loads((tmp_path / "out" / "results.json").read_text())["adaptation"]
+    assert adaptation["embeddings"] == "cooccurrence"
+    assert [point["when"] for point in adaptation["course"]][:2] == ["parent", "start"]
+
+
+def test_turned_embeddings_keep_their_lengths_and_take_the_angles_between_the_directions():
+    torch.manual_seed(0)
+    numbers = np.random.default_rng(0)
+    texts = [numbers.integers(0, 30, size=8) for _ in range(200)]
+    before = torch.randn(32, 12, dtype=torch.float64) + 3
+    embedding = before.clone()
+    assert turn_embeddings(embedding, texts) == 30
+    assert torch.equal(embedding[30:], before[30:])
+    centred, old = embedding[:30] - before[:30].mean(0), before[:30] - before[:30].mean(0)
+    torch.testing.assert_close(centred.norm(dim=1), old.norm(dim=1), rtol=1e-5, atol=1e-6)
+    values, _ = cooccurrence_embeddings(texts, 32, 12)
+    expected = torch.nn.functional.normalize(values[:30], dim=1)
+    found = torch.nn.functional.normalize(centred, dim=1)
+    torch.testing.assert_close(found @ found.T, (expected @ expected.T).to(found), rtol=0, atol=1e-5)
+    # No other turn brings them nearer to where the old ones lie.
+    nearness = (found * torch.nn.functional.normalize(old, dim=1)).sum()
+    for _ in range(100):
+        skew = torch.randn(12, 12, dtype=torch.float64) * 0.1
+        turned = found @ torch.linalg.matrix_exp(skew - skew.T)
+        assert (turned * torch.nn.functional.normalize(old, dim=1)).sum() < nearness
 
 
 def test_without_new_words_only_what_is_asked_for_changes(causal_parent, domain, tmp_path):
