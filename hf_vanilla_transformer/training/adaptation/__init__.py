@@ -3,7 +3,7 @@
 The parts work with any model of transformers and its plain Trainer; `run_adaptation`, in `run`, puts them together.
 """
 
-from .embeddings import extend_embeddings
+from .embeddings import extend_embeddings, turn_embeddings
 from .l2_sp import L2SP, L2SPCallback
 from .recipe import AdaptationRecipe, GeneralTextRecipe
 from .vocabulary import ExtendedTokenizer, FrequentWord, extend_tokenizer, frequent_words
@@ -18,4 +18,5 @@ __all__ = [
     "extend_embeddings",
     "extend_tokenizer",
     "frequent_words",
+    "turn_embeddings",
 ]
