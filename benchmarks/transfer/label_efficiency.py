@@ -41,7 +41,7 @@ class Setting:
 
     body: Body = field(default_factory=Body)
     pretrain_steps: int = 1000
-    adapt_steps: int = 2400
+    adapt_steps: int = 1200
     max_tokens: int = 128
     epochs: tuple[float, ...] = (15, 8, 6, 4, 2)
     batches: tuple[int, ...] = (16, 16, 32, 32, 64)
@@ -56,7 +56,7 @@ class Setting:
 SETTINGS = {
     "imdb": Setting(),
     "nsmc": Setting(
-        body=Body(row=128, positions=128), pretrain_steps=400, adapt_steps=2200, max_tokens=64,
+        body=Body(row=128, positions=128), pretrain_steps=400, adapt_steps=1000, max_tokens=64,
         epochs=(20, 15, 10, 6, 3), batches=(16, 16, 32, 32, 128),
     ),
 }  # fmt: skip

@@ -21,8 +21,10 @@ class Body:
         positions: the longest row it can read.
         row: tokens of a row in pretraining and adaptation.
         tokens: of an update in pretraining and adaptation.
-        learning_rate: of pretraining; adaptation has `adapt_rate`.
-        adapt_rate: smaller, since a trained model goes on.
+        matrix_rate: learning rate of Muon, which trains the matrices of the layers, in both.
+        rate: of all else, which is the embeddings above all, in pretraining.
+        adapt_rate: the same in adaptation; small, so that `embeddings` are not lost again.
+        embeddings: what the adaptation starts from: see `AdaptationRecipe.embeddings`.
     """
 
     objective: Literal["causal", "masked"] = "causal"
@@ -33,8 +35,10 @@ class Body:
     positions: int = 256
     row: int = 128
     tokens: int = 4096
-    learning_rate: float = 2e-3
-    adapt_rate: float = 1e-3
+    matrix_rate: float = 0.02
+    rate: float = 4e-3
+    adapt_rate: float = 2e-4
+    embeddings: Literal["parent", "cooccurrence"] = "cooccurrence"
 
     @property
     def template(self) -> Literal["decoder", "encoder"]:
@@ -87,7 +91,7 @@ def pretrain(
         "intermediate_size": 4 * body.hidden,
         "max_position_embeddings": body.positions,
     }
-    fields = _language_model_fields(body, data, steps, body.learning_rate, seed)
+    fields = _language_model_fields(body, data, steps, body.rate, seed)
     fields |= {f"model.config.{name}": value for name, value in model.items()}
     fields |= {"tokenizer.path": tokenizer, "evaluation.every": max(1, steps // 5)}
     if reverse:
@@ -101,6 +105,7 @@ def adapt(
     """A body that has gone on with text of the domain, made once; `adaptation` are fields such as `replay`."""
     fields = _language_model_fields(body, data, steps, body.adapt_rate, seed)
     fields |= {"adaptation.general.path": general, "evaluation.every": max(1, steps // 5)}
+    fields["adaptation.embeddings"] = body.embeddings
     fields |= {f"adaptation.{name}": value for name, value in adaptation.items()}
     if adaptation.get("l2_sp"):
         fields["training.weight_decay"] = 0.0
@@ -135,6 +140,8 @@ def _language_model_fields(body: Body, data: Path, steps: int, rate: float, seed
         "training.tokens_per_batch": body.tokens,
         "training.max_steps": steps,
         "training.max_epochs": None,
+        "training.optimizer": "muon",
+        "training.muon_learning_rate": body.matrix_rate,
         "training.learning_rate": rate,
         "training.warmup_steps": max(1, steps // 20),
         "training.seed": seed,
