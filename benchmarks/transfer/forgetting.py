@@ -1,7 +1,7 @@
 """`python -m benchmarks.transfer.forgetting`: what a model forgets, and what keeps it from forgetting.
 
 1. The perplexity of general text before and after the adaptation to film reviews: plain, with a fifth of general text
-   replayed, with L2-SP, and with both.
+   replayed, with L2-SP, with both, and where embeddings are first turned to the domain.
 2. The accuracy on a first task (sentiment of reviews) after the model was fine-tuned on a second one (the category of a
    paragraph of Brown), with the tricks that are said to protect a body and without. The first task's head stays as it
    was; only the body below it has moved.
@@ -21,11 +21,13 @@ from .cells import Cell, common_arguments, finished, grouped, run_cells, say, sh
 from .label_efficiency import SETTINGS, Setting, bodies, fields_of, quick
 
 # How the language model goes on: fields of `adaptation`. An update takes back the strength of L2-SP times the rate.
+PARENTS = {"embeddings": "parent"}
 ADAPTATIONS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "replay 20 %": {"replay": 0.2},
-    "L2-SP": {"l2_sp": 1.0},
-    "replay 20 % and L2-SP": {"replay": 0.2, "l2_sp": 1.0},
+    "plain": PARENTS,
+    "replay 20 %": {**PARENTS, "replay": 0.2},
+    "L2-SP": {**PARENTS, "l2_sp": 1.0},
+    "replay 20 % and L2-SP": {**PARENTS, "replay": 0.2, "l2_sp": 1.0},
+    "embeddings of the domain": {},  # the body that learns from few labels
 }
 # How the second task is learned; fields of the recipe.
 SECOND_TASKS: dict[str, dict[str, Any]] = {

@@ -32,8 +32,8 @@ class Setting:
         pretrain_steps, adapt_steps: updates, of `body.tokens` tokens.
         max_tokens: a text is read up to there.
         epochs, batches: passes over the labelled rows, and rows of a batch, for each entry of `labels`.
-        rate, factor: highest learning rate of the head, and what it is divided by from layer to layer.
-        scratch_rate: from scratch no layer has anything to lose, so one rate is for all.
+        rate, scratch_rate: highest learning rate, of all layers; from scratch there is nothing to lose.
+        dropout: before the head.
         labels: how many; None is all.
         limit: rows of each file, for a trial.
         many: above this number of labels there is one seed, up to it three.
@@ -43,11 +43,11 @@ class Setting:
     pretrain_steps: int = 1000
     adapt_steps: int = 1200
     max_tokens: int = 128
-    epochs: tuple[float, ...] = (15, 8, 6, 4, 2)
+    epochs: tuple[float, ...] = (10, 5, 4, 3, 2)
     batches: tuple[int, ...] = (16, 16, 32, 32, 64)
-    rate: float = 2e-3
+    rate: float = 5e-4
     scratch_rate: float = 1e-3
-    factor: float = 2.6
+    dropout: float = 0.5
     labels: tuple[int | None, ...] = (100, 500, 1000, 5000, None)
     limit: int | None = None
     many: int = 1000
@@ -57,7 +57,7 @@ SETTINGS = {
     "imdb": Setting(),
     "nsmc": Setting(
         body=Body(row=128, positions=128), pretrain_steps=400, adapt_steps=1000, max_tokens=64,
-        epochs=(20, 15, 10, 6, 3), batches=(16, 16, 32, 32, 128),
+        epochs=(10, 5, 4, 3, 2), batches=(16, 16, 32, 32, 128),
     ),
 }  # fmt: skip
 CORPORA = {"imdb": corpora.imdb, "nsmc": corpora.nsmc}
@@ -95,9 +95,9 @@ def fields_of(setting: Setting, data: Path, place: int, seed: int, *, scratch: b
         "from_scratch": scratch,
         "text_length.max_tokens": setting.max_tokens,
         "head.pooling": "concat",
-        # All layers of random weights have everything to learn.
+        "head.dropout": setting.dropout,
         "rates.learning_rate": setting.scratch_rate if scratch else setting.rate,
-        "rates.factor": 1 if scratch else setting.factor,
+        "rates.factor": 1,
         "training.max_epochs": setting.epochs[place],
         "training.batch_size": setting.batches[place],
         "training.seed": seed,
