@@ -31,6 +31,8 @@ def plan(recipe: Recipe, *, processes: int = 1) -> str:
     model = build_model(recipe, tokenizer, device="meta" if recipe.model.start_from is None else None)
     lines = [("task", recipe.task), ("model", f"{type(model).__name__}, {model.num_parameters():,} parameters")]
     lines.append(("vocabulary", f"{len(tokenizer):,} tokens"))
+    if recipe.model.initial_embeddings == "cooccurrence":
+        lines.append(("embeddings", "from what tokens occur with, counted first"))
     for name in ("train", "validation", "test"):
         split = getattr(corpus, name)
         size = "none" if split is None else f"{len(split):,} rows"

@@ -62,12 +62,14 @@ def test_a_parent_is_adapted(causal_parent, domain, general, tmp_path, capsys): 
 def test_the_plan(causal_parent, domain, tmp_path, capsys):  # noqa: F811
     output = tmp_path / "none"
     assert main(["adapt", str(causal_parent), "--data.path", str(domain), "--output", str(output), *QUICK,
-                 "--adaptation.new_words", "5", "--adaptation.replay", "0.5", "--dry-run"]) == 0  # fmt: skip
+                 "--adaptation.new_words", "5", "--adaptation.replay", "0.5", "--dry-run",
+                 "--adaptation.embeddings", "cooccurrence"]) == 0  # fmt: skip
     printed = capsys.readouterr().out
     for part in (
         "the next token",
         "new words",
         "50% of the training tokens",
+        "directions that the domain's texts give",
         "after 8 updates",
         str(causal_parent.name),
     ):

@@ -45,9 +45,13 @@ def test_masked_in_memory(texts, tmp_path, capsys):
     folder = tmp_path / "run"
     arguments = ["pretrain", "--objective", "masked", "--data.path", str(texts), "--output", str(folder), *SMALL]
     arguments += ["--tokenizer.vocab_size", "60"]
-    assert main([*arguments, "--dry-run"]) == 0
+    assert main([*arguments, "--dry-run", "--model.initial_embeddings", "cooccurrence"]) == 0
     planned = capsys.readouterr().out
-    assert "VanillaEncoderForMaskedLM" in planned and "15% of the tokens, whole words" in planned
+    assert (
+        "VanillaEncoderForMaskedLM" in planned
+        and "from what tokens occur with" in planned
+        and "15% of the tokens, whole words" in planned
+    )
     assert "after 4 updates" in planned and "memory" in planned and not folder.exists()
     assert main(arguments) == 0
     printed = capsys.readouterr().err

@@ -43,6 +43,8 @@ def plan(recipe: Recipe, *, processes: int = 1) -> str:
     ]
     if extended is not None:
         lines.append(("new words", f"{len(extended.words):,}, which take {len(extended.pieces):,} tokens"))
+    if adaptation.embeddings == "cooccurrence":
+        lines.append(("embeddings", "in the directions that the domain's texts give their tokens, counted first"))
     if general is None:
         lines.append(("general text", "none, so that forgetting is not measured"))
     else:
