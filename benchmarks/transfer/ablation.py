@@ -81,19 +81,17 @@ def plain_body(folder: Path, setting: Setting) -> Path:
 
 def cells_of(setting: Setting, folder: Path, variants: list[str], labels: tuple[int, ...], seeds: int) -> list[Cell]:
     """All runs, seed after seed, so that a table of one seed is there early."""
-    return [
-        Cell(
-            f"ablation-{variant.replace(' ', '-').replace(',', '')}-{count}-{seed}",
-            {"variant": variant, "labels": count, "seed": seed},
-            _run(setting, folder, variant, count, seed),
-        )
-        for seed in range(seeds)
-        for count in labels
-        for variant in variants
-    ]
+    cells = []
+    for seed in range(seeds):
+        for count in labels:
+            for variant in variants:
+                name = f"ablation-{variant.replace(' ', '-').replace(',', '')}-{count}-{seed}"
+                run = _run(setting, folder, folder / "finetuned" / name, variant, count, seed)
+                cells.append(Cell(name, {"variant": variant, "labels": count, "seed": seed}, run))
+    return cells
 
 
-def _run(setting: Setting, folder: Path, variant: str, labels: int, seed: int) -> Any:
+def _run(setting: Setting, folder: Path, output: Path, variant: str, labels: int, seed: int) -> Any:
     def run() -> dict[str, Any]:
         texts, parents = bodies(folder, "imdb", setting)
         start = VARIANTS[variant][1].get("start", "adapted")
@@ -108,7 +106,7 @@ def _run(setting: Setting, folder: Path, variant: str, labels: int, seed: int) -
         fields |= overrides(variant)
         if start == "both":
             fields["backward_parent"] = parents["backward"]
-        results = steps.finetune(folder / "finetuned" / "ablation", parents[start], "classification", fields)
+        results = steps.finetune(output, parents[start], "classification", fields)
         return {name: results[name] for name in ("validation_accuracy", "validation_loss", "steps", "training_seconds")}
 
     return run

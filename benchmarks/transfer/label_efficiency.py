@@ -116,21 +116,23 @@ def cells_of(name: str, setting: Setting, folder: Path, test: bool) -> list[Cell
         for seed in seeds:
             for arm in ARMS:
                 label = "all" if labels is None else labels
+                # A folder a run, so that several processes can share the work.
+                run = folder / "finetuned" / f"{arm}-{label}-{seed}"
                 cells.append(
                     Cell(
                         f"{name}-{arm}-{label}-{seed}",
                         {"data": name, "arm": arm, "labels": label, "seed": seed},
-                        _run(name, setting, folder, arm, place, seed, test),
+                        _run(name, setting, folder, run, arm, place, seed, test),
                     )
                 )
     return cells
 
 
-def _run(name: str, setting: Setting, folder: Path, arm: str, place: int, seed: int, test: bool) -> Any:
+def _run(name: str, setting: Setting, folder: Path, output: Path, arm: str, place: int, seed: int, test: bool) -> Any:
     def run() -> dict[str, Any]:
         texts, parents = bodies(folder, name, setting)
         fields = fields_of(setting, texts.labelled, place, seed, scratch=arm == "scratch", test=test)
-        results = steps.finetune(folder / "finetuned" / arm, parents[arm], "classification", fields)
+        results = steps.finetune(output, parents[arm], "classification", fields)
         wanted = ("validation_accuracy", "validation_loss", "test_accuracy", "test_loss", "steps", "training_seconds")
         return {key: results[key] for key in wanted if key in results} | {"train_rows": results["run"]["train_rows"]}
 
