@@ -43,7 +43,7 @@ class Setting:
     pretrain_steps: int = 1000
     adapt_steps: int = 1200
     max_tokens: int = 128
-    epochs: tuple[float, ...] = (10, 5, 4, 3, 2)
+    epochs: tuple[float, ...] = (20, 5, 4, 3, 2)
     batches: tuple[int, ...] = (16, 16, 32, 32, 64)
     rate: float = 5e-4
     scratch_rate: float = 1e-3
