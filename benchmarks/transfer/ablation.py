@@ -17,6 +17,7 @@ from ..allocator import restart_tuned
 from ..records import RESULTS, machine, write_json, write_text
 from . import steps
 from .cells import Cell, common_arguments, finished, grouped, mean_and_spread, run_cells, say, shown
+from .forgetting import adapted_body
 from .label_efficiency import SETTINGS, Setting, bodies, fields_of, quick
 
 AS_IT_IS = "as it is"
@@ -70,15 +71,6 @@ def backward_body(folder: Path, setting: Setting) -> Path:
     )
 
 
-def plain_body(folder: Path, setting: Setting) -> Path:
-    """The body that is adapted from the parent's embeddings; `forgetting` has the same."""
-    texts, parents = bodies(folder, "imdb", setting)
-    return steps.adapt(
-        folder / "adapted-plain", setting.body, parents["pretrained"], texts.domain, texts.general,
-        setting.adapt_steps, embeddings="parent",
-    )  # fmt: skip
-
-
 def cells_of(setting: Setting, folder: Path, variants: list[str], labels: tuple[int, ...], seeds: int) -> list[Cell]:
     """All runs, seed after seed, so that a table of one seed is there early."""
     cells = []
@@ -100,7 +92,7 @@ def _run(setting: Setting, folder: Path, output: Path, variant: str, labels: int
         if start in ("backward", "both"):
             parents["backward"] = backward_body(folder, setting)
         if start == "plain":
-            parents["plain"] = plain_body(folder, setting)
+            parents["plain"] = adapted_body(folder, setting, "plain")
         place = setting.labels.index(labels)
         fields = fields_of(setting, texts.labelled, place, seed, scratch=start == "scratch", test=False)
         fields |= overrides(variant)

@@ -47,17 +47,22 @@ def adaptation_cells(setting: Setting, folder: Path) -> list[Cell]:
     ]
 
 
+def adapted_body(folder: Path, setting: Setting, name: str) -> Path:
+    """The body that is adapted in one of the `ADAPTATIONS`, made once."""
+    texts, parents = bodies(folder, "imdb", setting)
+    if not ADAPTATIONS[name]:
+        return parents["adapted"]
+    return steps.adapt(
+        folder / f"adapted-{_slug(name)}", setting.body, parents["pretrained"], texts.domain, texts.general,
+        setting.adapt_steps, **ADAPTATIONS[name],
+    )  # fmt: skip
+
+
 def _adaptation(setting: Setting, folder: Path, name: str) -> Any:
     def run() -> dict[str, Any]:
         import json
 
-        texts, parents = bodies(folder, "imdb", setting)
-        made = parents["adapted"]
-        if ADAPTATIONS[name]:
-            made = steps.adapt(
-                folder / f"adapted-{_slug(name)}", setting.body, parents["pretrained"], texts.domain, texts.general,
-                setting.adapt_steps, **ADAPTATIONS[name],
-            )  # fmt: skip
+        made = adapted_body(folder, setting, name)
         adaptation = json.loads((made / "results.json").read_text(encoding="utf-8"))["adaptation"]
         unit, course = adaptation["unit"], adaptation["course"]
         return {
