@@ -100,6 +100,7 @@ def test_the_original_bert_tokenizer_lower_cases_unless_the_vocabulary_has_upper
     tokenizer = ORIGINAL_FORMATS["bert-tf"].tokenizer(tmp_path)
     assert tokenizer.convert_ids_to_tokens(tokenizer("The cats sat.").input_ids) == f"[CLS] {expected} [SEP]".split()
     assert tokenizer.convert_tokens_to_ids(words) == list(range(len(words)))
+    assert len(tokenizer) == len(words)
 
 
 def test_bert_variables_that_do_not_fit_their_configuration(tmp_path):
