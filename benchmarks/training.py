@@ -1,7 +1,8 @@
 """`python -m benchmarks.training`: training speed beside stock models, in labelled tokens a second.
 
-Every measurement is a process of its own with one model in it. Sides take turns (A B A B …), see the same rows, start
-from the same weights, and their losses are compared before anything is timed. Both allocator settings are measured.
+Every side is a process of its own with one model in it. The processes take short turns (A B A B …), one at work while
+the others wait: a machine that is slower for some minutes is then slower for all. They see the same rows, start from
+the same weights, and their losses are compared before anything is timed. Both allocator settings are measured.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm.auto import tqdm
 
 from .allocator import ALLOCATORS, environment
 from .records import RESULTS, machine, summary, write_json
@@ -30,10 +33,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--repeats", type=int, default=5, help="measurements of each side")
+    parser.add_argument("--repeats", type=int, default=15, help="turns of each side (default: %(default)s)")
     parser.add_argument("--allocators", nargs="+", choices=ALLOCATORS, default=list(ALLOCATORS))
-    parser.add_argument("--quick", action="store_true", help="a third of the steps, two repeats")
-    parser.add_argument("--batches", type=int, help="steps of a measurement, instead of the setting's")
+    parser.add_argument("--quick", action="store_true", help="three turns")
+    parser.add_argument("--batches", type=int, help="steps of a turn, instead of the setting's")
     parser.add_argument("--dropout", type=float, help="of both sides, instead of the setting's")
     parser.add_argument("--attention-dropout", type=float, help="likewise")
     parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
@@ -43,7 +46,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of training_SETTING.json")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.repeats = min(options.repeats, 2)
+        options.repeats = min(options.repeats, 3)
     if options.repeats < 1:
         parser.error(f"--repeats {options.repeats}: at least 1")
     return options
@@ -63,26 +66,64 @@ def reason_not_to_run(setting: Setting, options: argparse.Namespace) -> str | No
     return None
 
 
-def worker(mode: str, name: str, side: str, rows: Path, allocator: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Run one measurement in a process of its own.
+class Worker:
+    """A process with one side in it.
 
-    Raises:
-        RuntimeError: with what the process printed, if it failed.
+    Args:
+        mode: of `benchmarks.training_worker`.
+        name, side: what it builds.
+        rows: file of the batches.
+        allocator: one of `ALLOCATORS`.
+        options: of the command.
     """
-    command = [sys.executable, "-m", "benchmarks.training_worker", mode]
-    command += ["--setting", name, "--side", side, "--rows", str(rows)]
-    if options.nanogpt is not None:
-        command += ["--nanogpt", str(options.nanogpt.resolve())]
-    for flag, rate in (("--dropout", options.dropout), ("--attention-dropout", options.attention_dropout)):
-        command += [] if rate is None else [flag, str(rate)]
-    variables = environment(allocator) | {"TRANSFORMERS_VERBOSITY": "error"}
-    if options.threads is not None:
-        variables["OMP_NUM_THREADS"] = str(options.threads)
-    root = Path(__file__).resolve().parents[1]
-    done = subprocess.run(command, capture_output=True, text=True, env=variables, cwd=root)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed with status {done.returncode}:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+
+    def __init__(
+        self, mode: str, name: str, side: str, rows: Path, allocator: str, options: argparse.Namespace
+    ) -> None:
+        command = [sys.executable, "-m", "benchmarks.training_worker", mode]
+        command += ["--setting", name, "--side", side, "--rows", str(rows)]
+        if options.nanogpt is not None:
+            command += ["--nanogpt", str(options.nanogpt.resolve())]
+        for flag, rate in (("--dropout", options.dropout), ("--attention-dropout", options.attention_dropout)):
+            command += [] if rate is None else [flag, str(rate)]
+        variables = environment(allocator) | {"TRANSFORMERS_VERBOSITY": "error"}
+        if options.threads is not None:
+            variables["OMP_NUM_THREADS"] = str(options.threads)
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, env=variables,
+            cwd=Path(__file__).resolve().parents[1],
+        )  # fmt: skip
+
+    def result(self) -> dict[str, Any]:
+        """The next line it prints.
+
+        Raises:
+            RuntimeError: with what the process said last, if it failed.
+        """
+        line = self.process.stdout.readline()
+        if not line:
+            status = self.process.wait()
+            self.errors.seek(0)
+            said = self.errors.read()[-3000:]
+            raise RuntimeError(f"{' '.join(map(str, self.process.args))} failed with status {status}:\n{said}")
+        return json.loads(line)
+
+    def turn(self) -> dict[str, Any]:
+        """One measurement."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return self.result()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.terminate()
+        self.process.wait()
+        self.errors.close()
 
 
 def compare_losses(name: str, setting: Setting, rows: Path, options: argparse.Namespace) -> dict[str, list[float]]:
@@ -91,7 +132,10 @@ def compare_losses(name: str, setting: Setting, rows: Path, options: argparse.Na
     Raises:
         RuntimeError: if a side's differ from the peer's: then there is nothing to compare.
     """
-    found = {side: worker("losses", name, side, rows, "default", options)["losses"] for side in setting.sides}
+    found = {}
+    for side in setting.sides:
+        with Worker("losses", name, side, rows, "default", options) as worker:
+            found[side] = worker.result()["losses"]
     peer, tolerance = found[setting.sides[0]], TOLERANCE[setting.precision]
     for side, values in found.items():
         if any(abs(value - expected) > tolerance * abs(expected) for value, expected in zip(values, peer)):
@@ -100,7 +144,7 @@ def compare_losses(name: str, setting: Setting, rows: Path, options: argparse.Na
 
 
 def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Measure one setting; writes `training_NAME.json` after every repeat and returns the record."""
+    """Measure one setting; writes `training_NAME.json` after every turn and returns the record."""
     setting = choose(name, options.dropout, options.attention_dropout)
     path = options.output / f"training_{name}.json"
     record: dict[str, Any] = {
@@ -114,7 +158,7 @@ def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
     if reason is not None:
         write_json(path, record | {"not_run": reason})
         return record | {"not_run": reason}
-    batches = options.batches or (max(1, setting.batches // 3) if options.quick else setting.batches)
+    batches = options.batches or setting.batches
     with tempfile.TemporaryDirectory() as folder:
         rows_file = Path(folder) / "rows.pt"
         rows = make(setting.rows, batches, options.data)
@@ -126,14 +170,18 @@ def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
         for allocator in options.allocators:
             speeds: dict[str, list[float]] = {side: [] for side in setting.sides}
             peaks: dict[str, list[float]] = {side: [] for side in setting.sides}
-            for _ in range(options.repeats):
+            with ExitStack() as stack:
+                workers = {}
                 for side in setting.sides:
-                    measured = worker("time", name, side, rows_file, allocator, options)
-                    speeds[side].append(measured["tokens_per_second"])
-                    peaks[side].append(measured["peak_rss"])
-                    record["threads"] = measured["threads"]
-                record["allocators"][allocator] = tabulate(speeds, peaks)
-                write_json(path, record)
+                    workers[side] = stack.enter_context(Worker("time", name, side, rows_file, allocator, options))
+                    record["threads"] = workers[side].result()["threads"]  # ready, and the next one starts alone
+                for _ in tqdm(range(options.repeats), desc=f"{name}, {allocator}", unit="turn"):
+                    for side, worker in workers.items():
+                        measured = worker.turn()
+                        speeds[side].append(measured["tokens_per_second"])
+                        peaks[side].append(measured["peak_rss"])
+                    record["allocators"][allocator] = tabulate(speeds, peaks)
+                    write_json(path, record)
     return record
 
 

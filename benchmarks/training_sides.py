@@ -35,7 +35,7 @@ class Setting:
         attention_dropout: likewise.
         label_smoothing: likewise.
         precision: "float32", "bf16_loss" (the map to the vocabulary and its loss in bf16) or "bf16" (autocast).
-        batches: steps of one measurement.
+        batches: steps of a turn.
     """
 
     title: str
@@ -51,10 +51,10 @@ class Setting:
 _TRANSLATION = ("marian", "ours", "ours_packed")
 SETTINGS = {
     "translation": Setting(
-        "translation, 4+4 layers, 128, vocabulary 10k", "translation", _TRANSLATION, 0.1, 0.0, batches=60
+        "translation, 4+4 layers, 128, vocabulary 10k", "translation", _TRANSLATION, 0.1, 0.0, batches=15
     ),
     "translation_smoothed": Setting(
-        "the same, label smoothing 0.1", "translation", _TRANSLATION, 0.1, 0.0, batches=60, label_smoothing=0.1
+        "the same, label smoothing 0.1", "translation", _TRANSLATION, 0.1, 0.0, batches=15, label_smoothing=0.1
     ),
     "translation_bf16_loss": Setting(
         "the same, loss in bf16 on both sides",
@@ -62,14 +62,14 @@ SETTINGS = {
         _TRANSLATION,
         0.1,
         0.0,
-        batches=60,
+        batches=15,
         precision="bf16_loss",
     ),
     "translation_bf16": Setting(
-        "the same, bf16 autocast on both sides", "translation", _TRANSLATION, 0.1, 0.0, batches=60, precision="bf16"
+        "the same, bf16 autocast on both sides", "translation", _TRANSLATION, 0.1, 0.0, batches=15, precision="bf16"
     ),
     "masked_full": Setting(
-        "masked LM, 4 layers, 256, vocabulary 16k, full rows", "masked_full", ("bert", "ours"), 0.1, 0.1, batches=12
+        "masked LM, 4 layers, 256, vocabulary 16k, full rows", "masked_full", ("bert", "ours"), 0.1, 0.1, batches=4
     ),
     "masked_padded": Setting(
         "masked LM, the peer padded to the longest row of each batch, ours packed",
@@ -77,7 +77,7 @@ SETTINGS = {
         ("bert", "ours_packed"),
         0.1,
         0.1,
-        batches=12,
+        batches=4,
     ),
     "causal_gpt2": Setting(
         "causal LM, 4 layers, 128, block 64, batch 12 (nanoGPT's CPU setting)",
@@ -85,10 +85,10 @@ SETTINGS = {
         ("gpt2", "ours"),
         0.0,
         0.0,
-        batches=400,
+        batches=100,
     ),
     "causal_nanogpt": Setting(
-        "the same, exact GELU as in nanoGPT", "causal", ("nanogpt", "ours"), 0.0, 0.0, batches=400
+        "the same, exact GELU as in nanoGPT", "causal", ("nanogpt", "ours"), 0.0, 0.0, batches=100
     ),
 }
 

@@ -1,13 +1,16 @@
 """The process in which one model is measured, and nothing else: started by `benchmarks.training`.
 
-Reads the rows of a setting, prints one line of JSON.
+Reads the rows of a setting. In `losses` mode it prints one line of JSON. In `time` mode it says that it is ready, and
+then measures once for every line it is sent, so that several sides can take short turns on one machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,6 @@ import torch
 
 from .records import peak_memory
 from .training_sides import SETTINGS, Side, build, choose
-
-WARM_UP = 4
 
 
 def step(side: Side, optimizer: torch.optim.Optimizer, rows: list) -> torch.Tensor:
@@ -28,16 +29,25 @@ def step(side: Side, optimizer: torch.optim.Optimizer, rows: list) -> torch.Tens
     return loss.detach()
 
 
-def measure(side: Side, rows: dict[str, Any]) -> dict[str, Any]:
-    """Labelled tokens a second over all batches, after a few to warm up."""
+def take_turns(side: Side, rows: dict[str, Any], turns: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Labelled tokens a second over all batches, once a turn; the first result, before any turn, has none.
+
+    Args:
+        side: the model.
+        rows: batches of all turns.
+        turns: whatever ends when there are no more; the clock stands still while the next one is awaited.
+    """
     optimizer = torch.optim.AdamW(side.model.parameters(), lr=1e-4, fused=True)
-    for batch in rows["batches"][:WARM_UP]:
+    for batch in rows["batches"]:  # every shape once: its memory, its kernels
         step(side, optimizer, batch)
-    begin = time.perf_counter()
-    for batch in rows["batches"]:
-        step(side, optimizer, batch)
-    seconds = time.perf_counter() - begin
-    return {"tokens_per_second": sum(rows["labels"]) / seconds, "seconds": seconds, "peak_rss": peak_memory()}
+    yield {"threads": torch.get_num_threads()}
+    for _ in turns:
+        step(side, optimizer, rows["batches"][0])  # the threads are awake, and the caches hold this side's weights
+        begin = time.perf_counter()
+        for batch in rows["batches"]:
+            step(side, optimizer, batch)
+        seconds = time.perf_counter() - begin
+        yield {"tokens_per_second": sum(rows["labels"]) / seconds, "seconds": seconds, "peak_rss": peak_memory()}
 
 
 def losses(side: Side, rows: dict[str, Any], steps: int = 3) -> dict[str, Any]:
@@ -60,8 +70,8 @@ def main() -> None:
     rows = torch.load(options.rows, weights_only=True)
     setting = choose(options.setting, options.dropout, options.attention_dropout)
     side = build(setting, options.side, rows["vocab_size"], options.mode == "time", options.nanogpt)
-    result = measure(side, rows) if options.mode == "time" else losses(side, rows)
-    print(json.dumps(result | {"threads": torch.get_num_threads()}))
+    for result in take_turns(side, rows, sys.stdin) if options.mode == "time" else [losses(side, rows)]:
+        print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ..allocator import restart_tuned
 from ..records import RESULTS, machine, write_json, write_text
 from . import steps
-from .cells import Cell, common_arguments, finished, grouped, mean_and_spread, run_cells, say, shown
+from .cells import Cell, common_arguments, finished, folder_name, grouped, mean_and_spread, run_cells, say, shown
 from .forgetting import adapted_body
-from .label_efficiency import SETTINGS, Setting, bodies, fields_of, quick
+from .label_efficiency import Setting, bodies, chosen, fields_of
 
 AS_IT_IS = "as it is"
 # The paper's rates fall from layer to layer, so that the highest one may be higher.
@@ -140,10 +140,8 @@ def main(arguments: list[str] | None = None) -> None:
         restart_tuned()
     for variant in options.variants:
         overrides(variant)
-    setting, labels = SETTINGS["imdb"], LABELS
-    if options.quick:
-        setting, labels = quick(replace(setting)), (20,)
-    folder = options.folder / f"imdb-{setting.body.objective}{'-quick' if options.quick else ''}"
+    setting, labels = chosen("imdb", options), (20,) if options.quick else LABELS
+    folder = options.folder / folder_name(f"imdb-{setting.body.objective}", options)
     cells = cells_of(setting, folder, options.variants, labels, 1 if options.quick else options.seeds)
     place = folder / "cells"
     records = finished(cells, place) if options.table else run_cells(cells, place)

@@ -93,6 +93,16 @@ def common_arguments(parser: argparse.ArgumentParser, folder: str) -> None:
     parser.add_argument("--results", type=Path, help="where table and plot go (default: benchmarks/results)")
     parser.add_argument("--quick", action="store_true", help="a fraction of everything, to see that it works")
     parser.add_argument("--table", action="store_true", help="run nothing; make table and plot of what is there")
+    parser.add_argument(
+        "--precision", choices=("fp32", "bf16"), default="fp32",
+        help="of all training; bf16 takes half the time where the processor multiplies it, and far longer elsewhere",
+    )  # fmt: skip
+
+
+def folder_name(name: str, options: argparse.Namespace) -> str:
+    """Of a benchmark's bodies and cells: what is trained in another way lies elsewhere."""
+    marks = ["quick"] * options.quick + [options.precision] * (options.precision != "fp32")
+    return "-".join([name, *marks])
 
 
 def finished(cells: Sequence[Cell], folder: Path) -> list[dict[str, Any]]:

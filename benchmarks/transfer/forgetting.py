@@ -17,8 +17,8 @@ from typing import Any
 from ..allocator import restart_tuned
 from ..records import RESULTS, machine, write_json, write_text
 from . import corpora, steps
-from .cells import Cell, common_arguments, finished, grouped, run_cells, say, shown
-from .label_efficiency import SETTINGS, Setting, bodies, fields_of, quick
+from .cells import Cell, common_arguments, finished, folder_name, grouped, run_cells, say, shown
+from .label_efficiency import Setting, bodies, chosen, fields_of
 
 # How the language model goes on: fields of `adaptation`. An update takes back the strength of L2-SP times the rate.
 PARENTS = {"embeddings": "parent"}
@@ -194,8 +194,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if arguments is None:
         restart_tuned()
-    setting = quick(SETTINGS["imdb"]) if options.quick else SETTINGS["imdb"]
-    folder = options.folder / f"imdb-{setting.body.objective}{'-quick' if options.quick else ''}"
+    setting = chosen("imdb", options)
+    folder = options.folder / folder_name(f"imdb-{setting.body.objective}", options)
     cells = [*adaptation_cells(setting, folder), *second_task_cells(setting, folder, options.seeds)]
     place = folder / "cells"
     records = finished(cells, place) if options.table else run_cells(cells, place)

@@ -16,7 +16,7 @@ from typing import Any
 from ..allocator import restart_tuned
 from ..records import RESULTS, machine, write_json, write_text
 from . import corpora, steps
-from .cells import Cell, common_arguments, finished, grouped, mean_and_spread, run_cells, say, shown
+from .cells import Cell, common_arguments, finished, folder_name, grouped, mean_and_spread, run_cells, say, shown
 from .steps import QUICK, Body
 
 ARMS = ("scratch", "pretrained", "adapted")
@@ -63,9 +63,16 @@ SETTINGS = {
 CORPORA = {"imdb": corpora.imdb, "nsmc": corpora.nsmc}
 
 
+def chosen(name: str, options: argparse.Namespace) -> Setting:
+    """The setting of a data set in the precision that was asked for, or a fraction of it."""
+    setting = SETTINGS[name]
+    setting = replace(setting, body=replace(setting.body, precision=options.precision))
+    return quick(setting) if options.quick else setting
+
+
 def quick(setting: Setting) -> Setting:
     """A fraction of everything."""
-    body = replace(QUICK, objective=setting.body.objective)
+    body = replace(QUICK, objective=setting.body.objective, precision=setting.body.precision)
     return replace(
         setting, body=body, pretrain_steps=6, adapt_steps=6, max_tokens=32, epochs=(1, 1), batches=(8, 8),
         labels=(20, None), limit=120, many=20,
@@ -101,6 +108,7 @@ def fields_of(setting: Setting, data: Path, place: int, seed: int, *, scratch: b
         "training.max_epochs": setting.epochs[place],
         "training.batch_size": setting.batches[place],
         "training.seed": seed,
+        "training.precision": setting.body.precision,
         # Scored once, at the end: no epoch is chosen by the validation rows, which cost as much as the training.
         "evaluation.every": 10**6,
         "evaluation.keep": "last",
@@ -226,13 +234,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if arguments is None:
         restart_tuned()
-    setting = SETTINGS[options.data]
+    setting = chosen(options.data, options)
     if options.objective:
         setting = replace(setting, body=replace(setting.body, objective=options.objective))
-    if options.quick:
-        setting = quick(setting)
-    name = f"{options.data}-{setting.body.objective}{'-quick' if options.quick else ''}"
-    folder = options.folder / name
+    name = f"{options.data}-{setting.body.objective}"
+    folder = options.folder / folder_name(name, options)
     cells = cells_of(options.data, setting, folder, options.test)
     if options.labels:
         wanted = {count or "all" for count in options.labels}
@@ -248,7 +254,7 @@ def main(arguments: list[str] | None = None) -> None:
         "quick": options.quick, "setting": asdict(setting), "cells": records,
     }  # fmt: skip
     target = options.results or (folder if options.quick else RESULTS)
-    file = write_json(target / f"label_efficiency_{name}.json", record)
+    file = write_json(target / f"label_efficiency_{name}{'-quick' if options.quick else ''}.json", record)
     write_text(file.with_suffix(".md"), table(record) + "\n")
     plot(record, file.with_suffix(".png"))
     print(table(record))

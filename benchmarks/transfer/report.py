@@ -40,7 +40,9 @@ def sections(results: Path, images: Path | None = None) -> dict[str, str]:
             texts[name] = MISSING
             continue
         record = read_json(results / f"{file}.json")
-        texts[name] = f"{where(record)}\n\n{module.table(record)}"
+        precision = record.get("setting", {}).get("body", {}).get("precision", "fp32")
+        note = "" if precision == "fp32" else f" Trained in {precision} (autocast; weights in float32)."
+        texts[name] = f"{where(record)}{note}\n\n{module.table(record)}"
         picture = results / f"{file}.png"
         if has_picture and picture.is_file():
             texts[name] += f"\n\n![{name}](images/{file}.png)"

@@ -25,7 +25,7 @@ from typing import Any
 from ..allocator import restart_tuned
 from ..corpora import data_folder
 from ..records import RESULTS, machine, write_json, write_text
-from .cells import Cell, common_arguments, finished, run_cells, say
+from .cells import Cell, common_arguments, finished, folder_name, run_cells, say
 from .steps import command, dotted
 
 WANTED = 1.88
@@ -51,7 +51,7 @@ def characters(folder: Path) -> Path:
     return folder
 
 
-def ours(folder: Path, steps: int) -> dict[str, Any]:
+def ours(folder: Path, steps: int, precision: str) -> dict[str, Any]:
     """Trains by `hf-vanilla pretrain` and reads what it measured."""
     import json
 
@@ -77,6 +77,7 @@ def ours(folder: Path, steps: int) -> dict[str, Any]:
         "training.adam_beta2": 0.99,
         "training.weight_decay": 0.1,
         "training.max_grad_norm": 1.0,
+        "training.precision": precision,
         "training.log_every": min(100, steps),
         "checkpoint.every": None,
     }
@@ -160,8 +161,8 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments is None:
         restart_tuned()
     steps = 20 if options.quick else STEPS
-    folder = options.folder / f"shakespeare{'-quick' if options.quick else ''}"
-    cells = [Cell("ours", {"side": "ours"}, lambda: ours(folder, steps))]
+    folder = options.folder / folder_name("shakespeare", options)
+    cells = [Cell("ours", {"side": "ours"}, lambda: ours(folder, steps, options.precision))]
     if options.nanogpt is not None or (folder / "cells" / "nanogpt.json").is_file():
         checkout = options.nanogpt
         cells.append(Cell("nanogpt", {"side": "nanogpt"}, lambda: nanogpt(checkout, steps)))

@@ -25,6 +25,7 @@ class Body:
         rate: of all else, which is the embeddings above all, in pretraining.
         adapt_rate: the same in adaptation; small, so that `embeddings` are not lost again.
         embeddings: what the adaptation starts from: see `AdaptationRecipe.embeddings`.
+        precision: of all training, the fine-tuning's too: see `TrainingRecipe.precision`.
     """
 
     objective: Literal["causal", "masked"] = "causal"
@@ -39,6 +40,7 @@ class Body:
     rate: float = 4e-3
     adapt_rate: float = 2e-4
     embeddings: Literal["parent", "cooccurrence"] = "cooccurrence"
+    precision: Literal["fp32", "bf16"] = "fp32"
 
     @property
     def template(self) -> Literal["decoder", "encoder"]:
@@ -145,6 +147,7 @@ def _language_model_fields(body: Body, data: Path, steps: int, rate: float, seed
         "training.learning_rate": rate,
         "training.warmup_steps": max(1, steps // 20),
         "training.seed": seed,
+        "training.precision": body.precision,
         "checkpoint.every": max(1, steps // 4),
         "checkpoint.keep": 1,
     }

@@ -16,7 +16,7 @@ from typing import Any
 from ..allocator import restart_tuned
 from ..records import RESULTS, machine, write_json, write_text
 from . import corpora, steps
-from .cells import Cell, common_arguments, finished, grouped, mean_and_spread, run_cells, say, shown
+from .cells import Cell, common_arguments, finished, folder_name, grouped, mean_and_spread, run_cells, say, shown
 from .steps import QUICK, Body
 
 
@@ -126,6 +126,7 @@ def _run(setting: Setting, folder: Path, name: str, arm: str, seed: int, test: b
             "training.max_epochs": setting.epochs,
             "training.batch_size": setting.batch,
             "training.seed": seed,
+            "training.precision": setting.body.precision,
             "evaluation.every": 10**6,
             "evaluation.keep": "last",
             "evaluation.test": test,
@@ -172,7 +173,8 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments is None:
         restart_tuned()
     setting = quick() if options.quick else Setting()
-    folder = options.folder / f"words{'-quick' if options.quick else ''}"
+    setting = replace(setting, body=replace(setting.body, precision=options.precision))
+    folder = options.folder / folder_name("words", options)
     cells = cells_of(setting, folder, options.jobs, options.seeds, options.test)
     split, place = "test" if options.test else "validation", folder / "cells"
     records = finished(cells, place) if options.table else []

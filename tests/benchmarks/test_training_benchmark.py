@@ -162,8 +162,11 @@ def test_what_cannot_be_measured_says_why(tmp_path):
 def test_a_worker_that_fails_says_why(toy_data, tmp_path):
     torch.save({"batches": [], "vocab_size": 10, "labels": []}, tmp_path / "rows.pt")
     options = training.parse(["--data", str(toy_data)])
-    with pytest.raises(RuntimeError, match="is not one of"):
-        training.worker("losses", "causal_gpt2", "bert", tmp_path / "rows.pt", "default", options)
+    with (
+        training.Worker("losses", "causal_gpt2", "bert", tmp_path / "rows.pt", "default", options) as worker,
+        pytest.raises(RuntimeError, match="is not one of"),
+    ):
+        worker.result()
 
 
 def test_errors_name_the_remedy(tmp_path, nanogpt):
