@@ -76,8 +76,8 @@ class Setting:
         limit: rows of each file, for a trial.
     """
 
-    body: Body = field(default_factory=lambda: Body(objective="masked", vocabulary=10000))
-    pretrain_steps: int = 3000
+    body: Body = field(default_factory=lambda: Body(objective="masked", vocabulary=10000, rate=2e-3))
+    pretrain_steps: int = 1500
     epochs: float = 6
     batch: int = 32
     rate: float = 2e-3
