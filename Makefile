@@ -1,5 +1,6 @@
 # make demo         learn to translate in three minutes, from nothing
 # make test         lint, and the tests that take minutes; make test-slow: those on real data too
+# make test-floor   the tests with the oldest transformers that the package allows, in an environment of their own
 # make venv         the virtual environment .venv that the others use
 #
 # PYTHON=python3.12 make venv                    another Python (3.10 to 3.13)
@@ -13,7 +14,7 @@ WORKERS ?= 2
 # One thread for each test process: several processes with several threads each are slower on the same cores.
 TEST = OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: venv test test-fast test-slow lint format demo clean
+.PHONY: venv test test-fast test-slow test-floor lint format demo clean
 
 venv: $(VENV)/.installed
 
@@ -30,6 +31,11 @@ test-fast: venv
 
 test-slow: venv
 	$(TEST)
+
+test-floor:
+	$(MAKE) venv VENV=.venv-floor
+	.venv-floor/bin/python -m pip install --quiet --requirement constraints-floor.txt
+	$(MAKE) test-fast VENV=.venv-floor
 
 lint: venv
 	$(BIN)/ruff check .
