@@ -78,7 +78,7 @@ class Setting:
 
     body: Body = field(default_factory=lambda: Body(objective="masked", vocabulary=10000, rate=2e-3))
     pretrain_steps: int = 1500
-    epochs: float = 6
+    epochs: float = 4
     batch: int = 32
     rate: float = 2e-3
     factor: float = 1.3
