@@ -72,7 +72,8 @@ class Setting:
     Attributes:
         body: an encoder.
         pretrain_steps: updates of `body.tokens` tokens.
-        epochs, batch, rate, factor: of the fine-tuning; scratch has one rate for all layers.
+        epochs, batch, rate: of the fine-tuning; all layers have one rate (on validation sentences tags are 1.5 points
+            worse where each layer's is 1.3 times the one's below).
         limit: rows of each file, for a trial.
     """
 
@@ -81,7 +82,6 @@ class Setting:
     epochs: float = 4
     batch: int = 32
     rate: float = 2e-3
-    factor: float = 1.3
     limit: int | None = None
 
 
@@ -122,7 +122,7 @@ def _run(setting: Setting, folder: Path, name: str, arm: str, seed: int, test: b
             "data.on_bad_label": "warn",
             "from_scratch": arm == "scratch",
             "rates.learning_rate": setting.rate,
-            "rates.factor": 1 if arm == "scratch" else setting.factor,
+            "rates.factor": 1,
             "training.max_epochs": setting.epochs,
             "training.batch_size": setting.batch,
             "training.seed": seed,
