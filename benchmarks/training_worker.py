@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def main() -> None:
     options = parser.parse_args()
     rows = torch.load(options.rows, weights_only=True)
     setting = choose(options.setting, options.dropout, options.attention_dropout)
-    side = build(setting, options.side, rows["vocab_size"], options.mode == "time", options.nanogpt)
+    with redirect_stdout(sys.stderr):  # nanoGPT prints how large it is; only results go to the one who asked for them
+        side = build(setting, options.side, rows["vocab_size"], options.mode == "time", options.nanogpt)
     for result in take_turns(side, rows, sys.stdin) if options.mode == "time" else [losses(side, rows)]:
         print(json.dumps(result), flush=True)
 

@@ -61,6 +61,7 @@ class Block(nn.Module):
 class GPT(nn.Module):
     def __init__(self, c):
         super().__init__()
+        print("number of parameters: few")
         self.transformer = nn.ModuleDict(
             dict(
                 wte=nn.Embedding(c.vocab_size, c.n_embd),
@@ -131,23 +132,13 @@ def test_rows_are_the_same_every_time(toy_data):
     assert make("masked_padded", 2, toy_data) == make("masked_padded", 2, toy_data)
 
 
-def test_command_measures_each_side_in_its_own_process(toy_data, tmp_path):
-    arguments = [
-        "--settings",
-        "causal_gpt2",
-        "--dropout",
-        "0.1",
-        "--repeats",
-        "1",
-        "--batches",
-        "1",
-        "--allocators",
-        "tuned",
-    ]
-    training.main([*arguments, "--threads", "1", "--data", str(toy_data), "--output", str(tmp_path)])
-    record = read_json(tmp_path / "training_causal_gpt2.json")
+def test_command_measures_each_side_in_its_own_process(toy_data, nanogpt, tmp_path):
+    arguments = "--settings causal_nanogpt --dropout 0.1 --repeats 2 --batches 1 --allocators tuned --threads 1"
+    paths = ["--nanogpt", str(nanogpt), "--data", str(toy_data), "--output", str(tmp_path)]
+    training.main([*arguments.split(), *paths])
+    record = read_json(tmp_path / "training_causal_nanogpt.json")
     assert record["dropout"] == 0.1 and record["threads"] == 1 and record["labels"] == 12 * 63
-    assert record["losses"]["ours"] == pytest.approx(record["losses"]["gpt2"], rel=1e-4)
+    assert record["losses"]["ours"] == pytest.approx(record["losses"]["nanogpt"], rel=1e-4)
     assert record["allocators"]["tuned"]["ours"]["ratio"]["median"] > 0
     assert "| ours | tuned |" in training.table([record])
 
