@@ -16,7 +16,7 @@ from typing import Any
 from ..allocator import restart_tuned
 from ..records import RESULTS, machine, write_json, write_text
 from . import steps
-from .cells import Cell, common_arguments, finished, folder_name, grouped, mean_and_spread, run_cells, say, shown
+from .cells import Cell, common_arguments, folder_name, grouped, mean_and_spread, results_of, say, shown
 from .forgetting import adapted_body
 from .label_efficiency import Setting, bodies, chosen, fields_of
 
@@ -142,17 +142,18 @@ def main(arguments: list[str] | None = None) -> None:
         overrides(variant)
     setting, labels = chosen("imdb", options), (20,) if options.quick else LABELS
     folder = options.folder / folder_name(f"imdb-{setting.body.objective}", options)
-    cells = cells_of(setting, folder, options.variants, labels, 1 if options.quick else options.seeds)
-    place = folder / "cells"
-    records = finished(cells, place) if options.table else run_cells(cells, place)
-    if not records:
-        raise SystemExit(f"no cell of the ablation is in {place} yet")
+    seeds = 1 if options.quick else options.seeds
+    chosen_cells, every = (
+        cells_of(setting, folder, names, labels, seeds) for names in (options.variants, list(VARIANTS))
+    )
+    target = options.results or (folder if options.quick else RESULTS)
+    file = target / f"transfer_ablation{'_quick' if options.quick else ''}.json"
+    records = results_of(chosen_cells, every, folder / "cells", file, asdict(setting), options)
     record = {
         "benchmark": "ablation", "machine": machine(), "quick": options.quick, "setting": asdict(setting),
         "cells": records,
     }  # fmt: skip
-    target = options.results or (folder if options.quick else RESULTS)
-    file = write_json(target / f"transfer_ablation{'_quick' if options.quick else ''}.json", record)
+    write_json(file, record)
     write_text(file.with_suffix(".md"), table(record) + "\n")
     print(table(record))
     say(f"written: {file}, {file.with_suffix('.md').name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import time
@@ -22,20 +23,21 @@ class Cell:
         name: of its file; no two of a benchmark are alike.
         fields: what it is (arm, labels, seed); written into the file.
         run: does it, and returns what was measured.
+        needs: measurements that a record must hold; one that lacks some is made again.
     """
 
     name: str
     fields: Mapping[str, Any]
     run: Callable[[], Mapping[str, Any]]
+    needs: Sequence[str] = ()
 
 
-def run_cells(cells: Sequence[Cell], folder: Path, *, needs: Sequence[str] = ()) -> list[dict[str, Any]]:
+def run_cells(cells: Sequence[Cell], folder: Path) -> list[dict[str, Any]]:
     """Runs the cells that have no file yet, in order, and returns the records of all.
 
     Args:
         cells: what there is to do.
         folder: of the files.
-        needs: measurements that a record must hold; one that lacks some is made again.
 
     Raises:
         ValueError: two cells have the same name.
@@ -43,7 +45,7 @@ def run_cells(cells: Sequence[Cell], folder: Path, *, needs: Sequence[str] = ())
     names = [cell.name for cell in cells]
     if len(set(names)) < len(names):
         raise ValueError(f"Two cells are called {next(name for name in names if names.count(name) > 1)!r}.")
-    waiting = [cell for cell in cells if not _complete(folder / f"{cell.name}.json", needs)]
+    waiting = [cell for cell in cells if not _complete(cell, folder)]
     say(f"{len(cells) - len(waiting)} of {len(cells)} cells are done; results in {folder}")
     began = time.monotonic()
     for number, cell in enumerate(waiting):
@@ -56,8 +58,9 @@ def run_cells(cells: Sequence[Cell], folder: Path, *, needs: Sequence[str] = ())
     return [read_json(folder / f"{name}.json") for name in names]
 
 
-def _complete(file: Path, needs: Sequence[str]) -> bool:
-    return file.is_file() and all(name in read_json(file) for name in needs)
+def _complete(cell: Cell, folder: Path) -> bool:
+    file = folder / f"{cell.name}.json"
+    return file.is_file() and all(name in read_json(file) for name in cell.needs)
 
 
 def say(text: str) -> None:
@@ -92,6 +95,10 @@ def common_arguments(parser: argparse.ArgumentParser, folder: str) -> None:
     parser.add_argument("--folder", type=Path, default=Path(folder), help="bodies and cells (default: %(default)s)")
     parser.add_argument("--results", type=Path, help="where table and plot go (default: benchmarks/results)")
     parser.add_argument("--quick", action="store_true", help="a fraction of everything, to see that it works")
+    parser.add_argument(
+        "--continue", dest="goes_on", action="store_true",
+        help="runs that the record among the results holds, of the same setting, are not done again",
+    )  # fmt: skip
     parser.add_argument("--table", action="store_true", help="run nothing; make table and plot of what is there")
     parser.add_argument(
         "--precision", choices=("fp32", "bf16"), default="fp32",
@@ -105,6 +112,55 @@ def folder_name(name: str, options: argparse.Namespace) -> str:
     return "-".join([name, *marks])
 
 
+def results_of(
+    chosen: Sequence[Cell], every: Sequence[Cell], folder: Path, file: Path, setting: Mapping[str, Any],
+    options: argparse.Namespace,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """What a benchmark shows: the cells that were asked for are run, and all that are done are told.
+
+    Args:
+        chosen: what is run, unless `--table` was given.
+        every: what may be done already.
+        folder: of the cells.
+        file: the benchmark's record, which `--continue` reads.
+        setting: what the cells have in common, as it is recorded.
+        options: of `common_arguments`.
+
+    Raises:
+        SystemExit: no cell is done.
+    """
+    if options.goes_on:
+        take_over(file, folder, setting)
+    if not options.table:
+        run_cells(chosen, folder)
+    records = finished(every, folder)
+    if not records:
+        needed = sorted({name for cell in every for name in cell.needs}) or ["a result"]
+        raise SystemExit(f"no cell in {folder} has {' or '.join(needed)} yet")
+    return records
+
+
+def take_over(file: Path, folder: Path, setting: Mapping[str, Any]) -> int:
+    """Writes the cells of a record to `folder`, where they are missing: bodies that are lost need not be results lost.
+
+    Args:
+        file: a benchmark's record; there may be none.
+        folder: of the cells.
+        setting: of this benchmark. A record of another one is left alone.
+
+    Returns:
+        How many cells were written.
+    """
+    record = read_json(file) if file.is_file() else {}
+    if record.get("setting") != json.loads(json.dumps(setting)):
+        return 0
+    missing = [cell for cell in record["cells"] if not (folder / f"{cell['cell']}.json").is_file()]
+    for cell in missing:
+        write_json(folder / f"{cell['cell']}.json", cell)
+    say(f"{len(missing)} cells are taken from {file}")
+    return len(missing)
+
+
 def finished(cells: Sequence[Cell], folder: Path) -> list[dict[str, Any]]:
     """The records of the cells that are done."""
-    return [read_json(folder / f"{cell.name}.json") for cell in cells if (folder / f"{cell.name}.json").is_file()]
+    return [read_json(folder / f"{cell.name}.json") for cell in cells if _complete(cell, folder)]

@@ -17,7 +17,7 @@ from typing import Any
 from ..allocator import restart_tuned
 from ..records import RESULTS, machine, write_json, write_text
 from . import corpora, steps
-from .cells import Cell, common_arguments, finished, folder_name, grouped, run_cells, say, shown
+from .cells import Cell, common_arguments, folder_name, grouped, results_of, say, shown
 from .label_efficiency import Setting, bodies, chosen, fields_of
 
 # How the language model goes on: fields of `adaptation`. An update takes back the strength of L2-SP times the rate.
@@ -197,16 +197,14 @@ def main(arguments: list[str] | None = None) -> None:
     setting = chosen("imdb", options)
     folder = options.folder / folder_name(f"imdb-{setting.body.objective}", options)
     cells = [*adaptation_cells(setting, folder), *second_task_cells(setting, folder, options.seeds)]
-    place = folder / "cells"
-    records = finished(cells, place) if options.table else run_cells(cells, place)
-    if not records:
-        raise SystemExit(f"no cell of forgetting is in {place} yet")
+    target = options.results or (folder if options.quick else RESULTS)
+    file = target / f"transfer_forgetting{'_quick' if options.quick else ''}.json"
+    records = results_of(cells, cells, folder / "cells", file, asdict(setting), options)
     record = {
         "benchmark": "forgetting", "machine": machine(), "quick": options.quick, "setting": asdict(setting),
         "cells": records,
     }  # fmt: skip
-    target = options.results or (folder if options.quick else RESULTS)
-    file = write_json(target / f"transfer_forgetting{'_quick' if options.quick else ''}.json", record)
+    write_json(file, record)
     write_text(file.with_suffix(".md"), table(record) + "\n")
     plot(record, file.with_suffix(".png"))
     print(table(record))

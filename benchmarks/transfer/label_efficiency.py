@@ -16,7 +16,7 @@ from typing import Any
 from ..allocator import restart_tuned
 from ..records import RESULTS, machine, write_json, write_text
 from . import corpora, steps
-from .cells import Cell, common_arguments, finished, folder_name, grouped, mean_and_spread, run_cells, say, shown
+from .cells import Cell, common_arguments, folder_name, grouped, mean_and_spread, results_of, say, shown
 from .steps import QUICK, Body
 
 ARMS = ("scratch", "pretrained", "adapted")
@@ -116,6 +116,11 @@ def fields_of(setting: Setting, data: Path, place: int, seed: int, *, scratch: b
     }
 
 
+def score_of(test: bool) -> str:
+    """What a cell is judged by."""
+    return "test_accuracy" if test else "validation_accuracy"
+
+
 def cells_of(name: str, setting: Setting, folder: Path, test: bool) -> list[Cell]:
     """All runs: few labels first."""
     cells = []
@@ -131,6 +136,7 @@ def cells_of(name: str, setting: Setting, folder: Path, test: bool) -> list[Cell
                         f"{name}-{arm}-{label}-{seed}",
                         {"data": name, "arm": arm, "labels": label, "seed": seed},
                         _run(name, setting, folder, run, arm, place, seed, test),
+                        needs=(score_of(test),),
                     )
                 )
     return cells
@@ -240,21 +246,16 @@ def main(arguments: list[str] | None = None) -> None:
     name = f"{options.data}-{setting.body.objective}"
     folder = options.folder / folder_name(name, options)
     cells = cells_of(options.data, setting, folder, options.test)
-    if options.labels:
-        wanted = {count or "all" for count in options.labels}
-        cells = [cell for cell in cells if cell.fields["labels"] in wanted]
-    score = "test_accuracy" if options.test else "validation_accuracy"
-    place = folder / "cells"
-    records = finished(cells, place) if options.table else run_cells(cells, place, needs=[score])
-    records = [record for record in records if score in record]
-    if not records:
-        raise SystemExit(f"no cell in {place} has a {score} yet")
+    wanted = {count or "all" for count in options.labels or [cell.fields["labels"] for cell in cells]}
+    chosen_cells = [cell for cell in cells if cell.fields["labels"] in wanted]
+    target = options.results or (folder if options.quick else RESULTS)
+    file = target / f"label_efficiency_{name}{'-quick' if options.quick else ''}.json"
+    records = results_of(chosen_cells, cells, folder / "cells", file, asdict(setting), options)
     record = {
-        "benchmark": "label_efficiency", "machine": machine(), "data": options.data, "score": score,
+        "benchmark": "label_efficiency", "machine": machine(), "data": options.data, "score": score_of(options.test),
         "quick": options.quick, "setting": asdict(setting), "cells": records,
     }  # fmt: skip
-    target = options.results or (folder if options.quick else RESULTS)
-    file = write_json(target / f"label_efficiency_{name}{'-quick' if options.quick else ''}.json", record)
+    write_json(file, record)
     write_text(file.with_suffix(".md"), table(record) + "\n")
     plot(record, file.with_suffix(".png"))
     print(table(record))

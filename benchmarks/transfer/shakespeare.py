@@ -25,7 +25,7 @@ from typing import Any
 from ..allocator import restart_tuned
 from ..corpora import data_folder
 from ..records import RESULTS, machine, write_json, write_text
-from .cells import Cell, common_arguments, finished, folder_name, run_cells, say
+from .cells import Cell, common_arguments, folder_name, results_of, say
 from .steps import command, dotted
 
 WANTED = 1.88
@@ -166,13 +166,14 @@ def main(arguments: list[str] | None = None) -> None:
     if options.nanogpt is not None or (folder / "cells" / "nanogpt.json").is_file():
         checkout = options.nanogpt
         cells.append(Cell("nanogpt", {"side": "nanogpt"}, lambda: nanogpt(checkout, steps)))
-    place = folder / "cells"
-    records = finished(cells, place) if options.table else run_cells(cells, place)
-    if not records:
-        raise SystemExit(f"no cell is in {place} yet")
-    record = {"benchmark": "shakespeare", "machine": machine(), "quick": options.quick, "cells": records}
     target = options.results or (folder if options.quick else RESULTS)
-    file = write_json(target / f"transfer_shakespeare{'_quick' if options.quick else ''}.json", record)
+    file = target / f"transfer_shakespeare{'_quick' if options.quick else ''}.json"
+    setting = {"steps": steps, "precision": options.precision}
+    records = results_of(cells, cells, folder / "cells", file, setting, options)
+    record = {
+        "benchmark": "shakespeare", "machine": machine(), "quick": options.quick, "setting": setting, "cells": records,
+    }  # fmt: skip
+    write_json(file, record)
     write_text(file.with_suffix(".md"), table(record) + "\n")
     print(table(record))
     say(f"written: {file}, {file.with_suffix('.md').name}")

@@ -16,7 +16,7 @@ from typing import Any
 from ..allocator import restart_tuned
 from ..records import RESULTS, machine, write_json, write_text
 from . import corpora, steps
-from .cells import Cell, common_arguments, finished, folder_name, grouped, mean_and_spread, run_cells, say, shown
+from .cells import Cell, common_arguments, folder_name, grouped, mean_and_spread, results_of, say, shown
 from .steps import QUICK, Body
 
 
@@ -104,6 +104,7 @@ def cells_of(setting: Setting, folder: Path, jobs: list[str], seeds: int, test: 
             f"{name}-{arm}-{seed}",
             {"job": name, "arm": arm, "seed": seed},
             _run(setting, folder, name, arm, seed, test),
+            needs=[f"{'test' if test else 'validation'}_{JOBS[name].metrics[0]}"],
         )
         for seed in range(seeds)
         for name in jobs
@@ -175,21 +176,17 @@ def main(arguments: list[str] | None = None) -> None:
     setting = quick() if options.quick else Setting()
     setting = replace(setting, body=replace(setting.body, precision=options.precision))
     folder = options.folder / folder_name("words", options)
-    cells = cells_of(setting, folder, options.jobs, options.seeds, options.test)
-    split, place = "test" if options.test else "validation", folder / "cells"
-    records = finished(cells, place) if options.table else []
-    if not options.table:
-        for cell in cells:  # each job has a metric of its own
-            records += run_cells([cell], place, needs=[f"{split}_{JOBS[cell.fields['job']].metrics[0]}"])
-    records = [record for record in records if f"{split}_{JOBS[record['job']].metrics[0]}" in record]
-    if not records:
-        raise SystemExit(f"no cell in {place} has a score of the {split} sentences yet")
+    chosen_cells = cells_of(setting, folder, options.jobs, options.seeds, options.test)
+    every = cells_of(setting, folder, list(JOBS), options.seeds, options.test)
+    split = "test" if options.test else "validation"
+    target = options.results or (folder if options.quick else RESULTS)
+    file = target / f"transfer_words{'_quick' if options.quick else ''}.json"
+    records = results_of(chosen_cells, every, folder / "cells", file, asdict(setting), options)
     record = {
         "benchmark": "tagging_parsing", "machine": machine(), "quick": options.quick, "split": split,
         "setting": asdict(setting), "cells": records,
     }  # fmt: skip
-    target = options.results or (folder if options.quick else RESULTS)
-    file = write_json(target / f"transfer_words{'_quick' if options.quick else ''}.json", record)
+    write_json(file, record)
     write_text(file.with_suffix(".md"), table(record) + "\n")
     print(table(record))
     say(f"written: {file}, {file.with_suffix('.md').name}")

@@ -85,27 +85,40 @@ def toy_is_the_data(toy, monkeypatch):
 def test_cells_go_on_where_they_stopped(tmp_path):
     done = []
 
-    def cell(name, fails=False):
+    def cell(name, fails=False, needs=()):
         def run():
             if fails:
                 raise KeyboardInterrupt
             done.append(name)
             return {"score": 0.5}
 
-        return Cell(name, {"arm": name}, run)
+        return Cell(name, {"arm": name}, run, needs)
 
     with pytest.raises(KeyboardInterrupt):
         run_cells([cell("a"), cell("b", fails=True), cell("c")], tmp_path)
     records = run_cells([cell("a"), cell("b"), cell("c")], tmp_path)
     assert done == ["a", "b", "c"] and [record["arm"] for record in records] == ["a", "b", "c"]
     # A measurement that was not made then is made now.
-    run_cells([cell("a")], tmp_path, needs=["test"])
+    run_cells([cell("a", needs=["test"])], tmp_path)
     assert done == ["a", "b", "c", "a"]
     with pytest.raises(ValueError, match="'a'"):
         run_cells([cell("a"), cell("a")], tmp_path)
     assert shown([0.5, 0.7]) == "60.0 ± 14.1" and shown([0.5]) == "50.0" and shown(None) == ""
     assert grouped(records, ("arm",), "score") == {("a",): [0.5], ("b",): [0.5], ("c",): [0.5]}
     assert cells.mean_and_spread([1.0]) == (1.0, 0.0)
+
+
+def test_results_of_lost_folders_are_taken_from_the_record(tmp_path):
+    record, setting = tmp_path / "record.json", {"labels": (20, None)}
+    done = [{"cell": "a", "score": 0.5}, {"cell": "b", "score": 0.7}]
+    record.write_text(json.dumps({"setting": {"labels": [20, None]}, "cells": done}), encoding="utf-8")
+    assert cells.take_over(record, tmp_path / "other", {"labels": (30,)}) == 0  # another setting's are no results of it
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells" / "b.json").write_text('{"cell": "b", "score": 0.9}', encoding="utf-8")
+    assert cells.take_over(record, tmp_path / "cells", setting) == 1
+    told = cells.finished([Cell(name, {}, dict) for name in "abc"], tmp_path / "cells")
+    assert [(one["cell"], one["score"]) for one in told] == [("a", 0.5), ("b", 0.9)]
+    assert cells.take_over(tmp_path / "missing.json", tmp_path / "cells", setting) == 0
 
 
 def test_no_text_is_in_two_splits(tmp_path, toy):
