@@ -45,11 +45,22 @@ def eager_attention_forward(
     scores = torch.matmul(query * scaling, key.contiguous().transpose(2, 3))
     if attention_mask is not None:
         scores += attention_mask
-    weights = nn.functional.softmax(scores, dim=-1)
-    weights = drop(weights, dropout, module.training)
+    weights = drop(_softmax(scores), dropout, module.training)
     output = torch.matmul(weights, value)
     return output.transpose(1, 2).contiguous(), weights
 
+
+def _softmax(scores: torch.Tensor) -> torch.Tensor:
+    """Softmax over the last axis, in training on CPU with a detour for short sequences."""
+    on_cpu = scores.device.type == "cpu" and not torch.compiler.is_compiling()
+    if on_cpu and scores.requires_grad and scores.shape[-1] < _VECTOR:
+        # Torch takes rows shorter than a vector of the processor number by number, columns as fast as ever.
+        return nn.functional.softmax(scores.transpose(2, 3).contiguous(), dim=-2).transpose(2, 3)
+    return nn.functional.softmax(scores, dim=-1)
+
+
+# The floats in a vector of AVX-512.
+_VECTOR = 16
 
 # Up to this length torch's fused kernel for CPU is slower than two matrix products and a softmax.
 _SHORT = 32

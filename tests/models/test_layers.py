@@ -119,21 +119,24 @@ def test_a_layer_is_figure_1_written_out(norm_first):
     torch.testing.assert_close(ours(states, source), theirs(states, source), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("length", [6, 20])
 @pytest.mark.parametrize("is_causal", [None, True, False])
 @pytest.mark.parametrize("module_is_causal", [True, False])
-def test_attention_written_out_is_that_of_sdpa(module_is_causal, is_causal):
+def test_attention_written_out_is_that_of_sdpa(module_is_causal, is_causal, length):
     torch.manual_seed(0)
     config = VanillaTransformerConfig(hidden_size=16, num_attention_heads=4)
     module = SelfAttention(config, 0, module_is_causal).train()
-    states = torch.randn(3, 2, 4, 6, 4, dtype=torch.float64)
-    mask = torch.rand(2, 1, 6, 6) > 0.3
-    mask |= torch.eye(6, dtype=torch.bool)
+    states = torch.randn(3, 2, 4, length, 4, dtype=torch.float64, requires_grad=True)
+    mask = torch.rand(2, 1, length, length) > 0.3
+    mask |= torch.eye(length, dtype=torch.bool)
     for allowed in (None, mask):
         ours, theirs = (
             function(module, *states, allowed, scaling=0.5, is_causal=is_causal)[0]
             for function in (plain_sdpa_forward, ALL_ATTENTION_FUNCTIONS["sdpa"])
         )
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+        gradients = (torch.autograd.grad(output.sin().sum(), states)[0] for output in (ours, theirs))
+        torch.testing.assert_close(*gradients, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])

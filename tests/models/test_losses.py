@@ -10,7 +10,7 @@ from hf_vanilla_transformer.models.losses_vanilla import linear_cross_entropy, s
 from .small import causal_language_model, gradients, masked_language_model, tokens, translation_model
 
 
-@pytest.fixture(params=[1 << 22, 64], ids=["one chunk", "many chunks"])
+@pytest.fixture(params=[1 << 23, 64], ids=["one chunk", "many chunks"])
 def workspace(request, monkeypatch):
     monkeypatch.setattr(losses_vanilla, "_WORKSPACE_ELEMENTS", request.param)
 
