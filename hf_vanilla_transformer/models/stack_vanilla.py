@@ -1,6 +1,7 @@
 """What the encoder and the decoder share as Hugging Face models: initialisation, embeddings, layers, heads."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -33,6 +34,13 @@ class VanillaPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
+
+    def set_attn_implementation(self, attn_implementation: str | dict, **kwargs: Any) -> None:
+        """As transformers does it, and again each time: 5.17 marks the halves of a model and then passes over them."""
+        super().set_attn_implementation(attn_implementation, **kwargs)
+        for module in self.modules():
+            if isinstance(module, PreTrainedModel):
+                vars(module.config).pop("_attn_was_changed", None)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -19,9 +19,11 @@ from benchmarks.parity import (
 from hf_vanilla_transformer.conversion import from_stock
 from hf_vanilla_transformer.conversion.families import FAMILIES
 
+from ..conversion.test_checkpoints import CACHED_FSMT
+
 HEADS = [pytest.param(family, head, id=head.stock) for family, head in all_heads()]
 GENERATIVE = [
-    pytest.param(family, head, id=head.stock)
+    pytest.param(family, head, id=head.stock, marks=[CACHED_FSMT] if family.model_type == "fsmt" else [])
     for family, head in all_heads()
     if head.language_model and family.stack != "vanilla_encoder"
 ]
