@@ -64,8 +64,17 @@ def part_of(name: str, parameter: nn.Parameter, layers: int) -> str:
     return "head" if getattr(parameter, "counts_as_head", False) else layer_of(name, layers)
 
 
+def default_learning_rate(model: nn.Module) -> float:
+    """Adam's rate for a pretrained body where none is given: 5e-4 at a width of 128, less in proportion for wider ones.
+
+    The first was chosen on validation rows (`benchmarks/transfer`); that the best rate falls as the width grows is from
+    Yang et al. 2022, Tensor Programs V, table 3. A body as wide as BERT base gets 8.3e-5.
+    """
+    return 5e-4 * 128 / model.config.hidden_size
+
+
 def discriminative_groups(
-    model: nn.Module, learning_rate: float, factor: float = 2.6, weight_decay: float = 0.0
+    model: nn.Module, learning_rate: float | None, factor: float = 2.6, weight_decay: float = 0.0
 ) -> list[dict[str, Any]]:
     """Groups of parameters for an optimizer, each with its own learning rate; the head's come first.
 
@@ -78,7 +87,7 @@ def discriminative_groups(
 
     Args:
         model: any head of this package, and most of transformers; with PEFT's adapters or without.
-        learning_rate: of the head.
+        learning_rate: of the head; None for `default_learning_rate`.
         factor: each layer's rate is that of the layer above divided by this; 1 gives all the same.
         weight_decay: of matrices; biases and norms have none.
 
@@ -89,6 +98,8 @@ def discriminative_groups(
     Raises:
         ValueError: a rate or factor that is not positive, or nothing to train.
     """
+    if learning_rate is None:
+        learning_rate = default_learning_rate(model)
     if learning_rate <= 0:
         raise ValueError(f"learning_rate must be above 0, not {learning_rate}.")
     if factor <= 0:

@@ -133,15 +133,16 @@ class RatesRecipe:
     """Learning rates, over the layers and over time (Howard and Ruder 2018, section 3.2).
 
     Attributes:
-        learning_rate: the highest rate of the head.
-        factor: each layer's rate is that of the layer above divided by this; 1 for one rate for all.
+        learning_rate: the highest rate of the head; None for 5e-4 at a width of 128 and less for a wider body, see
+            `default_learning_rate`.
+        factor: each layer's rate is that of the layer above divided by this, 2.6 in the paper; 1 for one rate for all.
         schedule: ``slanted_triangular`` is Eq. 3; the others have a warm-up of the same length.
         cut_fraction: part of the updates in which the rate rises.
         ratio: how much smaller than the highest rate the lowest is.
     """
 
-    learning_rate: float = 5e-4
-    factor: float = 2.6
+    learning_rate: float | None = None
+    factor: float = 1.0
     schedule: Literal["slanted_triangular", "linear", "cosine", "constant"] = "slanted_triangular"
     cut_fraction: float = 0.1
     ratio: float = 32.0
@@ -330,7 +331,7 @@ def validate(recipe: FinetuneRecipe) -> None:
         raise ValueError(f"task={recipe.task!r} does not exist. {nearest(recipe.task, TASKS)}")
     for section, name in _ABOVE_ZERO:
         value = getattr(getattr(recipe, section), name)
-        if value <= 0:
+        if value is not None and value <= 0:
             raise ValueError(f"{section}.{name} must be above 0, not {value}.")
     for section, name, lowest in _AT_LEAST:
         value = getattr(getattr(recipe, section), name)

@@ -33,6 +33,13 @@ def heads():
     ]
 
 
+@pytest.mark.parametrize(("width", "rate"), [(128, 5e-4), (768, 5e-4 / 6)])
+def test_the_rate_falls_as_the_width_grows(width, rate):
+    config = vanilla.VanillaEncoderConfig(**{**SIZE, "hidden_size": width, "num_attention_heads": 4})
+    groups = discriminative_groups(vanilla.VanillaEncoderForTokenClassification(config), None, factor=1)
+    assert [group["lr"] for group in groups] == pytest.approx([rate] * len(groups))
+
+
 @pytest.mark.parametrize("model", heads(), ids=lambda model: type(model).__name__)
 def test_every_parameter_is_in_one_group_with_the_rate_of_its_layer(model):
     groups = discriminative_groups(model, learning_rate=1.0, factor=2.0, weight_decay=0.5)

@@ -209,7 +209,7 @@ def test_an_encoder_and_a_decoder_become_one_model(pair, small_recipe, tmp_path)
     rows = [{"source": "the old man", "target": "old man"}, {"source": "two dogs run", "target": "dogs"}]
     data = json_lines(tmp_path / "rows.jsonl", rows * 8)
     fields = {"task": "sequence_to_sequence", "data__path": data, "text_length__max_target_tokens": 8}
-    recipe = small_recipe(encoder, decoder_parent=str(decoder), **fields)
+    recipe = small_recipe(encoder, decoder_parent=str(decoder), rates__factor=2.6, **fields)
     prepared = prepare(recipe)
     model = prepared.model
     ids = torch.tensor([[5, 6, 7]])
