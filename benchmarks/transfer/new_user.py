@@ -1,9 +1,9 @@
 """`python -m benchmarks.transfer.new_user`: follows docs/walkthrough.ko.md on NSMC, as somebody new would.
 
-The commands are read from the page and run as they stand there, each in a process of its own, in a folder with the three
-files that the page speaks of: general text, reviews without labels, and a CSV with 1,000 labelled reviews. Added are only
-the minutes that may be spent, rows to score at the end, and the two other starts to compare with. At the end a fresh
-process without this package's import loads what `hf-vanilla publish --dry-run` wrote, as its receivers would.
+The commands are read from the page and run as they stand there, each in a process of its own, in a folder with the
+three files that the page speaks of: general text, reviews without labels, and a CSV with 1,000 labelled reviews. Added
+are only the minutes that may be spent, rows to score at the end, and the two other starts to compare with. Then a
+process that does not import this package loads what `hf-vanilla publish --dry-run` wrote, as its receivers would.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def page_commands(page: Path = PAGE) -> list[list[str]]:
 
 
 def write_files(folder: Path, rows: int, limit: int | None) -> None:
-    """`general.txt`, `unlabelled.txt`, `reviews.csv` and `test.csv`, of NSMC and what Korean text there is beside it."""
+    """`general.txt`, `unlabelled.txt`, `reviews.csv`, `test.csv`: NSMC, and what Korean text there is beside it."""
     made = corpora.nsmc(folder / "data", limit)
     for name, source in (("general", made.general), ("unlabelled", made.domain)):
         texts = parquet.read_table(source / "train.parquet")["text"].to_pylist()
@@ -57,9 +57,8 @@ def write_files(folder: Path, rows: int, limit: int | None) -> None:
         write_text(folder / f"{name}.txt", "\n".join(line for line in lines if line) + "\n")
     for name, split, count in (("reviews", "train", rows), ("test", "test", SCORED)):
         table = parquet.read_table(made.labelled / f"{split}.parquet").to_pylist()
-        table = random.Random(0).sample(
-            table, min(count, len(table))
-        )  # the set's rows are in the order of their labels
+        # In the set the rows of each label stand together.
+        table = random.Random(0).sample(table, min(count, len(table)))
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["text", "label"])

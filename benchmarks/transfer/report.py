@@ -13,7 +13,7 @@ from typing import Any
 
 from ..records import RESULTS, read_json, write_text
 from ..report import MISSING, render, where
-from . import ablation, forgetting, label_efficiency, shakespeare, tagging_parsing
+from . import ablation, forgetting, label_efficiency, new_user, shakespeare, tagging_parsing
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "transfer.md"
 # Part of the page: its file, what makes its table, and whether there is a picture beside it.
@@ -24,6 +24,7 @@ PARTS: dict[str, tuple[str, Any, bool]] = {
     "forgetting": ("transfer_forgetting", forgetting, True),
     "words": ("transfer_words", tagging_parsing, False),
     "shakespeare": ("transfer_shakespeare", shakespeare, False),
+    "new_user": ("transfer_new_user", new_user, False),
 }
 
 

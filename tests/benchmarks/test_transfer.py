@@ -1,5 +1,6 @@
 """The benchmarks of transfer at toy size: every cell runs, what is done is not done again, tables come from files."""
 
+import csv
 import json
 import random
 
@@ -8,7 +9,16 @@ import pyarrow.parquet as parquet
 import pytest
 from transformers import AutoTokenizer
 
-from benchmarks.transfer import ablation, cells, corpora, forgetting, label_efficiency, shakespeare, tagging_parsing
+from benchmarks.transfer import (
+    ablation,
+    cells,
+    corpora,
+    forgetting,
+    label_efficiency,
+    new_user,
+    shakespeare,
+    tagging_parsing,
+)
 from benchmarks.transfer import report as transfer_report
 from benchmarks.transfer.cells import Cell, grouped, run_cells, shown
 
@@ -205,6 +215,19 @@ def test_ablation_and_forgetting(tmp_path, capsys):
     assert frozen.split(" | ")[3] == "0.0"  # a body that does not move forgets nothing
 
 
+def test_what_somebody_new_has_and_types(tmp_path):
+    new_user.write_files(tmp_path, 20, None)
+    with (tmp_path / "reviews.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 20 and {row["label"] for row in rows} == {"긍정", "부정"}
+    scored = (tmp_path / "test.csv").read_text(encoding="utf-8").splitlines()
+    assert scored[0] == "text,label" and len(scored) == 31
+    assert not {row["text"] for row in rows} & {line.rpartition(",")[0] for line in scored}
+    assert (tmp_path / "general.txt").read_text(encoding="utf-8").count("\n") == 180
+    typed = [words[words.index("hf-vanilla") + 1] for words in new_user.page_commands()]
+    assert typed == ["pretrain", "adapt", "finetune", "finetune", "classify", "publish"]
+
+
 def test_the_page_of_results(tmp_path):
     page = tmp_path / "transfer.md"
     page.write_text(transfer_report.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
@@ -224,7 +247,7 @@ def test_the_page_of_results(tmp_path):
     transfer_report.main(arguments)
     text = page.read_text(encoding="utf-8")
     assert "| all (24,000) | 60.5 ± 0.7 |" in text and "(images/label_efficiency_imdb-causal.png)" in text
-    assert (tmp_path / "images" / "label_efficiency_imdb-causal.png").is_file() and text.count("Not measured yet.") == 5
+    assert (tmp_path / "images" / "label_efficiency_imdb-causal.png").is_file() and text.count("Not measured yet.") == 6
     transfer_report.main([*arguments, "--check"])
     # The page in the repository shows what the results say.
     transfer_report.main(["--check"])
