@@ -34,7 +34,6 @@ VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "cosine schedule": ("table 6", {"rates.schedule": "cosine"}),
     "last state only": ("section 3.3, without concat pooling", {"head.pooling": "last"}),
     "mean state only": ("section 3.3, without concat pooling", {"head.pooling": "mean"}),
-    "no dropout before the head": ("not in the paper", {"head.dropout": 0.0}),
     "frozen body": ("table 6, last layer", {"body.train": "frozen"}),
     "LoRA": ("not in the paper", {"body.train": "lora"}),
     "adapted with the parent's embeddings": ("not in the paper", {"start": "plain"}),

@@ -33,7 +33,6 @@ class Setting:
         max_tokens: a text is read up to there.
         epochs, batches: passes over the labelled rows, and rows of a batch, for each entry of `labels`.
         rate, scratch_rate: highest learning rate, of all layers; from scratch there is nothing to lose.
-        dropout: before the head.
         labels: how many; None is all.
         limit: rows of each file, for a trial.
         many: above this number of labels there is one seed, up to it three.
@@ -47,7 +46,6 @@ class Setting:
     batches: tuple[int, ...] = (16, 16, 32, 32, 64)
     rate: float = 5e-4
     scratch_rate: float = 1e-3
-    dropout: float = 0.5
     labels: tuple[int | None, ...] = (100, 500, 1000, 5000, None)
     limit: int | None = None
     many: int = 1000
@@ -102,7 +100,6 @@ def fields_of(setting: Setting, data: Path, place: int, seed: int, *, scratch: b
         "from_scratch": scratch,
         "text_length.max_tokens": setting.max_tokens,
         "head.pooling": "concat",
-        "head.dropout": setting.dropout,
         "rates.learning_rate": setting.scratch_rate if scratch else setting.rate,
         "rates.factor": 1,
         "training.max_epochs": setting.epochs[place],

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ...models.configuration_vanilla import VanillaConfig, VanillaTransformerConfig
 from ...models.modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration
-from .heads import MAY_DIFFER, differences
+from .heads import MAY_DIFFER, check_dropout, differences
 from .parameter_groups import count_as_head
 from .parent import Parent, open_parent
 from .recipe import FinetuneRecipe
@@ -45,6 +45,7 @@ def sequence_model(recipe: FinetuneRecipe, parent: Parent) -> VanillaTransformer
         )
     else:
         model = _side_by_side(recipe, parent)
+    check_dropout(recipe, model)
     model.generation_config.max_new_tokens = recipe.text_length.max_target_tokens
     model.generation_config.max_length = None
     return model

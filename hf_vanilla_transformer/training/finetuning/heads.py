@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from ...models.configuration_vanilla import VanillaDecoderConfig
@@ -85,6 +86,15 @@ def pooling_of(recipe: FinetuneRecipe, parent: Parent) -> str:
     return pooling
 
 
+def check_dropout(recipe: FinetuneRecipe, model: PreTrainedModel) -> None:
+    """Raises ValueError where `head.dropout` is set and the head has none, so that it would change nothing."""
+    if recipe.head.dropout is not None and not isinstance(getattr(model, "dropout", None), nn.Dropout):
+        raise ValueError(
+            f"head.dropout={recipe.head.dropout} would change nothing: {type(model).__name__} has no dropout before "
+            "its head; leave it out. Dropout inside of the body is set by head.config: {dropout: 0.1}."
+        )
+
+
 def _headed(
     recipe: FinetuneRecipe,
     parent: Parent,
@@ -100,6 +110,7 @@ def _headed(
     torch.manual_seed(recipe.training.seed)
     head_class = model_class(parent, head) if isinstance(head, str) else head
     model = head_class(config)
+    check_dropout(recipe, model)
     parent.put_into(model.base_model)
     return model
 

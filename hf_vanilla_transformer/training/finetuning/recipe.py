@@ -100,7 +100,8 @@ class HeadRecipe:
         pooling: what the head of a label per text reads: ``first`` (an encoder's first token, through BERT's pooler),
             ``last`` token, ``mean`` of all tokens, or ``concat`` of last, maximum and mean (Howard and Ruder 2018,
             section 3.3). ``default`` is the first of an encoder and the last of a decoder.
-        dropout: before the head; None for the parent's.
+        dropout: before the head; None for the parent's. A decoder's label per text, answers in a text, and what is
+            generated have none, and setting it is an error.
         config: more fields of the configuration that differ from the parent's, such as ``dropout``.
     """
 

@@ -311,6 +311,16 @@ def test_a_model_of_transformers_is_a_parent_too(small_recipe, tmp_path, masked_
     assert run_finetuning(small_recipe(tmp_path / "bert")).metrics["test_accuracy"] >= 0
 
 
+def test_dropout_before_a_head_that_has_none(masked_lm, causal_lm, seq2seq, small_recipe, tmp_path):
+    rows = [{"text": f"{n} old", "label": n % 2, "source": "a dog", "target": "dog"} for n in range(8)]
+    data = json_lines(tmp_path / "rows.jsonl", rows)
+    prepare(small_recipe(masked_lm, data__path=data, head__dropout=0.3))
+    with pytest.raises(ValueError, match=r"head.dropout=0.3 .*DecoderForSequenceClassification has no dropout"):
+        prepare(small_recipe(causal_lm, data__path=data, head__dropout=0.3))
+    with pytest.raises(ValueError, match=r"head.dropout=0.3 .*ConditionalGeneration has no dropout"):
+        prepare(small_recipe(seq2seq, data__path=data, head__dropout=0.3, task="sequence_to_sequence"))
+
+
 def test_labels_are_classes_even_as_numbers(masked_lm, small_recipe, tmp_path):
     rows = Dataset.from_dict({"text": ["good", "bad"] * 8, "label": [1, 0] * 8})
     rows.to_parquet(tmp_path / "train.parquet")
