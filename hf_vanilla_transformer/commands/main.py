@@ -89,13 +89,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     parsed.overrides = rest
     try:
-        return module.run(parsed)
+        status = module.run(parsed)
+        _leave_process_group(status)
+        return status
     except BrokenPipeError:  # whoever read our output has had enough
         return 0
     except (ValueError, OSError) as error:
         print(f"hf-vanilla {parsed.command}: {error}", file=sys.stderr)
         # 2 is what was asked for, 1 is what happened on the way, such as a full disk.
         return 2 if isinstance(error, (ValueError, FileNotFoundError)) else 1
+
+
+def _leave_process_group(status: int) -> None:
+    """Ends what `accelerate launch` began.
+
+    The interpreter's exit aborts now and then in a process that others outlive ("terminate called without an active
+    exception", from a thread of a library), and the launcher then stops them all. Nothing is left to do there.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return
+    rank = torch.distributed.get_rank()
+    torch.distributed.destroy_process_group()
+    if rank > 0:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def _asks_for_help(arguments: list[str]) -> bool:
