@@ -16,3 +16,6 @@ def skipped_before_tested(reason: str) -> pytest.MarkDecorator:
 def is_older() -> bool:
     """Whether the installed transformers is older than the tested version."""
     return Version(transformers.__version__) < Version(TESTED)
+
+
+CACHED_FSMT = skipped_before_tested("FSMT counts positions from 0 in every step that has a cache")

@@ -14,9 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from ..allocator import restart_tuned
-from ..records import RESULTS, machine, write_json, write_text
+from ..records import machine
 from . import steps
-from .cells import Cell, common_arguments, folder_name, grouped, mean_and_spread, results_of, say, shown
+from .cells import (
+    Cell,
+    common_arguments,
+    folder_name,
+    grouped,
+    mean_and_spread,
+    record_file,
+    results_of,
+    shown,
+    write_record,
+)
 from .forgetting import adapted_body
 from .label_efficiency import Setting, bodies, chosen, fields_of
 
@@ -145,17 +155,13 @@ def main(arguments: list[str] | None = None) -> None:
     chosen_cells, every = (
         cells_of(setting, folder, names, labels, seeds) for names in (options.variants, list(VARIANTS))
     )
-    target = options.results or (folder if options.quick else RESULTS)
-    file = target / f"transfer_ablation{'_quick' if options.quick else ''}.json"
+    file = record_file("transfer_ablation", folder, options)
     records = results_of(chosen_cells, every, folder / "cells", file, asdict(setting), options)
     record = {
         "benchmark": "ablation", "machine": machine(), "quick": options.quick, "setting": asdict(setting),
         "cells": records,
     }  # fmt: skip
-    write_json(file, record)
-    write_text(file.with_suffix(".md"), table(record) + "\n")
-    print(table(record))
-    say(f"written: {file}, {file.with_suffix('.md').name}")
+    write_record(file, record, table(record))
 
 
 if __name__ == "__main__":

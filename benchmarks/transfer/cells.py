@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..records import machine, read_json, write_json
+from ..records import RESULTS, machine, read_json, write_json, write_text
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,27 @@ def folder_name(name: str, options: argparse.Namespace) -> str:
     """Of a benchmark's bodies and cells: what is trained in another way lies elsewhere."""
     marks = ["quick"] * options.quick + [options.precision] * (options.precision != "fp32")
     return "-".join([name, *marks])
+
+
+def record_file(name: str, folder: Path, options: argparse.Namespace, quick: str = "_quick") -> Path:
+    """Where a benchmark's record goes; that of a trial stays with its runs, and is called so."""
+    target = options.results or (folder if options.quick else RESULTS)
+    return target / f"{name}{quick if options.quick else ''}.json"
+
+
+def write_record(file: Path, record: Mapping[str, Any], table: str, also: str = "") -> None:
+    """Writes a record and its table beside it, shows the table, and says where both are.
+
+    Args:
+        file: of the record.
+        record: what was measured.
+        table: of it, as Markdown.
+        also: what else there is to see, behind the names of the files.
+    """
+    write_json(file, record)
+    write_text(file.with_suffix(".md"), f"{table}\n")
+    print(table)
+    say(f"written: {file}, {file.with_suffix('.md').name}{also}")
 
 
 def results_of(

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ..allocator import restart_tuned
-from ..records import RESULTS, machine, write_json, write_text
+from ..records import machine
 from . import corpora, steps
-from .cells import Cell, common_arguments, folder_name, grouped, results_of, say, shown
+from .cells import Cell, common_arguments, folder_name, grouped, record_file, results_of, shown, write_record
 from .label_efficiency import Setting, bodies, chosen, fields_of
 
 # How the language model goes on: fields of `adaptation`. An update takes back the strength of L2-SP times the rate.
@@ -197,18 +197,14 @@ def main(arguments: list[str] | None = None) -> None:
     setting = chosen("imdb", options)
     folder = options.folder / folder_name(f"imdb-{setting.body.objective}", options)
     cells = [*adaptation_cells(setting, folder), *second_task_cells(setting, folder, options.seeds)]
-    target = options.results or (folder if options.quick else RESULTS)
-    file = target / f"transfer_forgetting{'_quick' if options.quick else ''}.json"
+    file = record_file("transfer_forgetting", folder, options)
     records = results_of(cells, cells, folder / "cells", file, asdict(setting), options)
     record = {
         "benchmark": "forgetting", "machine": machine(), "quick": options.quick, "setting": asdict(setting),
         "cells": records,
     }  # fmt: skip
-    write_json(file, record)
-    write_text(file.with_suffix(".md"), table(record) + "\n")
     plot(record, file.with_suffix(".png"))
-    print(table(record))
-    say(f"written: {file}, {file.with_suffix('.md').name}, {file.with_suffix('.png').name}")
+    write_record(file, record, table(record), f", {file.with_suffix('.png').name}")
 
 
 if __name__ == "__main__":

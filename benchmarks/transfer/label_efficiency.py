@@ -14,9 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from ..allocator import restart_tuned
-from ..records import RESULTS, machine, write_json, write_text
+from ..records import machine
 from . import corpora, steps
-from .cells import Cell, common_arguments, folder_name, grouped, mean_and_spread, results_of, say, shown
+from .cells import (
+    Cell,
+    common_arguments,
+    folder_name,
+    grouped,
+    mean_and_spread,
+    record_file,
+    results_of,
+    shown,
+    write_record,
+)
 from .steps import QUICK, Body
 
 ARMS = ("scratch", "pretrained", "adapted")
@@ -245,18 +255,14 @@ def main(arguments: list[str] | None = None) -> None:
     cells = cells_of(options.data, setting, folder, options.test)
     wanted = {count or "all" for count in options.labels or [cell.fields["labels"] for cell in cells]}
     chosen_cells = [cell for cell in cells if cell.fields["labels"] in wanted]
-    target = options.results or (folder if options.quick else RESULTS)
-    file = target / f"label_efficiency_{name}{'-quick' if options.quick else ''}.json"
+    file = record_file(f"label_efficiency_{name}", folder, options, quick="-quick")
     records = results_of(chosen_cells, cells, folder / "cells", file, asdict(setting), options)
     record = {
         "benchmark": "label_efficiency", "machine": machine(), "data": options.data, "score": score_of(options.test),
         "quick": options.quick, "setting": asdict(setting), "cells": records,
     }  # fmt: skip
-    write_json(file, record)
-    write_text(file.with_suffix(".md"), table(record) + "\n")
     plot(record, file.with_suffix(".png"))
-    print(table(record))
-    say(f"written: {file}, {file.with_suffix('.md').name}, {file.with_suffix('.png').name}")
+    write_record(file, record, table(record), f", {file.with_suffix('.png').name}")
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ from typing import Any
 import pyarrow.parquet as parquet
 
 from ..allocator import restart_tuned
-from ..records import RESULTS, machine, write_json, write_text
+from ..records import machine, write_text
 from . import corpora
-from .cells import say
+from .cells import record_file, say, write_record
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "walkthrough.ko.md"
 LABELS = {0: "부정", 1: "긍정"}
@@ -173,12 +173,8 @@ def main(arguments: list[str] | None = None) -> None:
         "commands": commands, "results": {"adapted": results["test_accuracy"], **compared},
         "received": receive(folder, run / "model-to-publish"),
     }  # fmt: skip
-    target = options.results or (folder if options.quick else RESULTS)
-    file = target / f"transfer_new_user{'_quick' if options.quick else ''}.json"
-    write_json(file, record)
-    write_text(file.with_suffix(".md"), table(record) + "\n")
-    print(table(record))
-    say(f"written: {file}, {file.with_suffix('.md').name}; the report for a colleague is {run / 'report.md'}")
+    file = record_file("transfer_new_user", folder, options)
+    write_record(file, record, table(record), f"; the report for a colleague is {run / 'report.md'}")
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ from typing import Any
 
 from ..allocator import restart_tuned
 from ..corpora import data_folder
-from ..records import RESULTS, machine, write_json, write_text
-from .cells import Cell, common_arguments, folder_name, results_of, say
+from ..records import machine
+from .cells import Cell, common_arguments, folder_name, record_file, results_of, write_record
 from .steps import command, dotted
 
 WANTED = 1.88
@@ -166,17 +166,13 @@ def main(arguments: list[str] | None = None) -> None:
     if options.nanogpt is not None or (folder / "cells" / "nanogpt.json").is_file():
         checkout = options.nanogpt
         cells.append(Cell("nanogpt", {"side": "nanogpt"}, lambda: nanogpt(checkout, steps)))
-    target = options.results or (folder if options.quick else RESULTS)
-    file = target / f"transfer_shakespeare{'_quick' if options.quick else ''}.json"
+    file = record_file("transfer_shakespeare", folder, options)
     setting = {"steps": steps, "precision": options.precision}
     records = results_of(cells, cells, folder / "cells", file, setting, options)
     record = {
         "benchmark": "shakespeare", "machine": machine(), "quick": options.quick, "setting": setting, "cells": records,
     }  # fmt: skip
-    write_json(file, record)
-    write_text(file.with_suffix(".md"), table(record) + "\n")
-    print(table(record))
-    say(f"written: {file}, {file.with_suffix('.md').name}")
+    write_record(file, record, table(record))
 
 
 if __name__ == "__main__":

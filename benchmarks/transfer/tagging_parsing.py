@@ -14,9 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from ..allocator import restart_tuned
-from ..records import RESULTS, machine, write_json, write_text
+from ..records import machine
 from . import corpora, steps
-from .cells import Cell, common_arguments, folder_name, grouped, mean_and_spread, results_of, say, shown
+from .cells import (
+    Cell,
+    common_arguments,
+    folder_name,
+    grouped,
+    mean_and_spread,
+    record_file,
+    results_of,
+    shown,
+    write_record,
+)
 from .steps import QUICK, Body
 
 
@@ -179,17 +189,13 @@ def main(arguments: list[str] | None = None) -> None:
     chosen_cells = cells_of(setting, folder, options.jobs, options.seeds, options.test)
     every = cells_of(setting, folder, list(JOBS), options.seeds, options.test)
     split = "test" if options.test else "validation"
-    target = options.results or (folder if options.quick else RESULTS)
-    file = target / f"transfer_words{'_quick' if options.quick else ''}.json"
+    file = record_file("transfer_words", folder, options)
     records = results_of(chosen_cells, every, folder / "cells", file, asdict(setting), options)
     record = {
         "benchmark": "tagging_parsing", "machine": machine(), "quick": options.quick, "split": split,
         "setting": asdict(setting), "cells": records,
     }  # fmt: skip
-    write_json(file, record)
-    write_text(file.with_suffix(".md"), table(record) + "\n")
-    print(table(record))
-    say(f"written: {file}, {file.with_suffix('.md').name}")
+    write_record(file, record, table(record))
 
 
 if __name__ == "__main__":

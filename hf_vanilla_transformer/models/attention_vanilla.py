@@ -50,6 +50,10 @@ def eager_attention_forward(
     return output.transpose(1, 2).contiguous(), weights
 
 
+# The floats in a vector of AVX-512.
+_VECTOR = 16
+
+
 def _softmax(scores: torch.Tensor) -> torch.Tensor:
     """Softmax over the last axis, in training on CPU with a detour for short sequences."""
     on_cpu = scores.device.type == "cpu" and not torch.compiler.is_compiling()
@@ -58,9 +62,6 @@ def _softmax(scores: torch.Tensor) -> torch.Tensor:
         return nn.functional.softmax(scores.transpose(2, 3).contiguous(), dim=-2).transpose(2, 3)
     return nn.functional.softmax(scores, dim=-1)
 
-
-# The floats in a vector of AVX-512.
-_VECTOR = 16
 
 # Up to this length torch's fused kernel for CPU is slower than two matrix products and a softmax.
 _SHORT = 32

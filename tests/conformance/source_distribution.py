@@ -16,6 +16,7 @@ import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
 
+import pytest
 import transformers
 
 from tests.old_transformers import is_older
@@ -117,8 +118,6 @@ def put_on_path_or_skip() -> None:
     With the environment variable CI set to true that is an error: continuous integration must run these tests.
     """
     if is_older():
-        import pytest
-
         # 5.17's mixin for pipelines imports their tests, which the source distribution lacks.
         pytest.skip("the mixins of older versions import what their source distribution lacks", allow_module_level=True)
     try:
@@ -126,6 +125,4 @@ def put_on_path_or_skip() -> None:
     except SourceDistributionMissing as reason:
         if os.environ.get("CI", "").lower() in {"1", "true"}:
             raise
-        import pytest
-
         pytest.skip(f"transformers' own tests cannot be had: {reason}", allow_module_level=True)

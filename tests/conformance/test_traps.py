@@ -196,8 +196,9 @@ def test_the_causal_loss_is_shifted_once():
 
 @pytest.mark.parametrize("model_class", HEADS, **by_name)
 def test_heads_build_their_base_without_auto_classes(model_class):
-    with mock.patch.object(AutoModel, "from_config", side_effect=AssertionError("AutoModel was asked")):
+    with mock.patch.object(AutoModel, "from_config", side_effect=AssertionError("AutoModel was asked")) as asked:
         model_class(config_for(model_class))
+    asked.assert_not_called()
 
 
 # T6: resizing leaves part of an encoder-decoder behind.

@@ -14,13 +14,12 @@ from hf_vanilla_transformer.conversion.checkpoint import head_name
 from hf_vanilla_transformer.conversion.comparison import largest_difference
 from hf_vanilla_transformer.conversion.families import FAMILIES
 
-from ..old_transformers import skipped_before_tested
+from ..old_transformers import CACHED_FSMT
 from .saved import main_head, save
 
 HEADS = [pytest.param(family, head, id=head.stock) for family, head in all_heads()]
 ALL = [pytest.param(family, id=name) for name, family in FAMILIES.items()]
 WITH_BASE = [pytest.param(family, id=name) for name, family in FAMILIES.items() if family.heads[0].base]
-CACHED_FSMT = skipped_before_tested("FSMT counts positions from 0 in every step that has a cache")
 GENERATIVE = [
     pytest.param(family, id=name, marks=[CACHED_FSMT] if name == "fsmt" else [])
     for name, family in FAMILIES.items()

@@ -19,7 +19,7 @@ from benchmarks.parity import (
 from hf_vanilla_transformer.conversion import from_stock
 from hf_vanilla_transformer.conversion.families import FAMILIES
 
-from ..conversion.test_checkpoints import CACHED_FSMT
+from ..old_transformers import CACHED_FSMT
 
 HEADS = [pytest.param(family, head, id=head.stock) for family, head in all_heads()]
 GENERATIVE = [
