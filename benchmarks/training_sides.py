@@ -20,7 +20,6 @@ from .marian import tiny_marian
 from .training_rows import BLOCK, CAUSAL_BLOCK, IGNORED, Row
 
 PAD, END = 0, 1
-PACKED_ROW = 128  # tokens a row of packed pairs
 
 
 @dataclass(frozen=True)
@@ -309,7 +308,7 @@ def _pairs_packed(rows: list[Row]) -> dict[str, torch.Tensor]:
     source, source_lengths = flatten([row["source"] for row in rows])
     target, target_lengths = flatten([row["target"] for row in rows])
     lengths = np.stack([source_lengths, target_lengths], axis=1)
-    place = place_in_rows(lengths, max(PACKED_ROW, int(lengths.max())))
+    place = place_in_rows(lengths, None)
     sources = pack(source, source_lengths, place, PAD)
     inputs = pack(shift_right(target, target_lengths, PAD), target_lengths, place, PAD)
     return _tensors(
@@ -337,7 +336,7 @@ def _rows_padded(rows: list[Row]) -> dict[str, torch.Tensor]:
 def _rows_packed(rows: list[Row]) -> dict[str, torch.Tensor]:
     ids, lengths = flatten([row["input_ids"] for row in rows])
     labels, _ = flatten([row["labels"] for row in rows])
-    place = place_in_rows(lengths[:, None], BLOCK)
+    place = place_in_rows(lengths[:, None], None)
     packed = pack(ids, lengths, place, PAD)
     return _tensors(
         {

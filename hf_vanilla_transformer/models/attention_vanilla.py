@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 from transformers.cache_utils import Cache, EncoderDecoderCache
-from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .configuration_vanilla import VanillaConfig
 from .dropout_vanilla import dropout as drop
+from .masks_vanilla import is_flash
+from .packing_vanilla import PackedSequences
 
 
 def eager_attention_forward(
@@ -122,28 +123,27 @@ class MultiHeadAttention(nn.Module):
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
-        attention_mask: torch.Tensor | None,
+        attention_mask: torch.Tensor | PackedSequences | None,
         attention_function: Callable | None = None,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Attend and project back: output (batch, target, hidden), and the weights where the kernel has them."""
-        if attention_function is None and self._better_plain(key):
-            attention_function = plain_sdpa_forward
-        elif attention_function is None:
-            attention_function = ALL_ATTENTION_FUNCTIONS.get_interface(
-                self.config._attn_implementation, eager_attention_forward
-            )
-        output, weights = attention_function(
-            self,
-            query,
-            key,
-            value,
-            attention_mask,
-            dropout=self.attention_dropout if self.training else 0.0,
-            scaling=self.scaling,
-            **kwargs,
-        )
+
+        def kernel(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None) -> Any:
+            dropout = self.attention_dropout if self.training else 0.0
+            function = attention_function or self._attention_function(key)
+            return function(self, query, key, value, mask, dropout=dropout, scaling=self.scaling, **kwargs)
+
+        if isinstance(attention_mask, PackedSequences):
+            output, weights = attention_mask.attend(query, key, value, lambda *group: kernel(*group)[0]), None
+        else:
+            output, weights = kernel(query, key, value, attention_mask)
         return self.o_proj(output.reshape(*output.shape[:2], -1)), weights
+
+    def _attention_function(self, key: torch.Tensor) -> Callable:
+        if self._better_plain(key):
+            return plain_sdpa_forward
+        return ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
 
     def _better_plain(self, key: torch.Tensor) -> bool:
         """Whether `plain_sdpa_forward` should stand in for `sdpa`: the same function, sooner done."""
@@ -205,132 +205,10 @@ class CrossAttention(MultiHeadAttention):
                 cache.is_updated[self.layer_idx] = True
 
         attention_function = None
-        if attention_mask is not None and _is_flash(self.config):
+        if attention_mask is not None and is_flash(self.config):
             # Flash attention drops padding from the queries by the mask of the keys; in cross-attention that is the
             # mask of another sequence (transformers issue 35032). Torch's kernel takes the mask as it is.
             attention_function = ALL_ATTENTION_FUNCTIONS["sdpa"]
             if attention_mask.dim() == 2:
                 attention_mask = attention_mask[:, None, None, :].bool()
         return self.attend(query, key, value, attention_mask, attention_function, **kwargs)
-
-
-def sequence_numbers(position_ids: torch.Tensor) -> torch.Tensor:
-    """Number the sequences packed into each row: a new one begins where positions do not go up by one.
-
-    Args:
-        position_ids: (batch, length).
-
-    Returns:
-        (batch, length), counting from 0 in each row.
-    """
-    starts = torch.diff(position_ids, prepend=position_ids[:, :1] - 1, dim=-1) != 1
-    return starts.cumsum(-1)
-
-
-def packed_sequences(
-    position_ids: torch.Tensor | None, past_key_values: Cache | None, batch_size: int
-) -> torch.Tensor | None:
-    """The sequence numbers of packed rows, or None where every row is one sequence.
-
-    Only positions that the caller gave, with no cache, can describe packing.
-    """
-    if position_ids is None or past_key_values is not None:
-        return None
-    numbers = sequence_numbers(position_ids.expand(batch_size, -1))
-    # What a tracer sees must not depend on values; there the mask is always built.
-    if not torch.compiler.is_compiling() and not bool(numbers[:, -1].any()):
-        return None
-    return numbers
-
-
-def self_attention_mask(
-    config: VanillaConfig,
-    hidden_states: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    past_key_values: Cache | None,
-    packed: torch.Tensor | None,
-    is_causal: bool,
-) -> torch.Tensor | None:
-    """The mask of an attention of a sequence to itself, in the form that the configured kernel takes.
-
-    Args:
-        hidden_states: (batch, length, hidden), for its sizes.
-        attention_mask: (batch, past + length), 1 for tokens and 0 for padding; or a ready 4-D mask.
-        packed: sequence numbers (batch, length) of packed rows.
-        is_causal: whether positions see only themselves and what came before.
-    """
-    if packed is not None and _is_flash(config):
-        # Flash attention reads packing from the position_ids that `flash_packing` passes, padding being a sequence.
-        return None
-    arguments: dict[str, Any] = {"and_mask_function": _same_sequence(packed, packed)} if packed is not None else {}
-    create_mask = create_causal_mask if is_causal else create_bidirectional_mask
-    return create_mask(
-        config=config,
-        inputs_embeds=hidden_states,
-        attention_mask=attention_mask,
-        past_key_values=past_key_values,
-        **arguments,
-    )
-
-
-def cross_attention_mask(
-    config: VanillaConfig,
-    hidden_states: torch.Tensor,
-    encoder_hidden_states: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    packed: torch.Tensor | None,
-    encoder_packed: torch.Tensor | None,
-) -> torch.Tensor | None:
-    """The mask of the decoder's attention to the encoder: padding, and in packed rows the sequence's own source.
-
-    Args:
-        hidden_states: (batch, target, hidden), for its sizes.
-        encoder_hidden_states: (batch, source, hidden), for its sizes.
-        attention_mask: (batch, source), 1 for tokens and 0 for padding; or a ready 4-D mask.
-        packed: sequence numbers (batch, target) of packed target rows.
-        encoder_packed: sequence numbers (batch, source) of packed source rows.
-    """
-    arguments: dict[str, Any] = {}
-    if packed is not None or encoder_packed is not None:
-        if packed is None:
-            packed = hidden_states.new_zeros(hidden_states.shape[:2], dtype=torch.long)
-        if encoder_packed is None:
-            encoder_packed = hidden_states.new_zeros(encoder_hidden_states.shape[:2], dtype=torch.long)
-        if _is_flash(config):
-            mask = packed[:, None, :, None] == encoder_packed[:, None, None, :]
-            return mask if attention_mask is None else mask & attention_mask[:, None, None, :].bool()
-        arguments["and_mask_function"] = _same_sequence(packed, encoder_packed)
-    return create_bidirectional_mask(
-        config=config,
-        inputs_embeds=hidden_states,
-        attention_mask=attention_mask,
-        encoder_hidden_states=encoder_hidden_states,
-        **arguments,
-    )
-
-
-def flash_packing(
-    config: VanillaConfig, packed: torch.Tensor | None, attention_mask: torch.Tensor | None
-) -> dict[str, torch.Tensor]:
-    """The keyword by which flash attention learns of packed rows: position_ids that restart at each sequence.
-
-    Padding becomes sequences of its own, since a packed row has no mask there.
-    """
-    if packed is None or not _is_flash(config):
-        return {}
-    if attention_mask is not None:
-        packed = torch.where(attention_mask.bool(), packed, -1)
-    starts = torch.diff(packed, prepend=packed[:, :1] - 1, dim=-1) != 0
-    columns = torch.arange(packed.shape[1], device=packed.device).expand_as(packed)
-    return {"position_ids": columns - torch.where(starts, columns, 0).cummax(-1).values}
-
-
-def _same_sequence(query_numbers: torch.Tensor, key_numbers: torch.Tensor) -> Callable:
-    def same_sequence(batch_idx, head_idx, q_idx, kv_idx):
-        return query_numbers[batch_idx, q_idx] == key_numbers[batch_idx, kv_idx]
-
-    return same_sequence
-
-
-def _is_flash(config: VanillaConfig) -> bool:
-    return "flash" in (config._attn_implementation or "")

@@ -1,5 +1,8 @@
 """Dropout (Srivastava et al. 2014; section 5.4 of the paper) in less than half of torch's time on CPU."""
 
+from __future__ import annotations
+
+import numpy as np
 import torch
 from torch import nn
 
@@ -28,9 +31,14 @@ def dropout(states: torch.Tensor, probability: float, training: bool) -> torch.T
 
 
 def _random_bits(count: int) -> torch.Tensor:
-    """So many integers of 16 random bits, four from each 64-bit draw of torch's generator."""
-    words = torch.empty(-(-count // 4), dtype=torch.int64, device="cpu").random_(-(2**63), None)
-    return words.view(torch.int16)[:count]
+    """So many integers of 16 random bits.
+
+    SFC64 makes them in half of the time that torch's generator takes. Its seed comes from torch's generator, so that
+    `torch.manual_seed`, gradient checkpointing and resumed training mean what they always do.
+    """
+    seed = torch.empty((), dtype=torch.int64, device="cpu").random_()
+    words = np.random.SFC64(int(seed)).random_raw(-(-count // 4))
+    return torch.from_numpy(words.view(np.int16)[:count])
 
 
 class Dropout(nn.Dropout):

@@ -6,6 +6,7 @@ of the whole batch, and the sum of the losses is then the loss of the whole batc
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -43,17 +44,24 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_bias = torch.zeros_like(bias, dtype=exact) if bias is not None and needs_bias else None
 
         loss = torch.zeros((), dtype=exact, device=hidden.device)
-        chunk = max(1, min(rows, _WORKSPACE_ELEMENTS // vocab_size))
+        # Chunks of equal size: matrix products of a few rows that are left over would be slow.
+        chunks = max(1, math.ceil(rows * vocab_size / _WORKSPACE_ELEMENTS))
+        chunk = max(1, math.ceil(rows / chunks))
         workspace = torch.empty(chunk, vocab_size, dtype=hidden.dtype, device=hidden.device)
         for start in range(0, rows, chunk):
             states, targets = hidden[start : start + chunk], labels[start : start + chunk, None]
             logits = torch.mm(states, weight.T, out=workspace[: len(states)])
             if bias is not None:
                 logits += bias
-            label_logits, largest = logits.gather(1, targets), logits.amax(-1, keepdim=True)
-            # One pass of softmax gives the gradient; the loss needs its denominator, which the largest entry tells.
+            label_logits = logits.gather(1, targets)
+            # One pass of softmax gives the gradient; the loss needs its denominator, which any entry tells whose
+            # probability is large enough: that of the label, nearly always, and surely the largest. To look costs less
+            # than another pass on CPU, where nobody has to wait for the answer.
             probabilities = torch.softmax(logits, dim=-1, dtype=exact)
-            log_denominator = largest.to(exact) - probabilities.amax(-1, keepdim=True).log()
+            known, share = label_logits, probabilities.gather(1, targets)
+            if hidden.device.type != "cpu" or bool((share < torch.finfo(exact).tiny).any()):
+                known, share = logits.amax(-1, keepdim=True), probabilities.amax(-1, keepdim=True)
+            log_denominator = known.to(exact) - share.log()
             loss += (log_denominator - (1.0 - label_smoothing) * label_logits).sum()
 
             # d loss / d logits = softmax - target distribution, here without the part that smoothing spreads evenly.

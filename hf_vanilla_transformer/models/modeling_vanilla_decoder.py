@@ -16,18 +16,11 @@ from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
-from .attention_vanilla import (
-    CrossAttention,
-    SelfAttention,
-    cross_attention_mask,
-    flash_packing,
-    packed_sequences,
-    self_attention_mask,
-    sequence_numbers,
-)
+from .attention_vanilla import CrossAttention, SelfAttention
 from .configuration_vanilla import VanillaDecoderConfig
 from .layers_vanilla import TransformerLayer, classifier_dropout
 from .losses_vanilla import IGNORED_LABEL, sequence_loss, span_loss, token_cross_entropy
+from .masks_vanilla import cross_attention_mask, flash_packing, packed_sequences, self_attention_mask, sequence_numbers
 from .pooling_vanilla import POOLED_VECTORS, backward_order, kept_tokens, mean_prediction, pool
 from .stack_vanilla import LanguageModelHead, VanillaPreTrainedModel, VanillaStack
 

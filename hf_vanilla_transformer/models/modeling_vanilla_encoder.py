@@ -18,10 +18,11 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import capture_outputs
 
 from .activations_vanilla import activation
-from .attention_vanilla import SelfAttention, flash_packing, packed_sequences, self_attention_mask
+from .attention_vanilla import SelfAttention
 from .configuration_vanilla import VanillaEncoderConfig
 from .layers_vanilla import TransformerLayer, classifier_dropout
 from .losses_vanilla import IGNORED_LABEL, sequence_loss, span_loss, token_cross_entropy
+from .masks_vanilla import flash_packing, packed_sequences, self_attention_mask
 from .pooling_vanilla import POOLED_VECTORS, kept_tokens, pool
 from .stack_vanilla import LanguageModelHead, VanillaPreTrainedModel, VanillaStack
 

@@ -14,15 +14,18 @@ from ..data import (
     SpanCorruptionCollator,
     TranslationCollator,
 )
+from .device import default_device
 from .objective import mask_probability, mean_span_length
 from .recipe import Recipe
 
 
 def collator(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Callable[[list], dict[str, torch.Tensor]]:
     """The collator of the recipe's task."""
-    # Attention within a packed row costs the square of its length, so a row is no longer than a sequence may be.
     limit, packed, objective = recipe.data.max_length, recipe.data.packing, recipe.objective
-    packing = {"packing": True, "row_length": limit} if packed else {}
+    # On CPU packed rows are attended to sequence by sequence, so one row holds them all and nothing is padded. Elsewhere
+    # attention within a row may cost the square of its length, so a row is no longer than a sequence may be.
+    one_row = default_device().type == "cpu" and recipe.model.attention == "sdpa"
+    packing = {"packing": True, "row_length": None if one_row else limit} if packed else {}
     if recipe.task == "translation":
         return TranslationCollator(tokenizer, **packing)
     if recipe.task == "causal_lm":

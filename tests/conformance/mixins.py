@@ -89,6 +89,9 @@ class ConformanceTests(
     model_tester: Any = None
     all_model_classes: tuple = ()
     test_can_init_all_missing_weights_before_2023 = True  # the mixin would skip models of 2018 otherwise
+    # Instead of 300: the models train with dropout, and until their loss is near zero the norm of the last gradient,
+    # which must be a tenth of the first, is as large as the dropout of the last step happens to make it.
+    training_overfit_steps = 500
 
     def setUp(self) -> None:
         self.model_tester = self.stack(self)

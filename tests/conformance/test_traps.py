@@ -149,7 +149,7 @@ def test_flash_attention_with_padding_equals_eager(model_class, flash_on_cpu):
         torch.testing.assert_close(model(**inputs).last_hidden_state[kept], expected, rtol=1e-4, atol=1e-5)
         if model_class is ours.VanillaTransformerModel:
             # That this test can fail: without our detour the imitation makes the mistake.
-            with mock.patch("hf_vanilla_transformer.models.attention_vanilla._is_flash", return_value=False):
+            with mock.patch("hf_vanilla_transformer.models.attention_vanilla.is_flash", return_value=False):
                 assert not torch.allclose(model(**inputs).last_hidden_state[kept], expected, atol=1e-2)
 
 

@@ -37,6 +37,15 @@ def test_value_and_gradients_equal_the_plain_loss(smoothing, with_bias):
         torch.testing.assert_close(ours, plain, rtol=0, atol=1e-12)
 
 
+def test_a_label_too_improbable_for_its_type_costs_what_it_costs_in_the_plain_loss():
+    hidden = torch.tensor([[400.0], [-400.0], [1.0]], requires_grad=True)
+    weight, labels = torch.tensor([[1.0], [0.0], [-1.0]]), torch.tensor([2, 0, 1])
+    loss = linear_cross_entropy(hidden, weight, None, labels)
+    plain = nn.functional.cross_entropy(hidden @ weight.T, labels)
+    assert loss.item() == pytest.approx(plain.item(), rel=1e-6) and plain.item() > 500
+    torch.testing.assert_close(torch.autograd.grad(loss, hidden), torch.autograd.grad(plain, hidden))
+
+
 def test_frozen_parts_get_no_gradient():
     hidden, weight = torch.randn(5, 4, requires_grad=True), torch.randn(7, 4)
     linear_cross_entropy(hidden, weight, None, torch.arange(5)).backward()

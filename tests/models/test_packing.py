@@ -69,6 +69,73 @@ def test_translation(masked, implementation):
     compare(model, [{"input_ids": s, "labels": t} for s, t in zip(sources, targets)], packed)
 
 
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("build", [masked_language_model, causal_language_model], ids=["masked", "causal"])
+def test_rows_of_long_and_short_sequences_are_what_a_mask_makes_of_them(build, training):
+    model = build(dropout=0, attention_dropout=0, max_position_embeddings=160).double().train(training)
+    rows = ((70, 3, 20, 33), (1, 90, 34), (128, 2))
+    width = 140
+    parts = [[tokens(1, length, seed=length) for length in lengths] for lengths in rows]
+    padding = [width - sum(lengths) for lengths in rows]
+    batch = {
+        "input_ids": torch.cat([row(part, pad, 0) for part, pad in zip(parts, padding)]),
+        "labels": torch.cat([row(part, pad, -100) for part, pad in zip(parts, padding)]),
+        "position_ids": torch.cat([positions(lengths, pad) for lengths, pad in zip(rows, padding)]),
+        "attention_mask": torch.cat(
+            [row([torch.ones_like(one) for one in part], pad, 0) for part, pad in zip(parts, padding)]
+        ),
+    }
+    same_with_a_mask(model, batch)
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_a_target_without_a_source_and_a_source_without_a_target(training):
+    model = translation_model(dropout=0).double().train(training)
+    sources, targets = (40, 1, 12), (3, 45, 2, 6)
+    batch = {
+        "input_ids": torch.cat([tokens(1, sum(sources)), tokens(1, sum(sources), seed=1)]),
+        "position_ids": torch.cat([positions(sources, 0), positions((50, 3), 0)]),
+        "decoder_position_ids": torch.cat([positions(targets, 0), positions((56,), 0)]),
+        "labels": torch.cat([tokens(1, sum(targets), seed=2), tokens(1, sum(targets), seed=3)]),
+    }
+    kept = torch.ones_like(batch["input_ids"])
+    kept[1, 45:] = 0
+    # The fourth target has no source: what it sees is nobody's concern, so it is not counted.
+    batch["labels"][0, -6:] = -100
+    same_with_a_mask(model, batch | {"attention_mask": kept})
+
+
+def same_with_a_mask(model, batch):
+    """Loss, gradients and labelled logits as with one mask for each whole row."""
+    results = []
+    for implementation in IMPLEMENTATIONS:
+        model.set_attn_implementation(implementation)
+        output = model(**batch, return_logits=True)
+        results.append((output.loss, output.logits[batch["labels"] != -100], gradients(model, output.loss)))
+    (expected_loss, expected_logits, expected), (loss, logits, found) = results
+    torch.testing.assert_close(loss, expected_loss, rtol=0, atol=1e-12)
+    torch.testing.assert_close(logits, expected_logits, rtol=0, atol=1e-11)
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[name], rtol=0, atol=1e-11, msg=name)
+
+
+def test_dropout_of_the_attention_reaches_packed_rows():
+    model = causal_language_model(dropout=0, attention_dropout=0.5).train()
+    batch = {"input_ids": tokens(1, 9), "position_ids": positions((4, 5), 0), "return_logits": True}
+    first, second = model(**batch).logits, model(**batch).logits
+    assert not torch.allclose(first, second)
+    torch.testing.assert_close(model.eval()(**batch).logits, model(**batch).logits)
+
+
+def test_no_mask_over_a_whole_packed_row_is_ever_made(monkeypatch):
+    monkeypatch.setattr("hf_vanilla_transformer.models.masks_vanilla.create_causal_mask", None)
+    model = causal_language_model()
+    model(input_ids=tokens(1, 9), position_ids=positions((4, 5), 0))
+    model.set_attn_implementation("eager")
+    with pytest.raises(TypeError):  # that this test can fail
+        model(input_ids=tokens(1, 9), position_ids=positions((4, 5), 0))
+
+
 def test_a_packed_sequence_does_not_change_with_its_neighbours():
     model = causal_language_model()
     first, second = tokens(1, 4, seed=1), tokens(1, 6, seed=2)
