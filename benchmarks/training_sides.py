@@ -152,6 +152,9 @@ def build(
 
         model = from_stock(model)
         model.config.label_smoothing = setting.label_smoothing
+        if peer == "marian":
+            # What Marian adds to its logits is a buffer of zeros that never learns; the paper's map has no bias either.
+            model.lm_head.bias, model.config.lm_head_bias = None, False
     model.train()
     collate = {
         ("translation", False): _pairs_padded,

@@ -5,6 +5,7 @@ The encoder attends to itself in both directions, the decoder to itself backward
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -46,23 +47,13 @@ def eager_attention_forward(
     scores = torch.matmul(query * scaling, key.contiguous().transpose(2, 3))
     if attention_mask is not None:
         scores += attention_mask
-    weights = drop(_softmax(scores), dropout, module.training)
+    weights = drop(nn.functional.softmax(scores, dim=-1), dropout, module.training)
     output = torch.matmul(weights, value)
     return output.transpose(1, 2).contiguous(), weights
 
 
-# The floats in a vector of AVX-512.
+# The floats in a vector of AVX-512. Torch's softmax takes rows that do not fill one number by number.
 _VECTOR = 16
-
-
-def _softmax(scores: torch.Tensor) -> torch.Tensor:
-    """Softmax over the last axis, in training on CPU with a detour for short sequences."""
-    on_cpu = scores.device.type == "cpu" and not torch.compiler.is_compiling()
-    if on_cpu and scores.requires_grad and scores.shape[-1] < _VECTOR:
-        # Torch takes rows shorter than a vector of the processor number by number, columns as fast as ever.
-        return nn.functional.softmax(scores.transpose(2, 3).contiguous(), dim=-2).transpose(2, 3)
-    return nn.functional.softmax(scores, dim=-1)
-
 
 # Up to this length torch's fused kernel for CPU is slower than two matrix products and a softmax.
 _SHORT = 32
@@ -90,6 +81,12 @@ def plain_sdpa_forward(
     if attention_mask is not None and attention_mask.dtype == torch.bool:
         forbidden = torch.zeros(attention_mask.shape, dtype=query.dtype)
         attention_mask = forbidden.masked_fill_(~attention_mask, torch.finfo(query.dtype).min)
+    missing = _VECTOR - key.shape[2]
+    if missing > 0:
+        # Keys that nobody sees fill the vector.
+        seen = query.new_zeros(1, 1, 1, key.shape[2]) if attention_mask is None else attention_mask
+        attention_mask = nn.functional.pad(seen, (0, missing), value=-math.inf)
+        key, value = (nn.functional.pad(states, (0, 0, 0, missing)) for states in (key, value))
     return eager_attention_forward(module, query, key, value, attention_mask, scaling, dropout)[0], None
 
 
