@@ -22,8 +22,8 @@ from .recipe import Recipe
 def collator(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Callable[[list], dict[str, torch.Tensor]]:
     """The collator of the recipe's task."""
     limit, packed, objective = recipe.data.max_length, recipe.data.packing, recipe.objective
-    # On CPU packed rows are attended to sequence by sequence, so one row holds them all and nothing is padded. Elsewhere
-    # attention within a row may cost the square of its length, so a row is no longer than a sequence may be.
+    # On CPU attention goes through packed rows sequence by sequence, so one row holds them all and nothing is padded.
+    # Elsewhere it may cost the square of the length of a row, so a row is no longer than a sequence may be.
     one_row = default_device().type == "cpu" and recipe.model.attention == "sdpa"
     packing = {"packing": True, "row_length": None if one_row else limit} if packed else {}
     if recipe.task == "translation":
