@@ -48,24 +48,30 @@ class _Places:
         places: (tokens,), the place of each token.
         sizes: number of places of each group.
         lengths: places of one sequence, in each group.
+        in_order: whether each token is in its place already, so that nothing is to be moved.
     """
 
     tokens: torch.Tensor
     places: torch.Tensor
     sizes: list[int]
     lengths: list[int]
+    in_order: bool
 
     def groups(self, states: torch.Tensor) -> list[torch.Tensor]:
         """(batch, heads, length, head_dim) to the groups' (sequences, heads, length of the group, head_dim)."""
         heads, head_dim = states.shape[1], states.shape[3]
         flat = states.transpose(1, 2).reshape(-1, heads * head_dim)
-        parts = _Permute.apply(flat, self.tokens, self.places).split(self.sizes)
+        if not self.in_order:
+            flat = _Permute.apply(flat, self.tokens, self.places)
+        parts = flat.split(self.sizes)
         return [part.view(-1, length, heads, head_dim).transpose(1, 2) for part, length in zip(parts, self.lengths)]
 
     def rows(self, groups: list[torch.Tensor], shape: torch.Size) -> torch.Tensor:
         """All groups (sequences, length, heads, head_dim) as `shape`: (batch, length, heads, head_dim)."""
         flat = torch.cat([group.flatten(2).flatten(0, 1) for group in groups])
-        return _Permute.apply(flat, self.places, self.tokens).view(shape)
+        if not self.in_order:
+            flat = _Permute.apply(flat, self.places, self.tokens)
+        return flat.view(shape)
 
 
 class PackedSequences:
@@ -84,7 +90,9 @@ class PackedSequences:
         sides = sequences.split([len(side) for side in sides])
         lengths = [torch.bincount(side, minlength=int(sequences.max()) + 1) for side in sides]
         order = torch.maximum(*lengths).argsort(descending=True)
-        members = order.split(_group_sizes(torch.maximum(*lengths)[order].tolist()))
+        sizes = _group_sizes(torch.maximum(*lengths)[order].tolist())
+        # A single group takes the sequences as they come: those of one length need not be moved at all.
+        members = order.split(sizes) if len(sizes) > 1 else (torch.arange(len(order)),)
         self._queries, self._keys = (_lay_out(*side, members) for side in zip(sides, lengths))
         self._masks: list[torch.Tensor | None] = []
         for group, longest in zip(members, self._keys.lengths):
@@ -144,7 +152,8 @@ def _lay_out(sequences: torch.Tensor, lengths: torch.Tensor, members: tuple[torc
     places[by_sequence] = starts[sequences[by_sequence]] + ranks
     tokens = torch.zeros(sum(sizes), dtype=torch.long)
     tokens[places] = torch.arange(len(sequences))
-    return _Places(tokens, places, sizes, group_lengths)
+    in_order = len(tokens) == len(places) and bool((places[1:] > places[:-1]).all())
+    return _Places(tokens, places, sizes, group_lengths, in_order)
 
 
 __all__ = ["PackedSequences"]

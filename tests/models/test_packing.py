@@ -34,15 +34,16 @@ def compare(model, separate, packed):
 @pytest.mark.parametrize("masked", [False, True], ids=["no mask", "mask and padding"])
 @pytest.mark.parametrize("build", [masked_language_model, causal_language_model], ids=["masked", "causal"])
 @pytest.mark.parametrize("fields", [{}, {"position_embedding_type": "sinusoidal"}], ids=["learned", "sinusoidal"])
-def test_one_stack(build, masked, implementation, fields):
+@pytest.mark.parametrize("lengths", [LENGTHS, (4, 4, 4)], ids=["of many lengths", "of one length"])
+def test_one_stack(build, masked, implementation, fields, lengths):
     model = build(dropout=0, attention_dropout=0, **fields).double().train()
     model.set_attn_implementation(implementation)
     padding = 2 if masked else 0
-    parts = [tokens(1, length, seed=length) for length in LENGTHS]
+    parts = [tokens(1, length, seed=seed) for seed, length in enumerate(lengths)]
     packed = {
         "input_ids": row(parts, padding, 0),
         "labels": row(parts, padding, -100),
-        "position_ids": positions(LENGTHS, padding),
+        "position_ids": positions(lengths, padding),
     }
     if masked:
         packed["attention_mask"] = row([torch.ones_like(part) for part in parts], padding, 0)
