@@ -14,8 +14,8 @@ from torch import nn
 
 IGNORED_LABEL = -100
 
-# Elements of the workspace for logits: 16 M floats are 64 MB. With fewer rows at a time matrix products are slower, with
-# more they gain nothing (`python -m benchmarks.loss`).
+# Elements of the workspace for logits: 16 M floats are 64 MB.
+# Matrix products of fewer rows are slower, those of more rows are not faster (`python -m benchmarks.loss`).
 _WORKSPACE_ELEMENTS = 1 << 24
 
 
