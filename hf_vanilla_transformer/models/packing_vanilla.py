@@ -89,8 +89,8 @@ class PackedSequences:
         _, sequences = torch.unique(torch.cat(sides), return_inverse=True)
         sides = sequences.split([len(side) for side in sides])
         lengths = [torch.bincount(side, minlength=int(sequences.max()) + 1) for side in sides]
-        order = torch.maximum(*lengths).argsort(descending=True)
-        sizes = _group_sizes(torch.maximum(*lengths)[order].tolist())
+        longer_side, order = torch.maximum(*lengths).sort(descending=True)
+        sizes = _group_sizes(longer_side.tolist())
         # A single group takes the sequences as they come: those of one length need not be moved at all.
         members = order.split(sizes) if len(sizes) > 1 else (torch.arange(len(order)),)
         self._queries, self._keys = (_lay_out(*side, members) for side in zip(sides, lengths))
