@@ -146,9 +146,9 @@ class MultiHeadAttention(nn.Module):
         """Whether `plain_sdpa_forward` should stand in for `sdpa`: the same function, sooner done."""
         return (
             self.training
-            and self.config._attn_implementation == "sdpa"
-            and key.device.type == "cpu"
             and (self.attention_dropout > 0 or key.shape[2] <= _SHORT)
+            and key.device.type == "cpu"
+            and self.config._attn_implementation == "sdpa"
             and not torch.compiler.is_compiling()
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import nn
@@ -11,8 +13,7 @@ def dropout(states: torch.Tensor, probability: float, training: bool) -> torch.T
     """Set elements to zero with the given probability and scale the rest up, in training only.
 
     Torch draws one random number an element on CPU, which takes longer than the rest of a layer's elementwise work.
-    Sixteen random bits an element decide as well: the probability is then a multiple of 2^-16. On other devices, and in
-    a compiler, torch's own is used.
+    Here it is one random byte (`_kept`). On other devices, and in a compiler, torch's own is used.
 
     Args:
         states: any shape.
@@ -23,22 +24,32 @@ def dropout(states: torch.Tensor, probability: float, training: bool) -> torch.T
         return states
     if states.device.type != "cpu" or torch.compiler.is_compiling():
         return nn.functional.dropout(states, probability)
-    dropped = round(probability * 2**16)
-    kept = torch.empty(states.shape, dtype=states.dtype, device=states.device)
-    # Written as numbers at once: a boolean mask and its conversion take more than twice as long.
-    torch.ge(_random_bits(states.numel()).view(states.shape), dropped - 2**15, out=kept)
-    return states * kept.mul_(2**16 / (2**16 - dropped))
+    return states * _kept(states, probability).mul_(1 / (1 - probability))
 
 
-def _random_bits(count: int) -> torch.Tensor:
-    """So many integers of 16 random bits.
+def _kept(states: torch.Tensor, probability: float) -> torch.Tensor:
+    """1 where an element is kept and 0 where it is dropped, as numbers of the type of `states`.
 
-    SFC64 makes them in half of the time that torch's generator takes. Its seed comes from torch's generator, so that
+    A byte an element drops with the largest multiple of 1/256 that is not above the probability. What is missing are a
+    few more elements: where points are strewn at random (a Poisson process), each is hit or not independently of all
+    others, so that together every element is dropped with the probability exactly.
+
+    SFC64 makes bytes in half of the time that torch's generator takes. Its seed comes from torch's generator, so that
     `torch.manual_seed`, gradient checkpointing and resumed training mean what they always do.
     """
+    count = states.numel()
     seed = torch.empty((), dtype=torch.int64, device="cpu").random_()
-    words = np.random.SFC64(int(seed)).random_raw(-(-count // 4))
-    return torch.from_numpy(words.view(np.int16)[:count])
+    random = np.random.Generator(np.random.SFC64(int(seed)))
+    numbers = torch.from_numpy(random.bit_generator.random_raw(-(-count // 8)).view(np.int8)[:count])
+    whole = int(256 * probability)
+    kept = torch.empty(states.shape, dtype=states.dtype, device=states.device)
+    # Written as numbers at once: a boolean mask and its conversion take more than twice as long.
+    torch.ge(numbers.view(states.shape), whole - 128, out=kept)
+    missing = (256 * probability - whole) / (256 - whole)
+    if missing and count:
+        points = random.poisson(-math.log1p(-missing) * count)
+        kept.view(-1).index_fill_(0, torch.from_numpy(random.integers(count, size=points)), 0)
+    return kept
 
 
 class Dropout(nn.Dropout):

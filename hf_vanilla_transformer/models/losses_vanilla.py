@@ -18,6 +18,9 @@ IGNORED_LABEL = -100
 # Matrix products of fewer rows are slower, those of more rows are not faster (`python -m benchmarks.loss`).
 _WORKSPACE_ELEMENTS = 1 << 24
 
+# So few logits (4 MB of floats: those of an alphabet) are simply made: they are sooner there than chosen and chunked.
+_FEW_LOGITS = 1 << 20
+
 
 class _LinearCrossEntropy(torch.autograd.Function):
     """Sum over rows of the cross-entropy of `hidden @ weight.T + bias`, with the gradients made on the way.
@@ -105,6 +108,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
             for present, dtype in zip(context.has_gradient, context.dtypes)
         ]
         return (*gradients, None, None)
+
+
+def logits_are_few(labels: torch.Tensor, vocab_size: int) -> bool:
+    """Whether logits for every one of `labels` cost less than `linear_cross_entropy` saves."""
+    return labels.numel() * vocab_size <= _FEW_LOGITS
 
 
 def linear_cross_entropy(

@@ -18,7 +18,7 @@ from .layers_vanilla import (
     TransformerLayer,
     position_embeddings,
 )
-from .losses_vanilla import IGNORED_LABEL, linear_cross_entropy, token_cross_entropy
+from .losses_vanilla import IGNORED_LABEL, linear_cross_entropy, logits_are_few, token_cross_entropy
 
 
 class VanillaPreTrainedModel(PreTrainedModel):
@@ -206,13 +206,15 @@ class LanguageModelHead:
         if return_logits is None:
             return_logits = not self.training
         smoothing = self.config.label_smoothing if self.training else 0.0
-        if not return_logits and self._weight_is_at_hand(hidden_states):
-            labelled = labels != IGNORED_LABEL
-            states = hidden_states[labelled]
+        chunked = not return_logits and self._weight_is_at_hand(hidden_states)
+        if chunked and not logits_are_few(labels, self.config.vocab_size):
+            # By number: the gradient of a choice by mask takes three times as long.
+            labelled = (labels != IGNORED_LABEL).flatten().nonzero()[:, 0]
+            states, targets = hidden_states.flatten(0, -2).index_select(0, labelled), labels.flatten()[labelled]
             if self.config.lm_head_transform:
                 states = self.lm_head_transform(states)
             weight, bias = self.lm_head.weight, self.lm_head.bias
-            return linear_cross_entropy(states, weight, bias, labels[labelled], num_items_in_batch, smoothing), None
+            return linear_cross_entropy(states, weight, bias, targets, num_items_in_batch, smoothing), None
         logits = self.logits(hidden_states)
         loss = token_cross_entropy(logits, labels, num_items_in_batch, smoothing)
         if not return_logits:

@@ -76,6 +76,12 @@ CASES = {
 }
 
 
+@pytest.fixture(params=[0, 1 << 20], ids=["chunked", "few logits"])
+def few_logits(request, monkeypatch):
+    monkeypatch.setattr(losses_vanilla, "_FEW_LOGITS", request.param)
+
+
+@pytest.mark.usefixtures("few_logits")
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_training_without_logits_equals_training_with_them(case, smoothing):
@@ -113,6 +119,7 @@ def test_smoothing_is_for_training_only(case):
     assert abs(smooth.train()(**batch).loss - plain(**batch).loss) > 1e-3
 
 
+@pytest.mark.usefixtures("few_logits")
 @pytest.mark.parametrize("case", CASES)
 def test_micro_batches_with_the_whole_count_add_up_to_the_whole_batch(case):
     build, batch_of = CASES[case]
@@ -131,6 +138,7 @@ def test_micro_batches_with_the_whole_count_add_up_to_the_whole_batch(case):
 
 def test_training_never_holds_the_logits_of_a_batch(monkeypatch):
     monkeypatch.setattr(losses_vanilla, "_WORKSPACE_ELEMENTS", 1000)
+    monkeypatch.setattr(losses_vanilla, "_FEW_LOGITS", 0)
     model = causal_language_model(vocab_size=1000, dropout=0, attention_dropout=0).train()
     largest = 0
 
