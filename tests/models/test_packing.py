@@ -52,17 +52,21 @@ def test_one_stack(build, masked, implementation, fields, lengths):
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("masked", [False, True], ids=["no mask", "mask and padding"])
-def test_translation(masked, implementation):
+@pytest.mark.parametrize(
+    ("source_lengths", "target_lengths"),
+    [(LENGTHS, (4, 6, 2)), ((5, 5, 5), (4, 6, 2)), (LENGTHS, (6, 6, 6))],
+    ids=["of many lengths", "sources of one length", "targets of one length"],
+)
+def test_translation(masked, implementation, source_lengths, target_lengths):
     model = translation_model(dropout=0).double().train()
     model.set_attn_implementation(implementation)
     padding = 2 if masked else 0
-    target_lengths = (4, 6, 2)
-    sources = [tokens(1, length, seed=length) for length in LENGTHS]
-    targets = [tokens(1, length, seed=10 + length) for length in target_lengths]
+    sources = [tokens(1, length, seed=seed) for seed, length in enumerate(source_lengths)]
+    targets = [tokens(1, length, seed=10 + seed) for seed, length in enumerate(target_lengths)]
     packed = {
         "input_ids": row(sources, padding, 0),
         "labels": row(targets, padding, -100),
-        "position_ids": positions(LENGTHS, padding),
+        "position_ids": positions(source_lengths, padding),
         "decoder_position_ids": positions(target_lengths, padding),
     }
     if masked:
