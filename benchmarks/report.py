@@ -30,10 +30,14 @@ def where(record: dict[str, Any]) -> str:
 def sections(results: Path) -> dict[str, str]:
     """The text of each marked part of the page."""
     texts = {}
-    files = [results / f"training_{name}.json" for name in SETTINGS]
-    records = [read_json(file) for file in files if file.is_file()]
-    measured = [record for record in records if "not_run" not in record]
-    texts["training"] = "\n\n".join([where((measured or records)[0]), training.table(records)]) if records else MISSING
+    files = {results / f"training_{name}.json": setting for name, setting in SETTINGS.items()}
+    by_machine: dict[str, list[dict[str, Any]]] = {}
+    for file, setting in files.items():
+        if file.is_file():
+            record = read_json(file)
+            by_machine.setdefault(where(record), []).append({**record, "title": setting.title})
+    parts = [text for machine, records in by_machine.items() for text in (machine, training.table(records))]
+    texts["training"] = "\n\n".join(parts) if parts else MISSING
     modules = {"loss": loss, "exports": exports, "multi30k": multi30k, "multi30k_ablation": multi30k_ablation}
     for name, module in modules.items():
         file = results / f"{name}.json"

@@ -53,10 +53,10 @@ SETTINGS = {
         "translation, 4+4 layers, 128, vocabulary 10k", "translation", _TRANSLATION, 0.1, 0.0, batches=15
     ),
     "translation_smoothed": Setting(
-        "the same, label smoothing 0.1", "translation", _TRANSLATION, 0.1, 0.0, batches=15, label_smoothing=0.1
+        "translation, label smoothing 0.1", "translation", _TRANSLATION, 0.1, 0.0, batches=15, label_smoothing=0.1
     ),
     "translation_bf16_loss": Setting(
-        "the same, loss in bf16 on both sides",
+        "translation, loss in bf16 on both sides",
         "translation",
         _TRANSLATION,
         0.1,
@@ -65,7 +65,7 @@ SETTINGS = {
         precision="bf16_loss",
     ),
     "translation_bf16": Setting(
-        "the same, bf16 autocast on both sides", "translation", _TRANSLATION, 0.1, 0.0, batches=15, precision="bf16"
+        "translation, bf16 autocast on both sides", "translation", _TRANSLATION, 0.1, 0.0, batches=15, precision="bf16"
     ),
     "masked_full": Setting(
         "masked LM, 4 layers, 256, vocabulary 16k, full rows", "masked_full", ("bert", "ours"), 0.1, 0.1, batches=4
@@ -87,7 +87,7 @@ SETTINGS = {
         batches=100,
     ),
     "causal_nanogpt": Setting(
-        "the same, exact GELU as in nanoGPT", "causal", ("nanogpt", "ours"), 0.0, 0.0, batches=100
+        "causal LM as above, exact GELU as in nanoGPT", "causal", ("nanogpt", "ours"), 0.0, 0.0, batches=100
     ),
 }
 
