@@ -30,9 +30,9 @@ def where(record: dict[str, Any]) -> str:
 def sections(results: Path) -> dict[str, str]:
     """The text of each marked part of the page."""
     texts = {}
-    files = {results / f"training_{name}.json": setting for name, setting in SETTINGS.items()}
     by_machine: dict[str, list[dict[str, Any]]] = {}
-    for file, setting in files.items():
+    for name, setting in SETTINGS.items():
+        file = results / f"training_{name}.json"
         if file.is_file():
             record = read_json(file)
             by_machine.setdefault(where(record), []).append({**record, "title": setting.title})

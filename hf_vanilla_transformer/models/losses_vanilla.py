@@ -111,7 +111,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 
 def logits_are_few(labels: torch.Tensor, vocab_size: int) -> bool:
-    """Whether logits for every one of `labels` cost less than `linear_cross_entropy` saves."""
+    """Whether the logits of all positions, labelled or not, are sooner made than `linear_cross_entropy` avoids them."""
     return labels.numel() * vocab_size <= _FEW_LOGITS
 
 

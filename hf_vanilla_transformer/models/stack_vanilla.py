@@ -206,8 +206,8 @@ class LanguageModelHead:
         if return_logits is None:
             return_logits = not self.training
         smoothing = self.config.label_smoothing if self.training else 0.0
-        chunked = not return_logits and self._weight_is_at_hand(hidden_states)
-        if chunked and not logits_are_few(labels, self.config.vocab_size):
+        needs_logits = return_logits or not self._weight_is_at_hand(hidden_states)
+        if not needs_logits and not logits_are_few(labels, self.config.vocab_size):
             # By number: a choice by mask and its gradient take up to twice as long.
             labelled = (labels != IGNORED_LABEL).flatten().nonzero()[:, 0]
             states, targets = hidden_states.flatten(0, -2).index_select(0, labelled), labels.flatten()[labelled]

@@ -90,7 +90,7 @@ def test_rows_of_long_and_short_sequences_are_what_a_mask_makes_of_them(build, t
             [row([torch.ones_like(one) for one in part], pad, 0) for part, pad in zip(parts, padding)]
         ),
     }
-    same_with_a_mask(model, batch)
+    assert_same_as_with_a_mask(model, batch)
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
@@ -107,10 +107,10 @@ def test_a_target_without_a_source_and_a_source_without_a_target(training):
     kept[1, 45:] = 0
     # The fourth target has no source: what it sees is nobody's concern, so it is not counted.
     batch["labels"][0, -6:] = -100
-    same_with_a_mask(model, batch | {"attention_mask": kept})
+    assert_same_as_with_a_mask(model, batch | {"attention_mask": kept})
 
 
-def same_with_a_mask(model, batch):
+def assert_same_as_with_a_mask(model, batch):
     """Loss, gradients and labelled logits as with one mask for each whole row."""
     results = []
     for implementation in IMPLEMENTATIONS:
