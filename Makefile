@@ -1,5 +1,5 @@
 # make demo         learn to translate in three minutes, from nothing
-# make test         lint, and the tests that take minutes; make test-slow: those on real data too
+# make test         lint, and the tests that take minutes; make test-slow: the long ones and those on real data too
 # make test-floor   the tests with the oldest transformers that the package allows, in an environment of their own
 # make venv         the virtual environment .venv that the others use
 #

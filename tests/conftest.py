@@ -1,4 +1,4 @@
-"""Folders of tiny models that tests of pipelines, commands and the page share; see `tiny_folders`."""
+"""What tests share: folders of tiny models (see `tiny_folders`), and the loss that real models take."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 import hf_vanilla_transformer as vanilla
+from hf_vanilla_transformer.models import losses_vanilla
 
 from .tiny_folders import save_tiny
+
+
+@pytest.fixture(autouse=True)
+def chunked_loss(monkeypatch) -> None:
+    """A tiny model stands for a real one, whose logits are not few: its loss goes in chunks as well."""
+    monkeypatch.setattr(losses_vanilla, "_FEW_LOGITS", 0)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from tests.conversion_exports.small import small_folder
 pytest.importorskip("ctranslate2")
 
 
+@pytest.mark.slow
 def test_the_record(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(exports, "EXPORTS", [each for each in exports.EXPORTS if each[0] in ("stock", "ctranslate2")])
     folders = [str(small_folder(tmp_path / stack, stack)) for stack in ("encoder", "decoder", "seq2seq")]

@@ -151,6 +151,7 @@ def test_loss_benchmark_finds_equal_losses_and_less_memory(tmp_path, monkeypatch
     assert chunked["gradient_norms"] == pytest.approx(plain["gradient_norms"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_loss_command_writes_and_renders(tmp_path, capsys):
     arguments = ["--cases", "masked LM, vocabulary 16k", "--repeats", "1", "--steps", "1", "--allocators", "default"]
     loss.main([*arguments, "--output", str(tmp_path / "loss.json")])

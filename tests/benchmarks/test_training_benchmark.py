@@ -132,6 +132,7 @@ def test_rows_are_the_same_every_time(toy_data):
     assert make("masked_padded", 2, toy_data) == make("masked_padded", 2, toy_data)
 
 
+@pytest.mark.slow
 def test_command_measures_each_side_in_its_own_process(toy_data, nanogpt, tmp_path):
     arguments = "--settings causal_nanogpt --dropout 0.1 --repeats 2 --batches 1 --allocators tuned --threads 1"
     paths = ["--nanogpt", str(nanogpt), "--data", str(toy_data), "--output", str(tmp_path)]

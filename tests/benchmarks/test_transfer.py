@@ -143,9 +143,8 @@ def test_no_text_is_in_two_splits(tmp_path, toy):
         corpora._read("imdb/nothing.parquet", ["text"], None)
 
 
-@pytest.mark.parametrize(
-    ("data", "objective"), [("imdb", "causal"), pytest.param("nsmc", "masked", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("data", "objective"), [("imdb", "causal"), ("nsmc", "masked")])
 def test_label_efficiency(tmp_path, data, objective, capsys):
     arguments = [data, "--quick", "--objective", objective, "--folder", str(tmp_path), "--labels", "0"]
     label_efficiency.main(arguments)

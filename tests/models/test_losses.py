@@ -138,7 +138,6 @@ def test_micro_batches_with_the_whole_count_add_up_to_the_whole_batch(case):
 
 def test_training_never_holds_the_logits_of_a_batch(monkeypatch):
     monkeypatch.setattr(losses_vanilla, "_WORKSPACE_ELEMENTS", 1000)
-    monkeypatch.setattr(losses_vanilla, "_FEW_LOGITS", 0)
     model = causal_language_model(vocab_size=1000, dropout=0, attention_dropout=0).train()
     largest = 0
 

@@ -71,6 +71,7 @@ def test_two_processes_and_accumulation_have_the_same_curve(pairs, tmp_path):
     assert {"rng_state_0.pth", "rng_state_1.pth", "optimizer.pt"} <= {path.name for path in last.iterdir()}
 
 
+@pytest.mark.slow
 @skipped_before_tested("several processes on CPU cannot resume: torch knows no place cpu:0")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the processes would choose the GPU")
 def test_two_processes_share_a_stream_and_go_on_with_it(texts, tmp_path):
