@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from . import exports, loss, multi30k, multi30k_ablation, training
+from . import exports, loss, multi30k, multi30k_ablation, products, training
 from .records import RESULTS, read_json, write_text
 from .training_sides import SETTINGS
 
@@ -38,7 +38,13 @@ def sections(results: Path) -> dict[str, str]:
             by_machine.setdefault(where(record), []).append({**record, "title": setting.title})
     parts = [text for machine, records in by_machine.items() for text in (machine, training.table(records))]
     texts["training"] = "\n\n".join(parts) if parts else MISSING
-    modules = {"loss": loss, "exports": exports, "multi30k": multi30k, "multi30k_ablation": multi30k_ablation}
+    modules = {
+        "products": products,
+        "loss": loss,
+        "exports": exports,
+        "multi30k": multi30k,
+        "multi30k_ablation": multi30k_ablation,
+    }
     for name, module in modules.items():
         file = results / f"{name}.json"
         if file.is_file():
