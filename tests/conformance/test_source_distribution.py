@@ -62,6 +62,7 @@ def test_skipped_on_a_desk_and_failed_in_continuous_integration(ci, monkeypatch)
         raise SourceDistributionMissing("the index does not answer")
 
     monkeypatch.setattr(source_distribution, "put_on_path", missing)
+    monkeypatch.setattr(source_distribution, "is_older", lambda: False)  # older versions do not even ask
     if ci is None:
         monkeypatch.delenv("CI", raising=False)
     else:
