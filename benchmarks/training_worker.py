@@ -1,4 +1,4 @@
-"""The process in which one model is measured, and nothing else: started by `benchmarks.training`.
+"""The process in which one model is measured, and nothing else: started by `benchmarks.training` and `.products`.
 
 Reads the rows of a setting. In `losses` and `products` mode it prints one line of JSON. In `time` mode it says that it
 is ready, and then measures once for every line it is sent, so that several sides can take short turns on one machine.
@@ -32,6 +32,14 @@ def step(side: Side, optimizer: torch.optim.Optimizer, rows: list) -> torch.Tens
     return loss.detach()
 
 
+def seconds_of_a_pass(side: Side, optimizer: torch.optim.Optimizer, batches: list) -> float:
+    """How long a step on every batch takes."""
+    begin = time.perf_counter()
+    for batch in batches:
+        step(side, optimizer, batch)
+    return time.perf_counter() - begin
+
+
 def take_turns(side: Side, rows: dict[str, Any], turns: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Labelled tokens a second over all batches, once a turn; the first result, before any turn, has none.
 
@@ -46,10 +54,7 @@ def take_turns(side: Side, rows: dict[str, Any], turns: Iterable[str]) -> Iterat
     yield {"threads": torch.get_num_threads()}
     for _ in turns:
         step(side, optimizer, rows["batches"][0])  # the threads are awake, and the caches hold this side's weights
-        begin = time.perf_counter()
-        for batch in rows["batches"]:
-            step(side, optimizer, batch)
-        seconds = time.perf_counter() - begin
+        seconds = seconds_of_a_pass(side, optimizer, rows["batches"])
         yield {"tokens_per_second": sum(rows["labels"]) / seconds, "seconds": seconds, "peak_rss": peak_memory()}
 
 
@@ -80,10 +85,7 @@ def products(side: Side, rows: dict[str, Any], passes: int = 5, size: int = 2048
     operations = counter.get_total_flops()
     square, shares = torch.randn(size, size), []
     for _ in range(passes):
-        begin = time.perf_counter()
-        for batch in rows["batches"]:
-            step(side, optimizer, batch)
-        seconds = time.perf_counter() - begin
+        seconds = seconds_of_a_pass(side, optimizer, rows["batches"])
         timings = []
         for _ in range(10):
             begin = time.perf_counter()
