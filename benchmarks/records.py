@@ -21,8 +21,10 @@ def machine() -> dict[str, Any]:
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        processor = names[0] if names else processor
+        facts = dict(map(str.strip, line.split(":", 1)) for line in cpuinfo.read_text().splitlines() if ":" in line)
+        processor = facts.get("model name", processor)
+        # Machines to rent name no model: AMD's family 23 is Zen 1 and 2, 25 is Zen 3 and 4, 26 is Zen 5.
+        processor += f", family {facts['cpu family']}" if "cpu family" in facts else ""
     return {
         "processor": processor,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

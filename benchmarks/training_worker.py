@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from hf_vanilla_transformer.models.linear_vanilla import by_onednn
+
 from .records import peak_memory
 from .training_sides import SETTINGS, Side, build, choose
 
@@ -65,35 +67,44 @@ def losses(side: Side, rows: dict[str, Any], steps: int = 3) -> dict[str, Any]:
 
 
 def products(side: Side, rows: dict[str, Any], passes: int = 5, size: int = 2048) -> dict[str, Any]:
-    """Operations of the matrix products in a step, and what part of it they are at the rate of a large square product.
+    """Operations of the matrix products in a step, the step's time with and without oneDNN, and the rates of both.
 
     Args:
         side: the model.
         rows: batches of a pass.
-        passes: how often that part is measured.
-        size: of the square product.
+        passes: how often each is measured.
+        size: of the square product whose rate is measured between the passes.
     """
     optimizer = torch.optim.AdamW(side.model.parameters(), lr=1e-4, fused=True)
 
     def added_product(_: Any, left: Any, right: Any, **rest: Any) -> int:
         return 2 * left[0] * left[1] * right[1]
 
-    # Torch's counter does not know the product that adds to what is there.
-    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: added_product}) as counter:
+    # Torch's counter does not know the product that adds to what is there, nor oneDNN's, which MKL counts for.
+    with (
+        torch.backends.mkldnn.flags(enabled=False),
+        FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: added_product}) as counter,
+    ):
         for batch in rows["batches"]:
             step(side, optimizer, batch)
     operations = counter.get_total_flops()
-    square, shares = torch.randn(size, size), []
+    seconds_of_a_pass(side, optimizer, rows["batches"])  # every shape once by oneDNN, too
+    square = torch.randn(size, size)
+    multiply = {"mkl": lambda: square @ square, "onednn": lambda: by_onednn(square, square)}
+    measured: dict[str, Any] = {"operations": operations / len(rows["batches"])}
+    measured |= {f"{kind}_{library}": [] for kind in ("step", "rate") for library in multiply}
     for _ in range(passes):
-        seconds = seconds_of_a_pass(side, optimizer, rows["batches"])
-        timings = []
-        for _ in range(10):
-            begin = time.perf_counter()
-            square @ square
-            timings.append(time.perf_counter() - begin)
-        rate = 2 * size**3 / statistics.median(timings)
-        shares.append(operations / rate / seconds)
-    return {"operations": operations / len(rows["batches"]), "shares": shares}
+        for library, product in multiply.items():
+            with torch.backends.mkldnn.flags(enabled=library == "onednn"):
+                seconds = seconds_of_a_pass(side, optimizer, rows["batches"])
+            measured[f"step_{library}"].append(seconds / len(rows["batches"]))
+            timings = []
+            for _ in range(10):
+                begin = time.perf_counter()
+                product()
+                timings.append(time.perf_counter() - begin)
+            measured[f"rate_{library}"].append(2 * size**3 / statistics.median(timings))
+    return measured
 
 
 def main() -> None:

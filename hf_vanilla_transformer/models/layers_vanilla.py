@@ -14,6 +14,7 @@ from .activations_vanilla import activation
 from .attention_vanilla import CrossAttention, SelfAttention
 from .configuration_vanilla import VanillaConfig
 from .dropout_vanilla import Dropout
+from .linear_vanilla import Linear
 
 
 class FeedForward(nn.Module):
@@ -21,10 +22,10 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: VanillaConfig) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.fc1 = Linear(config.hidden_size, config.intermediate_size)
         self.activation = activation(config.hidden_act)
         self.dropout = Dropout(config.activation_dropout)
-        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.fc2 = Linear(config.intermediate_size, config.hidden_size)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """(batch, length, hidden) to the same shape."""
@@ -153,7 +154,7 @@ class LanguageModelTransform(nn.Module):
 
     def __init__(self, config: VanillaConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.embedding_width)
+        self.dense = Linear(config.hidden_size, config.embedding_width)
         self.activation = activation(config.hidden_act)
         self.norm = nn.LayerNorm(config.embedding_width, eps=config.layer_norm_eps)
 

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from .linear_vanilla import by_onednn, takes_onednn, weight_gradient_by_onednn
+
 IGNORED_LABEL = -100
 
 # Elements of the workspace for logits: 16 M floats are 64 MB.
@@ -50,10 +52,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
         # Chunks of equal size: matrix products of a few rows that are left over would be slow.
         chunks = max(1, math.ceil(rows * vocab_size / _WORKSPACE_ELEMENTS))
         chunk = max(1, math.ceil(rows / chunks))
-        workspace = torch.empty(chunk, vocab_size, dtype=hidden.dtype, device=hidden.device)
+        onednn = takes_onednn(hidden, weight, chunk * weight.numel())
+        workspace = None if onednn else torch.empty(chunk, vocab_size, dtype=hidden.dtype, device=hidden.device)
         for start in range(0, rows, chunk):
             states, targets = hidden[start : start + chunk], labels[start : start + chunk, None]
-            logits = torch.mm(states, weight.T, out=workspace[: len(states)])
+            logits = by_onednn(states, weight) if onednn else torch.mm(states, weight.T, out=workspace[: len(states)])
             if bias is not None:
                 logits += bias
             label_logits = logits.gather(1, targets)
@@ -73,9 +76,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 grad_bias += probabilities.sum(0)
             grad_logits = probabilities.to(hidden.dtype)
             if grad_hidden is not None:
-                torch.mm(grad_logits, weight, out=grad_hidden[start : start + chunk])
+                if onednn:
+                    grad_hidden[start : start + chunk] = by_onednn(grad_logits, weight.T)
+                else:
+                    torch.mm(grad_logits, weight, out=grad_hidden[start : start + chunk])
             if grad_weight is not None:
-                if grad_weight.dtype == hidden.dtype:
+                if onednn:
+                    grad_weight += weight_gradient_by_onednn(grad_logits, states)
+                elif grad_weight.dtype == hidden.dtype:
                     grad_weight.addmm_(grad_logits.T, states)
                 else:
                     grad_weight += grad_logits.T @ states

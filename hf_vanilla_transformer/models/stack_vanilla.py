@@ -18,6 +18,7 @@ from .layers_vanilla import (
     TransformerLayer,
     position_embeddings,
 )
+from .linear_vanilla import Linear
 from .losses_vanilla import IGNORED_LABEL, linear_cross_entropy, logits_are_few, token_cross_entropy
 
 
@@ -79,7 +80,7 @@ class VanillaStack(VanillaPreTrainedModel):
         if config.layernorm_embedding:
             self.embed_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         if width != config.hidden_size:
-            self.embed_projection = nn.Linear(width, config.hidden_size)
+            self.embed_projection = Linear(width, config.hidden_size)
         self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(
             [TransformerLayer(config, index, is_causal, add_cross_attention) for index in range(layers)]
@@ -171,7 +172,7 @@ class LanguageModelHead:
             self.lm_head_transform = LanguageModelTransform(config)
         # Only a transform can give the states another width than the layers have.
         width = config.embedding_width if config.lm_head_transform else config.hidden_size
-        self.lm_head = nn.Linear(width, config.vocab_size, bias=config.lm_head_bias)
+        self.lm_head = Linear(width, config.vocab_size, bias=config.lm_head_bias)
 
     def logits(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """(..., hidden) to (..., vocabulary)."""
@@ -245,7 +246,7 @@ class LanguageModelHead:
         """
         head = self.lm_head
         return (
-            type(head) is nn.Linear
+            type(head) in (Linear, nn.Linear)  # resize_token_embeddings makes the latter
             and type(head.weight) is nn.Parameter
             and head.weight.device == hidden_states.device
             and not (head._forward_hooks or head._forward_pre_hooks or hasattr(head, "_hf_hook"))

@@ -126,7 +126,8 @@ class TrainingRecipe:
         learning_rate: peak of the schedule; None for ``noam``, whose peak follows from the width.
         learning_rate_scale: multiplies the schedule.
         schedule: shape after the warm-up. ``noam`` is Eq. 3 of the paper.
-        schedule_by: what ``linear`` and ``cosine`` run along: updates, or minutes of training (``max_minutes``).
+        schedule_by: what ``linear`` and ``cosine`` run along: updates, or minutes of training (``max_minutes``), and
+            with these whichever of both is nearer to its end.
         warmup_steps: updates of linear warm-up.
         final_learning_rate_ratio: where ``linear`` and ``cosine`` end, as a part of the peak.
         adam_beta1, adam_beta2, adam_epsilon: constants of Adam.

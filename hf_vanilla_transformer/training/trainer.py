@@ -206,17 +206,20 @@ class RecipeTrainer(Trainer):
             return schedules.inverse_sqrt(warmup)
         if training.schedule == "constant":
             return schedules.constant(warmup)
+
+        def along_updates(updates: int) -> float:
+            return (updates - warmup) / max(steps - warmup, 1)
+
         if training.schedule_by == "minutes":
             seconds = 60 * training.max_minutes
-            return schedules.decay(
-                training.schedule, warmup, training.final_learning_rate_ratio, lambda _: self.clock.training / seconds
-            )
-        return schedules.decay(
-            training.schedule,
-            warmup,
-            training.final_learning_rate_ratio,
-            lambda updates: (updates - warmup) / max(steps - warmup, 1),
-        )
+
+            def progress(updates: int) -> float:
+                """Along what ends first: a fast machine makes its last update before the minutes are over."""
+                return max(self.clock.training / seconds, along_updates(updates))
+
+        else:
+            progress = along_updates
+        return schedules.decay(training.schedule, warmup, training.final_learning_rate_ratio, progress)
 
     # ---- Evaluation
 

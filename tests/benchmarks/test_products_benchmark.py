@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks import products, training_worker
+from benchmarks.records import summary
 from benchmarks.training_rows import make
 from benchmarks.training_sides import SETTINGS, build
 
@@ -19,17 +20,21 @@ def test_operations_are_those_of_a_count_by_hand(side, rows_with_logits, toy_dat
     layer = operations_of_a_map(12 * 64, 128, 3 * 128 + 128 + 512) + operations_of_a_map(12 * 64, 512, 128)
     head = operations_of_a_map(rows_with_logits, 128, rows["vocab_size"])
     assert measured["operations"] == 4 * layer + head
-    assert len(measured["shares"]) == 2 and min(measured["shares"]) > 0
+    measures = [measured[f"{kind}_{library}"] for kind in ("step", "rate") for library in ("mkl", "onednn")]
+    assert all(len(values) == 2 and min(values) > 0 for values in measures)
 
 
-def test_the_bound_is_what_products_alone_would_take():
-    sides = {
-        "peer": {"operations": 100, "share": {"median": 0.5, "low": 0.4, "high": 0.6}},
-        "ours": {"operations": 80, "share": {"median": 0.8, "low": 0.7, "high": 0.9}},
-    }
+def test_the_bound_is_what_products_alone_would_take_at_the_best_rate():
+    def side(operations: float, seconds: float) -> dict:
+        rates = {"rate_mkl": summary([20e9]), "rate_onednn": summary([40e9])}
+        steps = {"step_mkl": summary([0.5]), "step_onednn": summary([seconds])}
+        return {"operations": operations, "gain": summary([0.5 / seconds]), **steps, **rates}
+
+    sides = {"peer": side(10e9, 0.5), "ours": side(8e9, 0.25)}
     assert products.bounds(sides)["ours"] == pytest.approx(2.5)
     table = products.table({"settings": {"one": {"title": "one", "sides": sides}}})
-    assert "| one | ours | 0.0 GFLOP | 80% (70% – 90%) | 2.50 |" in table
+    assert "| one | ours | 500 ms | 250 ms | 2.00 (2.00 – 2.00) | 8.0 GFLOP | 80% | 2.50 |" in table
+    assert "by MKL: 20 GFLOP/s, by oneDNN: 40 GFLOP/s" in table
 
 
 def test_what_cannot_be_measured_says_why(tmp_path, capsys):

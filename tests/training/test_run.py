@@ -189,6 +189,16 @@ def test_training_ends_with_its_minutes(pairs, tmp_path):
     assert rates[-1] < 0.1 * max(rates)
 
 
+def test_the_rate_falls_to_zero_at_the_last_update_too_if_that_is_before_the_last_minute(pairs, tmp_path):
+    recipe = toy_recipe(
+        pairs, tmp_path / "run", "training.max_steps=24", "training.max_minutes=60", "training.log_every=1",
+        "training.schedule=linear", "training.schedule_by=minutes",
+    )  # fmt: skip
+    run_training(recipe)
+    rates = [record["learning_rate"] for record in read_metrics(tmp_path / "run" / "metrics.jsonl") if "loss" in record]
+    assert rates[-1] < 0.1 * max(rates)
+
+
 def test_the_finished_model_is_the_average_of_the_last_checkpoints(pairs, tmp_path):
     recipe = toy_recipe(pairs, tmp_path / "run", "checkpoint={every: 4, keep: 3, average_last: 2}")
     result = run_training(recipe)

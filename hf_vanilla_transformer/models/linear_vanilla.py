@@ -1,0 +1,128 @@
+"""Linear maps whose products in float32 take oneDNN where MKL leaves half of the processor idle: AMD's, from Zen 5 on.
+
+Torch multiplies float32 matrices with MKL, which runs its kernels for AVX2 on AMD's processors, half as wide as what
+these execute. oneDNN, which torch carries too and uses for bf16, goes by what the processor can do.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+
+# Products of fewer multiplications are as soon done by MKL, whose calls cost less.
+_FEW_MULTIPLICATIONS = 1 << 22
+
+
+@cache
+def onednn_is_faster() -> bool:
+    """Whether this processor multiplies float32 matrices faster by oneDNN than by MKL.
+
+    It goes by the processor, not by a measurement, so that a run that is repeated or resumed takes the same kernels.
+    """
+    if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available() and _linear() is not None):
+        return False
+    # Only AMD has SSE4a. Zen 4 has AVX-512 too, but executes it in halves, so that MKL's kernels lose nothing there;
+    # its successor, which does not, brought VP2INTERSECT.
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return all(capabilities.get(feature, False) for feature in ("sse4a", "avx512_f", "avx512_vp2intersect"))
+
+
+def _linear() -> Any:
+    """Torch's operator for a linear map by oneDNN, None where it is missing: the one private name of this file."""
+    return getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+
+
+def takes_onednn(left: torch.Tensor, right: torch.Tensor, multiplications: int) -> bool:
+    """Whether the product of two tensors goes to oneDNN: large, plain, in float32, and on such a processor.
+
+    `torch.backends.mkldnn.flags(enabled=False)` leaves all products to MKL, as everywhere in torch.
+    """
+    return (
+        not torch.compiler.is_compiling()  # a compiler has its own kernels, and may not know the number yet
+        and not torch.jit.is_tracing()
+        and multiplications >= _FEW_MULTIPLICATIONS
+        and onednn_is_faster()
+        and torch.backends.mkldnn.enabled
+        and left.dtype == right.dtype == torch.float32
+        and left.device.type == right.device.type == "cpu"
+        and type(left) in (torch.Tensor, nn.Parameter)  # sharded and quantized tensors multiply in their own way
+        and type(right) in (torch.Tensor, nn.Parameter)
+    )
+
+
+def by_onednn(inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """`inputs @ weight.T + bias`: (..., in) with (out, in) to (..., out)."""
+    return _linear()(inputs, weight, bias, "none", [], "")
+
+
+def weight_gradient_by_onednn(grad_outputs: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+    """`grad_outputs.T @ inputs`: (rows, out) with (rows, in) to (out, in)."""
+    if grad_outputs.shape[1] > inputs.shape[1]:  # the columns of the product are divided among the cores: many of them
+        return by_onednn(inputs.T, grad_outputs.T).T
+    return by_onednn(grad_outputs.T, inputs.T)
+
+
+class _LinearByOneDNN(torch.autograd.Function):
+    """`by_onednn` with its gradients, which have gradients too."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        return by_onednn(inputs, weight, bias)
+
+    @staticmethod
+    def setup_context(context: Any, inputs: tuple[torch.Tensor | None, ...], output: torch.Tensor) -> None:
+        states, weight, _ = inputs
+        context.save_for_backward(states, weight)
+        context.save_for_forward(states, weight)
+
+    @staticmethod
+    def backward(context: Any, grad_outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        inputs, weight = context.saved_tensors
+        needs_inputs, needs_weight, needs_bias = context.needs_input_grad
+        grad_inputs = grad_weight = grad_bias = None
+        if needs_inputs:
+            grad_inputs = _LinearByOneDNN.apply(grad_outputs, weight.T, None)
+        rows = grad_outputs.flatten(0, -2)
+        if needs_weight:
+            states = inputs.flatten(0, -2)
+            if torch.is_grad_enabled():  # a gradient of the gradient is asked for
+                grad_weight = rows.T @ states
+            else:
+                grad_weight = weight_gradient_by_onednn(rows, states)
+        if needs_bias:
+            grad_bias = rows.sum(0)
+        return grad_inputs, grad_weight, grad_bias
+
+    @staticmethod
+    def jvp(
+        context: Any,
+        inputs_tangent: torch.Tensor | None,
+        weight_tangent: torch.Tensor | None,
+        bias_tangent: torch.Tensor | None,
+    ) -> torch.Tensor | None:
+        inputs, weight = context.saved_tensors
+        terms = [
+            None if inputs_tangent is None else inputs_tangent @ weight.T,
+            None if weight_tangent is None else inputs @ weight_tangent.T,
+            None if bias_tangent is None else bias_tangent.expand(*inputs.shape[:-1], -1),
+        ]
+        return sum(term for term in terms if term is not None)
+
+
+class Linear(nn.Linear):
+    """A linear map, `nn.Linear` in all but the kernels."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(..., in) to (..., out)."""
+        weight, bias = self.weight, self.bias
+        if torch.is_autocast_enabled("cpu") or not takes_onednn(inputs, weight, inputs.numel() * self.out_features):
+            return nn.functional.linear(inputs, weight, bias)
+        return _LinearByOneDNN.apply(inputs, weight, bias)
+
+
+__all__ = ["Linear", "by_onednn", "takes_onednn", "weight_gradient_by_onednn"]
