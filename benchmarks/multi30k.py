@@ -91,6 +91,26 @@ def reached(points: list[tuple[float, float]], bleu: float) -> float | None:
     return min((minutes for minutes, score in points if score >= bleu), default=None)
 
 
+def tokens_a_second(marian: dict[str, Any], runs: dict[str, dict[str, Any]], minutes: float) -> tuple[float, float]:
+    """Target tokens a second of Marian's loop, and of the finished run of ours that has a point at these minutes."""
+    last = marian["points"][-1]
+    run = next(run for run in runs.values() if run["final"] and minutes in (time for time, _ in curve(run)))
+    return last["target_tokens"] / last["minutes"] / 60, run["final"]["tokens"] / run["final"]["minutes"] / 60
+
+
+def gains(goal: dict[str, Any], marian: dict[str, Any], runs: dict[str, dict[str, Any]]) -> tuple[float, float] | None:
+    """How many times sooner than Marian's loop on this machine a BLEU was reached, by speed and by the recipe.
+
+    The first is the ratio of tokens a second, the second that of the tokens that it took; their product is that of the
+    times. None where one of the two has not reached it, or the run of ours is not finished.
+    """
+    finished = [time for run in runs.values() if run["final"] for time, _ in curve(run)]
+    if goal["marian"] is None or goal["ours"] not in finished:
+        return None
+    theirs, ours = tokens_a_second(marian, runs, goal["ours"])
+    return ours / theirs, goal["marian"] / goal["ours"] * theirs / ours
+
+
 def combine(marian: dict[str, Any], runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The record: both sides, and when each reached which BLEU."""
     peer = marian_curve(marian)
@@ -123,14 +143,17 @@ def table(record: dict[str, Any]) -> str:
         return "not reached" if value is None else f"{value:.1f}"
 
     lines = [
-        "| validation BLEU | from | Marian, minutes | ours, minutes | share of the time |",
-        "| --- | --- | --- | --- | --- |",
+        "| validation BLEU | from | Marian, minutes | ours, minutes | share of the time "
+        "| times sooner than Marian here by speed | by the recipe |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for goal in record["reached"]:
         share = "" if goal["ours"] is None else f"**{goal['ours'] / goal['minutes']:.2f}**"
+        gained = gains(goal, record["marian"], record["runs"])
+        by_speed, by_recipe = ("", "") if gained is None else (f"{gain:.2f}" for gain in gained)
         lines.append(
             f"| {goal['bleu']:.1f} | {goal['source']}, {goal['minutes']:.3g} min | {minutes(goal['marian'])} "
-            f"| {minutes(goal['ours'])} | {share} |"
+            f"| {minutes(goal['ours'])} | {share} | {by_speed} | {by_recipe} |"
         )
     lines += [
         "",

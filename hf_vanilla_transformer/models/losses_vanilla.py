@@ -56,9 +56,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
         workspace = None if onednn else torch.empty(chunk, vocab_size, dtype=hidden.dtype, device=hidden.device)
         for start in range(0, rows, chunk):
             states, targets = hidden[start : start + chunk], labels[start : start + chunk, None]
-            logits = by_onednn(states, weight) if onednn else torch.mm(states, weight.T, out=workspace[: len(states)])
-            if bias is not None:
-                logits += bias
+            if onednn:
+                logits = by_onednn(states, weight, bias)
+            else:
+                logits = torch.mm(states, weight.T, out=workspace[: len(states)])
+                if bias is not None:
+                    logits += bias
             label_logits = logits.gather(1, targets)
             # One pass of softmax gives the gradient; the loss needs its denominator, which any entry tells whose
             # probability is large enough: that of the label, nearly always, and surely the largest. To look costs less

@@ -95,6 +95,7 @@ def test_comparison_says_when_each_reached_what(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "| Marian, minute-20 | 20.0 | 2,000 | 1,200,000 | 1,000 | 38.00 | 37.00 |" in printed
     assert "| ours, run | 10.0 | 90 | 900,000 | 1,500 | 39.50 | 38.50 |" in printed
+    assert "| 38.0 | reference, 20 min | 20.0 | 10.0 | **0.50** | 1.50 | 1.33 |" in printed, "1.5 × 1.33 = 20 / 10"
 
 
 def test_runs_on_other_text_are_refused(tmp_path):
