@@ -1,7 +1,7 @@
 """Linear maps whose products in float32 take oneDNN where MKL leaves half of the processor idle: AMD's, from Zen 5 on.
 
-Torch multiplies float32 matrices with MKL, which runs its kernels for AVX2 on AMD's processors, half as wide as what
-these execute. oneDNN, which torch carries too and uses for bf16, goes by what the processor can do.
+Torch multiplies float32 matrices with MKL, which gets no more out of AMD's processors than AVX2 would, half of what
+these can do. oneDNN, which torch carries too and uses for bf16, goes by what the processor is able to execute.
 """
 
 from __future__ import annotations
