@@ -91,24 +91,19 @@ def reached(points: list[tuple[float, float]], bleu: float) -> float | None:
     return min((minutes for minutes, score in points if score >= bleu), default=None)
 
 
-def tokens_a_second(marian: dict[str, Any], runs: dict[str, dict[str, Any]], minutes: float) -> tuple[float, float]:
-    """Target tokens a second of Marian's loop, and of the finished run of ours that has a point at these minutes."""
-    last = marian["points"][-1]
-    run = next(run for run in runs.values() if run["final"] and minutes in (time for time, _ in curve(run)))
-    return last["target_tokens"] / last["minutes"] / 60, run["final"]["tokens"] / run["final"]["minutes"] / 60
-
-
 def gains(goal: dict[str, Any], marian: dict[str, Any], runs: dict[str, dict[str, Any]]) -> tuple[float, float] | None:
     """How many times sooner than Marian's loop on this machine a BLEU was reached, by speed and by the recipe.
 
-    The first is the ratio of tokens a second, the second that of the tokens that it took; their product is that of the
-    times. None where one of the two has not reached it, or the run of ours is not finished.
+    The first is the ratio of target tokens a second, the second that of the tokens that it took; their product is that
+    of the times. None where one of the two has not reached it, or the run of ours is not finished.
     """
-    finished = [time for run in runs.values() if run["final"] for time, _ in curve(run)]
-    if goal["marian"] is None or goal["ours"] not in finished:
+    finished = (run for run in runs.values() if run["final"] is not None)
+    run = next((run for run in finished if goal["ours"] in (minutes for minutes, _ in curve(run))), None)
+    if run is None or goal["marian"] is None:
         return None
-    theirs, ours = tokens_a_second(marian, runs, goal["ours"])
-    return ours / theirs, goal["marian"] / goal["ours"] * theirs / ours
+    theirs, ours = marian["points"][-1], run["final"]
+    speed = ours["tokens"] / ours["minutes"] / (theirs["target_tokens"] / theirs["minutes"])
+    return speed, goal["marian"] / goal["ours"] / speed
 
 
 def combine(marian: dict[str, Any], runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
