@@ -9,8 +9,9 @@ PACKAGE = Path(hf_vanilla_transformer.__file__).parent
 # A folder may use those further down, and within a level those to its right.
 LEVELS = (
     ("commands",),
-    ("web", "pipelines", "training", "hub", "interpretation", "conversion"),
-    ("data", "tokenization", "evaluation"),
+    ("demo", "web"),
+    ("pipelines", "training", "hub", "reports", "interpretation", "conversion"),
+    ("generation", "data", "tokenization", "evaluation"),
     ("models",),
 )
 RANK = {name: (level, place) for level, names in enumerate(LEVELS) for place, name in enumerate(names)}

@@ -115,8 +115,8 @@ def accuracy_with_body(first: Path, second: Path) -> float:
     """The accuracy of the first run's head on the second run's body, on the first run's validation rows."""
     from transformers import AutoModelForSequenceClassification
 
-    from hf_vanilla_transformer.training.finetuning.recipe import load_finetune_recipe
-    from hf_vanilla_transformer.training.finetuning.run import prepare
+    from hf_vanilla_transformer.training.finetuning.finetuning_run import prepare
+    from hf_vanilla_transformer.training.recipes.finetuning_recipe import load_finetune_recipe
 
     prepared = prepare(load_finetune_recipe(first))
     model, other = (AutoModelForSequenceClassification.from_pretrained(run / "model") for run in (first, second))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..training.recipe import Recipe
+    from ..training.recipes.training_recipe import Recipe
     from ..training.run import TrainingResult
 
 TAKES_OVERRIDES = True
@@ -52,13 +52,13 @@ def run(arguments: argparse.Namespace) -> int:
     # Imported here, so that `--help` and the restart with another allocator do not wait for torch.
     import transformers
 
-    from ..training.adaptation.run import run_adaptation
+    from ..training.adaptation.adaptation_run import run_adaptation
 
     recipe = _recipe(arguments)
     # One bar for each written file says less than our own lines.
     transformers.utils.logging.disable_progress_bar()
     if arguments.dry_run:
-        from ..training.adaptation.plan import plan
+        from ..training.adaptation.adaptation_plan import plan
 
         print(plan(recipe))
         return 0
@@ -82,7 +82,7 @@ def write_model(result: TrainingResult, recipe: Recipe, command: str) -> Path:
     """Writes the folder that can be published; its card names the parent, and the data of both."""
     from ..hub.local_paths import shown
     from ..hub.model_card import is_hub_name
-    from ..training.adaptation.run import PERPLEXITY_PICTURE
+    from ..training.adaptation.adaptation_run import PERPLEXITY_PICTURE
     from .train import publishable
 
     adaptation = recipe.adaptation
@@ -102,7 +102,7 @@ def write_model(result: TrainingResult, recipe: Recipe, command: str) -> Path:
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
     from ..training.adaptation.parent import load_adaptation_recipe
-    from ..training.recipe import load_recipe
+    from ..training.recipes.training_recipe import load_recipe
     from .train import dotted_overrides
 
     overrides = [*arguments.set, *dotted_overrides(arguments.overrides)]

@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Writes the averaged model."""
     from ..training.averaging import last_checkpoints, save_average
     from ..training.folder import RECIPE_FILE, check_new
-    from ..training.recipe import load_recipe
+    from ..training.recipes.training_recipe import load_recipe
 
     output = Path(arguments.output)
     check_new(output)

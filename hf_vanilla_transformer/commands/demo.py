@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..data.grammar_english_french import GrammarCorpus, SentencePair
+    from ..demo.grammar import GrammarCorpus, SentencePair
     from ..training import TrainingResult
 
 EXAMPLES = """\
@@ -163,7 +163,7 @@ class _Narrator:
 
 def _write_corpus(folder: Path, sentences: int, seed: int) -> GrammarCorpus:
     """The corpus as parallel files: train.en and train.fr, and so on."""
-    from ..data.grammar_english_french import grammar_corpus
+    from ..demo.grammar import grammar_corpus
 
     # Validation only watches the training, so it is small; a demo must not be kept waiting by it.
     corpus = grammar_corpus(
@@ -222,7 +222,7 @@ def _export(result: TrainingResult, folder: Path, picture: Path, example: str, a
         license="apache-2.0",
         example=example,
         data=f"{arguments.sentences:,} sentence pairs written by the grammar in "
-        "`hf_vanilla_transformer/data/grammar_english_french.py` "
+        "`hf_vanilla_transformer/demo/grammar.py` "
         f"(seed {arguments.seed}): no text of anybody, free of rights.",
         command=f"hf-vanilla demo --output {arguments.output} --sentences {arguments.sentences} --seed {arguments.seed}"
         + (f" --steps {arguments.steps}" if arguments.steps is not None else ""),

@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Scores the model and prints one line a score."""
-    from ..training.files import write_text
-    from ..training.recipe import load_recipe
-    from ..training.report import score_split
+    from ..files import write_text
+    from ..training.recipes.training_recipe import load_recipe
+    from ..training.split_scores import score_split
     from .train import dotted_overrides
 
     recipe = load_recipe(arguments.folder, [*arguments.set, *dotted_overrides(arguments.overrides)])

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fine-tunes, or prints what was asked for."""
     # Imported here, so that `--help` and the restart with another allocator do not wait for torch.
-    from ..training.finetuning.recipe import FinetuneRecipe, load_finetune_recipe
+    from ..training.recipes.finetuning_recipe import FinetuneRecipe, load_finetune_recipe
 
     if arguments.fields:
         print_fields(FinetuneRecipe)
@@ -74,11 +74,11 @@ def run(arguments: argparse.Namespace) -> int:
     # One bar for each written file says less than our own lines.
     transformers.utils.logging.disable_progress_bar()
     if arguments.dry_run:
-        from ..training.finetuning.plan import plan
+        from ..training.finetuning.finetuning_plan import plan
 
         print(plan(recipe))
         return 0
-    from ..training.finetuning.run import run_finetuning
+    from ..training.finetuning.finetuning_run import run_finetuning
 
     command = shlex.join(["hf-vanilla", *sys.argv[1:]])
     result = run_finetuning(recipe, resume=arguments.resume is not None, command=command)
@@ -113,7 +113,7 @@ def print_fields(kind: type) -> None:
     """Every field of a recipe with its default and its type."""
     import dataclasses
 
-    from ..training.recipe import recipe_fields
+    from ..training.recipes.training_recipe import recipe_fields
 
     for name, entry in recipe_fields(kind):
         default = entry.default

@@ -129,7 +129,7 @@ def _continue(
     """The continuations of a prompt, the best first if they are ranked; printed as they come if `stream`."""
     from transformers import TextStreamer
 
-    from ..evaluation import continuation_log_probabilities
+    from ..generation import continuation_log_probabilities
 
     inputs = tokenizer(prompt, return_tensors="pt").to(model.device)
     ids, mask = inputs["input_ids"], inputs["attention_mask"]

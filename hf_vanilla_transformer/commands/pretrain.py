@@ -66,8 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Trains, or prints the plan."""
     # Imported here, so that `--help` and the restart with another allocator do not wait for torch.
-    from ..training.objective import OBJECTIVES
-    from ..training.recipe import load_recipe
+    from ..training.recipes.objective import OBJECTIVES
+    from ..training.recipes.training_recipe import load_recipe
 
     if arguments.resume and (arguments.recipe or arguments.objective):
         raise ValueError(

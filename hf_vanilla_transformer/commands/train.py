@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..training.recipe import Recipe
+    from ..training.recipes.training_recipe import Recipe
     from ..training.run import TrainingResult
 
 TAKES_OVERRIDES = True
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Trains, or prints what was asked for."""
     # Imported here, so that `--help` and the restart with another allocator do not wait for torch.
-    from ..training.recipe import load_recipe, recipe_names
+    from ..training.recipes.training_recipe import load_recipe, recipe_names
 
     if arguments.list:
         for name in recipe_names():
@@ -169,7 +169,7 @@ def dotted_overrides(arguments: list[str]) -> list[str]:
 def _print_fields() -> None:
     import dataclasses
 
-    from ..training.recipe import recipe_fields
+    from ..training.recipes.training_recipe import recipe_fields
 
     for name, entry in recipe_fields():
         default = entry.default_factory() if entry.default is dataclasses.MISSING else entry.default

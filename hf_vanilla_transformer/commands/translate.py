@@ -64,7 +64,7 @@ def _search(arguments: argparse.Namespace) -> dict[str, Any]:
     from pathlib import Path
 
     from ..training.folder import RECIPE_FILE
-    from ..training.recipe import GenerationRecipe, load_recipe
+    from ..training.recipes.training_recipe import GenerationRecipe, load_recipe
 
     search = GenerationRecipe()
     if (Path(arguments.model) / RECIPE_FILE).is_file():
@@ -88,7 +88,7 @@ def _translations(
     lines: list[str], model: Any, tokenizer: Any, arguments: argparse.Namespace, options: dict[str, Any]
 ) -> list[list[Answer]]:
     """The answers to each line, made of those to its sentences if lines are to be split."""
-    from ..evaluation import translate_n_best
+    from ..generation import translate_n_best
     from ..pipelines import Sentence, join_sentences, split_sentences
 
     parts = [split_sentences(line) if arguments.split else [] for line in lines]

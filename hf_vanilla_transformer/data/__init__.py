@@ -1,20 +1,20 @@
 """From files to batches: readers, collators, and the sampler that fills batches by tokens."""
 
-from .causal_lm_collator import CausalLanguageModelingCollator, TokenBlocks
-from .csv_files import CsvFormat
-from .denoising_collator import DenoisingCollator
-from .labelled import load_labelled, split_off_validation
-from .labels import Labels, fit_labels
+from .collators.causal_lm import CausalLanguageModelingCollator, TokenBlocks
+from .collators.denoising import DenoisingCollator
+from .collators.dependency_parsing import DependencyParsingCollator
+from .collators.masked_lm import MaskedLanguageModelingCollator
+from .collators.span_corruption import SpanCorruptionCollator
+from .collators.translation import TranslationCollator
 from .long_texts import EncodedTexts, encode_texts, vote
-from .masked_lm_collator import MaskedLanguageModelingCollator
-from .parsing_collator import DependencyParsingCollator
-from .readers import load_pairs, load_texts
-from .report import BadRow, RowReport
+from .readers.csv_files import CsvFormat
+from .readers.labelled import load_labelled, split_off_validation
+from .readers.labels import Labels, fit_labels
+from .readers.row_report import BadRow, RowReport
+from .readers.unlabelled import load_pairs, load_texts
+from .readers.words import load_tagged, load_trees
 from .sampler import TokenBatchSampler
-from .span_corruption_collator import SpanCorruptionCollator
-from .translation_collator import TranslationCollator
 from .word_pieces import EncodedWords, encode_words
-from .words import load_tagged, load_trees
 
 __all__ = [
     "BadRow",

@@ -14,7 +14,7 @@ import datasets
 import numpy as np
 import torch
 
-from .report import RowReport
+from .readers.row_report import RowReport
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers.pipelines.base import Pipeline
 
-from ..data.parsing_collator import DependencyParsingCollator
+from ..data.collators.dependency_parsing import DependencyParsingCollator
 from ..data.word_pieces import encode_words
 
 

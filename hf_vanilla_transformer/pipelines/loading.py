@@ -39,7 +39,7 @@ def load_model(
 
     import hf_vanilla_transformer  # noqa: F401  registers the models with the Auto classes
 
-    from ..training.device import default_device
+    from ..device import default_device
 
     transformers_logging.disable_progress_bar()
     options = {"trust_remote_code": True} if trust_remote_code else {}

@@ -162,7 +162,7 @@ class Text2TextGenerationPipeline(ChunkPipeline):
         # (rows · answers, length) to (rows, answers, length); the base class takes the rows apart.
         outputs = {"output_ids": output.view(rows, -1, output.shape[1]), **model_inputs}
         if return_scores:
-            from ..evaluation.scoring import translation_log_probabilities
+            from ..generation.log_probabilities import translation_log_probabilities
 
             outputs["scores"] = translation_log_probabilities(self.model, **inputs, sequences=outputs["output_ids"])
         return outputs
@@ -170,7 +170,7 @@ class Text2TextGenerationPipeline(ChunkPipeline):
     def _with_length_limit(self, attention_mask: torch.Tensor, generate_kwargs: dict[str, Any]) -> dict[str, Any]:
         """The options for `generate`, with a limit for each sentence by its own length if nobody has set one."""
         # evaluation brings the libraries of metrics, which somebody who only imports transformers' pipelines can spare.
-        from ..evaluation.search import SourceLengthLimit
+        from ..generation.length_penalty import SourceLengthLimit
 
         config = generate_kwargs.get("generation_config") or self.model.generation_config
         said = {**config.to_diff_dict(), **generate_kwargs}

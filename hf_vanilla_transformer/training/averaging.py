@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
-from .files import folder_aside
+from ..files import folder_aside
 
 
 def checkpoints(folder: str | Path) -> list[Path]:

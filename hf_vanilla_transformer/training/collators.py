@@ -14,9 +14,9 @@ from ..data import (
     SpanCorruptionCollator,
     TranslationCollator,
 )
-from .device import default_device
-from .objective import mask_probability, mean_span_length
-from .recipe import Recipe
+from ..device import default_device
+from .recipes.objective import mask_probability, mean_span_length
+from .recipes.training_recipe import Recipe
 
 
 def collator(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Callable[[list], dict[str, torch.Tensor]]:

@@ -16,9 +16,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from ..data import RowReport, load_pairs, load_texts
 from ..tokenization import bpe_dropout, train_tokenizer
 from .batches import Rows
-from .mixture import mixture_sources
-from .objective import OBJECTIVES, extra_tokens
-from .recipe import DataRecipe, Recipe
+from .recipes.mixture import mixture_sources
+from .recipes.objective import OBJECTIVES, extra_tokens
+from .recipes.training_recipe import DataRecipe, Recipe
 from .splits import choose_split
 from .streaming import is_streamed, tokenizer_sample
 from .text_rows import TextRows

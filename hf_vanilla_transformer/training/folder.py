@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .averaging import checkpoints
-from .recipe import Recipe, load_recipe
+from .recipes.training_recipe import Recipe, load_recipe
 
 RECIPE_FILE = "recipe.yaml"
 METRICS_FILE = "metrics.jsonl"

@@ -15,8 +15,8 @@ from ..models.configuration_vanilla import VanillaDecoderConfig, VanillaEncoderC
 from ..models.modeling_vanilla_decoder import VanillaDecoderForCausalLM
 from ..models.modeling_vanilla_encoder import VanillaEncoderForMaskedLM
 from ..models.modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration
-from .objective import ENCODER_DECODER, extra_tokens
-from .recipe import Recipe, nearest
+from .recipes.objective import ENCODER_DECODER, extra_tokens
+from .recipes.training_recipe import Recipe, nearest
 
 logger = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ from transformers import PreTrainedModel
 
 from .batches import Rows
 from .corpus import encode, get_tokenizer, load_corpus
-from .mixture import mixture_sources
 from .model import build_model, check_model
-from .objective import OBJECTIVES, describe_objective
-from .recipe import Recipe
+from .recipes.mixture import mixture_sources
+from .recipes.objective import OBJECTIVES, describe_objective
+from .recipes.training_recipe import Recipe
 from .streaming import StreamedRows, is_streamed
 from .trainer import UNLIMITED_STEPS, peak_learning_rate, planned_steps, token_sampler
 

@@ -19,16 +19,16 @@ from typing import Any
 import torch.distributed as dist
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
+from ..device import hardware
 from ..evaluation import perplexity
+from ..files import folder_aside, write_text
+from ..reports.curves import plot_curves, trim_metrics
 from .averaging import checkpoints as finished_checkpoints
 from .averaging import load_weights, save_average
 from .batches import Rows
 from .callbacks import BestModel, Progress, RunCallback, Schedule, StopConditions
 from .collators import collator
 from .corpus import Corpus, encode, encode_with_dropout, get_tokenizer, load_corpus, scored_data
-from .curves import plot_curves, trim_metrics
-from .device import hardware
-from .files import folder_aside, write_text
 from .folder import (
     CURVES_FILE,
     METRICS_FILE,
@@ -41,9 +41,9 @@ from .folder import (
 )
 from .initial_embeddings import evenly_spaced, start_from_cooccurrence, whole_texts
 from .model import build_config, build_model
-from .objective import OBJECTIVES
-from .recipe import Recipe
-from .report import score_translations
+from .recipes.objective import OBJECTIVES
+from .recipes.training_recipe import Recipe
+from .split_scores import score_translations
 from .streaming import StreamedRows, is_streamed
 from .trainer import RecipeTrainer
 

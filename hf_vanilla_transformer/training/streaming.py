@@ -16,9 +16,9 @@ from transformers import PreTrainedTokenizerBase
 from ..data import RowReport, load_texts
 from ..data.streams import Mixture, OpenTexts, RowStream, ShuffleBuffer, TextStream, first_texts, pack_rows, unpack_rows
 from .batches import NumberedBatch, SeededCollator
-from .mixture import TextSource, mixture_sources
-from .objective import OBJECTIVES
-from .recipe import Recipe
+from .recipes.mixture import TextSource, mixture_sources
+from .recipes.objective import OBJECTIVES
+from .recipes.training_recipe import Recipe
 from .splits import choose_split
 from .text_rows import TextRows
 

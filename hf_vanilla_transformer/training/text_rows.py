@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from ..data.causal_lm_collator import encode_documents
+from ..data.collators.causal_lm import encode_documents
 from ..data.reversal import reverse_tokens
-from .recipe import Recipe
+from .recipes.training_recipe import Recipe
 
 
 class TextRows:

@@ -24,8 +24,8 @@ from .averaging import WeightAverage, checkpoints
 from .batches import BatchStream, Rows, SeededCollator, stream_loader
 from .clock import TrainingClock
 from .optimizers import build_optimizer
-from .recipe import Recipe, TrainingRecipe
-from .report import total_loss
+from .recipes.training_recipe import Recipe, TrainingRecipe
+from .split_scores import total_loss
 from .streaming import StreamedBatches, StreamedRows, streamed_loader
 
 RUN_STATE = "run_state.pt"

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
-from ..evaluation import Translation, translate_n_best
+from ..generation import Translation, translate_n_best
 from ..interpretation import AttentionMap, cross_attention, self_attention
 from ..pipelines.languages import set_languages
 from ..pipelines.loading import load_model

@@ -12,7 +12,7 @@ from packaging.version import Version
 
 import hf_vanilla_transformer
 
-from ..training.files import folder_aside
+from ..files import folder_aside
 from .page import import_gradio
 
 _APP = '''\

@@ -137,7 +137,7 @@ def test_ablation_trains_what_is_missing_and_says_the_difference(tmp_path, monke
 
 @pytest.mark.parametrize("variant", multi30k_ablation.VARIANTS)
 def test_ablation_changes_fields_that_exist(variant, tmp_path):
-    from hf_vanilla_transformer.training.recipe import load_recipe
+    from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
 
     words = multi30k_ablation.overrides(variant)
     changes = [f"{field.removeprefix('--')}={value}" for field, value in zip(words[::2], words[1::2])]

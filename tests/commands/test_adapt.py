@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from hf_vanilla_transformer.commands.adapt import write_model
 from hf_vanilla_transformer.commands.main import main
 from hf_vanilla_transformer.training import TrainingResult
-from hf_vanilla_transformer.training.recipe import load_recipe
+from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
 
 from ..training.adaptation.conftest import causal_parent, domain, general  # noqa: F401
 

@@ -10,7 +10,7 @@ import pytest
 
 from hf_vanilla_transformer.commands.main import COMMANDS, main
 from hf_vanilla_transformer.commands.train import dotted_overrides
-from hf_vanilla_transformer.training.recipe import recipe_fields, recipe_names
+from hf_vanilla_transformer.training.recipes.training_recipe import recipe_fields, recipe_names
 
 from ..training.toy import toy_recipe
 

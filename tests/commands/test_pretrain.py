@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
 from hf_vanilla_transformer.commands.main import main
 from hf_vanilla_transformer.training.model import CLASSES, build_config
-from hf_vanilla_transformer.training.recipe import load_recipe
+from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
 
 from ..training.toy import STACK, write_texts
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from hf_vanilla_transformer.commands.main import main
-from hf_vanilla_transformer.evaluation import translate_n_best
+from hf_vanilla_transformer.generation import translate_n_best
 from hf_vanilla_transformer.pipelines.loading import load_model
 
 from ..tiny_folders import SENTENCES

@@ -6,7 +6,7 @@ import torch
 from tokenizers import AddedToken
 
 from hf_vanilla_transformer.data import DenoisingCollator
-from hf_vanilla_transformer.data.denoising_collator import infill, permute_sentences, sentence_ends
+from hf_vanilla_transformer.data.collators.denoising import infill, permute_sentences, sentence_ends
 from hf_vanilla_transformer.tokenization import train_tokenizer
 
 TEXT = "the small dog is old . the green house was small . a river is green . "

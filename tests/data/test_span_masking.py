@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hf_vanilla_transformer.data import MaskedLanguageModelingCollator
-from hf_vanilla_transformer.data.span_masking import draw_spans, span_length_weights
+from hf_vanilla_transformer.data.collators.span_masking import draw_spans, span_length_weights
 
 
 def test_the_lengths_of_the_paper():

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import datasets
 import pytest
+from hf_vanilla_transformer.data.readers.unlabelled.words import tree_problem
 
 from hf_vanilla_transformer.data import BadRow, load_tagged, load_trees
-from hf_vanilla_transformer.data.parsing_collator import DependencyParsingCollator
+from hf_vanilla_transformer.data.collators.dependency_parsing import DependencyParsingCollator
 from hf_vanilla_transformer.data.word_pieces import encode_words
-from hf_vanilla_transformer.data.words import tree_problem
 from hf_vanilla_transformer.tokenization import train_tokenizer
 
 DATA = Path(os.environ.get("HF_VANILLA_DATA", Path(__file__).parents[2].parent / "shared" / "data"))

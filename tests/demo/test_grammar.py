@@ -5,11 +5,11 @@ import itertools
 
 import pytest
 
-from hf_vanilla_transformer.data.english_french.lexicon import ADJECTIVE_BY_ENGLISH, NOUN_BY_ENGLISH
-from hf_vanilla_transformer.data.english_french.numbers import dated, english_number, french_number
-from hf_vanilla_transformer.data.english_french.sentences import SentenceGrammar
-from hf_vanilla_transformer.data.english_french.spelling import Word, spell_english, spell_french, written
-from hf_vanilla_transformer.data.grammar_english_french import grammar_corpus, is_held_out, sentence_pairs
+from hf_vanilla_transformer.demo.english_french.lexicon import ADJECTIVE_BY_ENGLISH, NOUN_BY_ENGLISH
+from hf_vanilla_transformer.demo.english_french.numbers import dated, english_number, french_number
+from hf_vanilla_transformer.demo.english_french.sentences import SentenceGrammar
+from hf_vanilla_transformer.demo.english_french.spelling import Word, spell_english, spell_french, written
+from hf_vanilla_transformer.demo.grammar import grammar_corpus, is_held_out, sentence_pairs
 
 
 def french(*words: str | Word) -> str:

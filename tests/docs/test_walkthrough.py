@@ -11,8 +11,8 @@ from transformers import BertConfig, BertForMaskedLM
 
 from hf_vanilla_transformer.commands.main import main
 from hf_vanilla_transformer.tokenization import train_tokenizer
-from hf_vanilla_transformer.training.finetuning.recipe import FinetuneRecipe
-from hf_vanilla_transformer.training.recipe import recipe_fields
+from hf_vanilla_transformer.training.recipes.finetuning_recipe import FinetuneRecipe
+from hf_vanilla_transformer.training.recipes.training_recipe import recipe_fields
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("walkthrough.md", "walkthrough.ko.md")

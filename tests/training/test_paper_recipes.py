@@ -5,7 +5,7 @@ import torch
 
 from hf_vanilla_transformer.training import run_training
 from hf_vanilla_transformer.training.model import CLASSES, build_config
-from hf_vanilla_transformer.training.recipe import load_recipe
+from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
 
 SIZES = {
     "wmt14-en-de-base": 65e6,

@@ -11,7 +11,7 @@ from hf_vanilla_transformer.training.batches import SeededCollator
 from hf_vanilla_transformer.training.collators import collator
 from hf_vanilla_transformer.training.corpus import encode, get_tokenizer, load_corpus
 from hf_vanilla_transformer.training.plan import plan
-from hf_vanilla_transformer.training.recipe import load_recipe
+from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
 from hf_vanilla_transformer.training.streaming import StreamedBatches, StreamedRows
 from hf_vanilla_transformer.training.text_rows import TextRows
 

@@ -7,7 +7,7 @@ import typing
 import pytest
 
 from hf_vanilla_transformer.training.model import build_config
-from hf_vanilla_transformer.training.recipe import (
+from hf_vanilla_transformer.training.recipes.training_recipe import (
     Recipe,
     load_recipe,
     recipe_fields,

@@ -11,14 +11,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-from hf_vanilla_transformer.evaluation import translate
+from hf_vanilla_transformer.generation import translate
+from hf_vanilla_transformer.reports.curves import read_metrics
 from hf_vanilla_transformer.training import run_training
 from hf_vanilla_transformer.training.averaging import average_files, checkpoints, load_weights
 from hf_vanilla_transformer.training.corpus import encode, encode_with_dropout, get_tokenizer, load_corpus
-from hf_vanilla_transformer.training.curves import read_metrics
 from hf_vanilla_transformer.training.initial_embeddings import cooccurrence_embeddings
 from hf_vanilla_transformer.training.plan import plan
-from hf_vanilla_transformer.training.recipe import load_recipe
+from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
 from hf_vanilla_transformer.training.run import prepare
 from hf_vanilla_transformer.training.trainer import RecipeTrainer
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from hf_vanilla_transformer.training.recipe import load_recipe
+from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
 from hf_vanilla_transformer.training.schedules import constant, decay, inverse_sqrt, noam, slanted_triangular
 from hf_vanilla_transformer.training.trainer import peak_learning_rate
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from hf_vanilla_transformer.training.recipe import Recipe, load_recipe
+from hf_vanilla_transformer.training.recipes.training_recipe import Recipe, load_recipe
 
 ENGLISH = ["a", "bad", "cab", "dab", "face", "gag", "had", "beg", "ice", "jade"]
 GERMAN = ["ab", "fad", "gab", "hac", "ed", "gig", "dah", "feg", "eic", "daj"]

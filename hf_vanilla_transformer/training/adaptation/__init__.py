@@ -3,9 +3,9 @@
 The parts work with any model of transformers and its plain Trainer; `run_adaptation`, in `run`, puts them together.
 """
 
+from ..recipes.adaptation_recipe import AdaptationRecipe, GeneralTextRecipe
 from .embeddings import extend_embeddings, turn_embeddings
 from .l2_sp import L2SP, L2SPCallback
-from .recipe import AdaptationRecipe, GeneralTextRecipe
 from .vocabulary import ExtendedTokenizer, FrequentWord, extend_tokenizer, frequent_words
 
 __all__ = [

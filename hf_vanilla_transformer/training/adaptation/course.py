@@ -14,8 +14,8 @@ from ...evaluation import perplexity
 from ..batches import Rows, SeededCollator
 from ..collators import collator
 from ..corpus import encode
-from ..recipe import Recipe
-from ..report import total_loss
+from ..recipes.training_recipe import Recipe
+from ..split_scores import total_loss
 
 DOMAIN, GENERAL = "domain", "general"
 

@@ -20,8 +20,8 @@ from ...conversion.families import FAMILIES
 from ...hub.local_paths import shown
 from ..finetuning.parent import STACKS, model_folder, recipe_of
 from ..model import CLASSES
-from ..objective import OBJECTIVES
-from ..recipe import Recipe, load_recipe, recipe_file
+from ..recipes.objective import OBJECTIVES
+from ..recipes.training_recipe import Recipe, load_recipe, recipe_file
 
 DEFAULT_RECIPE = "adapt"
 

@@ -7,17 +7,17 @@ from typing import Any
 
 # Imported when they are asked for: a parent can be opened without what a run needs.
 _FILES = {
-    "FinetuneRecipe": "recipe",
-    "FinetuneResult": "run",
+    "FinetuneRecipe": ".recipes.finetuning_recipe",
+    "FinetuneResult": "finetuning_run",
     "GradualUnfreezing": "unfreezing",
     "Prediction": "task",
     "Task": "task",
     "TrainableRecord": "unfreezing",
     "discriminative_groups": "parameter_groups",
     "freeze_body": "parameter_groups",
-    "load_finetune_recipe": "recipe",
+    "load_finetune_recipe": ".recipes.finetuning_recipe",
     "open_parent": "parent",
-    "run_finetuning": "run",
+    "run_finetuning": "finetuning_run",
     "trainable_table": "unfreezing",
 }
 

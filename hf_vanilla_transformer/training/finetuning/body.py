@@ -7,8 +7,8 @@ from importlib.util import find_spec
 from torch import nn
 
 from ..lora import lora_targets
+from ..recipes.finetuning_recipe import BodyRecipe
 from .parameter_groups import freeze_body, layer_of, parameters_by_layer
-from .recipe import BodyRecipe
 
 
 def prepare_body(model: nn.Module, body: BodyRecipe) -> nn.Module:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..folder import RESULTS_FILE
+from ..recipes.finetuning_recipe import FinetuneRecipe
 from .parent import lineage
-from .recipe import FinetuneRecipe
 from .trainer import higher_is_better
 
 

@@ -10,10 +10,10 @@ from transformers import PreTrainedTokenizerBase
 
 from ...models.configuration_vanilla import VanillaConfig, VanillaTransformerConfig
 from ...models.modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration
+from ..recipes.finetuning_recipe import FinetuneRecipe
 from .heads import MAY_DIFFER, check_dropout, differences
 from .parameter_groups import count_as_head
 from .parent import Parent, open_parent
-from .recipe import FinetuneRecipe
 
 # What each stack has of its own, or what does not matter to the other one. Segments are looked at apart.
 _OWN = {"tie_word_embeddings", "lm_head_bias", "lm_head_transform", "type_vocab_size"}

@@ -9,7 +9,7 @@ import yaml
 
 from ..averaging import checkpoints
 from ..folder import RECIPE_FILE, RESULTS_FILE
-from .recipe import FinetuneRecipe
+from ..recipes.finetuning_recipe import FinetuneRecipe
 
 PREDICTIONS_FILE = "predictions_{split}.jsonl"
 TRAINABLE_FILE = "trainable.json"

@@ -10,8 +10,8 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from ...models.configuration_vanilla import VanillaDecoderConfig
+from ..recipes.finetuning_recipe import FinetuneRecipe
 from .parent import Parent, model_class, open_parent
-from .recipe import FinetuneRecipe
 
 # What may differ between a forward and a backward body that stand in one model: it decides no weight.
 MAY_DIFFER = {"dropout", "attention_dropout", "activation_dropout", "classifier_dropout", "label_smoothing"}

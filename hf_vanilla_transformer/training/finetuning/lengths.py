@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..recipes.finetuning_recipe import FinetuneRecipe
 from .parent import Parent
-from .recipe import FinetuneRecipe
 
 
 def longest_row(recipe: FinetuneRecipe, parent: Parent) -> int:

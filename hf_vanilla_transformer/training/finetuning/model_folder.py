@@ -9,13 +9,13 @@ from ...hub import ModelCardText, export_folder
 from ...hub.local_paths import shown
 from ...hub.model_card import is_hub_name
 from ..folder import CURVES_FILE, METRICS_FILE
+from ..recipes.finetuning_recipe import FinetuneRecipe
 from .folder import TRAINABLE_FILE
 from .lengths import longest_row
 from .parent import Parent, describe
-from .recipe import FinetuneRecipe
 
 if TYPE_CHECKING:
-    from .run import FinetuneResult
+    from .finetuning_run import FinetuneResult
 
 _SUMMARIES = {
     "classification": "Says which class a text belongs to",

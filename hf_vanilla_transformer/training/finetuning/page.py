@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...evaluation.task_page import PageRecords, kind_of, write_page
-from ..curves import read_metrics
-from ..files import write_text
+from ...files import write_text
+from ...reports.curves import read_metrics
+from ...reports.task_page import PageRecords, kind_of, write_page
 from ..folder import METRICS_FILE, RECIPE_FILE, RESULTS_FILE
+from ..recipes.finetuning_recipe import load_finetune_recipe
 from .folder import PREDICTIONS_FILE, TRAINABLE_FILE
-from .recipe import load_finetune_recipe
 from .trainer import higher_is_better
 from .unfreezing import read_trainable, trainable_table
 

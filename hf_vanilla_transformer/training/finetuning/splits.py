@@ -11,9 +11,9 @@ import datasets
 import numpy as np
 
 from ...data import RowReport
-from ...data.csv_files import CsvFormat
-from ...data.labelled import split_off_validation
-from .recipe import FinetuneRecipe, LabelledDataRecipe
+from ...data.readers.csv_files import CsvFormat
+from ...data.readers.labelled import split_off_validation
+from ..recipes.finetuning_recipe import FinetuneRecipe, LabelledDataRecipe
 from .task import Splits, Task
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import datasets
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...data import RowReport
-from .recipe import FinetuneRecipe
+from ..recipes.finetuning_recipe import FinetuneRecipe
 
 if TYPE_CHECKING:
     from .parent import Parent

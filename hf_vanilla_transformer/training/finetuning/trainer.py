@@ -13,8 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 from transformers.trainer_callback import PrinterCallback
 
 from .. import schedules
+from ..recipes.finetuning_recipe import FinetuneRecipe, RatesRecipe
 from .parameter_groups import discriminative_groups
-from .recipe import FinetuneRecipe, RatesRecipe
 from .task import Task
 
 # Scores of which less is better.

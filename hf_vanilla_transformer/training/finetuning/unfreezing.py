@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 from transformers import TrainerCallback
 
-from ..files import write_text
+from ...files import write_text
 from .parameter_groups import layer_names, parameters_by_layer
 
 

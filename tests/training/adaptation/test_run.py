@@ -18,6 +18,8 @@ from hf_vanilla_transformer import (
     VanillaEncoderForPreTraining,
     VanillaEncoderForSequenceClassification,
 )
+from hf_vanilla_transformer.reports.curves import read_metrics
+from hf_vanilla_transformer.training.adaptation.adaptation_run import load_texts, run_adaptation
 from hf_vanilla_transformer.training.adaptation.course import Perplexities, gains, scores_of, table
 from hf_vanilla_transformer.training.adaptation.embeddings import turn_embeddings
 from hf_vanilla_transformer.training.adaptation.l2_sp import L2SP
@@ -26,12 +28,10 @@ from hf_vanilla_transformer.training.adaptation.parent import (
     open_parent_model,
     parent_settings,
 )
-from hf_vanilla_transformer.training.adaptation.run import load_texts, run_adaptation
 from hf_vanilla_transformer.training.averaging import load_weights
-from hf_vanilla_transformer.training.curves import read_metrics
 from hf_vanilla_transformer.training.finetuning.parent import describe, lineage
 from hf_vanilla_transformer.training.initial_embeddings import cooccurrence_embeddings
-from hf_vanilla_transformer.training.recipe import load_recipe
+from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
 from hf_vanilla_transformer.training.run import run_training
 
 from ..test_run import assert_same, interrupt_at, losses
@@ -182,7 +182,7 @@ def test_an_interrupted_adaptation_goes_on_bit_for_bit(causal_parent, domain, tm
     assert f"hf-vanilla adapt --resume {tmp_path / 'parts'}" in capsys.readouterr().err
     saved = load_recipe(tmp_path / "parts")
     # The parent is not asked again, and what it was measured at is kept.
-    monkeypatch.setattr("hf_vanilla_transformer.training.adaptation.run.open_parent_model", None)
+    monkeypatch.setattr("hf_vanilla_transformer.training.adaptation.adaptation_run.open_parent_model", None)
     resumed = run_adaptation(saved, resume=True)
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     assert_same(load_weights(tmp_path / "parts"), load_weights(tmp_path / "whole"))

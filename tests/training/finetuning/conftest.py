@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hf_vanilla_transformer.training.finetuning.recipe import FinetuneRecipe, load_finetune_recipe
+from hf_vanilla_transformer.training.recipes.finetuning_recipe import FinetuneRecipe, load_finetune_recipe
 
 GOOD = ["a good film", "a very good book", "good dogs run", "the good sea", "what a good house", "good good river"]
 BAD = ["a bad film", "a very bad book", "bad dogs run", "the bad sea", "what a bad house", "bad bad river"]

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from hf_vanilla_transformer.training.finetuning.finetuning_run import run_finetuning
 from hf_vanilla_transformer.training.finetuning.page import write_run_page
-from hf_vanilla_transformer.training.finetuning.recipe import load_finetune_recipe
-from hf_vanilla_transformer.training.finetuning.run import run_finetuning
+from hf_vanilla_transformer.training.recipes.finetuning_recipe import load_finetune_recipe
 from tests.tiny_folders import SENTENCES
 
 

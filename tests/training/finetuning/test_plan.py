@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from hf_vanilla_transformer.training.finetuning.finetuning_plan import plan, total_updates, updates_per_epoch
+from hf_vanilla_transformer.training.finetuning.finetuning_run import run_finetuning
 from hf_vanilla_transformer.training.finetuning.memory import estimate_memory, size
-from hf_vanilla_transformer.training.finetuning.plan import plan, total_updates, updates_per_epoch
-from hf_vanilla_transformer.training.finetuning.recipe import load_finetune_recipe
-from hf_vanilla_transformer.training.finetuning.run import run_finetuning
 from hf_vanilla_transformer.training.finetuning.unfreezing import read_trainable
+from hf_vanilla_transformer.training.recipes.finetuning_recipe import load_finetune_recipe
 from tests.tiny_folders import SENTENCES
 
 

@@ -7,9 +7,9 @@ import torch
 from transformers import AutoModelForSequenceClassification, pipeline
 
 from hf_vanilla_transformer.training.averaging import load_weights
-from hf_vanilla_transformer.training.finetuning import run as run_module
-from hf_vanilla_transformer.training.finetuning.recipe import load_finetune_recipe
-from hf_vanilla_transformer.training.finetuning.run import run_finetuning
+from hf_vanilla_transformer.training.finetuning import finetuning_run as run_module
+from hf_vanilla_transformer.training.finetuning.finetuning_run import run_finetuning
+from hf_vanilla_transformer.training.recipes.finetuning_recipe import load_finetune_recipe
 
 
 def test_a_run_leaves_everything_a_person_needs(masked_lm, small_recipe, tmp_path):

@@ -9,7 +9,7 @@ from transformers import AutoModelForMultipleChoice, AutoTokenizer, BertConfig, 
 
 import hf_vanilla_transformer as vanilla
 from hf_vanilla_transformer.training.averaging import load_weights
-from hf_vanilla_transformer.training.finetuning.run import prepare, run_finetuning
+from hf_vanilla_transformer.training.finetuning.finetuning_run import prepare, run_finetuning
 from hf_vanilla_transformer.training.finetuning.tasks import TASKS, make_task
 
 from ...models.small import randomised

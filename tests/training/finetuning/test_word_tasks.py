@@ -11,8 +11,8 @@ from transformers import Trainer, TrainingArguments
 
 from hf_vanilla_transformer import VanillaEncoderForDependencyParsing
 from hf_vanilla_transformer.data import DependencyParsingCollator
+from hf_vanilla_transformer.training.finetuning.finetuning_run import prepare, run_finetuning
 from hf_vanilla_transformer.training.finetuning.parent import open_parent
-from hf_vanilla_transformer.training.finetuning.run import prepare, run_finetuning
 from hf_vanilla_transformer.training.finetuning.tasks.dependency_parsing import DependencyParsing
 from hf_vanilla_transformer.training.finetuning.tasks.token_classification import TokenClassification
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from ..recipe import FinetuneRecipe
+from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..task import Task
 
 # Name in a recipe: the class, as `file.Class`; imported only when it is asked for.

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
-from ....data.labelled import load_labelled
-from ....data.labels import Labels, fit_labels
 from ....data.long_texts import EncodedTexts, encode_texts, vote
+from ....data.readers.labelled import load_labelled
+from ....data.readers.labels import Labels, fit_labels
 from ....evaluation.classification import class_scores, multi_label_scores, number_scores
+from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..batches import outputs_by_length
 from ..heads import classification_model
 from ..lengths import longest_row
 from ..parent import Parent, require_stack
-from ..recipe import FinetuneRecipe
 from ..splits import csv_format, read_splits
 from ..task import Prediction, Splits, Task
 

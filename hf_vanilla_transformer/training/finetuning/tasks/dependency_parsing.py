@@ -9,17 +9,17 @@ from typing import Any
 import datasets
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ....data.parsing_collator import DependencyParsingCollator
+from ....data.collators.dependency_parsing import DependencyParsingCollator
+from ....data.readers.words import load_trees
 from ....data.word_pieces import EncodedWords, encode_words
-from ....data.words import load_trees
 from ....evaluation.parsing import attachment_scores
 from ....models.losses_vanilla import IGNORED_LABEL
 from ....models.modeling_vanilla_parsing import DependencyTree, VanillaEncoderForDependencyParsing
+from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..batches import outputs_by_length
 from ..heads import head_model
 from ..lengths import longest_row
 from ..parent import Parent, require_stack
-from ..recipe import FinetuneRecipe
 from ..splits import read_splits
 from ..task import Prediction, Splits, Task
 from .word_labels import fit_word_labels

@@ -12,12 +12,12 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ....data.long_texts import encode_texts
-from ....data.passages import load_choices
+from ....data.readers.passages import load_choices
+from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..batches import outputs_by_length
 from ..heads import head_model, pooling_of
 from ..lengths import longest_row, refuse_windows
 from ..parent import Parent, require_stack
-from ..recipe import FinetuneRecipe
 from ..splits import read_splits
 from ..task import Prediction, Splits, Task
 

@@ -9,13 +9,13 @@ import datasets
 import numpy as np
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
-from ....data.passages import load_questions
+from ....data.readers.passages import load_questions
 from ....evaluation.question_answering import Window, answer_scores, best_span
+from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..batches import outputs_by_length
 from ..heads import head_model
 from ..lengths import longest_row
 from ..parent import Parent, require_stack
-from ..recipe import FinetuneRecipe
 from ..splits import read_splits
 from ..task import Prediction, Splits, Task
 

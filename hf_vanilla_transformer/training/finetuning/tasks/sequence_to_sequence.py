@@ -14,10 +14,10 @@ from transformers import DataCollatorForSeq2Seq, PreTrainedModel, PreTrainedToke
 from ....data import load_pairs
 from ....evaluation import translation_metrics
 from ....evaluation.rouge import rouge_scores
+from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..encoder_decoder import sequence_model, start_and_end
 from ..lengths import longest_row, refuse_windows
 from ..parent import Parent, require_stack
-from ..recipe import FinetuneRecipe
 from ..splits import read_splits
 from ..task import Prediction, Splits, Task
 

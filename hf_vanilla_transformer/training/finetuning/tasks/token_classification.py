@@ -11,15 +11,15 @@ import datasets
 import numpy as np
 from transformers import DataCollatorForTokenClassification, PreTrainedModel, PreTrainedTokenizerBase
 
+from ....data.readers.words import load_tagged
 from ....data.word_pieces import EncodedWords, encode_words
-from ....data.words import load_tagged
 from ....evaluation.chunking import are_chunk_tags, chunk_scores, tag_scores
 from ....models.losses_vanilla import IGNORED_LABEL
+from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..batches import outputs_by_length
 from ..heads import head_model
 from ..lengths import longest_row
 from ..parent import Parent, require_stack
-from ..recipe import FinetuneRecipe
 from ..splits import read_splits
 from ..task import Prediction, Splits, Task
 from .word_labels import fit_word_labels

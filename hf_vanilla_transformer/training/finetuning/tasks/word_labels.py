@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 
-from ....data.labels import OnBadLabel, fit_labels
+from ....data.readers.labels import OnBadLabel, fit_labels
 from ..task import Splits
 
 logger = logging.getLogger(__name__)

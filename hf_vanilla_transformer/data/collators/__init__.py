@@ -1,0 +1,1 @@
+"""From rows to batches: padding, masking and corruption, one collator per training objective."""

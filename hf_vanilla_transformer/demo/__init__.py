@@ -1,0 +1,1 @@
+"""The demo: a grammar that writes English and French, and a translator that learns them in three minutes."""

@@ -1,0 +1,109 @@
+"""Files and folders that are either complete or absent: written aside, flushed to disk, then renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes `text` in UTF-8 to `path`; a reader never sees half of it, and a failure leaves the old file as it was."""
+    with file_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def file_aside(path: str | Path) -> Iterator[Path]:
+    """Yields a path beside `path`, with the same suffix, to write to.
+
+    On success the file is flushed to disk and renamed to `path`. On any exception it is removed and `path` stays as it
+    was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    aside = Path(name)
+    try:
+        yield aside
+        os.chmod(aside, 0o666 & ~_umask())
+        _flush(aside)
+        os.replace(aside, path)
+        _flush_folder(path.parent)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def folder_aside(path: str | Path) -> Iterator[Path]:
+    """Yields a new folder beside `path` to write to.
+
+    On success its files are flushed to disk and the folder takes the place of `path`. On any exception it is removed
+    and `path` stays as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield aside
+        replace_folder(aside, path)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def replace_folder(new: Path, path: Path) -> None:
+    """Flushes the folder `new` to disk and renames it to `path`; an old `path` is removed after the rename."""
+    mask = _umask()
+    for folder, _, names in os.walk(new):
+        # Some libraries write weights through temporary files that only their owner may read.
+        os.chmod(folder, 0o777 & ~mask)
+        for name in names:
+            os.chmod(Path(folder, name), 0o666 & ~mask)
+            _flush(Path(folder, name))
+        _flush_folder(Path(folder))
+    if path.exists():
+        old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+        os.replace(path, old)
+        os.replace(new, path)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.replace(new, path)
+    _flush_folder(path.parent)
+
+
+def replace_files(new: Path, folder: Path) -> None:
+    """Moves each file of the folder `new` into `folder`, over a file of the same name, and removes `new`."""
+    for file in sorted(new.iterdir()):
+        _flush(file)
+        os.replace(file, folder / file.name)
+    new.rmdir()
+    _flush_folder(folder)
+
+
+def _umask() -> int:
+    """The process's mask of permissions, which can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _flush(file: Path) -> None:
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Makes renames inside `folder` survive a power failure; Windows cannot open a folder, and needs no such step."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

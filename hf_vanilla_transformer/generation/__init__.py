@@ -1,0 +1,15 @@
+"""Writing text with a model: the beam search of the paper, its length penalty, and the probability of a text."""
+
+from .length_penalty import GoogleLengthPenalty, SourceLengthLimit
+from .log_probabilities import continuation_log_probabilities, translation_log_probabilities
+from .translation import Translation, translate, translate_n_best
+
+__all__ = [
+    "GoogleLengthPenalty",
+    "SourceLengthLimit",
+    "Translation",
+    "continuation_log_probabilities",
+    "translate",
+    "translate_n_best",
+    "translation_log_probabilities",
+]

@@ -1,0 +1,166 @@
+"""Translating many sentences: sorted by length, in batches of a number of tokens, given back in order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList
+
+from .length_penalty import GoogleLengthPenalty, SourceLengthLimit
+from .log_probabilities import translation_log_probabilities
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A translation, and the log probability that the model gives it with its end mark, if that was asked for."""
+
+    text: str
+    log_probability: float | None = None
+
+
+def translate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    sentences: Sequence[str],
+    *,
+    num_beams: int = 4,
+    length_penalty: float = 0.6,
+    length_penalty_form: str = "gnmt",
+    max_extra_tokens: int = 50,
+    tokens_per_batch: int = 4096,
+    progress: Callable[[int], None] | None = None,
+) -> list[str]:
+    """Translates `sentences` with beam search as in section 6.1 of the paper.
+
+    Args:
+        model: an encoder-decoder with `generate`; it is put in evaluation mode for the time of the call.
+        tokenizer: its tokenizer.
+        sentences: source sentences. An empty one is translated to an empty one.
+        num_beams: width of the beam, 1 for greedy search.
+        length_penalty: exponent of the penalty.
+        length_penalty_form: ``gnmt`` (the paper's) or ``power`` (transformers').
+        max_extra_tokens: an output is at most this much longer than its source.
+        tokens_per_batch: source tokens in a batch, padding included. Memory grows with this times `num_beams`.
+        progress: called with the number of sentences of each finished batch.
+
+    Returns:
+        The translations, in the order of `sentences`.
+
+    Raises:
+        ValueError: a sentence is longer than the model's learned positions, or `length_penalty_form` is not known.
+    """
+    found = translate_n_best(
+        model,
+        tokenizer,
+        sentences,
+        n_best=1,
+        num_beams=num_beams,
+        length_penalty=length_penalty,
+        length_penalty_form=length_penalty_form,
+        max_extra_tokens=max_extra_tokens,
+        tokens_per_batch=tokens_per_batch,
+        progress=progress,
+    )
+    return [translations[0].text for translations in found]
+
+
+@torch.inference_mode()
+def translate_n_best(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    sentences: Sequence[str],
+    *,
+    n_best: int,
+    num_beams: int = 4,
+    length_penalty: float = 0.6,
+    length_penalty_form: str = "gnmt",
+    max_extra_tokens: int = 50,
+    tokens_per_batch: int = 4096,
+    scores: bool = False,
+    generate_options: dict[str, Any] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[list[Translation]]:
+    """As `translate`, with the `n_best` translations of each sentence, in the order of the search.
+
+    Args:
+        n_best: how many; the beam must be as wide.
+        scores: give each its log probability, which takes one more pass of the model.
+        generate_options: more for `generate`, such as `forced_bos_token_id` of models for many languages.
+
+    The other arguments are those of `translate`.
+
+    Raises:
+        ValueError: as `translate`, or `n_best` is more than `num_beams`.
+    """
+    if not 1 <= n_best <= num_beams:
+        raise ValueError(f"n_best={n_best} must be between 1 and num_beams={num_beams}: widen the beam.")
+    if length_penalty_form not in ("gnmt", "power"):
+        raise ValueError(f"length_penalty_form must be 'gnmt' or 'power', not {length_penalty_form!r}.")
+    wanted = [index for index, sentence in enumerate(sentences) if sentence.strip()]
+    ids = dict(zip(wanted, tokenizer([sentences[index] for index in wanted])["input_ids"] if wanted else []))
+    positions = getattr(model.config, "max_position_embeddings", None)  # T5, for one, has no limit
+    _check_lengths(ids, positions)
+
+    results: list[list[Translation]] = [[Translation("", 0.0 if scores else None)]] * len(sentences)
+    was_training = model.training
+    model.eval()
+    try:
+        for batch in _batches(ids, tokens_per_batch):
+            inputs = tokenizer.pad({"input_ids": [ids[index] for index in batch]}, return_tensors="pt").to(model.device)
+            lengths = inputs["attention_mask"].sum(dim=1)
+            search = {"num_beams": num_beams, "do_sample": False, "num_return_sequences": n_best}
+            if num_beams > 1:
+                penalty = GoogleLengthPenalty(length_penalty) if length_penalty_form == "gnmt" else length_penalty
+                # "never" goes on until no running hypothesis can still win, which is the search of the paper.
+                search |= {"length_penalty": penalty, "early_stopping": "never"}
+            outputs = model.generate(
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                max_new_tokens=min(int(lengths.max()) + max_extra_tokens, (positions or math.inf) - 1),
+                stopping_criteria=StoppingCriteriaList([SourceLengthLimit(lengths, max_extra_tokens)]),
+                **search,
+                **(generate_options or {}),
+            )
+            texts = tokenizer.batch_decode(outputs, skip_special_tokens=True)
+            log_probabilities: list[float | None] = [None] * len(texts)
+            if scores:
+                sequences = outputs.view(len(batch), n_best, -1)
+                log_probabilities = (
+                    translation_log_probabilities(model, inputs["input_ids"], inputs["attention_mask"], sequences)
+                    .flatten()
+                    .tolist()
+                )
+            found = [Translation(text, score) for text, score in zip(texts, log_probabilities)]
+            for row, index in enumerate(batch):
+                results[index] = found[row * n_best : (row + 1) * n_best]
+            if progress is not None:
+                progress(len(batch))
+    finally:
+        model.train(was_training)
+    return results
+
+
+def _check_lengths(ids: dict[int, list[int]], limit: int | None) -> None:
+    for index, sentence in ids.items():
+        if limit is not None and len(sentence) > limit:
+            raise ValueError(
+                f"Sentence {index + 1} has {len(sentence)} tokens, but the model has positions for {limit}. "
+                "Split it, or train with a larger max_position_embeddings."
+            )
+
+
+def _batches(ids: dict[int, list[int]], tokens_per_batch: int) -> Iterator[list[int]]:
+    """Indices of sentences of like length; the longest first, so that memory that does not suffice fails at once."""
+    batch: list[int] = []
+    for index in sorted(ids, key=lambda index: (-len(ids[index]), index)):
+        longest = len(ids[batch[0]]) if batch else 0
+        if batch and (len(batch) + 1) * longest > tokens_per_batch:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch

@@ -1,0 +1,80 @@
+"""curves.png: the loss over updates, and the scores over the time they took."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ..files import write_text
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The records of a metrics.jsonl, oldest first. A line cut off by a crash is left out."""
+    records = []
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records
+
+
+def trim_metrics(path: Path, step: int) -> None:
+    """Drops the records after `step`, which a run that goes on from there will write again."""
+    if Path(path).is_file():
+        kept = [record for record in read_metrics(path) if record["step"] <= step]
+        write_text(Path(path), "".join(json.dumps(record) + "\n" for record in kept))
+
+
+def plot_curves(metrics: Path, picture: Path, *, metric: str | None = None, unit: str = "nats per token") -> None:
+    """Draws `picture` from the records of `metrics`.
+
+    Left: training and validation loss over updates. Right: `metric` of the evaluations over updates, or BLEU and chrF
+    over minutes of training, where there are any, else the learning rate.
+
+    Args:
+        metrics: a metrics.jsonl.
+        picture: a PNG file.
+        metric: a score of the evaluations, such as `accuracy`.
+        unit: of the loss; empty for none.
+    """
+    # The figure is drawn without a screen, and without touching the backend a notebook has chosen.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    records = read_metrics(metrics)
+    losses = [record for record in records if "loss" in record]
+    evaluations = [record for record in records if "eval_loss" in record or "eval_bleu" in record]
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    left.plot([record["step"] for record in losses], [record["loss"] for record in losses], label="training")
+    validated = [record for record in evaluations if "eval_loss" in record]
+    if validated:
+        steps = [record["step"] for record in validated]
+        left.plot(steps, [record["eval_loss"] for record in validated], marker=".", label="validation")
+    left.set(xlabel="update", ylabel=f"loss ({unit})" if unit else "loss")
+    left.legend()
+    scored = [record for record in evaluations if "eval_bleu" in record]
+    measured = [record for record in evaluations if f"eval_{metric}" in record]
+    if metric is not None and measured:
+        right.plot(
+            [record["step"] for record in measured], [record[f"eval_{metric}"] for record in measured], marker="."
+        )
+        right.set(xlabel="update", ylabel=f"{metric} on the validation set")
+    elif scored:
+        minutes = [record["training_seconds"] / 60 for record in scored]
+        for name, label in (("eval_bleu", "BLEU"), ("eval_chrf", "chrF")):
+            right.plot(minutes, [record[name] for record in scored], marker=".", label=label)
+        right.set(xlabel="minutes of training", ylabel="score on the validation set")
+        right.legend()
+    else:
+        right.plot([record["step"] for record in losses], [record["learning_rate"] for record in losses])
+        right.set(xlabel="update", ylabel="learning rate")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    aside = picture.with_name(f".{picture.name}")
+    figure.savefig(aside, dpi=120, format="png")
+    os.replace(aside, picture)

@@ -1,0 +1,131 @@
+"""Scores of a finished model on a split: what a run ends with, and what ``hf-vanilla evaluate`` prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from ..data import TokenBatchSampler
+from ..device import default_device
+from ..evaluation import perplexity, translation_metrics
+from ..generation import translate
+from .batches import Rows, SeededCollator
+from .collators import collator
+from .corpus import encode, load_corpus
+from .model import CLASSES
+from .recipes.training_recipe import Recipe
+
+
+@torch.no_grad()
+def total_loss(
+    model: PreTrainedModel, recipe: Recipe, rows: Rows, collate: SeededCollator, *, rank: int = 0, processes: int = 1
+) -> tuple[float, int]:
+    """Sum of the losses of all tokens that have a label, without smoothing, and their number.
+
+    Args:
+        model: in evaluation mode.
+        recipe: says the task and the size of batches.
+        rows: tokenised rows.
+        collate: makes a batch; it numbers nothing here, so that masking is the same at each evaluation.
+        rank, processes: this process takes every `processes`-th batch; the sums are over all of them.
+    """
+    lengths = rows.lengths()
+    sampler = TokenBatchSampler(lengths, max(recipe.evaluation.tokens_per_batch, int(lengths.max())), shuffle=False)
+    total, tokens = 0.0, 0
+    for number, indices in enumerate(sampler):
+        if number % processes != rank:
+            continue
+        batch = {name: tensor.to(model.device) for name, tensor in collate(rows.batch(indices, number)).items()}
+        labels = batch["labels"][..., 1:] if recipe.task == "causal_lm" else batch["labels"]
+        count = int(labels.ne(-100).sum())
+        if count:
+            total += float(model(**batch, num_items_in_batch=1, return_logits=False).loss)
+        tokens += count
+    if processes > 1:
+        both = torch.tensor([total, float(tokens)], dtype=torch.float64, device=model.device)
+        dist.all_reduce(both)
+        total, tokens = float(both[0]), int(both[1])
+    return total, tokens
+
+
+def score_translations(
+    recipe: Recipe,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Any,
+    *,
+    num_beams: int | None = None,
+    keep: list[str] | None = None,
+) -> dict[str, Any]:
+    """Translates a split, each process its part, and scores all of it.
+
+    Args:
+        num_beams: instead of the recipe's.
+        keep: the translations are appended to this list.
+    """
+    generation = recipe.generation
+    processes, rank = (dist.get_world_size(), dist.get_rank()) if _distributed() else (1, 0)
+    sources, references = list(rows["source"]), list(rows["target"])
+    mine = translate(
+        model,
+        tokenizer,
+        sources[rank::processes],
+        num_beams=num_beams or generation.num_beams,
+        length_penalty=generation.length_penalty,
+        length_penalty_form=generation.length_penalty_form,
+        max_extra_tokens=generation.max_extra_tokens,
+        tokens_per_batch=recipe.evaluation.tokens_per_batch,
+    )
+    if processes > 1:
+        parts: list[list[str]] = [[] for _ in range(processes)]
+        dist.all_gather_object(parts, mine)
+        hypotheses = [""] * len(sources)
+        for index, part in enumerate(parts):
+            hypotheses[index::processes] = part
+    else:
+        hypotheses = mine
+    if keep is not None:
+        keep.extend(hypotheses)
+    if recipe.tokenizer.lowercase:
+        # The model writes lower case only: the scores are of lower-cased text on both sides.
+        references = [reference.lower() for reference in references]
+    return translation_metrics(hypotheses, references, tokenize=recipe.evaluation.bleu_tokenize)
+
+
+def score_split(
+    recipe: Recipe, folder: str | Path, split: str, *, translations: list[str] | None = None
+) -> dict[str, Any]:
+    """Loads the model in `folder` and scores it.
+
+    Args:
+        recipe: says the data and the search.
+        folder: a folder that a run made.
+        split: ``validation`` or ``test``.
+        translations: the translations are appended to this list.
+
+    Raises:
+        FileNotFoundError: there is no such split.
+    """
+    corpus = load_corpus(recipe, splits=[split])
+    rows = getattr(corpus, split)
+    if rows is None:
+        names = " or ".join(map(repr, getattr(recipe.data, split)))
+        raise FileNotFoundError(f"data.path={recipe.data.path!r} has no split {names}; name it with --data.{split}.")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    _, model_class = CLASSES[recipe.task]
+    model = model_class.from_pretrained(folder, attn_implementation=recipe.model.attention).to(default_device()).eval()
+    encoded = encode(recipe, tokenizer, rows, training=False)
+    collate = SeededCollator(collator(recipe, tokenizer), recipe.training.seed)
+    loss, tokens = total_loss(model, recipe, encoded, collate)
+    scores: dict[str, Any] = {"loss": loss / max(tokens, 1), "perplexity": perplexity(loss, tokens)}
+    if recipe.task == "translation":
+        scores |= score_translations(recipe, model, tokenizer, rows, keep=translations)
+    return scores
+
+
+def _distributed() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

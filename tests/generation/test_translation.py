@@ -1,0 +1,51 @@
+"""Translating many sentences: the same result in any batch, in the order given."""
+
+import pytest
+import torch
+
+from hf_vanilla_transformer import VanillaTransformerConfig, VanillaTransformerForConditionalGeneration
+from hf_vanilla_transformer.generation import translate
+from hf_vanilla_transformer.tokenization import train_tokenizer
+
+SENTENCES = ["a cab", "dab face gag had beg", "", "ice", "a bad cab dab face gag had", "   ", "jade beg"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer(SENTENCES * 3, kind="bpe", vocab_size=60, template="seq2seq")
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer):
+    torch.manual_seed(0)
+    config = VanillaTransformerConfig.tiny(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, encoder_layers=1, decoder_layers=1,
+        num_attention_heads=2, max_position_embeddings=24, initializer="normal", initializer_range=0.5,
+        pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.bos_token_id,
+        decoder_start_token_id=tokenizer.bos_token_id,
+    )  # fmt: skip
+    return VanillaTransformerForConditionalGeneration(config)
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_batches_change_nothing(model, tokenizer, num_beams):
+    model.train()
+    alone = [
+        translate(model, tokenizer, [sentence], num_beams=num_beams, max_extra_tokens=3)[0] for sentence in SENTENCES
+    ]
+    done = []
+    together = translate(
+        model, tokenizer, SENTENCES, num_beams=num_beams, max_extra_tokens=3, tokens_per_batch=20, progress=done.append
+    )
+    assert together == alone
+    assert together[2] == together[5] == ""
+    assert sum(done) == 5 and len(done) > 1
+    assert model.training  # as it was
+
+
+def test_what_does_not_fit_is_named(model, tokenizer):
+    with pytest.raises(ValueError, match=r"Sentence 2 has .* positions for 24"):
+        translate(model, tokenizer, ["a", "jade " * 30])
+    with pytest.raises(ValueError, match="'gnmt' or 'power', not 'google'"):
+        translate(model, tokenizer, ["a"], length_penalty_form="google")
+    assert translate(model, tokenizer, []) == []
