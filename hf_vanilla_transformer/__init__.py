@@ -10,7 +10,7 @@ import importlib
 from typing import Any
 
 from .models.registration import register_auto_classes
-from .pipelines.registration import register_when_imported
+from .pipelines.task_registry import register_when_imported
 
 __version__ = "0.1.0"
 

@@ -1,6 +1,6 @@
 """Text in, answer out: the tasks that transformers 5 has no pipeline for, under the names its pipelines had.
 
-`import hf_vanilla_transformer` is enough for `transformers.pipeline("translation", model=...)`; see `registration`.
+`import hf_vanilla_transformer` is enough for `transformers.pipeline("translation", model=...)`; see `task_registry`.
 The classes below are imported when they are first used, because they need transformers' own pipelines.
 """
 

@@ -37,8 +37,6 @@ def load_model(
     import transformers
     from transformers.utils import logging as transformers_logging
 
-    import hf_vanilla_transformer  # noqa: F401  registers the models with the Auto classes
-
     from ..device import default_device
 
     transformers_logging.disable_progress_bar()

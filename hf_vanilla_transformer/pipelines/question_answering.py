@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from transformers.pipelines.base import ChunkPipeline
+
+from ..generation.answer_spans import AnswerWindow, best_spans
 
 _PREPROCESS = ("doc_stride", "max_seq_len")
 _POSTPROCESS = ("top_k", "max_answer_len", "handle_impossible_answer")
@@ -74,13 +75,15 @@ class QuestionAnsweringPipeline(ChunkPipeline):
         if parameters:
             raise ValueError(f"question-answering has no option {', '.join(sorted(parameters))}.")
         if postprocess.get("top_k", 1) < 1:
-            raise ValueError(f"top_k={postprocess['top_k']} is no number of answers: give at least 1.")
+            raise ValueError(f"top_k={postprocess['top_k']} must be at least 1.")
+        if postprocess.get("max_answer_len", 1) < 1:
+            raise ValueError(f"max_answer_len={postprocess['max_answer_len']} must be at least 1 token.")
         return preprocess, {}, postprocess
 
     def preprocess(
         self, example: dict[str, str], doc_stride: int | None = None, max_seq_len: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """The windows of an example; `places` `(1, length, 2)` says what each token covers in the context, or -1."""
+        """The windows of an example. `offsets` has the characters of the context for each token, (-1, -1) outside."""
         question, context = (_text(example, name) for name in ("question", "context"))
         limits = (getattr(self.model.config, "max_position_embeddings", None), self.tokenizer.model_max_length)
         length = max_seq_len or min(limit for limit in limits if limit)
@@ -100,13 +103,13 @@ class QuestionAnsweringPipeline(ChunkPipeline):
         count = len(windows["input_ids"])
         for index in range(count):
             inside = [sequence == 1 for sequence in windows.sequence_ids(index)]
-            places = [place if here else (-1, -1) for place, here in zip(windows["offset_mapping"][index], inside)]
+            offsets = [offset if here else (-1, -1) for offset, here in zip(windows["offset_mapping"][index], inside)]
             names = {*self.tokenizer.model_input_names, "attention_mask"} & windows.keys()
             inputs = {name: torch.tensor([windows[name][index]]) for name in names}
-            yield {**inputs, "places": places, "context": context, "is_last": index == count - 1}
+            yield {**inputs, "offsets": offsets, "context": context, "is_last": index == count - 1}
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
-        rest = {name: model_inputs.pop(name) for name in ("places", "context", "is_last")}
+        rest = {name: model_inputs.pop(name) for name in ("offsets", "context", "is_last")}
         outputs = self.model(**model_inputs)
         return {
             "start_logits": outputs.start_logits,
@@ -122,44 +125,29 @@ class QuestionAnsweringPipeline(ChunkPipeline):
         max_answer_len: int = 30,
         handle_impossible_answer: bool = False,
     ) -> dict[str, Any] | list[dict[str, Any]]:
-        """The best spans of all windows of an example."""
+        """The `top_k` best answers of an example; one dict for `top_k=1`, otherwise a list."""
         context = windows[0]["context"]
-        starts, ends, places, nothing = [], [], [], []
+        answer_windows = []
         for window in windows:
-            # A batch is padded on the tokenizer's side; what is left without padding is in the order of `places`.
+            # A batch is padded on the tokenizer's side; without padding the logits are in the order of `offsets`.
             real = window["attention_mask"][0].bool()
-            start, end = window["start_logits"][0][real].float(), window["end_logits"][0][real].float()
-            nothing.append((start[0], end[0]))
-            keep = torch.tensor([place[1] > place[0] >= 0 for place in window["places"]])
-            starts.append(start[keep])
-            ends.append(end[keep])
-            places.append([place for place, kept in zip(window["places"], keep.tolist()) if kept])
-        # The empty answer counts as much as the window that believes in it least.
-        no_start, no_end = min(nothing, key=sum)
-        impossible = ([no_start[None]], [no_end[None]]) if handle_impossible_answer else ([], [])
-        start_norm = torch.cat(starts + impossible[0]).logsumexp(0)
-        end_norm = torch.cat(ends + impossible[1]).logsumexp(0)
-        best: dict[tuple[int, int], float] = {}
-        for start, end, where in zip(starts, ends, places):
-            # (length, length) of spans from row to column, no longer than allowed
-            scores = (start - start_norm)[:, None] + (end - end_norm)[None, :]
-            allowed = torch.ones_like(scores, dtype=torch.bool).triu().tril(max_answer_len - 1)
-            scores = scores.masked_fill(~allowed, -torch.inf).flatten()
-            values, indices = scores.topk(min(len(scores), top_k))
-            for value, index in zip(values.tolist(), indices.tolist()):
-                if value == -torch.inf:
-                    continue
-                span = _without_space(context, where[index // len(where)][0], where[index % len(where)][1])
-                best[span] = max(value, best.get(span, -torch.inf))
-        answers = [(value, *span) for span, value in best.items()]
-        if handle_impossible_answer:
-            answers.append((float(no_start - start_norm + no_end - end_norm), 0, 0))
-        answers.sort(key=lambda answer: (-answer[0], answer[1:]))
-        found = [
-            {"score": math.exp(value), "start": begin, "end": stop, "answer": context[begin:stop]}
-            for value, begin, stop in answers[:top_k]
+            start_logits, end_logits = (
+                window[name][0][real].float().numpy() for name in ("start_logits", "end_logits")
+            )
+            offsets = [(begin, stop) if stop > begin >= 0 else None for begin, stop in window["offsets"]]
+            answer_windows.append(AnswerWindow(start_logits, end_logits, offsets))
+        spans = best_spans(
+            context,
+            answer_windows,
+            top_k=top_k,
+            max_answer_tokens=max_answer_len,
+            allow_empty=handle_impossible_answer,
+        )
+        answers = [
+            {"score": span.probability, "start": span.start, "end": span.end, "answer": context[span.start : span.end]}
+            for span in spans
         ]
-        return found[0] if top_k == 1 else found
+        return answers[0] if top_k == 1 else answers
 
 
 def _text(example: Any, name: str) -> str:
@@ -167,9 +155,3 @@ def _text(example: Any, name: str) -> str:
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f"question-answering needs a question and a context, both texts; the {name} is {text!r}.")
     return text
-
-
-def _without_space(context: str, begin: int, stop: int) -> tuple[int, int]:
-    """The span without the white space that some tokenizers count to a word."""
-    text = context[begin:stop]
-    return begin + len(text) - len(text.lstrip()), stop - len(text) + len(text.rstrip())

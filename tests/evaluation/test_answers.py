@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hf_vanilla_transformer.evaluation.question_answering import Window, answer_scores, best_span
+from hf_vanilla_transformer.evaluation.question_answering import answer_scores
 from hf_vanilla_transformer.evaluation.rouge import rouge_scores
 
 
@@ -15,34 +15,6 @@ def test_answers_by_the_rules_of_squad():
     assert scores == {"exact_match": 0.5, "f1": pytest.approx((1 + 2 / 3 + 1 + 1 / 2) / 4)}
     with pytest.raises(ValueError, match="1 answers to 0 questions"):
         answer_scores(["x"], [])
-
-
-def test_the_best_span_is_that_of_a_search_over_all():
-    generator = np.random.default_rng(0)
-    places = [None, None, *((4 * n, 4 * n + 3) for n in range(6)), None]
-    windows = [Window(generator.normal(size=9), generator.normal(size=9), places) for _ in range(3)]
-    inside = slice(2, 8)
-    total = [
-        np.log(sum(np.exp(getattr(w, name)[inside]).sum() for w in windows)) for name in ("start_logits", "end_logits")
-    ]
-    found = {}
-    for window in windows:
-        for first in range(2, 8):
-            for last in range(first, min(first + 3, 8)):
-                score = window.start_logits[first] - total[0] + window.end_logits[last] - total[1]
-                found[score] = (places[first][0], places[last][1])
-    span = best_span(windows, longest=3)
-    assert (span.start, span.end) == found[max(found)]
-    assert span.probability == pytest.approx(np.exp(max(found)))
-
-
-def test_no_answer_counts_as_much_as_the_window_that_believes_least():
-    places = [None, (0, 3), (4, 7)]
-    sure = Window(np.array([9.0, 0.0, 0.0]), np.array([9.0, 0.0, 0.0]), places)
-    unsure = Window(np.array([-9.0, 5.0, 0.0]), np.array([-9.0, 5.0, 0.0]), places)
-    assert best_span([sure], may_be_none=True).end == 0
-    assert best_span([sure, unsure], may_be_none=True).end == 3
-    assert best_span([sure]).end > 0
 
 
 def test_rouge_agrees_with_its_authors_rules():

@@ -10,7 +10,8 @@ import numpy as np
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from ....data.readers.passages import load_questions
-from ....evaluation.question_answering import Window, answer_scores, best_span
+from ....evaluation.question_answering import answer_scores
+from ....generation.answer_spans import AnswerWindow, best_spans
 from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..batches import outputs_by_length
 from ..heads import head_model
@@ -106,7 +107,7 @@ class QuestionAnswering(Task):
         windows = self._windows(rows, tokenizer)
         names = self._inputs(windows, tokenizer)
         inputs = [dict(zip(names, values)) for values in zip(*(windows[name] for name in names))]
-        found: list[list[Window]] = [[] for _ in range(len(rows))]
+        found: list[list[AnswerWindow]] = [[] for _ in range(len(rows))]
         batches = outputs_by_length(
             model,
             inputs,
@@ -120,20 +121,17 @@ class QuestionAnswering(Task):
             for number, start, end in logits:
                 places = self._places(windows, number)
                 row = windows["overflow_to_sample_mapping"][number]
-                found[row].append(Window(start[: len(places)], end[: len(places)], places))
+                found[row].append(AnswerWindow(start[: len(places)], end[: len(places)], places))
         predictions = []
         for row, parts in zip(rows, found):
-            span = best_span(parts, may_be_none=self._may_be_none)
-            # Some tokenizers count the blank before a word to it.
-            answer = row["context"][span.start : span.end]
-            start = span.start + len(answer) - len(answer.lstrip())
+            span = best_spans(row["context"], parts, allow_empty=self._may_be_none)[0]
             predictions.append(
                 Prediction(
                     [row["question"], row["context"]],
                     row["answers"][0] if row["answers"] else "",
-                    answer.strip(),
+                    row["context"][span.start : span.end],
                     span.probability,
-                    extra={"answers": row["answers"], "start": start, "windows": len(parts)},
+                    extra={"answers": row["answers"], "start": span.start, "windows": len(parts)},
                 )
             )
         return predictions

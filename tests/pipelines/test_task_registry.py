@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from transformers import AutoModelForQuestionAnswering, AutoModelForSeq2SeqLM, pipelines
 
 from hf_vanilla_transformer.pipelines import QuestionAnsweringPipeline, TranslationPipeline
-from hf_vanilla_transformer.pipelines.registration import TASKS, register_pipelines
+from hf_vanilla_transformer.pipelines.task_registry import TASKS, register_pipelines
 
 _FRESH = """
 import sys, warnings
@@ -26,7 +26,7 @@ for task in sys.argv[1:]:
 def test_a_fresh_process_gets_our_pipelines_with_those_of_transformers():
     done = subprocess.run([sys.executable, "-c", _FRESH, *TASKS], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [place.split(".")[1] for place, _ in TASKS.values()]
+    assert done.stdout.split() == [pipeline_class.split(".")[1] for pipeline_class, _ in TASKS.values()]
 
 
 def test_tasks_have_our_class_and_the_auto_class_that_fits():

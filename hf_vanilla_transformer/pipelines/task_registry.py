@@ -1,7 +1,8 @@
-"""Our pipelines in the registry of transformers, from the moment that somebody imports its pipelines.
+"""Registers our pipelines with transformers as soon as `transformers.pipelines` is imported.
 
-`transformers.pipelines` is a module of its own that training never needs, so importing our package does not import it
-for registration's sake: a finder waits for it on `sys.meta_path`, lets the others load it, registers, and goes.
+Training never needs `transformers.pipelines`, so importing our package does not import it. Instead, a finder on
+`sys.meta_path` waits for that import, lets the other finders load the module, registers our pipelines and removes
+itself.
 """
 
 from __future__ import annotations
@@ -15,18 +16,21 @@ from types import ModuleType
 
 _PIPELINES = "transformers.pipelines"
 
-# Task: our class, and the Auto class that loads a model for it, or the model's own class where no Auto class does.
+# Task: our pipeline, and the class that loads its model. A class without a module is an Auto class of transformers.
 TASKS = {
     "translation": ("text_to_text.TranslationPipeline", "AutoModelForSeq2SeqLM"),
     "text2text-generation": ("text_to_text.Text2TextGenerationPipeline", "AutoModelForSeq2SeqLM"),
     "summarization": ("text_to_text.SummarizationPipeline", "AutoModelForSeq2SeqLM"),
     "question-answering": ("question_answering.QuestionAnsweringPipeline", "AutoModelForQuestionAnswering"),
-    "dependency-parsing": ("dependency_parsing.DependencyParsingPipeline", "VanillaEncoderForDependencyParsing"),
+    "dependency-parsing": (
+        "dependency_parsing.DependencyParsingPipeline",
+        "..models.modeling_vanilla_parsing.VanillaEncoderForDependencyParsing",
+    ),
 }
 
 
 def register_when_imported() -> None:
-    """Registers our pipelines now if transformers' are imported already, else as soon as they are."""
+    """Registers our pipelines now if `transformers.pipelines` is already imported, otherwise once it is."""
     if _PIPELINES in sys.modules:
         register_pipelines(sys.modules[_PIPELINES])
     elif not any(isinstance(finder, _PipelinesFinder) for finder in sys.meta_path):
@@ -34,29 +38,33 @@ def register_when_imported() -> None:
 
 
 def register_pipelines(pipelines: ModuleType) -> None:
-    """Adds each of `TASKS` that `transformers.pipelines` does not serve itself to its public registry.
+    """Adds each task of `TASKS` that transformers does not support to its public pipeline registry.
 
-    Calling it again changes nothing. A version of transformers that has a task keeps its own pipeline for it.
+    A second call changes nothing. If a version of transformers supports a task, it keeps its own pipeline.
+
+    Args:
+        pipelines: the module `transformers.pipelines`.
     """
-    import transformers
-
-    import hf_vanilla_transformer
-
-    # transformers 5 refuses the names of tasks that it gave up before it looks into the registry.
-    given_up = getattr(pipelines, "REMOVED_TASKS", {})
+    # transformers 5 rejects the names of removed tasks before it looks into the registry.
+    removed = getattr(pipelines, "REMOVED_TASKS", {})
     registry = pipelines.PIPELINE_REGISTRY
-    for task, (place, loader) in TASKS.items():
+    for task, (pipeline_class, model_class) in TASKS.items():
         if task in registry.get_supported_tasks():
             continue
-        module, name = place.split(".")
-        pipeline_class = getattr(importlib.import_module(f".{module}", __package__), name)
-        model_class = getattr(transformers if loader.startswith("Auto") else hf_vanilla_transformer, loader)
-        registry.register_pipeline(task, pipeline_class=pipeline_class, pt_model=model_class, type="text")
-        given_up.pop(task, None)
+        registry.register_pipeline(
+            task, pipeline_class=_class(f".{pipeline_class}"), pt_model=_class(model_class), type="text"
+        )
+        removed.pop(task, None)
+
+
+def _class(name: str) -> type:
+    """The class of this name: `Class` of transformers, or `.module.Class` relative to this package."""
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module or "transformers", __package__), attribute)
 
 
 class _PipelinesFinder(MetaPathFinder):
-    """Finds `transformers.pipelines` as the other finders do, and has our pipelines registered once it has run."""
+    """Finds `transformers.pipelines` through the other finders, and registers our pipelines after the module ran."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name != _PIPELINES:
