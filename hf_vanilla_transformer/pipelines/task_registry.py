@@ -2,7 +2,8 @@
 
 Training never needs `transformers.pipelines`, so importing our package does not import it. Instead, a finder on
 `sys.meta_path` waits for that import, lets the other finders load the module, registers our pipelines and removes
-itself.
+itself. If the import comes from a module of our own pipelines, whose class does not exist yet at that time, the finder
+registers that class once its module is complete.
 """
 
 from __future__ import annotations
@@ -37,37 +38,49 @@ def register_when_imported() -> None:
         sys.meta_path.insert(0, _PipelinesFinder())
 
 
-def register_pipelines(pipelines: ModuleType) -> None:
+def register_pipelines(pipelines: ModuleType) -> bool:
     """Adds each task of `TASKS` that transformers does not support to its public pipeline registry.
 
     A second call changes nothing. If a version of transformers supports a task, it keeps its own pipeline.
 
     Args:
         pipelines: the module `transformers.pipelines`.
+
+    Returns:
+        Whether all tasks are registered; False if a module of our pipelines is still being imported.
     """
     # transformers 5 rejects the names of removed tasks before it looks into the registry.
     removed = getattr(pipelines, "REMOVED_TASKS", {})
     registry = pipelines.PIPELINE_REGISTRY
-    for task, (pipeline_class, model_class) in TASKS.items():
+    complete = True
+    for task, (pipeline_name, model_name) in TASKS.items():
         if task in registry.get_supported_tasks():
             continue
-        registry.register_pipeline(
-            task, pipeline_class=_class(f".{pipeline_class}"), pt_model=_class(model_class), type="text"
-        )
+        pipeline_class, model_class = _class(f".{pipeline_name}"), _class(model_name)
+        if pipeline_class is None:
+            complete = False
+            continue
+        registry.register_pipeline(task, pipeline_class=pipeline_class, pt_model=model_class, type="text")
         removed.pop(task, None)
+    return complete
 
 
-def _class(name: str) -> type:
-    """The class of this name: `Class` of transformers, or `.module.Class` relative to this package."""
+def _class(name: str) -> type | None:
+    """`Class` of transformers, or `.module.Class` relative to this package; None if its module is not complete."""
     module, _, attribute = name.rpartition(".")
-    return getattr(importlib.import_module(module or "transformers", __package__), attribute)
+    return getattr(importlib.import_module(module or "transformers", __package__), attribute, None)
 
 
 class _PipelinesFinder(MetaPathFinder):
-    """Finds `transformers.pipelines` through the other finders, and registers our pipelines after the module ran."""
+    """Finds `transformers.pipelines` and our pipelines through the other finders, and registers ours afterwards."""
+
+    def __init__(self) -> None:
+        modules = {pipeline_class.split(".")[0] for pipeline_class, _ in TASKS.values()}
+        self.names = {_PIPELINES, *(f"{__package__}.{module}" for module in modules)}
+        self.postponed = False
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name != _PIPELINES:
+        if name not in self.names:
             return None
         others = (finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec"))
         spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
@@ -77,9 +90,10 @@ class _PipelinesFinder(MetaPathFinder):
 
         def run_and_register(module: ModuleType) -> None:
             run_module(module)
-            if self in sys.meta_path:
-                sys.meta_path.remove(self)
-            register_pipelines(module)
+            if name == _PIPELINES or self.postponed:
+                self.postponed = not register_pipelines(sys.modules[_PIPELINES])
+                if not self.postponed and self in sys.meta_path:
+                    sys.meta_path.remove(self)
 
         spec.loader.exec_module = run_and_register
         return spec

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import pytest
 from transformers import AutoModelForQuestionAnswering, AutoModelForSeq2SeqLM, pipelines
 
 from hf_vanilla_transformer.pipelines import QuestionAnsweringPipeline, TranslationPipeline
@@ -18,13 +19,28 @@ before = len(sys.meta_path)
 from transformers import pipeline
 import transformers.pipelines as pipelines
 assert len(sys.meta_path) == before - 1, "the finder stayed"
+"""
+_FRESH_TASKS = """
+import sys
+import transformers.pipelines as pipelines
+assert not any(type(finder).__name__ == "_PipelinesFinder" for finder in sys.meta_path), "the finder stayed"
 for task in sys.argv[1:]:
     print(pipelines.check_task(task)[1]["impl"].__name__)
 """
 
 
 def test_a_fresh_process_gets_our_pipelines_with_those_of_transformers():
-    done = subprocess.run([sys.executable, "-c", _FRESH, *TASKS], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _FRESH + _FRESH_TASKS, *TASKS], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [pipeline_class.split(".")[1] for pipeline_class, _ in TASKS.values()]
+
+
+@pytest.mark.parametrize("module", sorted({pipeline_class.split(".")[0] for pipeline_class, _ in TASKS.values()}))
+def test_a_fresh_process_can_import_each_pipeline_first(module):
+    code = f"import hf_vanilla_transformer.pipelines.{module}\n{_FRESH_TASKS}"
+    done = subprocess.run([sys.executable, "-c", code, *TASKS], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [pipeline_class.split(".")[1] for pipeline_class, _ in TASKS.values()]
 
