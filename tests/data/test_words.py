@@ -7,10 +7,10 @@ from pathlib import Path
 
 import datasets
 import pytest
-from hf_vanilla_transformer.data.readers.unlabelled.words import tree_problem
 
 from hf_vanilla_transformer.data import BadRow, load_tagged, load_trees
 from hf_vanilla_transformer.data.collators.dependency_parsing import DependencyParsingCollator
+from hf_vanilla_transformer.data.readers.words import tree_problem
 from hf_vanilla_transformer.data.word_pieces import encode_words
 from hf_vanilla_transformer.tokenization import train_tokenizer
 

@@ -3,9 +3,9 @@
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from hf_vanilla_transformer.data.readers.unlabelled.conllu import conllu_sentence
 
 from hf_vanilla_transformer.data import load_trees
+from hf_vanilla_transformer.data.readers.conllu import conllu_sentence
 from hf_vanilla_transformer.interpretation import tree_svg, tree_text
 from hf_vanilla_transformer.interpretation.dependency_tree import _levels
 
