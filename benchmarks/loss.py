@@ -46,7 +46,7 @@ def compute(side: str, states: torch.Tensor, weight: torch.Tensor, labels: torch
         return torch.nn.functional.cross_entropy(
             torch.nn.functional.linear(states, weight), labels, label_smoothing=smoothing
         )
-    from hf_vanilla_transformer.models.losses_vanilla import linear_cross_entropy
+    from hf_vanilla_transformer.models.kernels_loss_vanilla import linear_cross_entropy
 
     return linear_cross_entropy(states, weight, None, labels, label_smoothing=smoothing)
 

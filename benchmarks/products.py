@@ -2,7 +2,7 @@
 
 Trains each side of `benchmarks.training` by turns as it is and with oneDNN switched off (`torch.backends.mkldnn`), so
 that all its float32 products are MKL's: on a peer that changes nothing, on ours where the processor multiplies faster
-by oneDNN (`models.linear_vanilla`). Between the turns a large square product is timed by both libraries.
+by oneDNN (`models.kernels_linear_vanilla`). Between the turns a large square product is timed by both libraries.
 
 Also counts the operations of the products in a step: at the higher of these rates, the best of the machine, they take
 so long and no less. What is left of the step is all that a loss, a dropout or an attention can save. Products inside

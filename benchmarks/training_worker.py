@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hf_vanilla_transformer.models.linear_vanilla import by_onednn
+from hf_vanilla_transformer.models.kernels_linear_vanilla import by_onednn
 
 from .records import peak_memory
 from .training_sides import SETTINGS, Side, build, choose

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import hf_vanilla_transformer as vanilla
-from hf_vanilla_transformer.models import losses_vanilla
+from hf_vanilla_transformer.models import kernels_loss_vanilla
 
 from .tiny_folders import save_tiny
 
@@ -15,7 +15,7 @@ from .tiny_folders import save_tiny
 @pytest.fixture(autouse=True)
 def chunked_loss(monkeypatch) -> None:
     """A tiny model stands for a real one, whose logits are not few: its loss goes in chunks as well."""
-    monkeypatch.setattr(losses_vanilla, "_FEW_LOGITS", 0)
+    monkeypatch.setattr(kernels_loss_vanilla, "_FEW_LOGITS", 0)
 
 
 @pytest.fixture(scope="session")

@@ -1,24 +1,20 @@
 """Scaled dot-product attention and its three uses in the Transformer (Vaswani et al. 2017, section 3.2).
 
-The encoder attends to itself in both directions, the decoder to itself backwards only, and the decoder to the encoder.
+In the encoder, each position attends to all positions of the same sequence. In the decoder, it attends to the positions
+up to its own, and then to all positions of the encoder.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 from transformers.cache_utils import Cache, EncoderDecoderCache
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .configuration_vanilla import VanillaConfig
-from .dropout_vanilla import dropout as drop
-from .linear_vanilla import Linear
-from .masks_vanilla import is_flash
-from .packing_vanilla import PackedSequences
+from .kernels_attention_vanilla import ALL_ATTENTION_FUNCTIONS
+from .kernels_linear_vanilla import Linear
 
 
 def eager_attention_forward(
@@ -27,76 +23,41 @@ def eager_attention_forward(
     key: torch.Tensor,
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
+    scaling: float,
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Equation 1: softmax(QKᵀ / √d_k) V, written out, so that the weights can be looked at.
+    """Equation 1: softmax(QKᵀ / √d_k) V.
 
     Args:
         query: (batch, heads, target, head_dim).
         key: (batch, heads, source, head_dim).
         value: (batch, heads, source, head_dim).
-        attention_mask: added to the scores; (batch, 1, target, source), 0 or minus infinity.
+        attention_mask: added to the scores; (batch, 1, target, source), 0 where attention is allowed, else the least
+            number of the type.
+        scaling: 1 / √d_k, where d_k is head_dim.
+        dropout: probability with which a weight is dropped.
 
     Returns:
         The output (batch, target, heads, head_dim) and the weights (batch, heads, target, source).
     """
-    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    # There are fewer queries than scores to scale. A product with Kᵀ as heads are split would first copy it column by
-    # column, three times as slowly as whole rows are copied here.
-    scores = torch.matmul(query * scaling, key.contiguous().transpose(2, 3))
+    scores = torch.matmul(query, key.transpose(2, 3)) * scaling
     if attention_mask is not None:
-        scores += attention_mask
-    weights = drop(nn.functional.softmax(scores, dim=-1), dropout, module.training)
+        scores = scores + attention_mask
+    weights = nn.functional.softmax(scores, dim=-1)
+    weights = nn.functional.dropout(weights, p=dropout, training=module.training)
     output = torch.matmul(weights, value)
     return output.transpose(1, 2).contiguous(), weights
-
-
-# The floats in a vector of AVX-512. Torch's softmax takes rows that do not fill one number by number.
-_VECTOR = 16
-
-# Up to this length torch's fused kernel for CPU is slower than two matrix products and a softmax.
-_SHORT = 32
-
-
-def plain_sdpa_forward(
-    module: nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    is_causal: bool | None = None,
-    **kwargs: Any,
-) -> tuple[torch.Tensor, None]:
-    """What `sdpa` computes, written out: for training on CPU with short sequences or with dropout.
-
-    Torch's fused kernel has no dropout there, and its fallback is slow. Shapes as in `eager_attention_forward`.
-    The mask is `sdpa`'s: True where attention is allowed, or None for everywhere (in a causal module, backwards).
-    """
-    is_causal = module.is_causal if is_causal is None else is_causal
-    if attention_mask is None and is_causal and query.shape[2] > 1:
-        attention_mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril()
-    if attention_mask is not None and attention_mask.dtype == torch.bool:
-        forbidden = torch.zeros(attention_mask.shape, dtype=query.dtype)
-        attention_mask = forbidden.masked_fill_(~attention_mask, torch.finfo(query.dtype).min)
-    missing = _VECTOR - key.shape[2]
-    if missing > 0:
-        # Keys that nobody sees fill the vector.
-        seen = query.new_zeros(1, 1, 1, key.shape[2]) if attention_mask is None else attention_mask
-        attention_mask = nn.functional.pad(seen, (0, missing), value=-math.inf)
-        key, value = (nn.functional.pad(states, (0, 0, 0, missing)) for states in (key, value))
-    return eager_attention_forward(module, query, key, value, attention_mask, scaling, dropout)[0], None
 
 
 class MultiHeadAttention(nn.Module):
     """Section 3.2.2: project to queries, keys and values, attend in every head, project back.
 
-    The kernel is transformers' choice for the model (`eager`, `sdpa`, `flash_attention_2`, `flex_attention`, or one
-    that a serving engine registers).
+    `config._attn_implementation` selects the kernel: `eager`, `sdpa`, `flash_attention_2`, `flex_attention`, or one
+    that a serving engine registers.
     """
+
+    is_cross_attention = False
 
     def __init__(self, config: VanillaConfig, layer_idx: int, is_causal: bool) -> None:
         super().__init__()
@@ -113,7 +74,7 @@ class MultiHeadAttention(nn.Module):
 
     def split_heads(self, states: torch.Tensor) -> torch.Tensor:
         """(batch, length, hidden) to (batch, heads, length, head_dim)."""
-        # -1 and not the number of heads: under tensor parallelism each device holds only some of them.
+        # -1 and not the number of heads, because under tensor parallelism each device holds only some of them.
         return states.view(*states.shape[:-1], -1, self.head_dim).transpose(1, 2)
 
     def attend(
@@ -121,41 +82,20 @@ class MultiHeadAttention(nn.Module):
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
-        attention_mask: torch.Tensor | PackedSequences | None,
-        attention_function: Callable | None = None,
+        attention_mask: torch.Tensor | None,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Attend and project back: output (batch, target, hidden), and the weights where the kernel has them."""
-
-        def kernel(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None) -> Any:
-            dropout = self.attention_dropout if self.training else 0.0
-            function = attention_function or self._attention_function(key)
-            return function(self, query, key, value, mask, dropout=dropout, scaling=self.scaling, **kwargs)
-
-        if isinstance(attention_mask, PackedSequences):
-            output, weights = attention_mask.attend(query, key, value, lambda *group: kernel(*group)[0]), None
-        else:
-            output, weights = kernel(query, key, value, attention_mask)
-        return self.o_proj(output.reshape(*output.shape[:2], -1)), weights
-
-    def _attention_function(self, key: torch.Tensor) -> Callable:
-        if self._better_plain(key):
-            return plain_sdpa_forward
-        return ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
-
-    def _better_plain(self, key: torch.Tensor) -> bool:
-        """Whether `plain_sdpa_forward` should stand in for `sdpa`: the same function, sooner done."""
-        return (
-            self.training
-            and (self.attention_dropout > 0 or key.shape[2] <= _SHORT)
-            and key.device.type == "cpu"
-            and self.config._attn_implementation == "sdpa"
-            and not torch.compiler.is_compiling()
+        """Attend and project back: output (batch, target, hidden), and the weights if the kernel returns them."""
+        attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
+        dropout = self.attention_dropout if self.training else 0.0
+        output, weights = attention(
+            self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling, **kwargs
         )
+        return self.o_proj(output.reshape(*output.shape[:2], -1)), weights
 
 
 class SelfAttention(MultiHeadAttention):
-    """Queries, keys and values all come from the same sequence; in a decoder, from positions up to the query's."""
+    """Queries, keys and values come from the same sequence. In a decoder, a query sees positions up to its own."""
 
     def forward(
         self,
@@ -177,6 +117,8 @@ class SelfAttention(MultiHeadAttention):
 
 class CrossAttention(MultiHeadAttention):
     """Queries come from the decoder, keys and values from the output of the encoder."""
+
+    is_cross_attention = True
 
     def __init__(self, config: VanillaConfig, layer_idx: int) -> None:
         super().__init__(config, layer_idx, is_causal=False)
@@ -201,12 +143,4 @@ class CrossAttention(MultiHeadAttention):
             if cache is not None:
                 key, value = cache.cross_attention_cache.update(key, value, self.layer_idx)
                 cache.is_updated[self.layer_idx] = True
-
-        attention_function = None
-        if attention_mask is not None and is_flash(self.config):
-            # Flash attention drops padding from the queries by the mask of the keys; in cross-attention that is the
-            # mask of another sequence (transformers issue 35032). Torch's kernel takes the mask as it is.
-            attention_function = ALL_ATTENTION_FUNCTIONS["sdpa"]
-            if attention_mask.dim() == 2:
-                attention_mask = attention_mask[:, None, None, :].bool()
-        return self.attend(query, key, value, attention_mask, attention_function, **kwargs)
+        return self.attend(query, key, value, attention_mask, **kwargs)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .activations_vanilla import activation
 from .configuration_vanilla import VanillaEncoderConfig
-from .dropout_vanilla import Dropout
-from .linear_vanilla import Linear
+from .kernels_activation_vanilla import activation
+from .kernels_dropout_vanilla import Dropout
+from .kernels_linear_vanilla import Linear
 
 
 def word_weights(word_ids: torch.Tensor, words: int, pooling: str) -> torch.Tensor:

@@ -10,11 +10,11 @@ from torch import nn
 from transformers.cache_utils import Cache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .activations_vanilla import activation
 from .attention_vanilla import CrossAttention, SelfAttention
 from .configuration_vanilla import VanillaConfig
-from .dropout_vanilla import Dropout
-from .linear_vanilla import Linear
+from .kernels_activation_vanilla import activation
+from .kernels_dropout_vanilla import Dropout
+from .kernels_linear_vanilla import Linear
 
 
 class FeedForward(nn.Module):
@@ -144,25 +144,3 @@ class LearnedPositions(nn.Embedding):
 def position_embeddings(config: VanillaConfig) -> SinusoidalPositions | LearnedPositions:
     """The position table that the configuration asks for."""
     return LearnedPositions(config) if config.position_embedding_type == "learned" else SinusoidalPositions(config)
-
-
-class LanguageModelTransform(nn.Module):
-    """BERT's dense layer, activation and layer normalisation before the map to the vocabulary.
-
-    What comes out has the width of the embeddings, to which the map may be tied.
-    """
-
-    def __init__(self, config: VanillaConfig) -> None:
-        super().__init__()
-        self.dense = Linear(config.hidden_size, config.embedding_width)
-        self.activation = activation(config.hidden_act)
-        self.norm = nn.LayerNorm(config.embedding_width, eps=config.layer_norm_eps)
-
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """(..., hidden) to (..., width of the embeddings)."""
-        return self.norm(self.activation(self.dense(hidden_states)))
-
-
-def classifier_dropout(config: VanillaConfig) -> Dropout:
-    """The dropout before a classification head."""
-    return Dropout(config.dropout if config.classifier_dropout is None else config.classifier_dropout)

@@ -10,7 +10,8 @@ from transformers.cache_utils import Cache
 from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
 
 from .configuration_vanilla import VanillaConfig
-from .packing_vanilla import PackedSequences
+from .kernels_attention_vanilla import is_flash
+from .kernels_packing_vanilla import PackedSequences
 
 
 def sequence_numbers(position_ids: torch.Tensor) -> torch.Tensor:
@@ -148,8 +149,3 @@ def _one_by_one(config: VanillaConfig, hidden_states: torch.Tensor, attention_ma
         and (attention_mask is None or attention_mask.dim() == 2)
         and not torch.compiler.is_compiling()
     )
-
-
-def is_flash(config: VanillaConfig) -> bool:
-    """Whether the configured kernel is flash attention, which takes packing from positions and no mask of four axes."""
-    return "flash" in (config._attn_implementation or "")

@@ -7,9 +7,7 @@ from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import (
     BaseModelOutputWithPastAndCrossAttentions,
     CausalLMOutputWithCrossAttentions,
-    QuestionAnsweringModelOutput,
     SequenceClassifierOutputWithPast,
-    TokenClassifierOutput,
 )
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs
@@ -18,11 +16,12 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .attention_vanilla import CrossAttention, SelfAttention
 from .configuration_vanilla import VanillaDecoderConfig
-from .layers_vanilla import TransformerLayer, classifier_dropout
-from .losses_vanilla import IGNORED_LABEL, sequence_loss, span_loss, token_cross_entropy
+from .heads_vanilla import LanguageModelHead, QuestionAnsweringHead, TokenClassificationHead
+from .layers_vanilla import TransformerLayer
+from .losses_vanilla import IGNORED_LABEL, sequence_loss
 from .masks_vanilla import cross_attention_mask, flash_packing, packed_sequences, self_attention_mask, sequence_numbers
 from .pooling_vanilla import POOLED_VECTORS, backward_order, kept_tokens, mean_prediction, pool
-from .stack_vanilla import LanguageModelHead, VanillaPreTrainedModel, VanillaStack
+from .stack_vanilla import VanillaPreTrainedModel, VanillaStack
 
 
 class VanillaDecoderPreTrainedModel(VanillaPreTrainedModel):
@@ -304,107 +303,24 @@ class VanillaDecoderForSequenceClassification(VanillaDecoderPreTrainedModel):
         return None, inputs_embeds.gather(1, order[:, :, None].expand_as(inputs_embeds))
 
 
-class VanillaDecoderForTokenClassification(VanillaDecoderPreTrainedModel):
-    """The decoder with a label for each token."""
-
-    def __init__(self, config: VanillaDecoderConfig) -> None:
-        super().__init__(config)
-        self.num_labels = config.num_labels
-        self.model = VanillaDecoderModel(config)
-        self.dropout = classifier_dropout(config)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
-        self.post_init()
-
-    @can_return_tuple
-    def forward(
-        self,
-        input_ids: torch.LongTensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        position_ids: torch.LongTensor | None = None,
-        past_key_values: Cache | None = None,
-        inputs_embeds: torch.Tensor | None = None,
-        labels: torch.LongTensor | None = None,
-        use_cache: bool | None = None,
-        **kwargs: Unpack[TransformersKwargs],
-    ) -> TokenClassifierOutput:
-        """Classify each token.
-
-        Args:
-            labels: (batch, length), -100 where there is none.
-            **kwargs: as in `VanillaDecoderForCausalLM`.
-
-        Returns:
-            `loss` and `logits` (batch, length, labels).
-        """
-        outputs = self.model(
-            input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            inputs_embeds=inputs_embeds,
-            use_cache=use_cache,
-            **kwargs,
-        )
-        logits = self.classifier(self.dropout(outputs.last_hidden_state))
-        loss = token_cross_entropy(logits, labels, kwargs.get("num_items_in_batch")) if labels is not None else None
-        return TokenClassifierOutput(
-            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
-        )
-
-
-class VanillaDecoderForQuestionAnswering(VanillaDecoderPreTrainedModel):
-    """The decoder that finds an answer in a text: its first and its last token."""
+class VanillaDecoderForTokenClassification(TokenClassificationHead, VanillaDecoderPreTrainedModel):
+    """The decoder with one label per token."""
 
     def __init__(self, config: VanillaDecoderConfig) -> None:
         super().__init__(config)
         self.model = VanillaDecoderModel(config)
-        self.qa_outputs = nn.Linear(config.hidden_size, 2)
+        self.add_token_classification_head(config)
         self.post_init()
 
-    @can_return_tuple
-    def forward(
-        self,
-        input_ids: torch.LongTensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        position_ids: torch.LongTensor | None = None,
-        past_key_values: Cache | None = None,
-        inputs_embeds: torch.Tensor | None = None,
-        start_positions: torch.LongTensor | None = None,
-        end_positions: torch.LongTensor | None = None,
-        use_cache: bool | None = None,
-        **kwargs: Unpack[TransformersKwargs],
-    ) -> QuestionAnsweringModelOutput:
-        """Find the answer.
 
-        Args:
-            start_positions: (batch,), the answer's first token; positions outside the text are not counted.
-            end_positions: (batch,), its last token.
-            **kwargs: as in `VanillaDecoderForCausalLM`.
+class VanillaDecoderForQuestionAnswering(QuestionAnsweringHead, VanillaDecoderPreTrainedModel):
+    """The decoder with the first and last token of an answer."""
 
-        Returns:
-            `loss`, `start_logits` and `end_logits` (batch, length).
-        """
-        outputs = self.model(
-            input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            inputs_embeds=inputs_embeds,
-            use_cache=use_cache,
-            **kwargs,
-        )
-        start_logits, end_logits = self.qa_outputs(outputs.last_hidden_state).unbind(-1)
-        loss = None
-        if start_positions is not None and end_positions is not None:
-            num_items_in_batch = kwargs.get("num_items_in_batch")
-            loss = span_loss(start_logits, end_logits, start_positions, end_positions, num_items_in_batch)
-        return QuestionAnsweringModelOutput(
-            loss=loss,
-            start_logits=start_logits.contiguous(),
-            end_logits=end_logits.contiguous(),
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-        )
+    def __init__(self, config: VanillaDecoderConfig) -> None:
+        super().__init__(config)
+        self.model = VanillaDecoderModel(config)
+        self.add_question_answering_head(config)
+        self.post_init()
 
 
 __all__ = [

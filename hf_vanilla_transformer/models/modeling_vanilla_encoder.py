@@ -8,23 +8,22 @@ from transformers.modeling_outputs import (
     BaseModelOutputWithPooling,
     MaskedLMOutput,
     MultipleChoiceModelOutput,
-    QuestionAnsweringModelOutput,
     SequenceClassifierOutput,
-    TokenClassifierOutput,
 )
 from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput, TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
-from .activations_vanilla import activation
 from .attention_vanilla import SelfAttention
 from .configuration_vanilla import VanillaEncoderConfig
-from .layers_vanilla import TransformerLayer, classifier_dropout
-from .losses_vanilla import IGNORED_LABEL, sequence_loss, span_loss, token_cross_entropy
+from .heads_vanilla import LanguageModelHead, QuestionAnsweringHead, TokenClassificationHead, classifier_dropout
+from .kernels_activation_vanilla import activation
+from .layers_vanilla import TransformerLayer
+from .losses_vanilla import IGNORED_LABEL, sequence_loss, token_cross_entropy
 from .masks_vanilla import flash_packing, packed_sequences, self_attention_mask
 from .pooling_vanilla import POOLED_VECTORS, kept_tokens, pool
-from .stack_vanilla import LanguageModelHead, VanillaPreTrainedModel, VanillaStack
+from .stack_vanilla import VanillaPreTrainedModel, VanillaStack
 
 
 class VanillaEncoderPooler(nn.Module):
@@ -316,103 +315,24 @@ class VanillaEncoderForSequenceClassification(VanillaEncoderPreTrainedModel):
         )
 
 
-class VanillaEncoderForTokenClassification(VanillaEncoderPreTrainedModel):
-    """The encoder with a label for each token."""
-
-    def __init__(self, config: VanillaEncoderConfig) -> None:
-        super().__init__(config)
-        self.num_labels = config.num_labels
-        self.model = VanillaEncoderModel(config, add_pooling_layer=False)
-        self.dropout = classifier_dropout(config)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
-        self.post_init()
-
-    @can_return_tuple
-    def forward(
-        self,
-        input_ids: torch.LongTensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        token_type_ids: torch.LongTensor | None = None,
-        position_ids: torch.LongTensor | None = None,
-        inputs_embeds: torch.Tensor | None = None,
-        labels: torch.LongTensor | None = None,
-        **kwargs: Unpack[TransformersKwargs],
-    ) -> TokenClassifierOutput:
-        """Classify each token.
-
-        Args:
-            labels: (batch, length), -100 where there is none.
-            **kwargs: as in `VanillaEncoderForMaskedLM`.
-
-        Returns:
-            `loss` and `logits` (batch, length, labels).
-        """
-        outputs = self.model(
-            input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            position_ids=position_ids,
-            inputs_embeds=inputs_embeds,
-            **kwargs,
-        )
-        logits = self.classifier(self.dropout(outputs.last_hidden_state))
-        loss = token_cross_entropy(logits, labels, kwargs.get("num_items_in_batch")) if labels is not None else None
-        return TokenClassifierOutput(
-            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
-        )
-
-
-class VanillaEncoderForQuestionAnswering(VanillaEncoderPreTrainedModel):
-    """The encoder that finds an answer in a text: its first and its last token."""
+class VanillaEncoderForTokenClassification(TokenClassificationHead, VanillaEncoderPreTrainedModel):
+    """The encoder with one label per token."""
 
     def __init__(self, config: VanillaEncoderConfig) -> None:
         super().__init__(config)
         self.model = VanillaEncoderModel(config, add_pooling_layer=False)
-        self.qa_outputs = nn.Linear(config.hidden_size, 2)
+        self.add_token_classification_head(config)
         self.post_init()
 
-    @can_return_tuple
-    def forward(
-        self,
-        input_ids: torch.LongTensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        token_type_ids: torch.LongTensor | None = None,
-        position_ids: torch.LongTensor | None = None,
-        inputs_embeds: torch.Tensor | None = None,
-        start_positions: torch.LongTensor | None = None,
-        end_positions: torch.LongTensor | None = None,
-        **kwargs: Unpack[TransformersKwargs],
-    ) -> QuestionAnsweringModelOutput:
-        """Find the answer.
 
-        Args:
-            start_positions: (batch,), the answer's first token; positions outside the text are not counted.
-            end_positions: (batch,), its last token.
-            **kwargs: as in `VanillaEncoderForMaskedLM`.
+class VanillaEncoderForQuestionAnswering(QuestionAnsweringHead, VanillaEncoderPreTrainedModel):
+    """The encoder with the first and last token of an answer."""
 
-        Returns:
-            `loss`, `start_logits` and `end_logits` (batch, length).
-        """
-        outputs = self.model(
-            input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            position_ids=position_ids,
-            inputs_embeds=inputs_embeds,
-            **kwargs,
-        )
-        start_logits, end_logits = self.qa_outputs(outputs.last_hidden_state).unbind(-1)
-        loss = None
-        if start_positions is not None and end_positions is not None:
-            num_items_in_batch = kwargs.get("num_items_in_batch")
-            loss = span_loss(start_logits, end_logits, start_positions, end_positions, num_items_in_batch)
-        return QuestionAnsweringModelOutput(
-            loss=loss,
-            start_logits=start_logits.contiguous(),
-            end_logits=end_logits.contiguous(),
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-        )
+    def __init__(self, config: VanillaEncoderConfig) -> None:
+        super().__init__(config)
+        self.model = VanillaEncoderModel(config, add_pooling_layer=False)
+        self.add_question_answering_head(config)
+        self.post_init()
 
 
 class VanillaEncoderForMultipleChoice(VanillaEncoderPreTrainedModel):

@@ -11,7 +11,7 @@ from transformers.utils.generic import can_return_tuple
 
 from .biaffine_vanilla import ArcScorer, LabelScorer, word_weights
 from .configuration_vanilla import VanillaEncoderConfig
-from .layers_vanilla import classifier_dropout
+from .heads_vanilla import classifier_dropout
 from .losses_vanilla import IGNORED_LABEL, token_cross_entropy
 from .modeling_vanilla_encoder import VanillaEncoderModel, VanillaEncoderPreTrainedModel
 from .spanning_tree_vanilla import maximum_spanning_tree

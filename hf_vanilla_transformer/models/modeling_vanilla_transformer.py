@@ -11,11 +11,12 @@ from transformers.utils.generic import can_return_tuple
 
 from .attention_vanilla import CrossAttention, SelfAttention
 from .configuration_vanilla import VanillaTransformerConfig
+from .heads_vanilla import LanguageModelHead
 from .layers_vanilla import TransformerLayer
 from .losses_vanilla import IGNORED_LABEL
 from .modeling_vanilla_decoder import VanillaDecoderModel
 from .modeling_vanilla_encoder import VanillaEncoderModel
-from .stack_vanilla import LanguageModelHead, VanillaPreTrainedModel
+from .stack_vanilla import VanillaPreTrainedModel
 
 
 class VanillaTransformerPreTrainedModel(VanillaPreTrainedModel):

@@ -10,16 +10,14 @@ from transformers.modeling_utils import PreTrainedModel
 
 from .attention_vanilla import MultiHeadAttention
 from .configuration_vanilla import VanillaConfig
-from .dropout_vanilla import Dropout
+from .kernels_dropout_vanilla import Dropout
+from .kernels_linear_vanilla import Linear
 from .layers_vanilla import (
     FeedForward,
-    LanguageModelTransform,
     SinusoidalPositions,
     TransformerLayer,
     position_embeddings,
 )
-from .linear_vanilla import Linear
-from .losses_vanilla import IGNORED_LABEL, linear_cross_entropy, logits_are_few, token_cross_entropy
 
 
 class VanillaPreTrainedModel(PreTrainedModel):
@@ -156,119 +154,4 @@ class VanillaStack(VanillaPreTrainedModel):
         return self.norm(hidden_states) if self.config.norm_first else hidden_states
 
 
-class LanguageModelHead:
-    """The map from hidden states to the vocabulary and its loss, for the models that predict tokens.
-
-    Mixed into a model with a `lm_head`, and a `lm_head_transform` where the configuration asks for one.
-    """
-
-    config: VanillaConfig
-    lm_head: nn.Linear
-    training: bool
-
-    def add_language_model_head(self, config: VanillaConfig) -> None:
-        """Create the head's modules. The map shares the embedding's matrix where the configuration ties them."""
-        if config.lm_head_transform:
-            self.lm_head_transform = LanguageModelTransform(config)
-        # Only a transform can give the states another width than the layers have.
-        width = config.embedding_width if config.lm_head_transform else config.hidden_size
-        self.lm_head = Linear(width, config.vocab_size, bias=config.lm_head_bias)
-
-    def logits(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """(..., hidden) to (..., vocabulary)."""
-        if self.config.lm_head_transform:
-            hidden_states = self.lm_head_transform(hidden_states)
-        return self.lm_head(hidden_states)
-
-    def loss_and_logits(
-        self,
-        hidden_states: torch.Tensor,
-        labels: torch.Tensor | None,
-        return_logits: bool | None,
-        logits_to_keep: int | torch.Tensor = 0,
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """The loss if there are labels; the logits if there are none, in evaluation, or if the caller asks.
-
-        Args:
-            hidden_states: (batch, length, hidden).
-            labels: (batch, length), aligned with the hidden states; -100 where there is none.
-            return_logits: True or False to decide; None for "unless training with labels".
-            logits_to_keep: only the last so many positions, or the positions named, get logits; 0 keeps all.
-            num_items_in_batch: what the sum of the losses is divided by.
-
-        Raises:
-            ValueError: labels of another shape than the hidden states, or beyond the vocabulary.
-        """
-        if labels is None:
-            return None, self.logits(at_positions(hidden_states, logits_to_keep))
-        labels = labels.to(hidden_states.device)
-        self._check_labels(labels, hidden_states)
-        if return_logits is None:
-            return_logits = not self.training
-        smoothing = self.config.label_smoothing if self.training else 0.0
-        needs_logits = return_logits or not self._weight_is_at_hand(hidden_states)
-        if not needs_logits and not logits_are_few(labels, self.config.vocab_size):
-            # By number: a choice by mask and its gradient take up to twice as long.
-            labelled = (labels != IGNORED_LABEL).flatten().nonzero()[:, 0]
-            states, targets = hidden_states.flatten(0, -2).index_select(0, labelled), labels.flatten()[labelled]
-            if self.config.lm_head_transform:
-                states = self.lm_head_transform(states)
-            weight, bias = self.lm_head.weight, self.lm_head.bias
-            return linear_cross_entropy(states, weight, bias, targets, num_items_in_batch, smoothing), None
-        logits = self.logits(hidden_states)
-        loss = token_cross_entropy(logits, labels, num_items_in_batch, smoothing)
-        if not return_logits:
-            return loss, None
-        # Slicing even by nothing makes another tensor, of which the loss would be no function.
-        keeps_all = isinstance(logits_to_keep, int) and logits_to_keep == 0
-        return loss, logits if keeps_all else at_positions(logits, logits_to_keep)
-
-    def _check_labels(self, labels: torch.Tensor, hidden_states: torch.Tensor) -> None:
-        if labels.shape != hidden_states.shape[:-1]:
-            raise ValueError(
-                f"labels has the shape {tuple(labels.shape)}, but there are {tuple(hidden_states.shape[:-1])} "
-                "predictions; give one label a position, -100 where there is none."
-            )
-        if labels.device.type == "cpu" and labels.numel() and not torch.compiler.is_compiling():
-            low, high = (int(bound) for bound in torch.aminmax(labels))
-            if high >= self.config.vocab_size or (low < 0 and low != IGNORED_LABEL):
-                wrong = high if high >= self.config.vocab_size else low
-                raise ValueError(
-                    f"labels has the id {wrong}; ids are 0 to {self.config.vocab_size - 1}, and -100 is not counted."
-                )
-
-    def _weight_is_at_hand(self, hidden_states: torch.Tensor) -> bool:
-        """Whether the loss may read `lm_head.weight` itself.
-
-        Not where calling the module does more than the product: adapters, offloading, sharded weights; nor in a
-        compiler, which cannot know how many labels there will be. There the logits are made as usual.
-        """
-        head = self.lm_head
-        return (
-            type(head) in (Linear, nn.Linear)  # resize_token_embeddings makes the latter
-            and type(head.weight) is nn.Parameter
-            and head.weight.device == hidden_states.device
-            and not (head._forward_hooks or head._forward_pre_hooks or hasattr(head, "_hf_hook"))
-            and not torch.compiler.is_compiling()
-        )
-
-
-def at_positions(states: torch.Tensor, logits_to_keep: int | torch.Tensor) -> torch.Tensor:
-    """The positions of `states` (batch, length, ...) that transformers' keyword `logits_to_keep` asks for.
-
-    Args:
-        logits_to_keep: n for the last n positions, 0 for all; or the positions, one list for all rows (positions,) or
-            one a row (batch, positions); or a boolean mask (batch, length), which gives (number of true, ...).
-    """
-    if isinstance(logits_to_keep, int):
-        return states[:, -logits_to_keep:]
-    if logits_to_keep.dtype == torch.bool and logits_to_keep.dim() == 2:
-        return states[logits_to_keep]
-    if logits_to_keep.dim() == 2:
-        rows = torch.arange(states.shape[0], device=states.device)[:, None]
-        return states[rows, logits_to_keep]
-    return states[:, logits_to_keep]
-
-
-__all__ = ["LanguageModelHead", "VanillaPreTrainedModel", "VanillaStack"]
+__all__ = ["VanillaPreTrainedModel", "VanillaStack"]

@@ -14,6 +14,7 @@ from transformers import AttentionInterface, AutoModel, PreTrainedModel, PreTrai
 from transformers.trainer_utils import align_special_tokens
 
 import hf_vanilla_transformer as ours
+from hf_vanilla_transformer.models.attention_vanilla import CrossAttention
 from tests.conformance.tiny_models import tokenizer
 from tests.conformance.tiny_stacks import (
     BASE_MODELS,
@@ -149,7 +150,7 @@ def test_flash_attention_with_padding_equals_eager(model_class, flash_on_cpu):
         torch.testing.assert_close(model(**inputs).last_hidden_state[kept], expected, rtol=1e-4, atol=1e-5)
         if model_class is ours.VanillaTransformerModel:
             # That this test can fail: without our detour the imitation makes the mistake.
-            with mock.patch("hf_vanilla_transformer.models.attention_vanilla.is_flash", return_value=False):
+            with mock.patch.object(CrossAttention, "is_cross_attention", False):
                 assert not torch.allclose(model(**inputs).last_hidden_state[kept], expected, atol=1e-2)
 
 

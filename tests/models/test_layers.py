@@ -5,12 +5,14 @@ import math
 import pytest
 import torch
 from transformers.activations import ACT2FN
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, AttentionInterface
 
 from hf_vanilla_transformer import VanillaEncoderModel, VanillaTransformerConfig
-from hf_vanilla_transformer.models.activations_vanilla import activation
-from hf_vanilla_transformer.models.attention_vanilla import SelfAttention, plain_sdpa_forward
-from hf_vanilla_transformer.models.dropout_vanilla import Dropout
+from hf_vanilla_transformer.models.attention_vanilla import SelfAttention, eager_attention_forward
+from hf_vanilla_transformer.models.kernels_activation_vanilla import activation
+from hf_vanilla_transformer.models.kernels_attention_vanilla import plain_sdpa_forward
+from hf_vanilla_transformer.models.kernels_dropout_vanilla import Dropout
 from hf_vanilla_transformer.models.layers_vanilla import SinusoidalPositions, TransformerLayer
 
 from .small import causal_language_model, masked_language_model, tokens, translation_model
@@ -181,3 +183,24 @@ def test_segments_need_a_model_that_has_them():
     model = masked_language_model(type_vocab_size=0)
     with pytest.raises(ValueError, match="type_vocab_size=0"):
         model(input_ids=tokens(1, 3), token_type_ids=torch.tensor([[0, 1, 1]]))
+
+
+def test_a_kernel_that_a_user_registers_is_called():
+    shapes = []
+
+    def kernel(module, query, key, value, attention_mask, **kwargs):
+        shapes.append(tuple(query.shape))
+        return eager_attention_forward(module, query, key, value, attention_mask, **kwargs)
+
+    AttentionInterface.register("kernel_of_a_user", kernel)
+    AttentionMaskInterface.register("kernel_of_a_user", ALL_MASK_ATTENTION_FUNCTIONS["eager"])
+    model = causal_language_model()
+    expected = model(input_ids=tokens(2, 6)).logits
+    model.set_attn_implementation("kernel_of_a_user")
+    torch.testing.assert_close(model(input_ids=tokens(2, 6)).logits, expected)
+    assert shapes == [(2, 4, 6, 4)] * 2
+
+
+def test_an_unknown_kernel_is_refused():
+    with pytest.raises(ValueError, match="no_such_kernel"):
+        causal_language_model().set_attn_implementation("no_such_kernel")

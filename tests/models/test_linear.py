@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from hf_vanilla_transformer.models import linear_vanilla
-from hf_vanilla_transformer.models.linear_vanilla import Linear, onednn_is_faster, takes_onednn
-from hf_vanilla_transformer.models.losses_vanilla import linear_cross_entropy
+from hf_vanilla_transformer.models import kernels_linear_vanilla
+from hf_vanilla_transformer.models.kernels_linear_vanilla import Linear, onednn_is_faster, takes_onednn
+from hf_vanilla_transformer.models.kernels_loss_vanilla import linear_cross_entropy
 
 from .small import causal_language_model, gradients, masked_language_model, tokens, translation_model
 
@@ -18,17 +18,17 @@ ZEN_5 = {"sse4a": True, "avx512_f": True, "avx512_vp2intersect": True}
 @pytest.fixture
 def onednn(monkeypatch):
     """However small a product and whatever the processor: oneDNN runs on all that torch's x86 builds run on."""
-    monkeypatch.setattr(linear_vanilla, "onednn_is_faster", lambda: True)
-    monkeypatch.setattr(linear_vanilla, "_FEW_MULTIPLICATIONS", 0)
+    monkeypatch.setattr(kernels_linear_vanilla, "onednn_is_faster", lambda: True)
+    monkeypatch.setattr(kernels_linear_vanilla, "_FEW_MULTIPLICATIONS", 0)
 
 
 @pytest.fixture
 def calls(monkeypatch):
     """The shapes that went to oneDNN."""
     seen = []
-    multiply = linear_vanilla.by_onednn
+    multiply = kernels_linear_vanilla.by_onednn
     monkeypatch.setattr(
-        linear_vanilla, "by_onednn", lambda *tensors: seen.append(tensors[0].shape) or multiply(*tensors)
+        kernels_linear_vanilla, "by_onednn", lambda *tensors: seen.append(tensors[0].shape) or multiply(*tensors)
     )
     return seen
 
@@ -159,7 +159,7 @@ def test_all_else_takes_torchs_own_map(calls):
 
 
 def test_small_products_stay_with_mkl(monkeypatch):
-    monkeypatch.setattr(linear_vanilla, "onednn_is_faster", lambda: True)
+    monkeypatch.setattr(kernels_linear_vanilla, "onednn_is_faster", lambda: True)
     with torch.backends.mkldnn.flags(enabled=torch.backends.mkldnn.is_available()):
         left, right = torch.zeros(4, 8), torch.zeros(16, 8)
         assert not takes_onednn(left, right, 4 * 8 * 16)
@@ -189,5 +189,5 @@ def test_an_older_torch_multiplies_as_it_always_did(missing, monkeypatch):
         monkeypatch.delattr(torch.cpu, missing, raising=False)
     else:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: ZEN_5, raising=False)
-        monkeypatch.setattr(linear_vanilla, "_linear", lambda: None)
+        monkeypatch.setattr(kernels_linear_vanilla, "_linear", lambda: None)
     assert onednn_is_faster.__wrapped__() is False

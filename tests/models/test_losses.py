@@ -4,15 +4,16 @@ import pytest
 import torch
 from torch import nn
 
-from hf_vanilla_transformer.models import losses_vanilla
-from hf_vanilla_transformer.models.losses_vanilla import linear_cross_entropy, sequence_loss, span_loss
+from hf_vanilla_transformer.models import kernels_loss_vanilla
+from hf_vanilla_transformer.models.kernels_loss_vanilla import linear_cross_entropy
+from hf_vanilla_transformer.models.losses_vanilla import sequence_loss, span_loss
 
 from .small import causal_language_model, gradients, masked_language_model, tokens, translation_model
 
 
 @pytest.fixture(params=[1 << 23, 64], ids=["one chunk", "many chunks"])
 def workspace(request, monkeypatch):
-    monkeypatch.setattr(losses_vanilla, "_WORKSPACE_ELEMENTS", request.param)
+    monkeypatch.setattr(kernels_loss_vanilla, "_WORKSPACE_ELEMENTS", request.param)
 
 
 @pytest.mark.usefixtures("workspace")
@@ -78,7 +79,7 @@ CASES = {
 
 @pytest.fixture(params=[0, 1 << 20], ids=["chunked", "few logits"])
 def few_logits(request, monkeypatch):
-    monkeypatch.setattr(losses_vanilla, "_FEW_LOGITS", request.param)
+    monkeypatch.setattr(kernels_loss_vanilla, "_FEW_LOGITS", request.param)
 
 
 @pytest.mark.usefixtures("few_logits")
@@ -137,7 +138,7 @@ def test_micro_batches_with_the_whole_count_add_up_to_the_whole_batch(case):
 
 
 def test_training_never_holds_the_logits_of_a_batch(monkeypatch):
-    monkeypatch.setattr(losses_vanilla, "_WORKSPACE_ELEMENTS", 1000)
+    monkeypatch.setattr(kernels_loss_vanilla, "_WORKSPACE_ELEMENTS", 1000)
     model = causal_language_model(vocab_size=1000, dropout=0, attention_dropout=0).train()
     largest = 0
 

@@ -1,0 +1,156 @@
+"""Attention kernels: the same numbers as `eager_attention_forward` (equation 1), sooner.
+
+`ALL_ATTENTION_FUNCTIONS` is the table from which the attention modules take their kernel. It is transformers' own table
+with two changes. For `sdpa` on CPU it takes a faster way where there is one. For flash attention it corrects the mask
+of cross-attention. Everything else, kernels that users register included, comes from transformers.
+
+A first reading can take the table for `transformers.modeling_utils.ALL_ATTENTION_FUNCTIONS`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS as TRANSFORMERS_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import AttentionInterface
+
+from .configuration_vanilla import VanillaConfig
+from .kernels_dropout_vanilla import dropout as drop
+from .kernels_packing_vanilla import PackedSequences
+
+# Floats in an AVX-512 vector. The softmax of torch handles rows that do not fill one number by number.
+_VECTOR = 16
+
+# Up to this length, the fused kernel of torch for CPU is slower than two matrix products and a softmax.
+_SHORT = 32
+
+
+class VanillaAttentionInterface(AttentionInterface):
+    """The attention kernels of transformers, with our `sdpa` and a correction of flash attention.
+
+    What this instance lacks comes from the global table of transformers.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["sdpa"] = sdpa_attention_forward
+
+    def get_interface(self, attn_implementation: str, default: Callable) -> Callable:
+        """The kernel of that name; `default` for `eager`."""
+        kernel = super().get_interface(attn_implementation, default)
+        if "flash" in (attn_implementation or ""):
+            return functools.partial(flash_attention_forward, kernel)
+        return kernel
+
+
+def sdpa_attention_forward(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | PackedSequences | None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """The `sdpa` kernel of transformers, or a faster equivalent on CPU.
+
+    Packed rows are attended to sequence by sequence. Training with dropout or with short sequences uses
+    `plain_sdpa_forward`. Shapes as in `eager_attention_forward`.
+    """
+    if isinstance(attention_mask, PackedSequences):
+
+        def attend(*group: torch.Tensor | None) -> torch.Tensor:
+            return sdpa_attention_forward(module, *group, **kwargs)[0]
+
+        return attention_mask.attend(query, key, value, attend), None
+    if _plain_is_faster(module, key, kwargs.get("dropout", 0.0)):
+        return plain_sdpa_forward(module, query, key, value, attention_mask, **kwargs)
+    return TRANSFORMERS_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, attention_mask, **kwargs)
+
+
+def _plain_is_faster(module: nn.Module, key: torch.Tensor, dropout: float) -> bool:
+    return (
+        module.training
+        and (dropout > 0 or key.shape[2] <= _SHORT)
+        and key.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+    )
+
+
+def plain_sdpa_forward(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    is_causal: bool | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """The same function as `sdpa`, as two matrix products and a softmax.
+
+    The fused kernel of torch for CPU has no dropout, and its fallback is slow. Shapes as in `eager_attention_forward`.
+    The mask is that of `sdpa`: True where attention is allowed, or None for everywhere (in a causal module: for all
+    positions up to the query).
+    """
+    is_causal = module.is_causal if is_causal is None else is_causal
+    if attention_mask is None and is_causal and query.shape[2] > 1:
+        attention_mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril()
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
+        forbidden = torch.zeros(attention_mask.shape, dtype=query.dtype)
+        attention_mask = forbidden.masked_fill_(~attention_mask, torch.finfo(query.dtype).min)
+    missing = _VECTOR - key.shape[2]
+    if missing > 0:
+        # Pad with masked keys to a full vector.
+        visible = query.new_zeros(1, 1, 1, key.shape[2]) if attention_mask is None else attention_mask
+        attention_mask = nn.functional.pad(visible, (0, missing), value=-math.inf)
+        key, value = (nn.functional.pad(states, (0, 0, 0, missing)) for states in (key, value))
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    # Scale the queries, which are smaller than the scores. Make the keys contiguous, because the copy that matmul makes
+    # itself is three times as slow.
+    scores = torch.matmul(query * scaling, key.contiguous().transpose(2, 3))
+    if attention_mask is not None:
+        scores += attention_mask
+    weights = drop(nn.functional.softmax(scores, dim=-1), dropout, module.training)
+    return torch.matmul(weights, value).transpose(1, 2).contiguous(), None
+
+
+def flash_attention_forward(
+    flash: Callable,
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The flash attention of transformers, but `sdpa` for cross-attention with a mask.
+
+    transformers removes padded queries by the mask of the keys, and in cross-attention that is the mask of another
+    sequence (transformers issue 35032).
+
+    Args:
+        flash: the kernel of transformers.
+        attention_mask: (batch, source), 1 for tokens and 0 for padding; or (batch, 1, target, source) of bool.
+    """
+    if attention_mask is None or not module.is_cross_attention:
+        return flash(module, query, key, value, attention_mask, **kwargs)
+    if attention_mask.dim() == 2:
+        attention_mask = attention_mask[:, None, None, :].bool()
+    return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+
+
+def is_flash(config: VanillaConfig) -> bool:
+    """Whether the configured kernel is flash attention, which takes a mask (batch, source) of padding only."""
+    return "flash" in (config._attn_implementation or "")
+
+
+ALL_ATTENTION_FUNCTIONS = VanillaAttentionInterface()
+
+
+__all__ = ["ALL_ATTENTION_FUNCTIONS", "plain_sdpa_forward", "sdpa_attention_forward"]

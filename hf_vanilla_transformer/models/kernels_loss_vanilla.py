@@ -1,0 +1,185 @@
+"""Language-model loss in chunks of rows: the same numbers as `token_cross_entropy` of the logits, sooner.
+
+The logits of a batch take rows × vocabulary numbers, often more than everything else. Here only the logits of one chunk
+exist at a time, and no logits are computed where there is no label.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from .kernels_linear_vanilla import Linear, by_onednn, takes_onednn, weight_gradient_by_onednn
+from .losses_vanilla import IGNORED_LABEL, denominator
+
+# Elements of the workspace for logits: 16 M floats are 64 MB.
+# Matrix products of fewer rows are slower, and those of more rows are not faster (`python -m benchmarks.loss`).
+_WORKSPACE_ELEMENTS = 1 << 24
+
+# Below 4 MB of logits, computing them all is faster than selecting rows and chunking.
+_FEW_LOGITS = 1 << 20
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Sum over rows of the cross-entropy of `hidden @ weight.T + bias`.
+
+    The backward pass needs the softmax of each row and would have to compute the logits again. So the forward pass
+    computes the gradients chunk by chunk, and the backward pass only scales them.
+    """
+
+    @staticmethod
+    def forward(
+        context: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        labels: torch.Tensor,
+        label_smoothing: float,
+    ) -> torch.Tensor:
+        rows, vocab_size = hidden.shape[0], weight.shape[0]
+        # Softmaxes and sums over thousands of rows need at least float32. The matrix products keep their type.
+        exact = torch.promote_types(hidden.dtype, torch.float32)
+        needs_hidden, needs_weight, needs_bias = context.needs_input_grad[:3]
+        grad_hidden = torch.empty_like(hidden) if needs_hidden else None
+        grad_weight = torch.zeros_like(weight, dtype=exact) if needs_weight else None
+        grad_bias = torch.zeros_like(bias, dtype=exact) if bias is not None and needs_bias else None
+
+        loss = torch.zeros((), dtype=exact, device=hidden.device)
+        # Chunks of equal size, because a matrix product of a few remaining rows would be slow.
+        chunks = max(1, math.ceil(rows * vocab_size / _WORKSPACE_ELEMENTS))
+        chunk = max(1, math.ceil(rows / chunks))
+        onednn = takes_onednn(hidden, weight, chunk * weight.numel())
+        workspace = None if onednn else torch.empty(chunk, vocab_size, dtype=hidden.dtype, device=hidden.device)
+        for start in range(0, rows, chunk):
+            states, targets = hidden[start : start + chunk], labels[start : start + chunk, None]
+            if onednn:
+                logits = by_onednn(states, weight, bias)
+            else:
+                logits = torch.mm(states, weight.T, out=workspace[: len(states)])
+                if bias is not None:
+                    logits += bias
+            label_logits = logits.gather(1, targets)
+            # One softmax gives the gradient. The loss needs its denominator, which any entry determines whose
+            # probability does not underflow: nearly always that of the label, and always the largest. On CPU the check
+            # costs less than a second pass; on other devices it would wait for the device.
+            probabilities = torch.softmax(logits, dim=-1, dtype=exact)
+            known, share = label_logits, probabilities.gather(1, targets)
+            if hidden.device.type != "cpu" or bool((share < torch.finfo(exact).tiny).any()):
+                known, share = logits.amax(-1, keepdim=True), probabilities.amax(-1, keepdim=True)
+            log_denominator = known.to(exact) - share.log()
+            loss += (log_denominator - (1.0 - label_smoothing) * label_logits).sum()
+
+            # d loss / d logits = softmax - target distribution, here without the part that smoothing spreads evenly.
+            probabilities.scatter_add_(1, targets, probabilities.new_full(targets.shape, label_smoothing - 1.0))
+            if grad_bias is not None:
+                grad_bias += probabilities.sum(0)
+            grad_logits = probabilities.to(hidden.dtype)
+            if grad_hidden is not None:
+                if onednn:
+                    grad_hidden[start : start + chunk] = by_onednn(grad_logits, weight.T)
+                else:
+                    torch.mm(grad_logits, weight, out=grad_hidden[start : start + chunk])
+            if grad_weight is not None:
+                if onednn:
+                    grad_weight += weight_gradient_by_onednn(grad_logits, states)
+                elif grad_weight.dtype == hidden.dtype:
+                    grad_weight.addmm_(grad_logits.T, states)
+                else:
+                    grad_weight += grad_logits.T @ states
+
+        if label_smoothing:
+            # The evenly spread part is the same for every row and entry, so it needs only means, not the logits.
+            mean_weight, sum_hidden = weight.to(exact).mean(0), hidden.sum(0, dtype=exact)
+            loss -= label_smoothing * (sum_hidden @ mean_weight)
+            if bias is not None:
+                loss -= label_smoothing * rows * bias.to(exact).mean()
+            if grad_hidden is not None:
+                grad_hidden -= (label_smoothing * mean_weight).to(hidden.dtype)
+            if grad_weight is not None:
+                grad_weight -= label_smoothing / vocab_size * sum_hidden
+            if grad_bias is not None:
+                grad_bias -= label_smoothing / vocab_size * rows
+
+        saved = (grad_hidden, grad_weight, grad_bias)
+        context.save_for_backward(*(grad for grad in saved if grad is not None))
+        context.has_gradient = [grad is not None for grad in saved]
+        context.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
+        return loss
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context: Any, grad_loss: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        saved = iter(context.saved_tensors)
+        gradients = [
+            (next(saved) * grad_loss).to(dtype) if present else None
+            for present, dtype in zip(context.has_gradient, context.dtypes)
+        ]
+        return (*gradients, None, None)
+
+
+def chunking_is_faster(head: nn.Module, hidden_states: torch.Tensor, labels: torch.Tensor) -> bool:
+    """Whether the loss should use `linear_cross_entropy` on the weight of `head` instead of calling the module.
+
+    False for few logits. Also false where calling the module does more than the product (adapters, hooks, offloading,
+    sharded weights), and in a compiler, which cannot know how many labels there will be.
+
+    Args:
+        head: the map to the vocabulary.
+        hidden_states: (batch, length, hidden).
+        labels: (batch, length).
+    """
+    return (
+        type(head) in (Linear, nn.Linear)  # resize_token_embeddings creates the latter
+        and type(head.weight) is nn.Parameter
+        and head.weight.device == hidden_states.device
+        and not (head._forward_hooks or head._forward_pre_hooks or hasattr(head, "_hf_hook"))
+        and not torch.compiler.is_compiling()
+        and labels.numel() * head.weight.shape[0] > _FEW_LOGITS
+    )
+
+
+def labelled_rows(hidden_states: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The hidden states with a label, (rows, hidden), and their labels, (rows,).
+
+    Args:
+        hidden_states: (batch, length, hidden).
+        labels: (batch, length); -100 is ignored.
+    """
+    # By index: selection by a boolean mask and its gradient take up to twice as long.
+    labelled = (labels != IGNORED_LABEL).flatten().nonzero()[:, 0]
+    return hidden_states.flatten(0, -2).index_select(0, labelled), labels.flatten()[labelled]
+
+
+def linear_cross_entropy(
+    hidden_states: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    labels: torch.Tensor,
+    num_items_in_batch: torch.Tensor | int | None = None,
+    label_smoothing: float = 0.0,
+) -> torch.Tensor:
+    """Cross-entropy of a linear map to the vocabulary, in chunks of rows; the logits of all rows never exist together.
+
+    Args:
+        hidden_states: (rows, hidden), one row per label, as `labelled_rows` selects them.
+        weight: (vocabulary, hidden).
+        bias: (vocabulary,) or None.
+        labels: (rows,).
+        num_items_in_batch: divisor of the sum; None for the number of rows.
+        label_smoothing: ε of section 5.4, as in `token_cross_entropy`.
+
+    Returns:
+        A scalar in float32, or in float64 for float64 inputs.
+    """
+    if torch.is_autocast_enabled(hidden_states.device.type):
+        dtype = torch.get_autocast_dtype(hidden_states.device.type)
+        hidden_states, weight = hidden_states.to(dtype), weight.to(dtype)
+    bias = None if bias is None else bias.to(weight.dtype)
+    total = _LinearCrossEntropy.apply(hidden_states, weight, bias, labels, float(label_smoothing))
+    return total / denominator(num_items_in_batch, labels.numel(), total.device)
+
+
+__all__ = ["chunking_is_faster", "labelled_rows", "linear_cross_entropy"]
