@@ -1,4 +1,4 @@
-"""Evaluation mode for the time of a computation."""
+"""Evaluation mode or training mode for the duration of a computation."""
 
 from __future__ import annotations
 
@@ -10,11 +10,25 @@ from torch import nn
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[nn.Module]:
-    """Puts `model` in evaluation mode (no dropout), and afterwards each of its modules back in the mode it was in."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
+    """Puts `model` in evaluation mode (no dropout); afterwards each of its modules returns to its previous mode."""
+    with _mode(model, training=False):
         yield model
+
+
+@contextmanager
+def training_mode(model: nn.Module) -> Iterator[nn.Module]:
+    """Puts `model` in training mode; afterwards each of its modules returns to its previous mode."""
+    with _mode(model, training=True):
+        yield model
+
+
+@contextmanager
+def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
+    # `model.train(was_training)` would also switch modules that the caller keeps in another mode, such as frozen ones.
+    previous = [(module, module.training) for module in model.modules()]
+    model.train(training)
+    try:
+        yield
     finally:
-        for module in training:
-            module.training = True
+        for module, mode in previous:
+            module.training = mode

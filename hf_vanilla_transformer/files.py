@@ -30,8 +30,7 @@ def file_aside(path: str | Path) -> Iterator[Path]:
     aside = Path(name)
     try:
         yield aside
-        os.chmod(aside, 0o666 & ~_umask())
-        _flush(aside)
+        _finish(aside)
         os.replace(aside, path)
         _flush_folder(path.parent)
     except BaseException:
@@ -58,20 +57,27 @@ def folder_aside(path: str | Path) -> Iterator[Path]:
 
 
 def replace_folder(new: Path, path: Path) -> None:
-    """Flushes the folder `new` to disk and renames it to `path`; an old `path` is removed after the rename."""
+    """Flushes the folder `new` to disk and renames it to `path`; an old `path` is removed after the rename.
+
+    If the rename fails, the old `path` is put back.
+    """
     mask = _umask()
     for folder, _, names in os.walk(new):
-        # Some libraries write weights through temporary files that only their owner may read.
         os.chmod(folder, 0o777 & ~mask)
         for name in names:
-            os.chmod(Path(folder, name), 0o666 & ~mask)
-            _flush(Path(folder, name))
+            _finish(Path(folder, name))
         _flush_folder(Path(folder))
     if path.exists():
-        old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-        os.replace(path, old)
-        os.replace(new, path)
-        shutil.rmtree(old, ignore_errors=True)
+        # A folder can be renamed into an empty one on POSIX only, so the old one moves inside.
+        holder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+        os.replace(path, holder / path.name)
+        try:
+            os.replace(new, path)
+        except BaseException:
+            os.replace(holder / path.name, path)
+            raise
+        finally:
+            shutil.rmtree(holder, ignore_errors=True)
     else:
         os.replace(new, path)
     _flush_folder(path.parent)
@@ -80,7 +86,7 @@ def replace_folder(new: Path, path: Path) -> None:
 def replace_files(new: Path, folder: Path) -> None:
     """Moves each file of the folder `new` into `folder`, over a file of the same name, and removes `new`."""
     for file in sorted(new.iterdir()):
-        _flush(file)
+        _finish(file)
         os.replace(file, folder / file.name)
     new.rmdir()
     _flush_folder(folder)
@@ -93,7 +99,10 @@ def _umask() -> int:
     return mask
 
 
-def _flush(file: Path) -> None:
+def _finish(file: Path) -> None:
+    """Gives a complete file the permissions that the umask allows, and flushes it to disk."""
+    # Temporary files, through which some libraries write weights, can be read by their owner only.
+    os.chmod(file, 0o666 & ~_umask())
     with file.open("rb+") as opened:
         os.fsync(opened.fileno())
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
+
+from ..progress import progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def encode_texts(
             f"stride={stride} must be at least 0 and below max_length={max_length} less {special} special tokens."
         )
     columns: dict[str, list[list[int]]] = {}
-    with tqdm(total=len(texts), desc=f"tokenising {split}", unit="text", leave=False, disable=None) as bar:
+    with progress_bar(total=len(texts), description=f"tokenising {split}", unit="text") as bar:
         for begin in range(0, len(texts), _CHUNK):
             part = slice(begin, begin + _CHUNK)
             encoded = tokenizer(list(texts[part]), None if pairs is None else list(pairs[part]), verbose=False)

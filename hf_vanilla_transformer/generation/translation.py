@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList
 
+from ..evaluation_mode import evaluation_mode
 from .length_penalty import GoogleLengthPenalty, SourceLengthLimit
 from .log_probabilities import translation_log_probabilities
 
@@ -106,9 +107,7 @@ def translate_n_best(
     _check_lengths(ids, positions)
 
     results: list[list[Translation]] = [[Translation("", 0.0 if scores else None)]] * len(sentences)
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluation_mode(model):
         for batch in _batches(ids, tokens_per_batch):
             inputs = tokenizer.pad({"input_ids": [ids[index] for index in batch]}, return_tensors="pt").to(model.device)
             lengths = inputs["attention_mask"].sum(dim=1)
@@ -139,8 +138,6 @@ def translate_n_best(
                 results[index] = found[row * n_best : (row + 1) * n_best]
             if progress is not None:
                 progress(len(batch))
-    finally:
-        model.train(was_training)
     return results
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..evaluation_mode import evaluation_mode
 from .words import Words, tokens_as_words
 
 
@@ -78,7 +79,7 @@ def cross_attention(
     source_ids, source_words = tokens_as_words(tokenizer, source)
     inputs = {"input_ids": torch.tensor([source_ids], device=model.device)}
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-    with _evaluating(model):
+    with evaluation_mode(model):
         if target is None:
             written = model.generate(**inputs, **{**_target_language(tokenizer), **generate_kwargs})[0]
             target = tokenizer.decode(written, skip_special_tokens=True)
@@ -122,7 +123,7 @@ def self_attention(
         model_to_run = model
     ids, words = tokens_as_words(tokenizer, text)
     input_ids = torch.tensor([ids], device=model.device)
-    with _evaluating(model), _eager(model):
+    with evaluation_mode(model), _eager(model):
         outputs = model_to_run(
             input_ids=input_ids,
             attention_mask=torch.ones_like(input_ids),
@@ -173,14 +174,3 @@ def _eager(model: PreTrainedModel) -> Iterator[None]:
     finally:
         for part, implementation in zip(parts, before):
             part.config._attn_implementation = implementation
-
-
-@contextmanager
-def _evaluating(model: PreTrainedModel) -> Iterator[None]:
-    """Without dropout; afterwards as before."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)

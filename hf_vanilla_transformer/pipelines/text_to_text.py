@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 from transformers import StoppingCriteriaList
 from transformers.pipelines.base import ChunkPipeline
 
+from .. import progress
 from .languages import language_id, set_source_language
 from .sentences import Sentence, join_sentences, split_sentences
 
@@ -89,7 +89,8 @@ class Text2TextGenerationPipeline(ChunkPipeline):
         answers: list[Any] = [None] * len(inputs)
         # A generator makes the base class give its results one by one, as they come.
         results = super().__call__((inputs[index] for index in order), *args, **kwargs) if inputs else []
-        for answer, index in zip(tqdm(results, total=len(inputs), unit="text", disable=not progress_bar), order):
+        bar = progress.progress_bar(results, total=len(inputs), unit="text", show=progress_bar)
+        for answer, index in zip(bar, order):
             answers[index] = answer
         if all(len(answer) == 1 for answer in answers):
             return [answer[0] for answer in answers]

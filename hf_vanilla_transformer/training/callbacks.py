@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from transformers import TrainerCallback
 
+from ..progress import duration
 from .interruption import InterruptibleCallback
 
 if TYPE_CHECKING:
@@ -195,10 +196,3 @@ class Progress(RunCallback):
 
 def _is_score(name: str, value: Any) -> bool:
     return name.startswith("eval_") and isinstance(value, float)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as ``1:02:03`` or ``2:03``."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

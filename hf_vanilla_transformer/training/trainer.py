@@ -19,6 +19,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from ..data import TokenBatchSampler
 from ..evaluation import perplexity
+from ..evaluation_mode import evaluation_mode
 from . import schedules
 from .averaging import WeightAverage, checkpoints
 from .batches import BatchStream, Rows, SeededCollator, stream_loader
@@ -244,16 +245,12 @@ class RecipeTrainer(Trainer):
 
     def _scores(self, rows: Rows | None) -> dict[str, Any]:
         metrics: dict[str, Any] = {}
-        was_training = self.model.training
-        self.model.eval()
-        try:
+        with evaluation_mode(self.model):
             if rows is not None:
                 loss, tokens = self.total_loss(rows)
                 metrics |= {"loss": loss / max(tokens, 1), "perplexity": perplexity(loss, tokens)}
             if self.score is not None:
                 metrics |= self.score(self.model)
-        finally:
-            self.model.train(was_training)
         return metrics
 
     def total_loss(self, rows: Rows) -> tuple[float, int]:

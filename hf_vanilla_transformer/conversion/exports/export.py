@@ -16,6 +16,7 @@ from types import ModuleType
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ...evaluation_mode import evaluation_mode
 from .report import ExportReport
 from .samples import make_samples
 from .source import load_source
@@ -89,19 +90,14 @@ def export_to(
         model, tokenizer = load_source(source, "auto" if to == "stock" else torch.float32)
     _check_tokenizer(model, tokenizer)
     samples = make_samples(model, tokenizer, sentences)
-    was_training = model.training
-    model.eval()
-    try:
-        with _folder_aside(output) as aside:
-            request = Request(model, tokenizer, samples, family, quantization or target.QUANTIZATIONS[0])
-            exported = target.export(request, aside)
-            report = ExportReport(output, to, exported.kind, samples.description, exported.checks, exported.notes)
-            _refuse_difference(report)
-            versions = {library: metadata.version(library) for library in ("torch", "transformers", *libraries)}
-            record = {**report.to_dict(), "quantization": request.quantization, "versions": versions}
-            (aside / REPORT_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    finally:
-        model.train(was_training)
+    with evaluation_mode(model), _folder_aside(output) as aside:
+        request = Request(model, tokenizer, samples, family, quantization or target.QUANTIZATIONS[0])
+        exported = target.export(request, aside)
+        report = ExportReport(output, to, exported.kind, samples.description, exported.checks, exported.notes)
+        _refuse_difference(report)
+        versions = {library: metadata.version(library) for library in ("torch", "transformers", *libraries)}
+        record = {**report.to_dict(), "quantization": request.quantization, "versions": versions}
+        (aside / REPORT_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return report
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...evaluation import perplexity
+from ...evaluation_mode import evaluation_mode
 from ..batches import Rows, SeededCollator
 from ..collators import collator
 from ..corpus import encode
@@ -75,17 +76,13 @@ class Perplexities:
     ) -> dict[str, dict[str, float]]:
         """Scores of the texts by name: see `scores_of`. The model is in evaluation mode meanwhile."""
         collate = SeededCollator(collator(self.recipe, tokenizer), self.recipe.training.seed)
-        was_training = model.training
-        model.eval()
-        try:
-            found = {}
+        scores = {}
+        with evaluation_mode(model):
             for name, text in self.encoded(tokenizer).items():
                 if name in names:
                     loss, tokens = total_loss(model, self.recipe, text.rows, collate)
-                    found[name] = scores_of(loss / max(tokens, 1), text)
-            return found
-        finally:
-            model.train(was_training)
+                    scores[name] = scores_of(loss / max(tokens, 1), text)
+        return scores
 
 
 def measured_text(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any) -> MeasuredText:

@@ -21,8 +21,9 @@ from itertools import pairwise
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from ...progress import progress_bar
 
 # A piece of Unigram that is made of n pieces is better than they are by n − 1 of these. It decides between a word and
 # its pieces, and between two words of which one contains the other; what else there is to choose from differs by more.
@@ -92,7 +93,7 @@ def frequent_words(
         )
     counts: Counter[str] = Counter()
     surfaces: dict[str, str] = {}
-    for text in tqdm(texts, desc="words", disable=None if progress else True, leave=False, mininterval=1.0):
+    for text in progress_bar(texts, description="counting words", unit="text", show=None if progress else False):
         normalized = normalizer.normalize_str(text) if normalizer is not None else text
         for unit, (begin, end) in splitter.pre_tokenize_str(normalized):
             counts[unit] += 1

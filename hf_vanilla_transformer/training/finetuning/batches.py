@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 from transformers import PreTrainedModel
+
+from ...evaluation_mode import evaluation_mode
+from ...progress import progress_bar
 
 
 @torch.inference_mode()
@@ -34,15 +35,10 @@ def outputs_by_length(
         call: what is called with a batch; the model itself if None.
     """
     order = sorted(range(len(rows)), key=lambda index: (-lengths[index], index))
-    hidden = None if progress else True  # None: only where somebody looks
-    was_training = model.training
-    model.eval()
-    try:
-        with tqdm(total=len(order), unit="row", leave=False, disable=hidden, file=sys.stderr) as bar:
-            for start in range(0, len(order), batch_size):
-                numbers = order[start : start + batch_size]
-                batch = {name: value.to(model.device) for name, value in collate([rows[n] for n in numbers]).items()}
-                yield numbers, (call or model)(**batch)
-                bar.update(len(numbers))
-    finally:
-        model.train(was_training)
+    bar = progress_bar(total=len(order), unit="row", show=None if progress else False)
+    with evaluation_mode(model), bar:
+        for start in range(0, len(order), batch_size):
+            numbers = order[start : start + batch_size]
+            batch = {name: value.to(model.device) for name, value in collate([rows[n] for n in numbers]).items()}
+            yield numbers, (call or model)(**batch)
+            bar.update(len(numbers))

@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from ..callbacks import duration
+from ...progress import duration
 from ..interruption import InterruptibleCallback
 
 

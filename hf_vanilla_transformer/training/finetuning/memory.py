@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...evaluation_mode import training_mode
+
 _GRADIENT = 1
 _ADAM = 2
 
@@ -83,13 +85,11 @@ def _kept_bytes(model: nn.Module, batch: Mapping[str, torch.Tensor], precision: 
     autocast: Any = nullcontext()
     if precision != "fp32":  # both are two bytes wide, and a CPU computes everything in bfloat16 only
         autocast = torch.autocast(next(model.parameters()).device.type, torch.bfloat16)
-    was_training, state = model.training, torch.get_rng_state()
-    model.train()
+    state = torch.get_rng_state()
     try:
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), autocast:
+        with training_mode(model), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), autocast:
             loss = model(**batch).loss
     finally:
-        model.train(was_training)
         torch.set_rng_state(state)
     del loss
     return sum(storages.values())

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import datasets
 import torch
-from tqdm.auto import tqdm
 from transformers import DataCollatorForSeq2Seq, PreTrainedModel, PreTrainedTokenizerBase
 
 from ....data import load_pairs
 from ....evaluation import translation_metrics
 from ....evaluation.rouge import rouge_scores
+from ....evaluation_mode import evaluation_mode
+from ....progress import progress_bar
 from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..encoder_decoder import sequence_model, start_and_end
 from ..lengths import longest_row, refuse_windows
@@ -108,11 +108,9 @@ class SequenceToSequence(Task):
         order = sorted(range(len(ids)), key=lambda index: (-len(ids[index]), index))
         size = self.recipe.evaluation.batch_size
         written = [""] * len(ids)
-        was_training = model.training
-        model.eval()
-        try:
-            hidden = None if progress else True
-            for start in tqdm(range(0, len(order), size), unit="batch", leave=False, disable=hidden, file=sys.stderr):
+        with evaluation_mode(model):
+            starts = range(0, len(order), size)
+            for start in progress_bar(starts, unit="batch", show=None if progress else False):
                 numbers = order[start : start + size]
                 batch = tokenizer.pad({"input_ids": [ids[number] for number in numbers]}, return_tensors="pt")
                 outputs = model.generate(
@@ -124,8 +122,6 @@ class SequenceToSequence(Task):
                 )
                 for number, text in zip(numbers, tokenizer.batch_decode(outputs, skip_special_tokens=True)):
                     written[number] = text
-        finally:
-            model.train(was_training)
         return [
             Prediction(source, target, text) for source, target, text in zip(rows["source"], rows["target"], written)
         ]
