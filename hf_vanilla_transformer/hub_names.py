@@ -9,8 +9,8 @@ from huggingface_hub.utils import validate_repo_id
 
 # A name that ends so is a file that was mistyped: no model or data set on the Hub is looked for under it.
 _FILE_SUFFIXES = (
-    ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", ".text", ".conllu", ".gz", ".yaml", ".yml",
-    ".safetensors",
+    ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", ".text", ".conllu", ".tab", ".gz", ".yaml",
+    ".yml", ".safetensors",
 )  # fmt: skip
 
 

@@ -14,12 +14,12 @@ from tokenizers import AddedToken
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ..data import RowReport, load_pairs, load_texts
+from ..data.readers.splits import choose_split
 from ..tokenization import bpe_dropout, train_tokenizer
 from .batches import Rows
 from .recipes.mixture import mixture_sources
 from .recipes.objective import OBJECTIVES, extra_tokens
 from .recipes.training_recipe import DataRecipe, Recipe
-from .splits import choose_split
 from .streaming import is_streamed, tokenizer_sample
 from .text_rows import TextRows
 
@@ -153,8 +153,8 @@ def _held_out(recipe: Recipe, data: DataRecipe) -> datasets.Dataset:
         raise ValueError(
             f"data.hold_out={data.hold_out} holds out text of the first source of data.mixture; leave data.path out."
         )
-    name = choose_split(data.path, data.config, data.train, "train")
-    texts, _ = load_texts(data.path, column=data.text_column, sample_by=data.sample_by, split=name,
+    source, name = choose_split(data.path, data.config, data.train, "train")
+    texts, _ = load_texts(source, column=data.text_column, sample_by=data.sample_by, split=name,
                           config_name=data.config, streaming=True, on_bad_row=data.on_bad_row)  # fmt: skip
     rows = list(texts.take(data.hold_out))
     if not rows:
@@ -252,17 +252,18 @@ def encode_with_dropout(
 
 def _load_split(recipe: Recipe, data: DataRecipe, split: str, *, required: bool) -> tuple[Any, RowReport] | None:
     """Reads the first that exists of the names that the recipe has for a split."""
-    name = choose_split(data.path, data.config, getattr(data, split), split, required=required)
-    if name is None:
+    chosen = choose_split(data.path, data.config, getattr(data, split), split, required=required)
+    if chosen is None:
         return None
+    source, name = chosen
     options = {"split": name, "config_name": data.config, "streaming": data.streaming, "on_bad_row": data.on_bad_row}
     if recipe.task == "translation":
         rows, report = load_pairs(
-            data.path, languages=(data.source, data.target), max_length_ratio=data.max_length_ratio, **options
+            source, languages=(data.source, data.target), max_length_ratio=data.max_length_ratio, **options
         )
         most = data.max_rows if split == "train" else None
     else:
-        rows, report = load_texts(data.path, column=data.text_column, sample_by=data.sample_by, **options)
+        rows, report = load_texts(source, column=data.text_column, sample_by=data.sample_by, **options)
         most = recipe.evaluation.max_rows if split == "validation" else None
     if data.streaming:
         rows = datasets.Dataset.from_list(list(rows if most is None else rows.take(most)))

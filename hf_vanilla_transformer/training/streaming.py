@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase
 
 from ..data import RowReport, load_texts
+from ..data.readers.splits import choose_split
 from ..data.streams import Mixture, OpenTexts, RowStream, ShuffleBuffer, TextStream, first_texts, pack_rows, unpack_rows
 from .batches import NumberedBatch, SeededCollator
 from .recipes.mixture import TextSource, mixture_sources
 from .recipes.objective import OBJECTIVES
 from .recipes.training_recipe import Recipe
-from .splits import choose_split
 from .text_rows import TextRows
 
 # Texts of a stream that its tokenizer is trained on if the recipe does not say how many.
@@ -40,9 +40,9 @@ def open_source(recipe: Recipe, source: TextSource, skip: int = 0) -> tuple[data
     Raises:
         FileNotFoundError: the source or its split is not there.
     """
-    split = choose_split(source.path, source.config, source.split, "train", field="the source")
+    path, split = choose_split(source.path, source.config, source.split, "train", field="source")
     texts, report = load_texts(
-        source.path,
+        path,
         column=source.text_column,
         split=split,
         config_name=source.config,

@@ -21,6 +21,7 @@ from .csv_files import CsvFormat, read_csv
 from .file_formats import CHUNK, Chunk, Undecodable
 from .row_report import BadRow, RowReport
 from .sources import find_rows
+from .splits import split_files
 from .tables import TABLES, table_suffix
 from .unlabelled import Source, text_problems
 
@@ -213,8 +214,8 @@ def _class_label(source: Any, wanted: Columns, split: str) -> datasets.ClassLabe
     """The names of the classes that the `datasets` library keeps in a Parquet file, if it wrote this one."""
     path = Path(source[0] if isinstance(source, (list, tuple)) else source)
     if path.is_dir():
-        path = path / f"{split}.parquet"
-    if path.suffix != ".parquet" or not path.is_file():
+        path = split_files(path, split)[0]
+    if path.suffix != ".parquet":
         return None
     features = datasets.Features.from_arrow_schema(pq.read_schema(path))
     feature = features[wanted.choose(dict.fromkeys(features), str(path))[-1][0]]

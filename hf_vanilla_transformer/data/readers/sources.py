@@ -6,15 +6,14 @@ from typing import Any
 
 import datasets
 
+from ...hub_names import check_hub_name
 from .columns import Columns
 from .file_formats import Chunk, SampleBy, read_parallel, read_text
+from .splits import no_such_source, shard_number, split_files
 from .tables import TABLES, table_suffix
 
 ReadFiles = Callable[[], Iterator[Chunk]]
 HubDataset = datasets.Dataset | datasets.IterableDataset
-
-# What a file name ends with, if it is one: tells a mistyped path from a name on the Hub.
-_FILE_SUFFIXES = (*TABLES, ".txt", ".gz", ".text")
 
 
 def find_pairs(
@@ -32,7 +31,11 @@ def find_pairs(
         if files is None and Path(source).is_dir():
             files = _parallel_files(Path(source) / split, languages)
         if files is not None:
-            return f"{files[0]} and {files[1]}", lambda: read_parallel(files)
+            more = f" and {len(files) - 1} more pairs of files" if len(files) > 1 else ""
+            return (
+                f"{files[0][0]} and {files[0][1]}{more}",
+                lambda: (chunk for both in files for chunk in read_parallel(both)),
+            )
     return _find(source, split, lambda paths: _read_tables(paths, wanted), **hub)
 
 
@@ -86,17 +89,15 @@ def _find(
     if path.is_file():
         return str(path), read([path])
     if path.is_dir():
-        inside = sorted(file for file in path.iterdir() if file.is_file() and _stem(file) == split)
+        inside = split_files(path, split)
         if inside:
             return f"{path}[{split}]", read(inside)
-    elif path.is_absolute() or path.name.lower().endswith(_FILE_SUFFIXES) or str(source).count("/") > 1:
-        raise FileNotFoundError(f"There is no file or folder {source}; give an existing one, or a name on the Hub.")
+    else:
+        check_hub_name(source, "source")  # type: ignore[arg-type]
     try:
         dataset = datasets.load_dataset(str(source), config_name, split=split, streaming=streaming)
     except (FileNotFoundError, ConnectionError, datasets.exceptions.DatasetNotFoundError) as error:
-        raise FileNotFoundError(
-            f"There is no file or folder {source}, and the Hub gave no data set of this name ({error})."
-        ) from error
+        raise no_such_source(source, "source", error) from error
     return f"{source}[{split}]", dataset
 
 
@@ -108,13 +109,20 @@ def _must_exist(paths: Sequence[Path]) -> None:
             raise FileNotFoundError(f"There is no file {path}.")
 
 
-def _parallel_files(stem: Path, languages: tuple[str, str]) -> tuple[Path, Path] | None:
-    """`train` stands for `train.en` and `train.de` (or these with `.gz`), if both are there."""
-    for ending in ("", ".gz"):
-        first, second = (stem.with_name(f"{stem.name}.{language}{ending}") for language in languages)
-        if first.is_file() and second.is_file():
-            return first, second
-    return None
+def _parallel_files(stem: Path, languages: tuple[str, str]) -> list[tuple[Path, Path]] | None:
+    """`train` stands for `train.en` and `train.de` (or these with `.gz`, or in shards), if both exist."""
+    sides: list[dict[int, Path]] = [{}, {}]
+    for file in split_files(stem.parent, stem.name):
+        for side, language in zip(sides, languages):
+            if file.name.removesuffix(".gz").endswith(f".{language}"):
+                side.setdefault(shard_number(file), file)  # the plain file comes before the packed one
+    first, second = sides
+    if not first or not second:
+        return None
+    if first.keys() != second.keys():
+        lacking = sorted(first.keys() ^ second.keys())
+        raise ValueError(f"{stem}: the shards {lacking} exist in one of the languages {languages} only; add them.")
+    return [(first[number], second[number]) for number in sorted(first)]
 
 
 def _read_tables(paths: Sequence[Path], wanted: Columns) -> ReadFiles:
@@ -131,9 +139,3 @@ def _read_tables(paths: Sequence[Path], wanted: Columns) -> ReadFiles:
             yield from TABLES[suffix](path, wanted)  # type: ignore[index]
 
     return chunks
-
-
-def _stem(file: Path) -> str:
-    """`train` for `train.tsv` and `train.tsv.gz`."""
-    name = file.name.removesuffix(".gz")
-    return name.rsplit(".", 1)[0] if "." in name else name

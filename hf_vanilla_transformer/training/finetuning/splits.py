@@ -13,6 +13,7 @@ import numpy as np
 from ...data import RowReport
 from ...data.readers.csv_files import CsvFormat
 from ...data.readers.labelled import split_off_validation
+from ...data.readers.splits import choose_split
 from ..recipes.finetuning_recipe import FinetuneRecipe, LabelledDataRecipe
 from .task import Splits, Task
 
@@ -39,11 +40,11 @@ def read_splits(recipe: FinetuneRecipe, read: Reader, *, column: str | None = No
     found: dict[str, Any] = {}
     reports = []
     for split in ("train", "validation", "test"):
-        place = _place(data, split)
-        if place is None:
+        chosen = choose_split(data.path, data.config, getattr(data, split), split, required=split == "train")
+        if chosen is None:
             found[split] = None
             continue
-        found[split], report = read(*place)
+        found[split], report = read(*chosen)
         reports.append(report)
     train = found["train"]
     if data.max_rows is not None and len(train) > data.max_rows:
@@ -98,43 +99,3 @@ def draw_rows(task: Task, rows: datasets.Dataset) -> datasets.Dataset:
                 taken.append(waiting[name][turn])
         turn += 1
     return rows.select(sorted(taken))
-
-
-def _place(data: LabelledDataRecipe, split: str) -> tuple[str | Path, str] | None:
-    """The source and the name that a split is read from; None if there is none (an error for the training split)."""
-    names: list[str] = getattr(data, split)
-    for name in names:
-        if Path(name).suffix and Path(name).is_file():
-            return name, split
-        if Path(name).suffix and len(Path(name).parts) > 1:
-            raise FileNotFoundError(f"data.{split}={name!r} looks like a file, but there is none.")
-    path = Path(data.path)
-    if path.is_file():
-        return (data.path, split) if split == "train" else None
-    available = _available(data)
-    chosen = [name for name in names if name in available]
-    if chosen:
-        return data.path, chosen[0]
-    if split == "train":
-        raise FileNotFoundError(
-            f"data.path={data.path!r} has no split {' or '.join(map(repr, names))}; it has "
-            f"{', '.join(map(repr, available)) or 'none'}. Name it with data.train."
-        )
-    return None
-
-
-def _available(data: LabelledDataRecipe) -> list[str]:
-    """The splits of a folder (the stems of its files) or of a Hub data set."""
-    path = Path(data.path)
-    if path.is_dir():
-        return sorted({file.name.split(".")[0] for file in path.iterdir() if file.is_file()})
-    if path.is_absolute() or str(data.path).count("/") > 1 or str(data.path).startswith(".") or path.suffix:
-        raise FileNotFoundError(
-            f"There is no file or folder data.path={data.path!r}; give an existing one or a Hub name."
-        )
-    try:
-        return datasets.get_dataset_split_names(data.path, data.config)
-    except (FileNotFoundError, ConnectionError, OSError, datasets.exceptions.DatasetNotFoundError) as error:
-        raise FileNotFoundError(
-            f"There is no file or folder data.path={data.path!r}, and the Hub gave no data set of this name ({error})."
-        ) from error

@@ -2,6 +2,7 @@
 
 import json
 
+import datasets
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, pipeline
@@ -154,6 +155,17 @@ def test_a_file_alone_gives_a_validation_split(masked_lm, small_recipe, reviews)
         small_recipe(masked_lm, data__path=str(reviews / "train.csv"), data__validation_part=0.25, training__seed=7)
     )
     assert list(other.splits.validation["text"]) == list(prepared.splits.validation["text"])
+
+
+def test_sharded_parquet_is_read_as_one_split(masked_lm, small_recipe, reviews, tmp_path):
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    rows = datasets.load_dataset("csv", data_files=str(reviews / "train.csv"), split="train")
+    for number in range(3):
+        rows.shard(3, number).to_parquet(folder / f"train-{number:05}-of-00003.parquet")
+    rows.select(range(4)).to_parquet(folder / "test-00000-of-00001.parquet")
+    prepared = run_module.prepare(small_recipe(masked_lm, data__path=str(folder), data__validation_part=0.25))
+    assert (len(prepared.splits.train), len(prepared.splits.validation), len(prepared.splits.test)) == (36, 12, 4)
 
 
 def test_validation_by_a_sample_has_all_classes(masked_lm, small_recipe):
