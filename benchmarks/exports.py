@@ -31,7 +31,7 @@ from hf_vanilla_transformer import (
     VanillaEncoderModel,
     VanillaTransformerConfig,
     VanillaTransformerForConditionalGeneration,
-    to_stock,
+    to_transformers,
 )
 from hf_vanilla_transformer.conversion.exports import export_to
 from hf_vanilla_transformer.conversion.exports.samples import SENTENCES, read_sentences
@@ -40,7 +40,7 @@ from hf_vanilla_transformer.tokenization.trainer import train_tokenizer
 
 # Format and number format of each export that is tried.
 EXPORTS = (
-    ("stock", "none"),
+    ("transformers", "none"),
     ("ctranslate2", "float32"),
     ("ctranslate2", "int8"),
     ("onnx", "float32"),
@@ -91,7 +91,7 @@ def batches(
 
 
 def torch_side(model: PreTrainedModel) -> Side:
-    """A model in torch: ours, or the stock one."""
+    """A model in torch: ours, or the reference one."""
 
     @torch.inference_mode()
     def run(ids: torch.Tensor, mask: torch.Tensor, tokens: int) -> Any:
@@ -174,8 +174,8 @@ def sides(
             reports[name] = {"refused": str(error)}
             continue
         reports[name] = report.to_dict()
-        if target == "stock":
-            found[name] = torch_side(to_stock(model))
+        if target == "transformers":
+            found[name] = torch_side(to_transformers(model))
         elif target == "ctranslate2":
             found[name] = ctranslate2_side(folder, model, threads)
         elif target == "onnx":

@@ -1,10 +1,11 @@
 """Do our models compute what transformers' own compute with the same weights? `python -m benchmarks.parity`
 
-For each family and head: a small stock model with random weights, every bias and norm perturbed; ours, made from it
-by `from_stock`; and the stock model that `to_stock` makes of ours. Compared are the logits of all three, and of the
-first two the loss with labels and the gradient of every parameter (carried over by the same table as the weights), for
-rows without padding, padded on the right and on the left, with eager attention and torch's kernel; then the tokens of
-greedy search and of beam search with 4 beams, with and without cache. The table has the largest difference of each.
+For each family and head: a small model of transformers with random weights, every bias and norm perturbed; ours, made
+from it by `from_transformers`; and the one that `to_transformers` makes of ours. Compared are the logits of all three,
+and of the first two the loss with labels and the gradient of every parameter (carried over by the same table as the
+weights), for rows without padding, padded on the right and on the left, with eager attention and torch's kernel; then
+the tokens of greedy search and of beam search with 4 beams, with and without cache. The table has the largest
+difference of each.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import transformers
 from transformers import PreTrainedModel
 
 from benchmarks.records import machine, write_json
-from hf_vanilla_transformer.conversion import from_stock, to_stock
+from hf_vanilla_transformer.conversion import from_transformers, to_transformers
 from hf_vanilla_transformer.conversion.comparison import OUTPUTS
 from hf_vanilla_transformer.conversion.families import FAMILIES
 from hf_vanilla_transformer.conversion.family import Family, Head
@@ -137,12 +138,12 @@ OTHER_SHIFT = ("mbart", "fsmt")
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest differences between a stock model and ours, over all that was compared.
+    """The largest differences between a transformers model and ours, over all that was compared.
 
     Attributes:
-        logits: between the stock model and ours made from it.
+        logits: between the transformers model and ours made from it.
         loss, gradients: the same, in training.
-        logits_out: between ours and the stock model made of it again.
+        logits_out: between ours and the transformers model made of it again.
     """
 
     logits: float = 0.0
@@ -166,21 +167,21 @@ def all_heads() -> Iterator[tuple[Family, Head]]:
             yield family, head
 
 
-def small_stock_model(
+def small_transformers_model(
     family: Family, head: Head, *, seed: int = 0, dtype: torch.dtype = torch.float32, **changes: Any
 ) -> PreTrainedModel:
-    """A stock model of a few thousand parameters; every one perturbed, so that none is 0 or 1 by initialisation.
+    """A transformers model of a few thousand parameters; every one perturbed, so that none is 0 or 1 by initialisation.
 
     Args:
         changes: fields of the family's configuration that differ from `SMALL_CONFIGS`.
     """
     fields = SMALL_CONFIGS[family.model_type] | changes
-    if "QuestionAnswering" in head.stock:
+    if "QuestionAnswering" in head.theirs:
         fields = {name: value for name, value in fields.items() if name != "num_labels"}
     config = getattr(transformers, family.config_class)(**fields)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = getattr(transformers, head.stock)(config)
+        model = getattr(transformers, head.theirs)(config)
         with torch.no_grad():
             for name, tensor in model.state_dict().items():
                 if family.learned_positions or not name.endswith("embed_positions.weight"):
@@ -199,7 +200,7 @@ def inputs(family: Family, head: Head, padding: Padding, seed: int = 0) -> tuple
     def random_ids(*shape: int, low: int = 5, high: int = VOCABULARY) -> torch.Tensor:
         return torch.randint(low, high, shape, generator=generator)
 
-    choices = 2 if "MultipleChoice" in head.stock else 1
+    choices = 2 if "MultipleChoice" in head.theirs else 1
     mask = torch.ones(ROWS * choices, LENGTH, dtype=torch.long)
     if padding != "none":
         for row in range(ROWS * choices):
@@ -220,7 +221,7 @@ def inputs(family: Family, head: Head, padding: Padding, seed: int = 0) -> tuple
             arguments["decoder_input_ids"] = torch.cat([start, targets[:, :-1]], dim=1)
         if not head.base:
             arguments["labels"] = targets.masked_fill(~kept, -100)
-    elif head.language_model or "TokenClassification" in head.stock:
+    elif head.language_model or "TokenClassification" in head.theirs:
         labels = source.clone() if head.language_model else random_ids(ROWS, LENGTH, low=0, high=3)
         if family.stack == "vanilla_encoder" and head.language_model:
             labels = random_ids(ROWS, LENGTH).masked_fill(torch.arange(LENGTH) % 2 == 0, -100)
@@ -229,11 +230,11 @@ def inputs(family: Family, head: Head, padding: Padding, seed: int = 0) -> tuple
             # What padding predicts is nobody's business, and so is the first token after it.
             labels[torch.arange(ROWS), mask.argmax(1)] = -100
         arguments["labels"] = labels
-        if head.stock == "BertForPreTraining":
+        if head.theirs == "BertForPreTraining":
             arguments["next_sentence_label"] = torch.arange(ROWS) % 2
-    elif "QuestionAnswering" in head.stock:
+    elif "QuestionAnswering" in head.theirs:
         arguments["start_positions"], arguments["end_positions"] = torch.tensor([4, 5, 4]), torch.tensor([5, 5, 30])
-    elif "SequenceClassification" in head.stock:
+    elif "SequenceClassification" in head.theirs:
         arguments["labels"] = torch.tensor([0, 2, 1])
     elif choices > 1:
         arguments = {name: value.view(ROWS, choices, LENGTH) for name, value in arguments.items()}
@@ -249,18 +250,18 @@ def compare(
     dtype: torch.dtype = torch.float32,
     **changes: Any,
 ) -> Difference:
-    """Logits, loss and gradients of a small stock model against those of ours.
+    """Logits, loss and gradients of a small transformers model against those of ours.
 
     Logits are made in evaluation; loss and gradients in training, with all dropout 0, where our loss makes no logits.
 
     Raises:
         ValueError: a parameter has a gradient on one side only, so the table misses a tensor.
     """
-    stock = small_stock_model(family, head, dtype=dtype, **changes)
-    ours = from_stock(stock)
+    reference = small_transformers_model(family, head, dtype=dtype, **changes)
+    ours = from_transformers(reference)
     ours.set_attn_implementation(attention)
     if not family.only_eager:
-        stock.set_attn_implementation(attention)
+        reference.set_attn_implementation(attention)
     arguments, kept = inputs(family, head, padding)
     labels = {name: value for name, value in arguments.items() if "label" in name or name.endswith("_positions")}
     plain = {name: value for name, value in arguments.items() if name not in labels}
@@ -270,15 +271,15 @@ def compare(
     rows = arguments["attention_mask"].flatten(0, -2)[:, 0].bool() if _like_roberta(family) else None
     if family.model_type == "fsmt":
         plain["use_cache"] = False  # with a cache FSMT lets its decoder see later tokens of an input of several
-    back = to_stock(ours, family=family.model_type)
+    back = to_transformers(ours, family=family.model_type)
     with torch.no_grad():
-        theirs, mine, again = (_outputs(model(**plain), kept, rows) for model in (stock, ours, back))
+        theirs, mine, again = (_outputs(model(**plain), kept, rows) for model in (reference, ours, back))
     logits, logits_out = _largest(theirs, mine), _largest(mine, again)
 
     if head.language_model and family.stack == "vanilla_decoder":
-        stock.loss_function = _next_token_loss
+        reference.loss_function = _next_token_loss
     losses = []
-    for model in (stock.train(), ours.train()):
+    for model in (reference.train(), ours.train()):
         if labels and not _loss_reads_padding(family, head, padding):
             losses.append(model(**arguments).loss)
         else:
@@ -286,7 +287,7 @@ def compare(
             losses.append(sum(torch.sin(2 * output).mean() for output in _outputs(model(**plain), kept, rows)))
         losses[-1].backward()
     loss = float((losses[0] - losses[1]).detach().abs())
-    return Difference(logits, loss, _gradient_difference(family, head, stock, ours), logits_out)
+    return Difference(logits, loss, _gradient_difference(family, head, reference, ours), logits_out)
 
 
 def _largest(first: list[torch.Tensor], second: list[torch.Tensor]) -> float:
@@ -306,10 +307,10 @@ def attentions(family: Family, dtype: torch.dtype) -> tuple[Literal["eager", "sd
 
 
 def _loss_reads_padding(family: Family, head: Head, padding: Padding) -> bool:
-    """Whether the stock loss depends on the output for padding, which no two implementations need have in common."""
-    if "QuestionAnswering" in head.stock:
+    """Whether the reference loss depends on the output for padding, which may differ between implementations."""
+    if "QuestionAnswering" in head.theirs:
         return padding != "none"
-    pooled = "SequenceClassification" in head.stock or "MultipleChoice" in head.stock
+    pooled = "SequenceClassification" in head.theirs or "MultipleChoice" in head.theirs
     return _like_roberta(family) and pooled and padding == "left"
 
 
@@ -336,8 +337,8 @@ def _compared(tensor: torch.Tensor, kept: torch.Tensor, rows: torch.Tensor | Non
     return tensor[rows] if len(tensor) == len(rows) else tensor.flatten()[rows]
 
 
-def _gradient_difference(family: Family, head: Head, stock: PreTrainedModel, ours: PreTrainedModel) -> float:
-    parameters = dict(stock.named_parameters(remove_duplicate=False))
+def _gradient_difference(family: Family, head: Head, reference: PreTrainedModel, ours: PreTrainedModel) -> float:
+    parameters = dict(reference.named_parameters(remove_duplicate=False))
     gradients = {
         name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         for name, parameter in parameters.items()
@@ -346,14 +347,14 @@ def _gradient_difference(family: Family, head: Head, stock: PreTrainedModel, our
     # A buffer of theirs that is a parameter of ours (BART's final_logits_bias) has no gradient to compare with.
     rules = [
         rule
-        for rule in model_rules(family, head, stock.config, pooler)
-        if all(name in gradients for name in rule.stock)
+        for rule in model_rules(family, head, reference.config, pooler)
+        if all(name in gradients for name in rule.theirs)
     ]
-    theirs = import_tensors(rules, gradients, stock.config)
+    theirs = import_tensors(rules, gradients, reference.config)
     mine = dict(ours.named_parameters(remove_duplicate=False))
     uncovered = [name for name in mine if name not in theirs and name != "lm_head.bias"]
     if uncovered:
-        raise ValueError(f"{head.stock}: nothing to compare the gradient of {uncovered} with.")
+        raise ValueError(f"{head.theirs}: nothing to compare the gradient of {uncovered} with.")
     return max(
         float((gradient - (0 if mine[name].grad is None else mine[name].grad)).abs().max())
         for name, gradient in theirs.items()
@@ -377,16 +378,16 @@ def generated(model: PreTrainedModel, family: Family, beams: int, use_cache: boo
 
 def same_tokens(family: Family, head: Head, dtype: torch.dtype = torch.float32) -> dict[str, bool]:
     """Whether both models generate the same tokens, by way of generating; empty for a head that does not generate."""
-    stock = small_stock_model(family, head, dtype=dtype)
-    if not stock.can_generate():
+    reference = small_transformers_model(family, head, dtype=dtype)
+    if not reference.can_generate():
         return {}
-    ours = from_stock(stock)
+    ours = from_transformers(reference)
     same = {}
     # Without a cache FSMT generates with a decoder that sees later tokens, which is not what was trained.
     caches = (True,) if family.model_type == "fsmt" else (True, False)
     for beams in (1, 4):
         for use_cache in caches:
-            theirs, mine = (generated(model, family, beams, use_cache) for model in (stock, ours))
+            theirs, mine = (generated(model, family, beams, use_cache) for model in (reference, ours))
             name = f"{'greedy' if beams == 1 else f'beam {beams}'}, {'cache' if use_cache else 'no cache'}"
             same[name] = torch.equal(theirs, mine)
     return same
@@ -394,7 +395,7 @@ def same_tokens(family: Family, head: Head, dtype: torch.dtype = torch.float32) 
 
 def measure(family: Family, head: Head) -> dict[str, Any]:
     """One row of the table."""
-    row: dict[str, Any] = {"family": family.model_type, "stock": head.stock, "ours": head.ours}
+    row: dict[str, Any] = {"family": family.model_type, "transformers": head.theirs, "ours": head.ours}
     for dtype in precisions(family):
         worst = Difference()
         for padding in ("none", "right", "left"):
@@ -413,13 +414,14 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     columns = ("logits", "logits_out", "gradients")
     columns = tuple(f"{column}_{dtype}" for dtype in ("float32", "float64") for column in columns)
     lines = [
-        "| stock class | ours | float32: logits in | out | gradients | float64: logits in | out | gradients | tokens |",
+        "| transformers class | ours | float32: logits in | out | gradients "
+        "| float64: logits in | out | gradients | tokens |",
         f"|{' --- |' * 9}",
     ]
     for row in rows:
         tokens = "same" if all(row["generation"].values()) else "**different**"
         values = " | ".join(f"{row[column]:.1e}" if column in row else "–" for column in columns)
-        lines.append(f"| {row['stock']} | {row['ours']} | {values} | {tokens if row['generation'] else '–'} |")
+        lines.append(f"| {row['reference']} | {row['ours']} | {values} | {tokens if row['generation'] else '–'} |")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.training`: training speed beside stock models, in labelled tokens a second.
+"""`python -m benchmarks.training`: training speed beside transformers models, in labelled tokens a second.
 
 Every side is a process of its own with one model in it. The processes take short turns (A B A B …), one at work while
 the others wait: a machine that is slower for some minutes is then slower for all. They see the same rows, start from

@@ -1,6 +1,6 @@
 """The sides that are compared: how each builds its model, lays out a batch, and comes to its loss.
 
-The peer is built from a seed; ours is the same weights through `from_stock`, so that both compute the same function.
+The peer is built from a seed; ours has the same weights (`from_transformers`), so that both compute the same function.
 """
 
 from __future__ import annotations
@@ -148,9 +148,9 @@ def build(
     if side == "nanogpt":
         model = _nanogpt(model, nanogpt)
     elif side != peer:
-        from hf_vanilla_transformer import from_stock
+        from hf_vanilla_transformer import from_transformers
 
-        model = from_stock(model)
+        model = from_transformers(model)
         model.config.label_smoothing = setting.label_smoothing
         if peer == "marian":
             # What Marian adds to its logits is a buffer of zeros that never learns; the paper's map has no bias either.
@@ -255,7 +255,7 @@ def _gpt2_exact_gelu(vocab_size: int, dropout: float, attention_dropout: float) 
     return _gpt2(vocab_size, dropout, attention_dropout, activation="gelu")
 
 
-def _nanogpt(stock: nn.Module, path: Path | None) -> nn.Module:
+def _nanogpt(reference: nn.Module, path: Path | None) -> nn.Module:
     """nanoGPT's GPT with the weights of a GPT2LMHeadModel; nanoGPT names them alike and transposes four of them."""
     if path is None:
         raise ValueError("nanogpt=None: give the folder of a clone of nanoGPT with --nanogpt")
@@ -265,7 +265,7 @@ def _nanogpt(stock: nn.Module, path: Path | None) -> nn.Module:
     specification = importlib.util.spec_from_file_location("nanogpt_model", file)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    config = stock.config
+    config = reference.config
     model = module.GPT(
         module.GPTConfig(
             block_size=config.n_positions,
@@ -278,7 +278,7 @@ def _nanogpt(stock: nn.Module, path: Path | None) -> nn.Module:
         )
     )
     transposed = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
-    weights = {name: w.T if name.endswith(transposed) else w for name, w in stock.state_dict().items()}
+    weights = {name: w.T if name.endswith(transposed) else w for name, w in reference.state_dict().items()}
     missing, unexpected = model.load_state_dict(weights, strict=False)
     missing = [name for name in missing if not name.endswith(("attn.bias", "attn.masked_bias"))]
     if missing or unexpected:

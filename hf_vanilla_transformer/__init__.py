@@ -44,7 +44,7 @@ _MODULE_OF_NAME = {
     **dict.fromkeys(
         ["VanillaTransformerForConditionalGeneration", "VanillaTransformerModel"], "models.modeling_vanilla_transformer"
     ),
-    **dict.fromkeys(["from_checkpoint", "from_stock", "to_stock"], "conversion"),
+    **dict.fromkeys(["from_checkpoint", "from_transformers", "to_transformers"], "conversion"),
     "export_to": "conversion.exports",
     "lora_targets": "training.lora",
 }

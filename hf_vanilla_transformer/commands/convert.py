@@ -82,21 +82,21 @@ def _from_transformers(source: Any, head: str | None, dtype: Any) -> tuple[Any, 
     """Our model, and how far it is from the one of transformers."""
     from transformers.utils import logging
 
-    from ..conversion import from_stock
-    from ..conversion.checkpoint import load_stock
+    from ..conversion import from_transformers
+    from ..conversion.checkpoint import load_with_transformers
     from ..conversion.comparison import largest_difference
 
     # What does not fit is refused with its reason; the rest of transformers' report is of parts that nobody asked for.
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        stock = load_stock(source, head=head, dtype=dtype)
+        reference = load_with_transformers(source, head=head, dtype=dtype)
     finally:
         logging.set_verbosity(verbosity)
-    ours = from_stock(stock)
-    difference = largest_difference(stock, ours)
-    kind = str(stock.dtype).removeprefix("torch.")
-    return ours, f"{type(stock).__name__}, {kind}: outputs for random tokens differ by at most {difference:.1e}"
+    ours = from_transformers(reference)
+    difference = largest_difference(reference, ours)
+    kind = str(reference.dtype).removeprefix("torch.")
+    return ours, f"{type(reference).__name__}, {kind}: outputs for random tokens differ by at most {difference:.1e}"
 
 
 def _from_original(source: Any, format: str, head: str | None, dtype: Any) -> tuple[Any, str]:

@@ -11,7 +11,7 @@ import argparse
 EXAMPLES = """\
 examples:
   hf-vanilla export runs/tiny tiny-marian
-  hf-vanilla export runs/gpt gpt-opt --to stock --family opt --verify-with sentences.txt
+  hf-vanilla export runs/gpt gpt-opt --to transformers --family opt --verify-with sentences.txt
   hf-vanilla export runs/tiny tiny-ct2 --to ctranslate2 --quantization int8
   hf-vanilla export runs/gpt gpt-onnx --to onnx
   hf-vanilla export runs/gpt gpt-gguf --to gguf --quantization q8_0
@@ -24,8 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("folder", metavar="FOLDER", help="folder of the model")
     parser.add_argument("output", metavar="OUTPUT", help="folder for the exported model; must be new")
-    parser.add_argument("--to", choices=TARGETS, default="stock", help="the format (default: stock)")
-    parser.add_argument("--family", help="stock: the family to become, such as opt (default: chosen by the settings)")
+    parser.add_argument("--to", choices=TARGETS, default="transformers", help="the format (default: transformers)")
+    parser.add_argument(
+        "--family", help="transformers: the family to export to, such as opt (default: chosen by the settings)"
+    )
     parser.add_argument(
         "--quantization",
         metavar="TYPE",

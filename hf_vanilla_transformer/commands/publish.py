@@ -17,7 +17,7 @@ EXAMPLES = """\
 examples:
   hf-vanilla publish runs/tiny me/tiny-en-de --dry-run
   hf-vanilla publish runs/tiny me/tiny-en-de --license cc-by-4.0 --private
-  hf-vanilla publish runs/tiny me/tiny-en-de --stock          a MarianMTModel: whoever loads it needs no code of ours
+  hf-vanilla publish runs/tiny me/tiny-en-de --transformers-class    a MarianMTModel, which needs no code of ours
   hf-vanilla publish runs/tiny me/tiny-en-de --set hardware="one RTX 4090" --set "limitations=Captions only."
 """
 
@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write what would be published to DIR (default: FOLDER-to-publish), and send nothing",
     )
     parser.add_argument(
-        "--stock", action="store_true", help="publish the class of transformers that computes the same, without code"
+        "--transformers-class",
+        action="store_true",
+        help="publish the class of transformers that computes the same, without code",
     )
     parser.add_argument("--card", metavar="FILE", help="a finished card, instead of one that is written")
     parser.add_argument("--message", default="Publish the model", help="of the commit (default: %(default)s)")
@@ -65,13 +67,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run is not None:
         folder = Path(arguments.folder).resolve()
         target = Path(arguments.dry_run or folder.with_name(f"{folder.name}-to-publish"))
-        publication.write(target, text, card=card, stock=arguments.stock)
+        publication.write(target, text, card=card, transformers_class=arguments.transformers_class)
         print(_table(target))
         print(f"\n{target}: what would be published as {arguments.repository}; nothing was sent")
         return 0
     with tempfile.TemporaryDirectory(prefix="hf-vanilla-publish-") as aside:
         target = Path(aside) / arguments.repository.rpartition("/")[2]
-        publication.write(target, text, card=card, stock=arguments.stock)
+        publication.write(target, text, card=card, transformers_class=arguments.transformers_class)
         print(_table(target))
         pushed = push_folder(target, arguments.repository, private=arguments.private, message=arguments.message)
     if pushed.removed:

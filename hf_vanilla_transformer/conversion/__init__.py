@@ -1,7 +1,7 @@
-"""Published checkpoints in and out: `from_checkpoint`, `from_stock` and `to_stock`."""
+"""Published checkpoints in and out: `from_checkpoint`, `from_transformers` and `to_transformers`."""
 
 from .checkpoint import from_checkpoint
-from .exporting import to_stock
-from .importing import from_stock
+from .exporting import to_transformers
+from .importing import from_transformers
 
-__all__ = ["from_checkpoint", "from_stock", "to_stock"]
+__all__ = ["from_checkpoint", "from_transformers", "to_transformers"]

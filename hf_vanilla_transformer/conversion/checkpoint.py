@@ -15,14 +15,22 @@ from .checkpoint_files import CheckpointSource, tensor_names
 from .exporting import COMPUTED
 from .families import FAMILIES
 from .family import Family, Head
-from .importing import from_stock, refuse_other_functions
-from .model_tensors import stock_class
+from .importing import from_transformers, refuse_other_functions
+from .model_tensors import transformers_class
 from .original import OriginalFormat
 from .original_bert import BERT_TENSORFLOW
 from .original_fairseq import FAIRSEQ
 from .refusals import refuse_config
 
-__all__ = ["HEADS", "ORIGINAL_FORMATS", "find_class", "from_checkpoint", "head_name", "load_original", "load_stock"]
+__all__ = [
+    "HEADS",
+    "ORIGINAL_FORMATS",
+    "find_class",
+    "from_checkpoint",
+    "head_name",
+    "load_original",
+    "load_with_transformers",
+]
 
 # Formats from before the Hub.
 ORIGINAL_FORMATS: dict[str, OriginalFormat] = {"bert-tf": BERT_TENSORFLOW, "fairseq": FAIRSEQ}
@@ -89,10 +97,12 @@ def from_checkpoint(
     if format != "transformers":
         return load_original(source, format, head, dtype)
     where = CheckpointSource(str(source), revision, token, cache_dir, local_files_only)
-    return from_stock(load_stock(where, head=head, dtype=dtype))
+    return from_transformers(load_with_transformers(where, head=head, dtype=dtype))
 
 
-def load_stock(source: CheckpointSource, *, head: str | None, dtype: torch.dtype | str = "auto") -> PreTrainedModel:
+def load_with_transformers(
+    source: CheckpointSource, *, head: str | None, dtype: torch.dtype | str = "auto"
+) -> PreTrainedModel:
     """The model of transformers that `from_checkpoint` converts; arguments and errors as there."""
     family, chosen, config = find_class(source, head)
     folder = source.folder()
@@ -101,7 +111,7 @@ def load_stock(source: CheckpointSource, *, head: str | None, dtype: torch.dtype
     if chosen.base and chosen.pooler:
         # Checkpoints of a masked language model have no pooler, and a random one would be no part of them.
         arguments["add_pooling_layer"] = any(name.endswith(_POOLER) for name in names)
-    model, report = stock_class(chosen).from_pretrained(
+    model, report = transformers_class(chosen).from_pretrained(
         folder,
         dtype=dtype,
         use_safetensors=True,
@@ -159,7 +169,7 @@ def _choose_head(family: Family, wanted: str | None, architectures: Sequence[str
         return heads[wanted]
     for name in architectures:
         for head in family.heads:
-            if head.stock == name:
+            if head.theirs == name:
                 return head
         if name in family.headless:
             return heads["base"]
@@ -171,7 +181,7 @@ def _choose_head(family: Family, wanted: str | None, architectures: Sequence[str
     without = " Or leave its head behind: head='base'." if "base" in heads else ""
     raise ValueError(
         f"{architectures[0]} of source={source!r} has no counterpart among our models. Of {family.model_type} these "
-        f"convert: {', '.join(head.stock for head in family.heads)}.{without}"
+        f"convert: {', '.join(head.theirs for head in family.heads)}.{without}"
     )
 
 
@@ -184,7 +194,7 @@ def _refuse_other_weights(
     if missing:
         saved = ", ".join(config.get("architectures") or ()) or "unknown"
         raise ValueError(
-            f"source={source!r} has no {_some(missing)}, which {head.stock} needs and which would be random numbers. "
+            f"source={source!r} has no {_some(missing)}, which {head.theirs} needs and which would be random numbers. "
             f"It was saved as: {saved}. Choose a head that it has, or convert it with head='base', save it, and load "
             "the folder with the Auto class of the head, which is then trained."
         )
@@ -203,7 +213,7 @@ def _refuse_other_weights(
     layers = sorted(name for name in report["unexpected_keys"] if _LAYER.search(name) and not name.endswith(_OLD_MASKS))
     if layers:
         raise ValueError(
-            f"source={source!r} contains {_some(layers)}, which {head.stock} with this config.json does not have: the "
+            f"source={source!r} contains {_some(layers)}, which {head.theirs} with this config.json does not have: the "
             "two belong to different models, or config.json was edited."
         )
 

@@ -26,20 +26,20 @@ _LENGTH = 24
 
 
 @torch.no_grad()
-def largest_difference(stock: PreTrainedModel, ours: PreTrainedModel, seed: int = 0) -> float:
+def largest_difference(reference: PreTrainedModel, ours: PreTrainedModel, seed: int = 0) -> float:
     """The largest absolute difference between what two models give for one row of random tokens, in evaluation.
 
     Args:
-        stock: a model of transformers.
+        reference: a model of transformers.
         ours: the same as one of ours.
 
     Raises:
         ValueError: they differ by more than rounding explains, so one is not the other.
     """
-    arguments = _random_inputs(stock, ours, seed)
-    modes = [model.training for model in (stock, ours)]
-    theirs, mine = (model.eval()(**arguments) for model in (stock, ours))
-    for model, mode in zip((stock, ours), modes, strict=True):
+    arguments = _random_inputs(reference, ours, seed)
+    modes = [model.training for model in (reference, ours)]
+    theirs, mine = (model.eval()(**arguments) for model in (reference, ours))
+    for model, mode in zip((reference, ours), modes, strict=True):
         model.train(mode)
     worst = 0.0
     for name in OUTPUTS:
@@ -47,18 +47,18 @@ def largest_difference(stock: PreTrainedModel, ours: PreTrainedModel, seed: int 
             continue
         expected, actual = theirs[name].float(), mine[name].float()
         difference = float((expected - actual).abs().max())
-        tolerance = _TOLERANCE.get(stock.dtype, _TOLERANCE_OF_HALF) * max(1.0, float(expected.abs().max()))
+        tolerance = _TOLERANCE.get(reference.dtype, _TOLERANCE_OF_HALF) * max(1.0, float(expected.abs().max()))
         if not difference <= tolerance:
             raise ValueError(
-                f"{name} of the converted model differs by {difference:.1e} from that of {type(stock).__name__} (at "
-                f"most {tolerance:.1e} would be rounding). Are there infinite or not-a-number weights? If not, this is "
-                "a fault of the conversion; please report it with the configuration of the model."
+                f"{name} of the converted model differs by {difference:.1e} from that of {type(reference).__name__}; "
+                f"rounding explains at most {tolerance:.1e}. Are there infinite or not-a-number weights? If not, "
+                "this is a fault of the conversion; please report it with the configuration of the model."
             )
         worst = max(worst, difference)
     return worst
 
 
-def _random_inputs(stock: PreTrainedModel, ours: PreTrainedModel, seed: int) -> dict[str, Any]:
+def _random_inputs(reference: PreTrainedModel, ours: PreTrainedModel, seed: int) -> dict[str, Any]:
     config = ours.config
     length = min(_LENGTH, config.max_position_embeddings)
     generator = torch.Generator().manual_seed(seed)
@@ -67,9 +67,9 @@ def _random_inputs(stock: PreTrainedModel, ours: PreTrainedModel, seed: int) -> 
         ids = torch.randint(config.vocab_size, shape, generator=generator)
         # Some models hide padding by its id, others by the mask only; there shall be none.
         other = 1 if config.pad_token_id == 0 else 0
-        return ids.masked_fill(ids == config.pad_token_id, other).to(stock.device)
+        return ids.masked_fill(ids == config.pad_token_id, other).to(reference.device)
 
-    choices = (1, 2) if "MultipleChoice" in type(stock).__name__ else (1,)
+    choices = (1, 2) if "MultipleChoice" in type(reference).__name__ else (1,)
     arguments: dict[str, Any] = {"input_ids": tokens(*choices, length)}
     arguments["attention_mask"] = torch.ones_like(arguments["input_ids"])
     if config.is_encoder_decoder:

@@ -1,4 +1,4 @@
-"""`to_stock`: a model of ours as the class of transformers that computes the same function."""
+"""`to_transformers`: a model of ours as the class of transformers that computes the same function."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from transformers import PreTrainedModel
 from .families import FAMILIES
 from .family import Family, Head
 from .importing import CARRIED_FIELDS, refuse_unreadable_weights
-from .model_tensors import build, load, model_rules, stock_class
+from .model_tensors import build, load, model_rules, transformers_class
 from .residual_order import sines_first
 from .tensor_rules import export_tensors
 
 logger = logging.getLogger(__name__)
 
-# Sinusoids that stock classes compute themselves but keep among their weights.
+# Sinusoids that transformers classes compute themselves but keep among their weights.
 COMPUTED = ("embed_positions.weight",)
 
 
-def to_stock(model: PreTrainedModel, family: str | None = None) -> PreTrainedModel:
+def to_transformers(model: PreTrainedModel, family: str | None = None) -> PreTrainedModel:
     """A model of ours as one of transformers: same logits, same generated tokens, no code of ours needed.
 
     The class follows from the configuration: of the families that can express it, the first in the order BERT, RoBERTa,
@@ -35,7 +35,7 @@ def to_stock(model: PreTrainedModel, family: str | None = None) -> PreTrainedMod
     positions (the others). An embedding scale that the family lacks goes into the embeddings, which are then untied.
 
     ```python
-    to_stock(model).save_pretrained("folder")
+    to_transformers(model).save_pretrained("folder")
     ```
 
     Args:
@@ -61,25 +61,25 @@ def to_stock(model: PreTrainedModel, family: str | None = None) -> PreTrainedMod
         reasons = "; ".join(f"{plan.family.model_type}: {', '.join(plan.obstacles)}" for plan in plans)
         raise ValueError(f"No class of transformers computes what this {type(model).__name__} does. {reasons}.")
     plan = min(possible, key=lambda plan: plan.other_positions)
-    stock = _export(plan, model)
-    if note := padding_note(model, stock):
+    exported = _export(plan, model)
+    if note := padding_note(model, exported):
         logger.warning(f"{note} (positions_from_mask={model.config.positions_from_mask}.)")
-    return stock
+    return exported
 
 
-def padding_note(model: PreTrainedModel, stock: PreTrainedModel) -> str:
-    """What who uses a stock model must know of padding on the left; empty where there is nothing to know.
+def padding_note(model: PreTrainedModel, exported: PreTrainedModel) -> str:
+    """What who uses a transformers model must know of padding on the left; empty where there is nothing to know.
 
     Args:
         model: ours.
-        stock: what `to_stock` made of it.
+        exported: what `to_transformers` made of it.
     """
-    from_mask = FAMILIES[stock.config.model_type].positions_from_mask
+    from_mask = FAMILIES[exported.config.model_type].positions_from_mask
     if from_mask == model.config.positions_from_mask:
         return ""
     ways = ("columns", "tokens that are no padding")
     return (
-        f"{type(stock).__name__} counts {ways[from_mask]} for its positions, the model that it was made of "
+        f"{type(exported).__name__} counts {ways[from_mask]} for its positions, the model that it was made of "
         f"{ways[not from_mask]}: rows padded on the left give other results, unless position_ids are given where the "
         "class takes them. Pad on the right."
     )
@@ -116,15 +116,15 @@ def _plan(family: Family, model: PreTrainedModel) -> _Plan:
             obstacles.append(f"{requirement.name}={actual!r} would have to be {requirement.value}")
     for field in family.fields:
         try:
-            field.to_stock(getattr(config, field.ours))
+            field.to_theirs(getattr(config, field.ours))
         except ValueError as error:
             obstacles.append(f"{field.ours}={getattr(config, field.ours)!r}, but {error}")
     if head is not None and any(name.endswith("pooler.dense.weight") for name in model.state_dict()):
         if head.base and not head.pooler:
-            obstacles.append(f"{head.stock} has no pooler (add_pooling_layer=False leaves it out of ours)")
+            obstacles.append(f"{head.theirs} has no pooler (add_pooling_layer=False leaves it out of ours)")
         elif config.pooler_act != family.pooler_act:
             obstacles.append(f"pooler_act={config.pooler_act!r} would have to be {family.pooler_act!r}")
-    if head is not None and head.stock.endswith(("SequenceClassification", "MultipleChoice")):
+    if head is not None and head.theirs.endswith(("SequenceClassification", "MultipleChoice")):
         for name in ("classifier_pooling", "classifier_direction"):
             actual, usual = getattr(config, name, None), getattr(type(config), name, None)
             if actual != usual:
@@ -145,34 +145,34 @@ def _export(plan: _Plan, model: PreTrainedModel) -> PreTrainedModel:
     for name, value in {**family.training_constants, "label_smoothing": 0.0}.items():
         if getattr(model.config, name) != value:
             logger.warning(
-                f"{name}={getattr(model.config, name)} is not carried over: {head.stock} has none. Outputs are the "
+                f"{name}={getattr(model.config, name)} is not carried over: {head.theirs} has none. Outputs are the "
                 "same; only training differs."
             )
-    config = _stock_config(family, head, model)
+    config = _their_config(family, head, model)
     tensors = _rewritten(family, model)
     if family.constants.get("scale_embedding") is False and model.config.scale_embedding:
         config.tie_word_embeddings = False
     optional_pooler = head.base and head.pooler
     pooler = "pooler.dense.weight" in tensors if optional_pooler else head.pooler
-    stock = build(stock_class(head), config, pooler if optional_pooler else None)
+    theirs = build(transformers_class(head), config, pooler if optional_pooler else None)
     rules = model_rules(family, head, config, pooler)
-    exported = export_tensors(rules, tensors, config)
+    weights = export_tensors(rules, tensors, config)
     for rule in rules:
         if rule.zero_if_absent and rule.ours[0] not in tensors:
-            exported |= {name: torch.zeros_like(stock.state_dict()[name]) for name in rule.stock}
-    load(stock, exported, like=model, computed=() if family.learned_positions else COMPUTED)
-    if stock.can_generate() and getattr(model, "generation_config", None) is not None:
-        stock.generation_config = copy.deepcopy(model.generation_config)
-    return stock
+            weights |= {name: torch.zeros_like(theirs.state_dict()[name]) for name in rule.theirs}
+    load(theirs, weights, like=model, computed=() if family.learned_positions else COMPUTED)
+    if theirs.can_generate() and getattr(model, "generation_config", None) is not None:
+        theirs.generation_config = copy.deepcopy(model.generation_config)
+    return theirs
 
 
-def _stock_config(family: Family, head: Head, model: PreTrainedModel) -> Any:
+def _their_config(family: Family, head: Head, model: PreTrainedModel) -> Any:
     ours = model.config
     values = {name: getattr(ours, name) for name in CARRIED_FIELDS}
-    if "QuestionAnswering" in head.stock:
-        # Some stock classes read the width of their span head, always 2, from the number of labels.
+    if "QuestionAnswering" in head.theirs:
+        # Some transformers classes read the width of their span head, always 2, from the number of labels.
         values |= {"id2label": None, "label2id": None}
-    values |= {field.stock: field.to_stock(getattr(ours, field.ours)) for field in family.fields}
+    values |= {field.theirs: field.to_theirs(getattr(ours, field.ours)) for field in family.fields}
     values |= {name: write(ours) for name, write in family.written.items()}
     for first, second in (*family.equal, *family.equal_in_training):
         values[second] = values[first]

@@ -21,15 +21,15 @@ def same(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Field:
-    """A configuration field with its name on both sides; `to_ours` and `to_stock` map its value.
+    """A configuration field with its name on both sides; `to_ours` and `to_theirs` map its value.
 
     A map to the other side raises ValueError, saying which values exist there, for a value that does not exist there.
     """
 
     ours: str
-    stock: str
+    theirs: str
     to_ours: Callable[[Any], Any] = same
-    to_stock: Callable[[Any], Any] = same
+    to_theirs: Callable[[Any], Any] = same
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Head:
 
     Attributes:
         ours: name of our class.
-        stock: name of transformers' class.
+        theirs: name of transformers' class.
         rules: tensors of the head itself, full names on both sides.
         base: whether this is the bare model, so that tensors have no prefix of a base model.
         pooler: whether the model contains BERT's pooler, by transformers' default for the class.
@@ -46,7 +46,7 @@ class Head:
     """
 
     ours: str
-    stock: str
+    theirs: str
     rules: tuple[Rule, ...] = ()
     base: bool = False
     pooler: bool = False
@@ -93,7 +93,7 @@ class Family:
             value: another value is imported with a warning.
         rules: the tensors of the base model, for a family's configuration; names without the base model's prefix.
         heads: classes, the preferred one first where several of ours or theirs correspond.
-        headless: names of stock classes whose head we lack and whose base model is what they are used for.
+        headless: names of transformers classes whose head we lack and whose base model is what they are used for.
         copies: tensors that older versions of transformers did not save, and the tensor that they were another name of.
         notes: differences in training only that no field expresses, logged at level INFO on import.
     """

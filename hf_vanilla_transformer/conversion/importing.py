@@ -1,4 +1,4 @@
-"""`from_stock`: a model of transformers as a model of ours, computing the same function."""
+"""`from_transformers`: a model of transformers as a model of ours, computing the same function."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 CARRIED_FIELDS = ("id2label", "label2id", "problem_type", "return_dict", "output_hidden_states")
 
 
-def from_stock(model: PreTrainedModel) -> PreTrainedModel:
+def from_transformers(model: PreTrainedModel) -> PreTrainedModel:
     """A model of transformers as one of ours: same logits, same gradients, same generated tokens.
 
     Works for the families in `conversion/families/` (docs/conversion.md has the table): the bare model and every head
     that our stack has too. Weights are copied; type, device, training mode and generation settings are kept.
 
     ```python
-    ours = from_stock(AutoModelForSeq2SeqLM.from_pretrained("Helsinki-NLP/opus-mt-en-de"))
+    ours = from_transformers(AutoModelForSeq2SeqLM.from_pretrained("Helsinki-NLP/opus-mt-en-de"))
     ```
 
     Args:
@@ -43,13 +43,13 @@ def from_stock(model: PreTrainedModel) -> PreTrainedModel:
     _warn_of_training_differences(family, head, model.config)
     config = _our_config(family, head, model.config)
 
-    stock = model.state_dict()
+    theirs = model.state_dict()
     # The bare encoder comes with or without a pooler; heads have one or not by their class.
-    pooler = "pooler.dense.weight" in stock if head.base else head.pooler
+    pooler = "pooler.dense.weight" in theirs if head.base else head.pooler
     bare_encoder = head.base and family.stack == "vanilla_encoder"
     ours = build(our_class(family, head), config, pooler if bare_encoder else None)
     rules = model_rules(family, head, model.config, pooler)
-    tensors = import_tensors(rules, stock, model.config)
+    tensors = import_tensors(rules, theirs, model.config)
     load(ours, tensors, like=model)
     if ours.can_generate() and getattr(model, "generation_config", None) is not None:
         ours.generation_config = copy.deepcopy(model.generation_config)
@@ -67,11 +67,11 @@ def _head(family: Family, model: PreTrainedModel) -> Head:
     names = [base.__name__ for base in type(model).__mro__]
     for name in names:
         for head in family.heads:
-            if head.stock == name:
+            if head.theirs == name:
                 return head
     raise ValueError(
         f"{names[0]} has no counterpart among our models. Of {family.model_type} these convert: "
-        f"{', '.join(head.stock for head in family.heads)}."
+        f"{', '.join(head.theirs for head in family.heads)}."
     )
 
 
@@ -129,13 +129,13 @@ def _our_config(family: Family, head: Head, config: Any) -> Any:
     values |= {**family.constants, **family.training_constants, **family.sets}
     if family.stack == "vanilla_encoder":
         values["pooler_act"] = family.pooler_act
-    values |= {field.ours: field.to_ours(getattr(config, field.stock)) for field in family.fields}
+    values |= {field.ours: field.to_ours(getattr(config, field.theirs)) for field in family.fields}
     values |= {name: derive(config) for name, derive in family.derived.items()}
     for name, value in family.head_constants.items():
         if head.language_model and values.get(name, value) != value:
             raise ValueError(
-                f"{name}={values[name]!r}, but the head of {head.stock} uses {value!r} whatever its configuration says;"
-                " our models have one value for both."
+                f"{name}={values[name]!r}, but the head of {head.theirs} uses {value!r} whatever its configuration "
+                "says; our models have one value for both."
             )
         values.setdefault(name, value)
     our_config = our_class(family, head).config_class(**values)

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from .family import Family, Head
 from .tensor_rules import Rule, module, within
 
-__all__ = ["build", "load", "model_rules", "our_class", "stock_class"]
+__all__ = ["build", "load", "model_rules", "our_class", "transformers_class"]
 
 
 def our_class(family: Family, head: Head) -> type[PreTrainedModel]:
@@ -22,19 +22,19 @@ def our_class(family: Family, head: Head) -> type[PreTrainedModel]:
     return getattr(modeling, head.ours)
 
 
-def stock_class(head: Head) -> type[PreTrainedModel]:
+def transformers_class(head: Head) -> type[PreTrainedModel]:
     """The class of transformers of a head."""
-    return getattr(transformers, head.stock)
+    return getattr(transformers, head.theirs)
 
 
-def model_rules(family: Family, head: Head, stock_config: Any, pooler: bool) -> tuple[Rule, ...]:
+def model_rules(family: Family, head: Head, theirs_config: Any, pooler: bool) -> tuple[Rule, ...]:
     """The rules of all tensors of one model, full names on both sides.
 
     Args:
-        stock_config: the family's configuration, which says how many layers there are.
+        theirs_config: the family's configuration, which says how many layers there are.
         pooler: whether there is BERT's pooler.
     """
-    rules = family.rules(stock_config)
+    rules = family.rules(theirs_config)
     if pooler:
         rules += module("pooler.dense", "pooler.dense")
     if head.base:

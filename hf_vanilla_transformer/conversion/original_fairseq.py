@@ -91,7 +91,7 @@ def _model(folder: Path, head: str | None) -> PreTrainedModel:
     )
     if head != "base":
         rules += (_output_matrix(config, state),)
-    read = {name for rule in rules for name in rule.stock}
+    read = {name for rule in rules for name in rule.theirs}
     unread = sorted(name for name in state if name not in read and not name.startswith("decoder.output_projection"))
     if unread:
         raise ValueError(

@@ -19,11 +19,11 @@ Tensors = list[torch.Tensor]
 class Operation:
     """The map between the tensors of a rule; this one changes nothing. Subclasses override both directions."""
 
-    def to_ours(self, stock: Tensors, config: Any) -> Tensors:
+    def to_ours(self, theirs: Tensors, config: Any) -> Tensors:
         """Our tensors from the family's; `config` is the family's configuration."""
-        return stock
+        return theirs
 
-    def to_stock(self, ours: Tensors, config: Any) -> Tensors:
+    def to_theirs(self, ours: Tensors, config: Any) -> Tensors:
         """The family's tensors from ours; `config` is the family's configuration."""
         return ours
 
@@ -32,10 +32,10 @@ class Operation:
 class Transpose(Operation):
     """A weight stored (in, out), as the Conv1D of GPT stores it, against (out, in) of `nn.Linear`."""
 
-    def to_ours(self, stock: Tensors, config: Any) -> Tensors:
-        return [tensor.T for tensor in stock]
+    def to_ours(self, theirs: Tensors, config: Any) -> Tensors:
+        return [tensor.T for tensor in theirs]
 
-    def to_stock(self, ours: Tensors, config: Any) -> Tensors:
+    def to_theirs(self, ours: Tensors, config: Any) -> Tensors:
         return [tensor.T for tensor in ours]
 
 
@@ -47,11 +47,11 @@ class Fuse(Operation):
     dim: int
     transposed: bool = False
 
-    def to_ours(self, stock: Tensors, config: Any) -> Tensors:
-        parts = stock[0].chunk(self.parts, dim=self.dim)
+    def to_ours(self, theirs: Tensors, config: Any) -> Tensors:
+        parts = theirs[0].chunk(self.parts, dim=self.dim)
         return [part.T if self.transposed else part for part in parts]
 
-    def to_stock(self, ours: Tensors, config: Any) -> Tensors:
+    def to_theirs(self, ours: Tensors, config: Any) -> Tensors:
         return [torch.cat([part.T if self.transposed else part for part in ours], dim=self.dim)]
 
 
@@ -68,10 +68,10 @@ class SkipRows(Operation):
         """Number of rows before that of the first position."""
         return config.pad_token_id + 1 if self.rows is None else self.rows
 
-    def to_ours(self, stock: Tensors, config: Any) -> Tensors:
-        return [tensor[self.count(config) :] for tensor in stock]
+    def to_ours(self, theirs: Tensors, config: Any) -> Tensors:
+        return [tensor[self.count(config) :] for tensor in theirs]
 
-    def to_stock(self, ours: Tensors, config: Any) -> Tensors:
+    def to_theirs(self, ours: Tensors, config: Any) -> Tensors:
         return [torch.cat([table.new_zeros(self.count(config), table.shape[1]), table]) for table in ours]
 
 
@@ -79,10 +79,10 @@ class SkipRows(Operation):
 class Flatten(Operation):
     """A row vector (1, n) of theirs, a vector (n) of ours: `final_logits_bias` of BART and Marian."""
 
-    def to_ours(self, stock: Tensors, config: Any) -> Tensors:
-        return [tensor.flatten() for tensor in stock]
+    def to_ours(self, theirs: Tensors, config: Any) -> Tensors:
+        return [tensor.flatten() for tensor in theirs]
 
-    def to_stock(self, ours: Tensors, config: Any) -> Tensors:
+    def to_theirs(self, ours: Tensors, config: Any) -> Tensors:
         return [tensor[None] for tensor in ours]
 
 
@@ -92,71 +92,71 @@ class Repeat(Operation):
 
     copies: int
 
-    def to_ours(self, stock: Tensors, config: Any) -> Tensors:
-        return stock[:1]
+    def to_ours(self, theirs: Tensors, config: Any) -> Tensors:
+        return theirs[:1]
 
-    def to_stock(self, ours: Tensors, config: Any) -> Tensors:
+    def to_theirs(self, ours: Tensors, config: Any) -> Tensors:
         return ours * self.copies
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`ours` and `stock` are names of tensors, `operation` the map between their values.
+    """`ours` and `theirs` are names of tensors, `operation` the map between their values.
 
     With `zero_if_absent` our model may lack the part (a bias, segments); theirs is then zero.
     """
 
     ours: tuple[str, ...]
-    stock: tuple[str, ...]
+    theirs: tuple[str, ...]
     operation: Operation = Operation()
     zero_if_absent: bool = False
 
-    def within(self, ours: str, stock: str) -> Rule:
-        """The same rule below the prefixes `ours` and `stock`."""
+    def within(self, ours: str, theirs: str) -> Rule:
+        """The same rule below the prefixes `ours` and `theirs`."""
         return replace(
-            self, ours=tuple(ours + name for name in self.ours), stock=tuple(stock + name for name in self.stock)
+            self, ours=tuple(ours + name for name in self.ours), theirs=tuple(theirs + name for name in self.theirs)
         )
 
 
-def tensor(ours: str, stock: str, operation: Operation | None = None, zero_if_absent: bool = False) -> Rule:
+def tensor(ours: str, theirs: str, operation: Operation | None = None, zero_if_absent: bool = False) -> Rule:
     """The rule of one tensor."""
-    return Rule((ours,), (stock,), operation or Operation(), zero_if_absent)
+    return Rule((ours,), (theirs,), operation or Operation(), zero_if_absent)
 
 
-def module(ours: str, stock: str) -> tuple[Rule, ...]:
+def module(ours: str, theirs: str) -> tuple[Rule, ...]:
     """The rules of a linear layer or a normalisation: weight and bias."""
-    return (tensor(f"{ours}.weight", f"{stock}.weight"), tensor(f"{ours}.bias", f"{stock}.bias"))
+    return (tensor(f"{ours}.weight", f"{theirs}.weight"), tensor(f"{ours}.bias", f"{theirs}.bias"))
 
 
-def conv1d(ours: str | tuple[str, ...], stock: str) -> tuple[Rule, ...]:
+def conv1d(ours: str | tuple[str, ...], theirs: str) -> tuple[Rule, ...]:
     """The rules of GPT's Conv1D: one linear layer of ours, or several that theirs fuses."""
     names = (ours,) if isinstance(ours, str) else ours
     weights, biases = (tuple(f"{name}.{kind}" for name in names) for kind in ("weight", "bias"))
     if len(names) == 1:
-        return (Rule(weights, (f"{stock}.weight",), Transpose()), Rule(biases, (f"{stock}.bias",)))
+        return (Rule(weights, (f"{theirs}.weight",), Transpose()), Rule(biases, (f"{theirs}.bias",)))
     return (
-        Rule(weights, (f"{stock}.weight",), Fuse(len(names), dim=1, transposed=True)),
-        Rule(biases, (f"{stock}.bias",), Fuse(len(names), dim=0)),
+        Rule(weights, (f"{theirs}.weight",), Fuse(len(names), dim=1, transposed=True)),
+        Rule(biases, (f"{theirs}.bias",), Fuse(len(names), dim=0)),
     )
 
 
-def within(rules: Iterable[Rule], ours: str = "", stock: str = "") -> tuple[Rule, ...]:
-    """All `rules` below the prefixes `ours` and `stock`."""
-    return tuple(rule.within(ours, stock) for rule in rules)
+def within(rules: Iterable[Rule], ours: str = "", theirs: str = "") -> tuple[Rule, ...]:
+    """All `rules` below the prefixes `ours` and `theirs`."""
+    return tuple(rule.within(ours, theirs) for rule in rules)
 
 
-def layers(count: int, rules: Iterable[Rule], ours: str, stock: str) -> tuple[Rule, ...]:
+def layers(count: int, rules: Iterable[Rule], ours: str, theirs: str) -> tuple[Rule, ...]:
     """`rules` once for each of `count` layers; the prefixes contain `{}` where the layer's number goes."""
     rules = tuple(rules)
-    return tuple(rule for index in range(count) for rule in within(rules, ours.format(index), stock.format(index)))
+    return tuple(rule for index in range(count) for rule in within(rules, ours.format(index), theirs.format(index)))
 
 
-def import_tensors(rules: Iterable[Rule], stock: Mapping[str, torch.Tensor], config: Any) -> dict[str, torch.Tensor]:
+def import_tensors(rules: Iterable[Rule], theirs: Mapping[str, torch.Tensor], config: Any) -> dict[str, torch.Tensor]:
     """Our tensors by name, from those of a family.
 
     Args:
         rules: the family's table, see `Family.rules`.
-        stock: the family's tensors by name, its aliases of tied weights included or not.
+        theirs: the family's tensors by name, its aliases of tied weights included or not.
         config: the family's configuration.
 
     Raises:
@@ -164,10 +164,12 @@ def import_tensors(rules: Iterable[Rule], stock: Mapping[str, torch.Tensor], con
     """
     ours: dict[str, torch.Tensor] = {}
     for rule in rules:
-        missing = [name for name in rule.stock if name not in stock]
+        missing = [name for name in rule.theirs if name not in theirs]
         if missing:
-            raise ValueError(f"The stock model has no tensor {missing[0]!r}, from which {rule.ours[0]!r} is read.")
-        ours.update(zip(rule.ours, rule.operation.to_ours([stock[name] for name in rule.stock], config), strict=True))
+            raise ValueError(
+                f"The transformers model has no tensor {missing[0]!r}, from which {rule.ours[0]!r} is read."
+            )
+        ours.update(zip(rule.ours, rule.operation.to_ours([theirs[name] for name in rule.theirs], config), strict=True))
     return ours
 
 
@@ -176,9 +178,9 @@ def export_tensors(rules: Iterable[Rule], ours: Mapping[str, torch.Tensor], conf
 
     Tensors that are zero because our model lacks the part are left out.
     """
-    stock: dict[str, torch.Tensor] = {}
+    theirs: dict[str, torch.Tensor] = {}
     for rule in rules:
         if not (rule.zero_if_absent and rule.ours[0] not in ours):
-            values = rule.operation.to_stock([ours[name] for name in rule.ours], config)
-            stock.update(zip(rule.stock, values, strict=True))
-    return stock
+            values = rule.operation.to_theirs([ours[name] for name in rule.ours], config)
+            theirs.update(zip(rule.theirs, values, strict=True))
+    return theirs

@@ -52,7 +52,7 @@ def export_folder(
     metrics: Mapping[str, Any] | None = None,
     plots: Mapping[str, str | Path] | None = None,
     files: Iterable[str | Path] = (),
-    stock: bool = False,
+    transformers_class: bool = False,
     overwrite: bool = False,
 ) -> Path:
     """Writes a folder that can be published as it is. It is written aside, then renamed: whole, or not there.
@@ -67,7 +67,8 @@ def export_folder(
         metrics: scores, saved as `results.json`; the numbers among them are shown on the card.
         plots: caption to picture file; copied, and shown on the card.
         files: more files to copy, such as the metrics.jsonl of a run.
-        stock: write the class of transformers that computes the same (`to_stock`), which needs no code of ours.
+        transformers_class: write the class of transformers that computes the same (`to_transformers`); it needs no
+            code of ours.
         overwrite: replace an earlier export.
 
     Returns:
@@ -88,7 +89,7 @@ def export_folder(
     recipe_text = recipe.to_yaml() if hasattr(recipe, "to_yaml") else recipe
     if recipe_text is not None:
         recipe_text = shown_recipe(recipe_text)
-    saved = _to_stock(model) if stock else model
+    saved = _to_transformers(model) if transformers_class else model
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -115,8 +116,8 @@ def export_folder(
                 recipe=recipe_text,
                 metrics=metrics,
                 plots={caption: picture.name for caption, picture in pictures.items()},
-                stock=saved if stock else None,
-                stock_note=_padding_note(model, saved) if stock else "",
+                exported=saved if transformers_class else None,
+                padding_note=_padding_note(model, saved) if transformers_class else "",
                 tokenizer=tokenizer is not None,
                 mask_token=None if tokenizer is None else tokenizer.mask_token,
             )
@@ -143,17 +144,17 @@ def _forget_origin(path: Path) -> None:
     path.write_text(json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _to_stock(model: PreTrainedModel) -> PreTrainedModel:
+def _to_transformers(model: PreTrainedModel) -> PreTrainedModel:
     # Only those who ask for it wait for the tables of all families.
-    from ..conversion import to_stock
+    from ..conversion import to_transformers
 
-    return to_stock(model)
+    return to_transformers(model)
 
 
-def _padding_note(model: PreTrainedModel, stock: PreTrainedModel) -> str:
+def _padding_note(model: PreTrainedModel, exported: PreTrainedModel) -> str:
     from ..conversion.exporting import padding_note
 
-    return padding_note(model, stock)
+    return padding_note(model, exported)
 
 
 def _check_copied(files: list[Path]) -> None:

@@ -75,8 +75,8 @@ def write_card(
     recipe: str | None = None,
     metrics: Mapping[str, Any] | None = None,
     plots: Mapping[str, str] | None = None,
-    stock: PreTrainedModel | None = None,
-    stock_note: str = "",
+    exported: PreTrainedModel | None = None,
+    padding_note: str = "",
     tokenizer: bool = True,
     mask_token: str | None = None,
 ) -> Path:
@@ -89,8 +89,8 @@ def write_card(
         recipe: the recipe as YAML; paths of this machine are shortened.
         metrics: a results.json: scores with their signatures, and how the training went.
         plots: caption to file name, beside the card.
-        stock: the model of transformers that the folder holds instead of ours.
-        stock_note: in which case that one gives other results.
+        exported: the model of transformers that the folder holds instead of ours.
+        padding_note: in which case that one gives other results.
         tokenizer: whether the folder has a tokenizer.
         mask_token: of the tokenizer, for the example of a masked language model.
 
@@ -103,23 +103,23 @@ def write_card(
     example = example_for(use, text.example, mask_token)
     quoted = example.replace("\\", "\\\\").replace('"', '\\"')
     date = text.date or metrics.get("finished")
-    stock_class = type(stock).__name__ if stock is not None else None
+    transformers_class = type(exported).__name__ if exported is not None else None
     card = ModelCard.from_template(
-        _metadata(model, text, use, scores(metrics), example, date, stock_class),
+        _metadata(model, text, use, scores(metrics), example, date, transformers_class),
         template_str=resources.files(__package__).joinpath(_TEMPLATE).read_text(encoding="utf-8"),
         name=text.name,
         summary=text.summary or f"A {type(model).__name__}.",
-        stock_class=stock_class,
-        stock_note=stock_note,
+        transformers_class=transformers_class,
+        padding_note=padding_note,
         auto_class=use.auto_class,
         own_class=use.own_class,
         own_pipeline=use.pipeline,
         has_tokenizer=tokenizer,
         location=text.name if "/" in text.name else f"path/to/{text.name}",
-        trust="" if stock_class else ", trust_remote_code=True",
+        trust="" if transformers_class else ", trust_remote_code=True",
         lines_of_use=use.lines.replace("{example}", quoted),
         example=quoted,
-        architecture=_architecture(model, stock),
+        architecture=_architecture(model, exported),
         data=text.data,
         parents=f"`{shown(text.parent)}`" if text.parent else "",
         training=_table(("", ""), training_facts(metrics, text.hardware).items()),
@@ -150,7 +150,7 @@ def _metadata(
     measured: list[Score],
     example: str,
     date: str | None,
-    stock_class: str | None,
+    transformers_class: str | None,
 ) -> ModelCardData:
     """The YAML block. Scores appear in it only with the data they were measured on, which are those of the test."""
     results = [
@@ -169,7 +169,7 @@ def _metadata(
         for score in measured
         if text.test_data and use.pipeline_tag and score.name in HUB_METRICS and score.split != "validation"
     ]
-    our_tags = [] if stock_class else [model.config.model_type]
+    our_tags = [] if transformers_class else [model.config.model_type]
     return ModelCardData(
         language=list(text.languages) or None,
         license=text.license,
@@ -187,7 +187,7 @@ def _metadata(
     )
 
 
-def _architecture(model: PreTrainedModel, stock: PreTrainedModel | None) -> str:
+def _architecture(model: PreTrainedModel, exported: PreTrainedModel | None) -> str:
     config = model.config
     if config.is_encoder_decoder:
         layers = f"{config.encoder_layers} encoder and {config.decoder_layers} decoder layers"
@@ -196,8 +196,8 @@ def _architecture(model: PreTrainedModel, stock: PreTrainedModel | None) -> str:
     norm = "before" if config.norm_first else "after"
     name = f"`{type(model).__name__}`"
     rows = {
-        "class": name if stock is None else f"`{type(stock).__name__}`, exported from {name}",
-        "parameters": f"{(stock or model).num_parameters():,}",
+        "class": name if exported is None else f"`{type(exported).__name__}`, exported from {name}",
+        "parameters": f"{(exported or model).num_parameters():,}",
         "layers": layers,
         "width, heads, feed-forward": f"{config.hidden_size}, {config.num_attention_heads}, {config.intermediate_size}",
         "vocabulary": f"{config.vocab_size:,}",

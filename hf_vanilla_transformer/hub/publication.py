@@ -47,14 +47,16 @@ class Publication:
     plots: Mapping[str, Path]
     files: tuple[Path, ...]
 
-    def write(self, target: str | Path, text: ModelCardText, *, card: str | None = None, stock: bool = False) -> Path:
+    def write(
+        self, target: str | Path, text: ModelCardText, *, card: str | None = None, transformers_class: bool = False
+    ) -> Path:
         """Writes the folder to publish. Arguments and errors are those of `export_folder`.
 
         Args:
             target: the folder to write; an earlier export there is replaced.
             text: what the card says.
             card: the whole text of a finished card instead.
-            stock: write the class of transformers that computes the same.
+            transformers_class: write the class of transformers that computes the same.
         """
         return export_folder(
             self.model,
@@ -65,7 +67,7 @@ class Publication:
             metrics=self.metrics,
             plots=self.plots,
             files=self.files,
-            stock=stock,
+            transformers_class=transformers_class,
             overwrite=True,
         )
 

@@ -5,14 +5,16 @@ import json
 import pytest
 
 from benchmarks import exports
-from tests.conversion_exports.small import small_folder
+from tests.conversion.exports.small import small_folder
 
 pytest.importorskip("ctranslate2")
 
 
 @pytest.mark.slow
 def test_the_record(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(exports, "EXPORTS", [each for each in exports.EXPORTS if each[0] in ("stock", "ctranslate2")])
+    monkeypatch.setattr(
+        exports, "EXPORTS", [each for each in exports.EXPORTS if each[0] in ("transformers", "ctranslate2")]
+    )
     folders = [str(small_folder(tmp_path / stack, stack)) for stack in ("encoder", "decoder", "seq2seq")]
     quick = ["--rows", "4", "--tokens", "3", "--repeats", "1", "--threads", "1"]
     exports.main([*folders, *quick, "--output", str(tmp_path / "record.json")])
@@ -20,9 +22,9 @@ def test_the_record(tmp_path, monkeypatch, capsys):
     assert record["machine"]["torch"]
     assert list(record["results"]) == folders
     for result in record["results"].values():
-        assert result["exports"].keys() == {"stock", "ctranslate2 float32", "ctranslate2 int8"}
-        assert result["exports"]["stock"]["checks"][0]["difference"] <= 1e-4
-        assert result["speed"].keys() == {"ours", "stock", "ctranslate2 float32", "ctranslate2 int8"}
+        assert result["exports"].keys() == {"transformers", "ctranslate2 float32", "ctranslate2 int8"}
+        assert result["exports"]["transformers"]["checks"][0]["difference"] <= 1e-4
+        assert result["speed"].keys() == {"ours", "transformers", "ctranslate2 float32", "ctranslate2 int8"}
         assert all(speed["median"] > 0 for speed in result["speed"].values())
     written = exports.table(record)
     assert written.count("| ctranslate2 int8 |") == 3 and "computed in float32" in written

@@ -17,7 +17,7 @@ from transformers import (
 from hf_vanilla_transformer.commands.main import main
 
 from ..conversion.saved import save
-from ..conversion.test_originals import WORDS, stock_model, write_bert
+from ..conversion.test_originals import WORDS, transformers_model, write_bert
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -68,11 +68,11 @@ def source(tmp_path):
 )
 def test_a_folder_that_auto_classes_load(family, make_tokenizer, auto_class, source, tmp_path, capsys):
     make_tokenizer(source)
-    stock = save(family, source)
+    reference = save(family, source)
     output = tmp_path / "ours"
     assert main(["convert", str(source), str(output)]) == 0
     printed = capsys.readouterr().out
-    assert f"{type(stock).__name__}, float32: outputs for random tokens differ by at most" in printed
+    assert f"{type(reference).__name__}, float32: outputs for random tokens differ by at most" in printed
     assert f"{output}: README.md" in printed and "model.safetensors" in printed and "norm_first=" in printed
 
     ours = auto_class.from_pretrained(output)
@@ -84,10 +84,10 @@ def test_a_folder_that_auto_classes_load(family, make_tokenizer, auto_class, sou
     )
     extra = {"decoder_input_ids": torch.tensor([[1, 5, 6]])} if family == "marian" else {}
     with torch.no_grad():
-        torch.testing.assert_close(ours(**batch, **extra).logits, stock(**batch, **extra).logits, rtol=0, atol=1e-5)
-    if stock.can_generate():
+        torch.testing.assert_close(ours(**batch, **extra).logits, reference(**batch, **extra).logits, rtol=0, atol=1e-5)
+    if reference.can_generate():
         arguments = {"max_new_tokens": 8, "do_sample": False}
-        assert torch.equal(ours.generate(**batch, **arguments), stock.generate(**batch, **arguments))
+        assert torch.equal(ours.generate(**batch, **arguments), reference.generate(**batch, **arguments))
     assert str(tmp_path) not in (output / "README.md").read_text()
 
 
@@ -106,7 +106,7 @@ def test_head_dtype_and_another_tokenizer(source, tmp_path):
 
 
 def test_an_original_bert(source, tmp_path, capsys):
-    write_bert(source, stock_model("bert", "BertForPreTraining", pad_token_id=0))
+    write_bert(source, transformers_model("bert", "BertForPreTraining", pad_token_id=0))
     output = tmp_path / "ours"
     assert main(["convert", str(source), str(output), "--format", "bert-tf", "--head", "masked-lm"]) == 0
     assert "every tensor was read" in capsys.readouterr().out

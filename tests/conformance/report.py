@@ -2,8 +2,8 @@
 
     python -m tests.conformance.report [--json FILE] [--all-settings] [--only NAME ...] [--workers N] [-k EXPRESSION]
 
-Prints Markdown: the counts, the reasons of all skips, and what a stock model passes that the stack of ours beside it
-does not run. Ends with status 1 if a test of ours failed or there is such a gap.
+Prints Markdown: the counts, the reasons of all skips, and what a model of transformers passes that our stack does not
+run. Ends with status 1 if a test of ours failed or there is such a gap.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import transformers
 from tests.conformance import source_distribution
 
 _HERE = Path(__file__).resolve().parent
-# Which stock model each stack of ours is measured against, and the test class of its base setting.
-_STOCK_OF_STACK = {
+# Which transformers model each stack of ours is measured against, and the test class of its base setting.
+_REFERENCE_OF_STACK = {
     "TestEncoder": "BertConformance",
     "TestDecoder": "GPT2Conformance",
     "TestTransformer": "MarianConformance",
@@ -123,7 +123,7 @@ def markdown(results: dict[str, dict[str, dict[str, Any]]]) -> str:
     for reason, counts in sorted(reasons.items(), key=lambda item: -sum(item[1].values())):
         parts.append(f"| {reason} | {' | '.join(str(counts[c]) for c in results)} |")
     missing = gaps(results)
-    parts += ["", "Passed by the stock model and not run for ours:", ""]
+    parts += ["", "Passed by the transformers model and not run for ours:", ""]
     parts += [f"- {label(ours)} `{test}`: {reason}" for ours, test, reason in missing] or ["none"]
     return "\n".join(parts)
 
@@ -132,18 +132,18 @@ def label(test_class: str) -> str:
     """What a test class is called in the tables."""
     if test_class in _LABELS:
         return _LABELS[test_class]
-    stack = next(name for name in _STOCK_OF_STACK if test_class.startswith(name))
+    stack = next(name for name in _REFERENCE_OF_STACK if test_class.startswith(name))
     words = re.findall(r"[A-Z][a-z]+", test_class.removeprefix(stack))
     return f"{_LABELS[stack]}, {' '.join(words).lower()}"
 
 
 def gaps(results: dict[str, dict[str, dict[str, Any]]]) -> list[tuple[str, str, str]]:
-    """(test class, test, reason) for all that a stock model passes and the stack of ours beside it skips."""
+    """(test class, test, reason) for all that a transformers model passes and the stack of ours beside it skips."""
     found = []
-    for ours, stock in _STOCK_OF_STACK.items():
+    for ours, reference in _REFERENCE_OF_STACK.items():
         for test, result in sorted(results.get(ours, {}).items()):
-            stock_result = results.get(stock, {}).get(test, {"outcome": "absent"})
-            if result["outcome"] == "skipped" and stock_result["outcome"] == "passed":
+            reference_result = results.get(reference, {}).get(test, {"outcome": "absent"})
+            if result["outcome"] == "skipped" and reference_result["outcome"] == "passed":
                 found.append((ours, test, result["reason"]))
     return found
 
@@ -151,15 +151,15 @@ def gaps(results: dict[str, dict[str, dict[str, Any]]]) -> list[tuple[str, str, 
 def run(arguments: argparse.Namespace) -> dict[str, dict[str, dict[str, Any]]]:
     """Run the tests of the chosen classes and collect their outcomes."""
     source_distribution.put_on_path()
-    classes = [*_STOCK_OF_STACK, *_STOCK_OF_STACK.values()]
+    classes = [*_REFERENCE_OF_STACK, *_REFERENCE_OF_STACK.values()]
     if arguments.only:
         classes = [name for name in classes if any(word.lower() in label(name).lower() for word in arguments.only)]
     nodes = []
     for name in classes:
-        stock = name in _STOCK_OF_STACK.values()
-        nodes.append(f"{_HERE / ('stock_models.py' if stock else 'test_stacks.py')}::{name}")
+        reference = name in _REFERENCE_OF_STACK.values()
+        nodes.append(f"{_HERE / ('transformers_models.py' if reference else 'test_stacks.py')}::{name}")
     if arguments.all_settings:
-        nodes = [str(_HERE / "test_stacks.py"), *(node for node in nodes if "stock_models" in node)]
+        nodes = [str(_HERE / "test_stacks.py"), *(node for node in nodes if "transformers_models" in node)]
     outcomes = Outcomes()
     with tempfile.TemporaryDirectory() as rootdir_cache:
         options = ["-q", "-p", "no:warnings", "--tb=short", "--show-capture=no", "-o", f"cache_dir={rootdir_cache}"]

@@ -1,4 +1,4 @@
-"""Tiny configurations and inputs for the mixins: one tester a stack, for our classes and for the stock ones alike."""
+"""Tiny configurations and inputs for the mixins: one tester a stack, for our classes and transformers' own."""
 
 from __future__ import annotations
 

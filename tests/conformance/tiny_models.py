@@ -1,6 +1,6 @@
 """Tiny saved models with a tokenizer, in a temporary folder, in the layout that `PipelineTesterMixin` reads.
 
-transformers keeps such models on the Hub for its own classes; for any class, stock or ours, they are made here on the
+transformers keeps such models on the Hub for its own classes; for any class, theirs or ours, they are made here on the
 spot, so that the pipelines are tested without the network.
 """
 

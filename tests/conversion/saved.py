@@ -1,10 +1,10 @@
-"""Small stock models saved as users find published ones."""
+"""Small transformers models saved as users find published ones."""
 
 from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from benchmarks.parity import small_stock_model
+from benchmarks.parity import small_transformers_model
 from hf_vanilla_transformer.conversion.families import FAMILIES
 from hf_vanilla_transformer.conversion.family import Family, Head
 
@@ -15,10 +15,10 @@ def main_head(family: Family) -> Head:
 
 
 def save(family: Family | str, folder: Path, head: Head | str | None = None, shard: str = "1GB", **changes):
-    """A small stock model, saved into `folder`; returned as it was saved."""
+    """A small transformers model, saved into `folder`; returned as it was saved."""
     family = FAMILIES[family] if isinstance(family, str) else family
     if isinstance(head, str):
-        head = next(candidate for candidate in family.heads if candidate.stock == head)
-    stock: PreTrainedModel = small_stock_model(family, head or main_head(family), **changes)
-    stock.save_pretrained(folder, max_shard_size=shard)
-    return stock
+        head = next(candidate for candidate in family.heads if candidate.theirs == head)
+    reference: PreTrainedModel = small_transformers_model(family, head or main_head(family), **changes)
+    reference.save_pretrained(folder, max_shard_size=shard)
+    return reference

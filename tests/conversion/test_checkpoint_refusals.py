@@ -190,8 +190,8 @@ def test_files_that_are_missing_or_damaged(tmp_path):
 
 
 def test_a_model_of_ours(tmp_path):
-    save("gpt2", tmp_path / "stock")
-    from_checkpoint(tmp_path / "stock").save_pretrained(tmp_path / "ours")
+    save("gpt2", tmp_path / "transformers")
+    from_checkpoint(tmp_path / "transformers").save_pretrained(tmp_path / "ours")
     with pytest.raises(ValueError, match=r"is a model of this package already .*from_pretrained"):
         from_checkpoint(tmp_path / "ours")
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.parity import all_heads, generated
-from hf_vanilla_transformer import from_checkpoint, to_stock
+from hf_vanilla_transformer import from_checkpoint, to_transformers
 from hf_vanilla_transformer.conversion.checkpoint import HEADS as HEAD_NAMES
 from hf_vanilla_transformer.conversion.checkpoint import head_name
 from hf_vanilla_transformer.conversion.comparison import largest_difference
@@ -17,7 +17,7 @@ from hf_vanilla_transformer.conversion.families import FAMILIES
 from ..old_transformers import CACHED_FSMT
 from .saved import main_head, save
 
-HEADS = [pytest.param(family, head, id=head.stock) for family, head in all_heads()]
+HEADS = [pytest.param(family, head, id=head.theirs) for family, head in all_heads()]
 ALL = [pytest.param(family, id=name) for name, family in FAMILIES.items()]
 WITH_BASE = [pytest.param(family, id=name) for name, family in FAMILIES.items() if family.heads[0].base]
 GENERATIVE = [
@@ -41,35 +41,35 @@ def test_every_head_has_a_name():
 
 @pytest.mark.parametrize(("family", "head"), HEADS)
 def test_one_file_with_any_head(family, head, tmp_path):
-    stock = save(family, tmp_path, head)
+    reference = save(family, tmp_path, head)
     assert [path.name for path in tmp_path.glob("*.safetensors")] == ["model.safetensors"]
     ours = from_checkpoint(tmp_path)
     assert type(ours).__name__ == head.ours
     assert not ours.training
-    assert largest_difference(stock, ours) <= 1e-5
+    assert largest_difference(reference, ours) <= 1e-5
 
 
 @pytest.mark.parametrize("family", ALL)
 def test_shards_and_the_way_back(family, tmp_path):
-    stock = save(family, tmp_path, shard="20KB")
+    reference = save(family, tmp_path, shard="20KB")
     assert len(list(tmp_path.glob("model-*-of-*.safetensors"))) > 1
     ours = from_checkpoint(str(tmp_path))
-    assert largest_difference(stock, ours) <= 1e-5
-    back = to_stock(ours, family=family.model_type)
-    assert type(back) is type(stock)
+    assert largest_difference(reference, ours) <= 1e-5
+    back = to_transformers(ours, family=family.model_type)
+    assert type(back) is type(reference)
     assert largest_difference(back, ours) <= 1e-5
     positions = ("embed_positions.weight", "position_embeddings.weight")  # with rows that no token reads
-    for name, tensor in stock.state_dict().items():
+    for name, tensor in reference.state_dict().items():
         assert name.endswith(positions) or torch.equal(tensor, back.state_dict()[name]), name
 
 
 @pytest.mark.parametrize("family", WITH_BASE)
 def test_the_base_model_of_a_checkpoint_with_a_head(family, tmp_path):
-    stock = save(family, tmp_path)
+    reference = save(family, tmp_path)
     ours = from_checkpoint(tmp_path, head="base")
     assert type(ours).__name__ == family.heads[0].ours
     assert getattr(ours, "pooler", None) is None
-    assert largest_difference(stock.base_model, ours) <= 1e-5
+    assert largest_difference(reference.base_model, ours) <= 1e-5
 
 
 @pytest.mark.parametrize("family", [param for param in WITH_BASE if param.values[0].stack != "vanilla_encoder"])
@@ -77,24 +77,24 @@ def test_the_base_model_alone_generates_with_its_embeddings_as_head(family, tmp_
     # bart-base, for one, is saved as BartModel.
     save(family, tmp_path, family.heads[0])
     ours = from_checkpoint(tmp_path, head=head_name(main_head(family)))
-    stock = type(to_stock(ours, family=family.model_type)).from_pretrained(tmp_path).eval()
-    assert largest_difference(stock, ours) <= 1e-5
+    reference = type(to_transformers(ours, family=family.model_type)).from_pretrained(tmp_path).eval()
+    assert largest_difference(reference, ours) <= 1e-5
 
 
 @pytest.mark.parametrize("family", GENERATIVE)
 def test_the_same_tokens_are_generated(family, tmp_path):
-    stock = save(family, tmp_path)
+    reference = save(family, tmp_path)
     ours = from_checkpoint(tmp_path)
-    tokens = [generated(model, family, beams=1, use_cache=True) for model in (stock, ours)]
+    tokens = [generated(model, family, beams=1, use_cache=True) for model in (reference, ours)]
     assert torch.equal(*tokens)
     assert len(tokens[0].unique()) > 4
 
 
 def test_generation_settings_come_along(tmp_path):
-    stock = save("marian", tmp_path)
-    stock.generation_config.update(num_beams=6, max_length=51, bad_words_ids=[[5]], forced_eos_token_id=2)
-    stock.generation_config.save_pretrained(tmp_path)
-    assert from_checkpoint(tmp_path).generation_config.to_dict() == stock.generation_config.to_dict() | {
+    reference = save("marian", tmp_path)
+    reference.generation_config.update(num_beams=6, max_length=51, bad_words_ids=[[5]], forced_eos_token_id=2)
+    reference.generation_config.save_pretrained(tmp_path)
+    assert from_checkpoint(tmp_path).generation_config.to_dict() == reference.generation_config.to_dict() | {
         "transformers_version": from_checkpoint(tmp_path).generation_config.transformers_version
     }
 
@@ -113,33 +113,33 @@ def test_the_encoder_of_an_electra_discriminator(tmp_path):
 
 
 def test_a_pretraining_checkpoint_gives_its_masked_language_model_and_its_pooler(tmp_path):
-    stock = save("bert", tmp_path, "BertForPreTraining")
+    reference = save("bert", tmp_path, "BertForPreTraining")
     config = json.loads((tmp_path / "config.json").read_text())
     # As google-bert/bert-base-uncased says, though its weights have both heads.
     (tmp_path / "config.json").write_text(json.dumps(config | {"architectures": ["BertForMaskedLM"]}))
     ours = from_checkpoint(tmp_path)
     assert type(ours).__name__ == "VanillaEncoderForMaskedLM"
     ids = torch.tensor([[5, 6, 7]])
-    torch.testing.assert_close(ours(ids).logits, stock(ids).prediction_logits, rtol=0, atol=1e-5)
+    torch.testing.assert_close(ours(ids).logits, reference(ids).prediction_logits, rtol=0, atol=1e-5)
     pooled = from_checkpoint(tmp_path, head="base")(ids).pooler_output
-    torch.testing.assert_close(pooled, stock.bert(ids).pooler_output, rtol=0, atol=1e-5)
+    torch.testing.assert_close(pooled, reference.bert(ids).pooler_output, rtol=0, atol=1e-5)
 
 
 def test_names_and_buffers_of_old_checkpoints(tmp_path):
-    stock = save("bert", tmp_path)
+    reference = save("bert", tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
     old = {name.replace("LayerNorm.weight", "LayerNorm.gamma"): value for name, value in tensors.items()}
     old = {name.replace("LayerNorm.bias", "LayerNorm.beta"): value for name, value in old.items()}
     old["bert.embeddings.position_ids"] = torch.arange(40)[None]
     save_file(old, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    assert largest_difference(stock, from_checkpoint(tmp_path)) <= 1e-5
+    assert largest_difference(reference, from_checkpoint(tmp_path)) <= 1e-5
 
 
 @pytest.mark.parametrize("family_name", ["gpt2", "openai-gpt"])
 def test_names_and_buffers_of_the_first_gpts(family_name, tmp_path):
     """openai-community/gpt2 has the base model's names, though it is a language model, and the masks of each layer."""
-    stock = save(family_name, tmp_path)
-    tensors = {name.removeprefix("transformer."): value for name, value in stock.state_dict().items()}
+    reference = save(family_name, tmp_path)
+    tensors = {name.removeprefix("transformer."): value for name, value in reference.state_dict().items()}
     del tensors["lm_head.weight"]
     for layer in range(2):
         tensors[f"h.{layer}.attn.bias"] = torch.tril(torch.ones(40, 40))[None, None]
@@ -148,19 +148,19 @@ def test_names_and_buffers_of_the_first_gpts(family_name, tmp_path):
     )
     ours = from_checkpoint(tmp_path)
     assert type(ours).__name__ == "VanillaDecoderForCausalLM"
-    assert largest_difference(stock, ours) <= 1e-5
+    assert largest_difference(reference, ours) <= 1e-5
 
 
 def test_fsmt_as_it_was_saved_before_transformers_5(tmp_path):
     """Without positions, and without the output matrix, which was the target's embeddings."""
-    stock = save("fsmt", tmp_path)
-    stock.model.decoder.output_projection.weight.data.copy_(stock.model.decoder.embed_tokens.weight)
+    reference = save("fsmt", tmp_path)
+    reference.model.decoder.output_projection.weight.data.copy_(reference.model.decoder.embed_tokens.weight)
     tensors = load_file(tmp_path / "model.safetensors")
     old = {
         name: value for name, value in tensors.items() if "output_projection" not in name and "positions" not in name
     }
     save_file(old, tmp_path / "model.safetensors", {"format": "pt"})
-    assert largest_difference(stock, from_checkpoint(tmp_path)) <= 1e-5
+    assert largest_difference(reference, from_checkpoint(tmp_path)) <= 1e-5
 
 
 def test_dtype_is_that_of_the_file_unless_asked_otherwise(tmp_path):
@@ -171,7 +171,7 @@ def test_dtype_is_that_of_the_file_unless_asked_otherwise(tmp_path):
 
 def test_a_model_of_the_hub_from_the_cache_of_its_client(tmp_path):
     """The layout that `huggingface_hub` keeps: blobs, snapshots that link to them, refs."""
-    stock = save("gpt2", tmp_path / "saved")
+    reference = save("gpt2", tmp_path / "saved")
     repository = tmp_path / "hub" / "models--someone--a-model"
     snapshot = repository / "snapshots" / ("0" * 40)
     snapshot.mkdir(parents=True)
@@ -182,5 +182,5 @@ def test_a_model_of_the_hub_from_the_cache_of_its_client(tmp_path):
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("0" * 40)
     ours = from_checkpoint("someone/a-model", cache_dir=tmp_path / "hub", local_files_only=True)
-    assert largest_difference(stock, ours) <= 1e-5
+    assert largest_difference(reference, ours) <= 1e-5
     assert "hf_secret" not in repr(ours.config)

@@ -1,11 +1,11 @@
-"""Models of our own making as stock models that compute the same function."""
+"""Models of our own making as transformers models that compute the same function."""
 
 import logging
 
 import pytest
 import torch
 
-from hf_vanilla_transformer import from_stock, to_stock
+from hf_vanilla_transformer import from_transformers, to_transformers
 from hf_vanilla_transformer.conversion.residual_order import sines_first
 from hf_vanilla_transformer.models.layers_vanilla import SinusoidalPositions
 from tests.conversion.test_refusals import small_model
@@ -80,16 +80,16 @@ def difference(first, second):
 )
 def test_the_class_is_chosen_that_computes_the_same(stack, fields, class_name):
     ours = perturbed(stack, **fields)
-    stock = to_stock(ours)
-    assert type(stock).__name__ == class_name
-    assert difference(ours, stock) <= 1e-5
-    assert difference(ours.double(), stock.double()) <= 1e-6  # both keep their tables in float32
-    assert difference(ours, from_stock(stock)) <= 1e-6
+    reference = to_transformers(ours)
+    assert type(reference).__name__ == class_name
+    assert difference(ours, reference) <= 1e-5
+    assert difference(ours.double(), reference.double()) <= 1e-6  # both keep their tables in float32
+    assert difference(ours, from_transformers(reference)) <= 1e-6
 
 
 def test_the_paper_s_model_as_marian_in_double_precision():
     ours = perturbed("vanilla_transformer").double()
-    marian = to_stock(ours)
+    marian = to_transformers(ours)
     assert type(marian).__name__ == "MarianMTModel"
     # Marian rounds its table to float32 whatever its type; given ours, nothing but the order of sums differs.
     order = torch.cat([torch.arange(0, 32, 2), torch.arange(1, 32, 2)])
@@ -102,7 +102,7 @@ def test_the_paper_s_model_as_marian_in_double_precision():
 
 def test_the_paper_s_model_as_marian_generates_the_same():
     ours = perturbed("vanilla_transformer", eos_token_id=2)
-    marian = to_stock(ours)
+    marian = to_transformers(ours)
     for beams in (1, 4):
         tokens = [
             model.generate(
@@ -116,7 +116,7 @@ def test_the_paper_s_model_as_marian_generates_the_same():
 
 def test_gradients_survive_the_reordering():
     ours = perturbed("vanilla_transformer")
-    marian = to_stock(ours)
+    marian = to_transformers(ours)
     for model in (ours, marian):
         model(input_ids=LONG, labels=LONG[:, :12].contiguous()).loss.backward()
     embeddings = (ours.model.decoder.embed_tokens.weight.grad, marian.model.shared.weight.grad)
@@ -128,17 +128,17 @@ def test_gradients_survive_the_reordering():
 def test_a_family_can_be_asked_for(family, caplog):
     ours = perturbed("vanilla_decoder", positions_from_mask=family == "gpt2")
     with caplog.at_level(logging.WARNING):
-        stock = to_stock(ours, family=family)
-    assert stock.config.model_type == family
+        reference = to_transformers(ours, family=family)
+    assert reference.config.model_type == family
     assert "positions_from_mask" in caplog.text  # not quite the same: rows padded on the left differ
-    assert difference(ours, stock) <= 1e-5
+    assert difference(ours, reference) <= 1e-5
 
 
 def test_an_untied_copy_when_the_scale_goes_into_the_embeddings():
     ours = perturbed("vanilla_decoder", scale_embedding=True)
-    stock = to_stock(ours)
-    assert not stock.config.tie_word_embeddings
-    assert not torch.equal(stock.get_input_embeddings().weight, stock.get_output_embeddings().weight)
+    reference = to_transformers(ours)
+    assert not reference.config.tie_word_embeddings
+    assert not torch.equal(reference.get_input_embeddings().weight, reference.get_output_embeddings().weight)
 
 
 def test_a_bare_encoder_with_and_without_its_pooler():
@@ -146,10 +146,10 @@ def test_a_bare_encoder_with_and_without_its_pooler():
 
     config = perturbed("vanilla_encoder", positions_from_mask=False).config
     for pooler in (True, False):
-        stock = to_stock(VanillaEncoderModel(config, add_pooling_layer=pooler).eval())
-        assert type(stock).__name__ == "BertModel"
-        assert (stock.pooler is not None) == pooler
-        assert (from_stock(stock).pooler is not None) == pooler
+        reference = to_transformers(VanillaEncoderModel(config, add_pooling_layer=pooler).eval())
+        assert type(reference).__name__ == "BertModel"
+        assert (reference.pooler is not None) == pooler
+        assert (from_transformers(reference).pooler is not None) == pooler
 
 
 def test_reordered_sinusoids_are_those_of_the_other_layout():

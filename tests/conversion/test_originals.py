@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from benchmarks.parity import small_stock_model
+from benchmarks.parity import small_transformers_model
 from hf_vanilla_transformer import from_checkpoint
 from hf_vanilla_transformer.conversion.checkpoint import ORIGINAL_FORMATS
 from hf_vanilla_transformer.conversion.comparison import largest_difference
@@ -32,10 +32,10 @@ TENSORFLOW_NAMES = (
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "##s", "sat", "."]
 
 
-def stock_model(family_name, class_name, **changes):
+def transformers_model(family_name, class_name, **changes):
     family = FAMILIES[family_name]
-    head = next(head for head in family.heads if head.stock == class_name)
-    return small_stock_model(family, head, **changes)
+    head = next(head for head in family.heads if head.theirs == class_name)
+    return small_transformers_model(family, head, **changes)
 
 
 def tensorflow_variables(model):
@@ -64,30 +64,30 @@ def write_bert(folder, model, **more):
 
 
 @pytest.mark.parametrize(
-    ("stock_class", "ours"),
+    ("class_name", "ours"),
     [
         ("BertForPreTraining", "VanillaEncoderForPreTraining"),
         ("BertForSequenceClassification", "VanillaEncoderForSequenceClassification"),
         ("BertForQuestionAnswering", "VanillaEncoderForQuestionAnswering"),
     ],
 )
-def test_the_original_bert(stock_class, ours, tmp_path):
-    stock = stock_model("bert", stock_class, pad_token_id=0)
-    write_bert(tmp_path, stock)
+def test_the_original_bert(class_name, ours, tmp_path):
+    reference = transformers_model("bert", class_name, pad_token_id=0)
+    write_bert(tmp_path, reference)
     model = from_checkpoint(tmp_path, format="bert-tf")
     assert type(model).__name__ == ours
-    assert largest_difference(stock, model) <= 1e-5
+    assert largest_difference(reference, model) <= 1e-5
 
 
 def test_the_original_bert_with_less_than_it_has(tmp_path):
-    stock = stock_model("bert", "BertForPreTraining", pad_token_id=0)
-    write_bert(tmp_path, stock)
+    reference = transformers_model("bert", "BertForPreTraining", pad_token_id=0)
+    write_bert(tmp_path, reference)
     ids = torch.tensor([[2, 5, 6, 3]])
     encoder = from_checkpoint(tmp_path, format="bert-tf", head="base")
-    torch.testing.assert_close(encoder(ids).pooler_output, stock.bert(ids).pooler_output, rtol=0, atol=1e-5)
+    torch.testing.assert_close(encoder(ids).pooler_output, reference.bert(ids).pooler_output, rtol=0, atol=1e-5)
     masked = from_checkpoint(tmp_path, format="bert-tf", head="masked-lm", dtype=torch.float64)
     assert masked.dtype == torch.float64
-    torch.testing.assert_close(masked(ids).logits, stock.double()(ids).prediction_logits, rtol=0, atol=1e-5)
+    torch.testing.assert_close(masked(ids).logits, reference.double()(ids).prediction_logits, rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="head='question-answering' is not in this checkpoint; it has: pretraining"):
         from_checkpoint(tmp_path, format="bert-tf", head="question-answering")
 
@@ -104,11 +104,11 @@ def test_the_original_bert_tokenizer_lower_cases_unless_the_vocabulary_has_upper
 
 
 def test_bert_variables_that_do_not_fit_their_configuration(tmp_path):
-    stock = stock_model("bert", "BertForPreTraining", pad_token_id=0)
-    write_bert(tmp_path, stock, num_hidden_layers=1)
+    reference = transformers_model("bert", "BertForPreTraining", pad_token_id=0)
+    write_bert(tmp_path, reference, num_hidden_layers=1)
     with pytest.raises(ValueError, match="num_hidden_layers=1, but the variables have more layers"):
         from_checkpoint(tmp_path, format="bert-tf")
-    write_bert(tmp_path, stock, num_hidden_layers=3)
+    write_bert(tmp_path, reference, num_hidden_layers=3)
     with pytest.raises(ValueError, match="no tensor 'bert/encoder/layer_2/attention/self/query/kernel'"):
         from_checkpoint(tmp_path, format="bert-tf")
     (tmp_path / "bert_config.json").unlink()
@@ -116,7 +116,7 @@ def test_bert_variables_that_do_not_fit_their_configuration(tmp_path):
         from_checkpoint(tmp_path, format="bert-tf")
 
 
-# fairseq's names of a stock model's tensors: they differ in the output matrix, and there is no matrix beside the three.
+# fairseq's names of a transformers model's tensors: they differ in the output matrix.
 FAIRSEQ_MODELS = {
     # wmt14/16/19: post-norm, sinusoids
     "fsmt": ("FSMTForConditionalGeneration", {"tie_word_embeddings": True}, {}),
@@ -182,20 +182,20 @@ def fairseq_state(model, learned):
 
 def write_fairseq(folder, name, **more):
     class_name, changes, settings = FAIRSEQ_MODELS[name]
-    stock = stock_model(name.removesuffix("-untied"), class_name, **changes)
-    if hasattr(stock, "final_logits_bias"):
-        stock.final_logits_bias.zero_()
+    reference = transformers_model(name.removesuffix("-untied"), class_name, **changes)
+    if hasattr(reference, "final_logits_bias"):
+        reference.final_logits_bias.zero_()
     learned = settings.get("encoder_learned_pos", False)
-    save_file(fairseq_state(stock, learned), folder / "model.safetensors")
-    (folder / "args.json").write_text(json.dumps(fairseq_settings(stock.config) | settings | more))
-    return stock
+    save_file(fairseq_state(reference, learned), folder / "model.safetensors")
+    (folder / "args.json").write_text(json.dumps(fairseq_settings(reference.config) | settings | more))
+    return reference
 
 
 @pytest.mark.parametrize("name", FAIRSEQ_MODELS)
 def test_a_transformer_of_fairseq(name, tmp_path):
-    stock = write_fairseq(tmp_path, name)
+    reference = write_fairseq(tmp_path, name)
     ours = from_checkpoint(tmp_path, format="fairseq")
-    assert largest_difference(stock, ours) <= 1e-5
+    assert largest_difference(reference, ours) <= 1e-5
     assert ours.config.tie_word_embeddings == (name != "fsmt-untied")
     assert (ours.config.dropout, ours.config.activation_dropout, ours.config.label_smoothing) == (0.3, 0.1, 0.1)
     assert ours.config.decoder_start_token_id == ours.config.eos_token_id == 2
@@ -205,8 +205,8 @@ def test_a_transformer_of_fairseq(name, tmp_path):
 
 def test_an_old_checkpoint_of_fairseq(tmp_path):
     """Before 2019 norms were numbered, and queries, keys and values were rows of one matrix."""
-    stock = write_fairseq(tmp_path, "fsmt")
-    state = fairseq_state(stock, learned=False)
+    reference = write_fairseq(tmp_path, "fsmt")
+    state = fairseq_state(reference, learned=False)
     old_norms = {
         "encoder": {"self_attn_layer_norm": 0, "final_layer_norm": 1},
         "decoder": {"self_attn_layer_norm": 0, "encoder_attn_layer_norm": 1, "final_layer_norm": 2},
@@ -223,7 +223,7 @@ def test_an_old_checkpoint_of_fairseq(tmp_path):
         elif name != "decoder.output_projection.weight":  # it was the embeddings, without a name of its own
             old[name] = tensor
     save_file(old, tmp_path / "model.safetensors")
-    assert largest_difference(stock, from_checkpoint(tmp_path, format="fairseq")) <= 1e-5
+    assert largest_difference(reference, from_checkpoint(tmp_path, format="fairseq")) <= 1e-5
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 import transformers
 
-from benchmarks.parity import SMALL_CONFIGS, small_stock_model
+from benchmarks.parity import SMALL_CONFIGS, small_transformers_model
 from hf_vanilla_transformer import (
     VanillaDecoderConfig,
     VanillaDecoderForCausalLM,
@@ -16,8 +16,8 @@ from hf_vanilla_transformer import (
     VanillaTransformerConfig,
     VanillaTransformerForConditionalGeneration,
     VanillaTransformerModel,
-    from_stock,
-    to_stock,
+    from_transformers,
+    to_transformers,
 )
 from hf_vanilla_transformer.conversion.families import FAMILIES
 
@@ -44,7 +44,7 @@ def small_model(stack, **fields):
     return model_class(config_class(**SIZE | {"max_position_embeddings": 40} | more | fields)).eval()
 
 
-def stock(family_name, class_name, **fields):
+def reference(family_name, class_name, **fields):
     config_class = getattr(transformers, FAMILIES[family_name].config_class)
     return getattr(transformers, class_name)(config_class(**SMALL_CONFIGS[family_name] | fields))
 
@@ -76,7 +76,7 @@ def stock(family_name, class_name, **fields):
 )
 def test_import_refuses_another_function(family_name, class_name, fields, message):
     with pytest.raises(ValueError, match=message):
-        from_stock(stock(family_name, class_name, **fields))
+        from_transformers(reference(family_name, class_name, **fields))
 
 
 @pytest.mark.parametrize(
@@ -91,48 +91,50 @@ def test_import_refuses_another_function(family_name, class_name, fields, messag
 )
 def test_import_of_a_head_that_we_lack_names_those_that_work(family_name, class_name, works):
     with pytest.raises(ValueError, match=f"{class_name} has no counterpart.*{works}"):
-        from_stock(stock(family_name, class_name))
+        from_transformers(reference(family_name, class_name))
 
 
 def test_import_of_another_family_names_those_that_work():
     config = transformers.T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
     with pytest.raises(ValueError, match=r"model_type='t5' is none of.*marian"):
-        from_stock(transformers.T5Model(config))
+        from_transformers(transformers.T5Model(config))
 
 
 def test_import_of_what_is_no_model():
     with pytest.raises(ValueError, match="model_type='Linear'"):
-        from_stock(torch.nn.Linear(2, 2))
+        from_transformers(torch.nn.Linear(2, 2))
 
 
 def test_a_model_with_a_layer_taken_out_is_refused():
-    model = stock("bert", "BertForMaskedLM")
+    model = reference("bert", "BertForMaskedLM")
     del model.bert.encoder.layer[1]
     with pytest.raises(ValueError, match=r"no tensor 'bert\.encoder\.layer\.1\.attention"):
-        from_stock(model)
+        from_transformers(model)
 
 
 def test_a_model_whose_configuration_says_another_size_is_refused():
-    model = stock("gpt2", "GPT2LMHeadModel")
+    model = reference("gpt2", "GPT2LMHeadModel")
     model.config.n_positions = 30
     with pytest.raises(ValueError, match=r"embed_positions\.weight has the shape \(40, 32\)"):
-        from_stock(model)
+        from_transformers(model)
 
 
-@pytest.mark.parametrize("convert", [from_stock, lambda model: to_stock(from_stock(model).to("meta"))])
+@pytest.mark.parametrize(
+    "convert", [from_transformers, lambda model: to_transformers(from_transformers(model).to("meta"))]
+)
 def test_weights_that_are_not_there(convert):
-    model = stock("gpt2", "GPT2LMHeadModel")
-    if convert is from_stock:
+    model = reference("gpt2", "GPT2LMHeadModel")
+    if convert is from_transformers:
         model = model.to("meta")
     with pytest.raises(ValueError, match="is on the meta device and has no values"):
         convert(model)
 
 
 def test_quantized_weights():
-    model = stock("gpt2", "GPT2LMHeadModel")
+    model = reference("gpt2", "GPT2LMHeadModel")
     model.config.quantization_config = {"quant_method": "bitsandbytes", "load_in_8bit": True}
     with pytest.raises(ValueError, match="weights of this GPT2LMHeadModel are quantized"):
-        from_stock(model)
+        from_transformers(model)
 
 
 @pytest.mark.parametrize(
@@ -167,12 +169,12 @@ def test_quantized_weights():
 )
 def test_export_names_every_field_in_the_way(stack, fields, message):
     with pytest.raises(ValueError, match=f"No class of transformers computes what this Vanilla.*{message}"):
-        to_stock(small_model(stack, **fields))
+        to_transformers(small_model(stack, **fields))
 
 
 def test_export_to_one_family_speaks_of_that_family_only():
     with pytest.raises(ValueError, match="norm_first=True would have to be False") as error:
-        to_stock(small_model("vanilla_decoder"), family="openai-gpt")
+        to_transformers(small_model("vanilla_decoder"), family="openai-gpt")
     assert "opt:" not in str(error.value)
 
 
@@ -180,19 +182,19 @@ def test_export_to_an_unknown_family_or_one_of_another_stack():
     with pytest.raises(
         ValueError, match="family='bert' is no family that a vanilla_decoder can become; choose from gpt2"
     ):
-        to_stock(small_model("vanilla_decoder"), family="bert")
+        to_transformers(small_model("vanilla_decoder"), family="bert")
 
 
-def test_export_of_a_stock_model():
+def test_export_of_a_transformers_model():
     with pytest.raises(ValueError, match="model_type='gpt2' is none of ours"):
-        to_stock(stock("gpt2", "GPT2Model"))
+        to_transformers(reference("gpt2", "GPT2Model"))
 
 
 def test_pretraining_heads_become_bert_only():
     config = VanillaEncoderConfig(**SIZE, num_hidden_layers=1)
-    assert type(to_stock(VanillaEncoderForPreTraining(config))).__name__ == "BertForPreTraining"
+    assert type(to_transformers(VanillaEncoderForPreTraining(config))).__name__ == "BertForPreTraining"
     with pytest.raises(ValueError, match="roberta: VanillaEncoderForPreTraining has no counterpart there"):
-        to_stock(VanillaEncoderForPreTraining(config), family="roberta")
+        to_transformers(VanillaEncoderForPreTraining(config), family="roberta")
 
 
 def test_one_matrix_for_both_sides_goes_with_the_tie():
@@ -206,7 +208,7 @@ def test_one_matrix_for_both_sides_goes_with_the_tie():
     with pytest.raises(
         ValueError, match="pegasus: share_encoder_decoder_embeddings=False would have to be True wherever"
     ):
-        to_stock(VanillaTransformerModel(config))
+        to_transformers(VanillaTransformerModel(config))
 
 
 @pytest.mark.parametrize(
@@ -219,13 +221,15 @@ def test_one_matrix_for_both_sides_goes_with_the_tie():
 )
 def test_import_warns_of_what_acts_in_training_only(family_name, class_name, fields, message, caplog):
     with caplog.at_level(logging.WARNING):
-        from_stock(stock(family_name, class_name, **fields))
+        from_transformers(reference(family_name, class_name, **fields))
     assert message in caplog.text
 
 
 def test_export_warns_of_what_acts_in_training_only(caplog):
     with caplog.at_level(logging.WARNING):
-        to_stock(small_model("vanilla_decoder", positions_from_mask=False, label_smoothing=0.1, activation_dropout=0.2))
+        to_transformers(
+            small_model("vanilla_decoder", positions_from_mask=False, label_smoothing=0.1, activation_dropout=0.2)
+        )
     assert "label_smoothing=0.1 is not carried over" in caplog.text
     assert "activation_dropout=0.2 is not carried over" in caplog.text
 
@@ -234,5 +238,5 @@ def test_export_warns_of_what_acts_in_training_only(caplog):
 def test_a_usual_import_and_export_is_silent(family_name, caplog):
     family = FAMILIES[family_name]
     with caplog.at_level(logging.WARNING):
-        to_stock(from_stock(small_stock_model(family, main_head(family))))
+        to_transformers(from_transformers(small_transformers_model(family, main_head(family))))
     assert not caplog.records

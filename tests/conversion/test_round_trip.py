@@ -1,4 +1,4 @@
-"""A stock model imported and exported is the same model, bit for bit, and nothing happened to the one given."""
+"""A transformers model imported and exported is the same model, bit for bit, and nothing happened to the one given."""
 
 import copy
 import logging
@@ -7,11 +7,11 @@ import pytest
 import torch
 import transformers
 
-from benchmarks.parity import all_heads, inputs, small_stock_model
-from hf_vanilla_transformer import from_stock, to_stock
+from benchmarks.parity import all_heads, inputs, small_transformers_model
+from hf_vanilla_transformer import from_transformers, to_transformers
 from hf_vanilla_transformer.conversion.families import FAMILIES
 
-HEADS = [pytest.param(family, head, id=head.stock) for family, head in all_heads()]
+HEADS = [pytest.param(family, head, id=head.theirs) for family, head in all_heads()]
 # Rows of position tables that no token reads.
 SPARE_ROWS = dict.fromkeys(("roberta", "xlm-roberta", "camembert", "opt", "biogpt", "bart", "mbart"), 2)
 
@@ -23,10 +23,10 @@ def without_spare_rows(family, name, tensor):
 
 @pytest.mark.parametrize(("family", "head"), HEADS)
 def test_every_stored_tensor_comes_back(family, head):
-    stock = small_stock_model(family, head)
-    back = to_stock(from_stock(stock), family=family.model_type)
-    assert type(back) is type(stock)
-    before, after = stock.state_dict(), back.state_dict()
+    reference = small_transformers_model(family, head)
+    back = to_transformers(from_transformers(reference), family=family.model_type)
+    assert type(back) is type(reference)
+    before, after = reference.state_dict(), back.state_dict()
     assert before.keys() == after.keys()
     for name, tensor in before.items():
         assert torch.equal(without_spare_rows(family, name, tensor), without_spare_rows(family, name, after[name])), (
@@ -36,10 +36,13 @@ def test_every_stored_tensor_comes_back(family, head):
 
 @pytest.mark.parametrize(("family", "head"), HEADS)
 def test_the_configuration_comes_back(family, head):
-    stock = small_stock_model(family, head)
-    before, after = stock.config.to_dict(), to_stock(from_stock(stock), family=family.model_type).config.to_dict()
+    reference = small_transformers_model(family, head)
+    before, after = (
+        reference.config.to_dict(),
+        to_transformers(from_transformers(reference), family=family.model_type).config.to_dict(),
+    )
     # Of a bare model, which does not generate, these are the defaults of the class.
-    generation = {"forced_eos_token_id"} if not stock.can_generate() else set()
+    generation = {"forced_eos_token_id"} if not reference.can_generate() else set()
     ignored = {"architectures", "dtype", "transformers_version", "n_inner", *generation}
     differing = {name for name in before if before[name] != after.get(name)} - ignored
     assert not differing, {name: (before[name], after.get(name)) for name in differing}
@@ -49,9 +52,9 @@ def test_the_configuration_comes_back(family, head):
 @pytest.mark.parametrize("training", [True, False])
 def test_type_and_mode_are_kept(dtype, training):
     family = FAMILIES["gpt2"]
-    stock = small_stock_model(family, family.heads[1], dtype=dtype).train(training)
-    ours = from_stock(stock)
-    back = to_stock(ours)
+    reference = small_transformers_model(family, family.heads[1], dtype=dtype).train(training)
+    ours = from_transformers(reference)
+    back = to_transformers(ours)
     for model in (ours, back):
         assert {parameter.dtype for parameter in model.parameters()} == {dtype}
         assert all(module.training == training for module in model.modules())
@@ -60,23 +63,23 @@ def test_type_and_mode_are_kept(dtype, training):
 @pytest.mark.parametrize("family_name", ["bert", "marian", "m2m_100"])
 def test_the_given_model_and_the_random_numbers_stay_as_they_are(family_name):
     family = FAMILIES[family_name]
-    stock = small_stock_model(family, family.heads[1])
-    weights = copy.deepcopy(stock.state_dict())
-    config = stock.config.to_dict()
+    reference = small_transformers_model(family, family.heads[1])
+    weights = copy.deepcopy(reference.state_dict())
+    config = reference.config.to_dict()
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    ours = from_stock(stock)
+    ours = from_transformers(reference)
     assert torch.equal(torch.rand(3), expected)
     with torch.no_grad():
         for parameter in ours.parameters():
             parameter.zero_()
-    assert all(torch.equal(weights[name], tensor) for name, tensor in stock.state_dict().items())
-    assert stock.config.to_dict() == config
+    assert all(torch.equal(weights[name], tensor) for name, tensor in reference.state_dict().items())
+    assert reference.config.to_dict() == config
 
-    ours = from_stock(stock)
+    ours = from_transformers(reference)
     weights, config = copy.deepcopy(ours.state_dict()), ours.config.to_dict()
-    back = to_stock(ours)
+    back = to_transformers(ours)
     with torch.no_grad():
         for parameter in back.parameters():
             parameter.zero_()
@@ -86,33 +89,35 @@ def test_the_given_model_and_the_random_numbers_stay_as_they_are(family_name):
 
 def test_attention_and_generation_settings_are_kept():
     family = FAMILIES["bart"]
-    stock = small_stock_model(family, family.heads[1])
-    stock.set_attn_implementation("eager")
-    stock.generation_config.num_beams = 5
-    stock.generation_config.length_penalty = 0.6
-    ours = from_stock(stock)
+    reference = small_transformers_model(family, family.heads[1])
+    reference.set_attn_implementation("eager")
+    reference.generation_config.num_beams = 5
+    reference.generation_config.length_penalty = 0.6
+    ours = from_transformers(reference)
     assert ours.config._attn_implementation == "eager"
     assert ours.model.encoder.config._attn_implementation == "eager"
-    assert ours.generation_config.to_dict() == stock.generation_config.to_dict()
-    assert ours.generation_config is not stock.generation_config
-    back = to_stock(ours)
-    assert back.generation_config.to_dict() == stock.generation_config.to_dict()
-    assert back.config.forced_eos_token_id == stock.config.forced_eos_token_id == 2
+    assert ours.generation_config.to_dict() == reference.generation_config.to_dict()
+    assert ours.generation_config is not reference.generation_config
+    back = to_transformers(ours)
+    assert back.generation_config.to_dict() == reference.generation_config.to_dict()
+    assert back.config.forced_eos_token_id == reference.config.forced_eos_token_id == 2
     assert back.config._attn_implementation == "eager"
 
 
 def test_labels_are_kept():
     family = FAMILIES["bert"]
-    head = next(head for head in family.heads if "SequenceClassification" in head.stock)
-    stock = small_stock_model(family, head, id2label={0: "no", 1: "yes"}, num_labels=2, problem_type="regression")
-    for model in (from_stock(stock), to_stock(from_stock(stock))):
+    head = next(head for head in family.heads if "SequenceClassification" in head.theirs)
+    reference = small_transformers_model(
+        family, head, id2label={0: "no", 1: "yes"}, num_labels=2, problem_type="regression"
+    )
+    for model in (from_transformers(reference), to_transformers(from_transformers(reference))):
         assert model.config.id2label == {0: "no", 1: "yes"}
         assert model.config.problem_type == "regression"
 
 
 @pytest.mark.parametrize(("family", "head"), HEADS)
 def test_the_exported_model_saves_and_loads_without_a_warning(family, head, tmp_path, caplog):
-    exported = to_stock(from_stock(small_stock_model(family, head)), family=family.model_type)
+    exported = to_transformers(from_transformers(small_transformers_model(family, head)), family=family.model_type)
     transformers.utils.logging.enable_propagation()
     try:
         with caplog.at_level(logging.WARNING):
@@ -132,11 +137,11 @@ def test_the_exported_model_saves_and_loads_without_a_warning(family, head, tmp_
 
 
 @pytest.mark.parametrize("family_name", ["bert", "gpt2", "opt", "marian", "bart", "m2m_100"])
-def test_an_imported_model_saves_loads_and_still_is_the_stock_model(family_name, tmp_path):
+def test_an_imported_model_saves_loads_and_still_is_the_transformers_model(family_name, tmp_path):
     family = FAMILIES[family_name]
     head = next(head for head in family.heads if head.language_model)
-    stock = small_stock_model(family, head)
-    ours = from_stock(stock)
+    reference = small_transformers_model(family, head)
+    ours = from_transformers(reference)
     ours.save_pretrained(tmp_path)
     loaded = type(ours).from_pretrained(tmp_path)
     arguments, kept = inputs(family, head, "right")
@@ -145,4 +150,4 @@ def test_an_imported_model_saves_loads_and_still_is_the_stock_model(family_name,
         arguments["decoder_input_ids"] = arguments["input_ids"][:, :4]
         kept = torch.ones(3, 4, dtype=torch.bool)
     with torch.no_grad():
-        assert (loaded(**arguments).logits - stock(**arguments).logits)[kept].abs().max() <= 1e-5
+        assert (loaded(**arguments).logits - reference(**arguments).logits)[kept].abs().max() <= 1e-5

@@ -60,7 +60,7 @@ def write_data(folder: Path, page: str) -> None:
         (folder / name).write_text("\n".join(texts * 4) + "\n", encoding="utf-8")
 
 
-def stock_bert(folder: Path, texts: list[str]) -> Path:
+def transformers_bert(folder: Path, texts: list[str]) -> Path:
     """What a published BERT is, for the command that converts one."""
     tokenizer = train_tokenizer(texts, kind="wordpiece", vocab_size=200, template="encoder")
     tokenizer.save_pretrained(folder)
@@ -84,7 +84,9 @@ def test_the_page_can_be_followed(page, tmp_path, monkeypatch, capsys):
         assert words[0] == "hf-vanilla", line
         name = words[1]
         if name == "convert":
-            words[2] = str(stock_bert(tmp_path / "stock", (tmp_path / "general.txt").read_text().splitlines()))
+            words[2] = str(
+                transformers_bert(tmp_path / "transformers", (tmp_path / "general.txt").read_text().splitlines())
+            )
         assert main([*words[1:], *SMALL.get(name, [])]) == 0, line
         done.append(name)
     assert done == ["pretrain", "convert", "adapt", "finetune", "finetune", "classify", "publish"]

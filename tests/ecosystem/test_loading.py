@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
 from hf_vanilla_transformer.models.layers_vanilla import TransformerLayer
-from tests.conversion_exports.small import small_model
+from tests.conversion.exports.small import small_model
 
 AUTO_CLASSES = {"encoder": AutoModelForMaskedLM, "decoder": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM}
 IDS = torch.randint(4, 67, (3, 9), generator=torch.Generator().manual_seed(0))

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
 from hf_vanilla_transformer import lora_targets
-from tests.conversion_exports.small import small_model
+from tests.conversion.exports.small import small_model
 
 peft = pytest.importorskip("peft")
 

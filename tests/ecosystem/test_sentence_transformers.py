@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hf_vanilla_transformer import VanillaEncoderModel
-from tests.conversion_exports.small import small_model, small_tokenizer
+from tests.conversion.exports.small import small_model, small_tokenizer
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
 

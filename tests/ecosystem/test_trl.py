@@ -5,7 +5,7 @@ import torch
 from datasets import Dataset
 
 from hf_vanilla_transformer.conversion.exports.samples import SENTENCES
-from tests.conversion_exports.small import small_model, small_tokenizer
+from tests.conversion.exports.small import small_model, small_tokenizer
 
 trl = pytest.importorskip("trl")
 

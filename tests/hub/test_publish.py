@@ -121,14 +121,21 @@ def test_weights_and_tokenizer_are_published_as_they_are(stack, dtype, tmp_path)
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "saved" / name).read_bytes(), name
 
 
-def test_stock_needs_no_code(run, tmp_path):
-    arguments = ["publish", str(run), "someone/tiny", "--dry-run", str(tmp_path / "stock"), "--stock"]
+def test_a_transformers_class_needs_no_code(run, tmp_path):
+    arguments = [
+        "publish",
+        str(run),
+        "someone/tiny",
+        "--dry-run",
+        str(tmp_path / "transformers"),
+        "--transformers-class",
+    ]
     assert main([*arguments, "--license", "none"]) == 0
-    names = {path.name for path in (tmp_path / "stock").iterdir()}
+    names = {path.name for path in (tmp_path / "transformers").iterdir()}
     assert names >= MODEL and not names & CODE
-    config = json.loads((tmp_path / "stock/config.json").read_text())
+    config = json.loads((tmp_path / "transformers/config.json").read_text())
     assert config["architectures"] == ["MarianMTModel"] and "auto_map" not in config
-    card = ModelCard.load(tmp_path / "stock/README.md")
+    card = ModelCard.load(tmp_path / "transformers/README.md")
     assert "trust_remote_code" not in card.text and "MarianMTModel" in card.text
     assert "rows padded on the left give other results" in card.text and "Pad on the right." in card.text
     assert card.data.license is None and "No licence was given" in card.text
@@ -206,12 +213,13 @@ import torch
 print("first", main(["publish", run, "someone/tiny", "--license", "mit"]))
 print("second", main(["publish", run, "someone/tiny", "--license", "mit"]))
 print("third", main(["publish", run, "someone/tiny", "--license", "mit"]))
-print("stock", main(["publish", run, "someone/stock", "--license", "mit", "--stock", "--private"]))
+arguments = ["--license", "mit", "--transformers-class", "--private"]
+print("transformers", main(["publish", run, "someone/transformers", *arguments]))
 ours = AutoModelForSeq2SeqLM.from_pretrained(run).eval()
 ids = torch.tensor([[5, 6, 7]])
 with torch.no_grad():
     logits = ours(input_ids=ids, decoder_input_ids=ids).logits
-    for name in ("someone/tiny", "someone/stock"):
+    for name in ("someone/tiny", "someone/transformers"):
         loaded = AutoModelForSeq2SeqLM.from_pretrained(name).eval()
         torch.testing.assert_close(loaded(input_ids=ids, decoder_input_ids=ids).logits, logits, atol=1e-5, rtol=0)
         print("loaded", name, type(loaded).__name__)
@@ -249,7 +257,7 @@ def test_from_the_folder_to_the_hub_and_back(run, tmp_path):
             text=True,
         )
     assert done.returncode == 0, done.stderr[-3000:]
-    for line in ("first 1", "second 0", "third 0", "stock 0", "loaded someone/stock MarianMTModel"):
+    for line in ("first 1", "second 0", "third 0", "transformers 0", "loaded someone/transformers MarianMTModel"):
         assert line in done.stdout.splitlines(), done.stdout + done.stderr[-3000:]
     assert "loaded someone/tiny VanillaTransformerForConditionalGeneration" in done.stdout
     assert "a problem of its own" in done.stderr and "Traceback" not in done.stderr
@@ -257,8 +265,8 @@ def test_from_the_folder_to_the_hub_and_back(run, tmp_path):
     assert TOKEN not in done.stdout + done.stderr
 
     assert [commit.message for commit in hub.repositories["someone/tiny"].commits][1:] == ["Publish the model"]
-    assert not hub.repositories["someone/tiny"].private and hub.repositories["someone/stock"].private
-    assert not hub.visible("someone/stock") & CODE
+    assert not hub.repositories["someone/tiny"].private and hub.repositories["someone/transformers"].private
+    assert not hub.visible("someone/transformers") & CODE
     for name, needed in (("pushed", MODEL - {"tokenizer.json", "tokenizer_config.json"}), ("trained", MODEL)):
         assert needed | CODE <= hub.visible(f"someone/{name}"), name
         config = json.loads(hub.repositories[f"someone/{name}"].head.files["config.json"])

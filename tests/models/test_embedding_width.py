@@ -5,7 +5,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import ElectraConfig, ElectraModel
 
-from hf_vanilla_transformer import VanillaEncoderConfig, VanillaEncoderForMaskedLM, VanillaEncoderModel, to_stock
+from hf_vanilla_transformer import VanillaEncoderConfig, VanillaEncoderForMaskedLM, VanillaEncoderModel, to_transformers
 
 SIZE = {"vocab_size": 50, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
 NARROW = {**SIZE, "hidden_size": 32, "embedding_size": 12, "max_position_embeddings": 20}
@@ -59,13 +59,13 @@ def test_one_width_has_no_map():
 
 def test_only_electra_can_express_it():
     model = VanillaEncoderForMaskedLM(VanillaEncoderConfig(**NARROW)).eval()
-    stock = to_stock(model)
-    assert type(stock).__name__ == "ElectraForMaskedLM" and stock.config.embedding_size == 12
-    torch.testing.assert_close(stock(IDS).logits, model(IDS).logits)
+    reference = to_transformers(model)
+    assert type(reference).__name__ == "ElectraForMaskedLM" and reference.config.embedding_size == 12
+    torch.testing.assert_close(reference(IDS).logits, model(IDS).logits)
     with pytest.raises(ValueError, match="embedding_size=12 would have to be None or hidden_size"):
-        to_stock(model, family="bert")
+        to_transformers(model, family="bert")
     same = VanillaEncoderForMaskedLM(VanillaEncoderConfig(**NARROW | {"embedding_size": 32}, positions_from_mask=False))
-    assert type(to_stock(same)).__name__ == "BertForMaskedLM"
+    assert type(to_transformers(same)).__name__ == "BertForMaskedLM"
 
 
 @pytest.mark.parametrize(

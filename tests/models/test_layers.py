@@ -107,17 +107,17 @@ def test_a_layer_is_figure_1_written_out(norm_first):
     with torch.no_grad():
         for parameter in ours.parameters():
             parameter.normal_(std=0.3)
-        for attention, stock in ((ours.self_attn, theirs.self_attn), (ours.cross_attn, theirs.multihead_attn)):
+        for attention, reference in ((ours.self_attn, theirs.self_attn), (ours.cross_attn, theirs.multihead_attn)):
             projections = (attention.q_proj, attention.k_proj, attention.v_proj)
-            stock.in_proj_weight.copy_(torch.cat([projection.weight for projection in projections]))
-            stock.in_proj_bias.copy_(torch.cat([projection.bias for projection in projections]))
-            stock.out_proj.load_state_dict(attention.o_proj.state_dict())
+            reference.in_proj_weight.copy_(torch.cat([projection.weight for projection in projections]))
+            reference.in_proj_bias.copy_(torch.cat([projection.bias for projection in projections]))
+            reference.out_proj.load_state_dict(attention.o_proj.state_dict())
         theirs.linear1.load_state_dict(ours.mlp.fc1.state_dict())
         theirs.linear2.load_state_dict(ours.mlp.fc2.state_dict())
-        for norm, stock in zip(
+        for norm, reference in zip(
             (ours.self_attn_norm, ours.cross_attn_norm, ours.mlp_norm), (theirs.norm1, theirs.norm2, theirs.norm3)
         ):
-            stock.load_state_dict(norm.state_dict())
+            reference.load_state_dict(norm.state_dict())
     states, source = torch.randn(2, 5, 16, dtype=torch.float64), torch.randn(2, 7, 16, dtype=torch.float64)
     torch.testing.assert_close(ours(states, source), theirs(states, source), rtol=0, atol=1e-12)
 

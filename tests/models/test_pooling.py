@@ -185,4 +185,4 @@ def test_what_cannot_be_is_refused(rows):
     with pytest.raises(ValueError, match="whole text"):
         model(torch.tensor([[7]]), past_key_values=cache)
     with pytest.raises(ValueError, match="classifier_pooling='mean' would have to be 'last'"):
-        vanilla.to_stock(model)
+        vanilla.to_transformers(model)

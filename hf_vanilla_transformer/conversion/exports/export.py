@@ -26,7 +26,7 @@ __all__ = ["REPORT_FILE", "TARGETS", "export_to"]
 
 # Format: the module that exports to it, and libraries whose versions belong into the report.
 _MODULES = {
-    "stock": ("stock", ()),
+    "transformers": ("transformers", ()),
     "ctranslate2": ("to_ctranslate2", ("ctranslate2",)),
     "onnx": ("to_onnx", ("onnx", "onnxscript", "onnxruntime")),
     "gguf": ("to_gguf", ("gguf",)),
@@ -39,7 +39,7 @@ REPORT_FILE = "export_report.json"
 def export_to(
     source: PreTrainedModel | str | Path,
     output: str | Path,
-    to: str = "stock",
+    to: str = "transformers",
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
     family: str | None = None,
@@ -50,7 +50,7 @@ def export_to(
     """Writes a model of ours in the format of others, reads it back, runs it, and compares it with the model.
 
     ```python
-    report = export_to("runs/tiny", "tiny-marian", "stock")
+    report = export_to("runs/tiny", "tiny-marian", "transformers")
     print(*report.lines(), sep="\\n")
     ```
 
@@ -59,7 +59,7 @@ def export_to(
         output: the folder to write; it is there when all went well, and not before.
         to: the format, one of `TARGETS`.
         tokenizer: the model's, where `source` is a model; a folder's own is found.
-        family: for `to="stock"`, transformers' name of the family wanted (`"opt"`), or None to choose.
+        family: for `to="transformers"`, transformers' name of the family wanted (`"opt"`), or None to choose.
         quantization: number format of the weights; None for the first that the format has, which is exact.
         sentences: what to compare on; None for some of our own. Without a tokenizer it is random tokens.
         overwrite: replace an earlier export.
@@ -87,7 +87,7 @@ def export_to(
         if tokenizer is not None:
             raise ValueError(f"The folder {source} has its own tokenizer; leave tokenizer= out, or give a model.")
         # Where weights are rewritten by others, they shall start from whole numbers.
-        model, tokenizer = load_source(source, "auto" if to == "stock" else torch.float32)
+        model, tokenizer = load_source(source, "auto" if to == "transformers" else torch.float32)
     _check_tokenizer(model, tokenizer)
     samples = make_samples(model, tokenizer, sentences)
     with evaluation_mode(model), _folder_aside(output) as aside:
@@ -102,8 +102,8 @@ def export_to(
 
 
 def _check_options(target: ModuleType, to: str, family: str | None, quantization: str | None) -> None:
-    if family is not None and to != "stock":
-        raise ValueError(f"family={family!r} chooses among stock classes; it means nothing to to={to!r}.")
+    if family is not None and to != "transformers":
+        raise ValueError(f"family={family!r} chooses among transformers classes; it means nothing to to={to!r}.")
     if quantization is not None and quantization not in target.QUANTIZATIONS:
         raise ValueError(
             f"quantization={quantization!r} does not exist for to={to!r}; choose from "

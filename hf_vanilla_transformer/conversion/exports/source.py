@@ -45,7 +45,7 @@ def load_source(
     if classes is None:
         known = ", ".join(config_class.model_type for config_class in AUTO_CLASSES)
         raise ValueError(
-            f"The model in {folder} has model_type={model_type!r}, which is none of this package ({known}). A stock "
+            f"The model in {folder} has model_type={model_type!r}, which is none of this package ({known}). A exported "
             "model needs no export; hf-vanilla convert makes ours of it."
         )
     chosen = next((classes[name] for name in architectures if name in classes), None)

@@ -22,7 +22,7 @@ class Request:
         model: in evaluation mode.
         tokenizer: the model's, or None.
         samples: what the exported model and ours are compared on.
-        family: name of the stock family asked for, or None.
+        family: name of the exported family asked for, or None.
         quantization: number format of the weights asked for.
     """
 

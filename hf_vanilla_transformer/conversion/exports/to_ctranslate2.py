@@ -14,8 +14,8 @@ from .extras import require
 from .reference import compare_sequences, end_token, greedy, prompts, step_limit
 from .report import Check
 from .samples import Samples
-from .stock import save_tokenizer
 from .target import Exported, Request
+from .to_transformers import save_tokenizer
 
 __all__ = ["QUANTIZATIONS", "export", "requirements"]
 

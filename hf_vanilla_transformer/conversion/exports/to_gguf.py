@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from ..exporting import to_stock
+from ..exporting import to_transformers
 from .extras import require
 from .reference import end_token
 from .report import Check
@@ -59,7 +59,7 @@ def export(request: Request, folder: Path) -> Exported:
     if tokenizer is None:
         raise ValueError("A GGUF file contains the tokenizer, so one is needed; give tokenizer=.")
     vocabulary = _vocabulary(model, tokenizer)
-    gpt2 = to_stock(model, "gpt2")
+    gpt2 = to_transformers(model, "gpt2")
     tensors = _tensors(gpt2)
     _refuse_blocks(model, request.quantization)
     path = folder / GGUF_FILE
@@ -110,15 +110,15 @@ def _tensors(gpt2: PreTrainedModel) -> dict[str, np.ndarray]:
     state = gpt2.state_dict()
     names = dict(_OUTSIDE)
     for layer in range(gpt2.config.n_layer):
-        names |= {f"transformer.h.{layer}.{stock}": f"blk.{layer}.{theirs}" for stock, theirs in _INSIDE.items()}
+        names |= {f"transformer.h.{layer}.{name}": f"blk.{layer}.{theirs}" for name, theirs in _INSIDE.items()}
     if not gpt2.config.tie_word_embeddings:
         names["lm_head"] = "output"
     tensors = {}
-    for stock, theirs in names.items():
+    for name, theirs in names.items():
         for kind in ("weight", "bias"):
-            if f"{stock}.{kind}" in state:
-                value = state[f"{stock}.{kind}"].detach().to("cpu", torch.float32)
-                transposed = kind == "weight" and ".c_" in stock  # GPT-2 stores these (in, out)
+            if f"{name}.{kind}" in state:
+                value = state[f"{name}.{kind}"].detach().to("cpu", torch.float32)
+                transposed = kind == "weight" and ".c_" in name  # GPT-2 stores these (in, out)
                 tensors[f"{theirs}.{kind}"] = (value.T if transposed else value).contiguous().numpy()
     return tensors
 

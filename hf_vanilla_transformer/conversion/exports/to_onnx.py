@@ -20,8 +20,8 @@ from .onnx_steps import OnnxSteps
 from .reference import compare_sequences, end_token, greedy, prompts, step_limit
 from .report import Check
 from .samples import Samples
-from .stock import save_tokenizer
 from .target import Exported, Request
+from .to_transformers import save_tokenizer
 
 __all__ = ["QUANTIZATIONS", "export", "requirements"]
 

@@ -32,7 +32,7 @@ BERT_FIELDS = (
     Field("dropout", "hidden_dropout_prob"),
     Field("attention_dropout", "attention_probs_dropout_prob"),
     Field("max_position_embeddings", "max_position_embeddings"),
-    Field("type_vocab_size", "type_vocab_size", to_stock=lambda count: count or 1),
+    Field("type_vocab_size", "type_vocab_size", to_theirs=lambda count: count or 1),
     Field("initializer_range", "initializer_range"),
     Field("layer_norm_eps", "layer_norm_eps"),
     Field("classifier_dropout", "classifier_dropout"),

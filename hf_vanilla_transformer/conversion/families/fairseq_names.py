@@ -22,13 +22,13 @@ __all__ = [
 ]
 
 
-def _attention(ours: str, stock: str) -> tuple[Rule, ...]:
+def _attention(ours: str, theirs: str) -> tuple[Rule, ...]:
     return (
-        *module(f"{ours}.q_proj", f"{stock}.q_proj"),
-        *module(f"{ours}.k_proj", f"{stock}.k_proj"),
-        *module(f"{ours}.v_proj", f"{stock}.v_proj"),
-        *module(f"{ours}.o_proj", f"{stock}.out_proj"),
-        *module(f"{ours}_norm", f"{stock}_layer_norm"),
+        *module(f"{ours}.q_proj", f"{theirs}.q_proj"),
+        *module(f"{ours}.k_proj", f"{theirs}.k_proj"),
+        *module(f"{ours}.v_proj", f"{theirs}.v_proj"),
+        *module(f"{ours}.o_proj", f"{theirs}.out_proj"),
+        *module(f"{ours}_norm", f"{theirs}_layer_norm"),
     )
 
 
@@ -83,7 +83,7 @@ SHARED_WITH_TIE = Requirement(
 
 
 def shared_embeddings(config: Any) -> bool:
-    """Whether source and target have one embedding matrix in a stock model with this configuration.
+    """Whether source and target have one embedding matrix in a transformers model with this configuration.
 
     Every tie of a transformers model hangs on `tie_word_embeddings`; Marian has a field of its own besides.
     """

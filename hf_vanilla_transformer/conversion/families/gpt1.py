@@ -19,7 +19,7 @@ def _activation_to_ours(name: str) -> str:
     return ACTIVATIONS[name]
 
 
-def _activation_to_stock(name: str) -> str:
+def _activation_to_theirs(name: str) -> str:
     if name not in ACTIVATIONS_BACK:
         raise ValueError(f"OpenAIGPTModel has only {', '.join(ACTIVATIONS_BACK)}")
     return ACTIVATIONS_BACK[name]
@@ -40,7 +40,7 @@ GPT1 = Family(
     base_prefix="transformer.",
     fields=(
         *GPT_FIELDS,
-        Field("hidden_act", "afn", _activation_to_ours, _activation_to_stock),
+        Field("hidden_act", "afn", _activation_to_ours, _activation_to_theirs),
     ),
     constants=GPT2.constants | {"norm_first": False},
     head_constants=GPT2.head_constants,

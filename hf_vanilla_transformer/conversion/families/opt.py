@@ -20,7 +20,7 @@ def _tensors(config: Any) -> tuple[Rule, ...]:
             *layers(config.num_hidden_layers, DECODER_ONLY_LAYER, "layers.{}.", "layers.{}."),
             *module("norm", "final_layer_norm"),
         ),
-        stock="decoder.",
+        theirs="decoder.",
     )
 
 

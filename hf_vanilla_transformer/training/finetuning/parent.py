@@ -149,7 +149,7 @@ def open_parent(
             weights, generation_config = _own_weights(where, config)
         tokenizer = AutoTokenizer.from_pretrained(where)
     else:
-        model = from_checkpoint(where, head=_stock_head(where))
+        model = from_checkpoint(where, head=_transformers_head(where))
         config, weights, generation_config = model.config, _body_weights(model), _generation_config(model)
         tokenizer = load_tokenizer(CheckpointSource(str(where)))
     if len(tokenizer) > config.vocab_size:
@@ -271,7 +271,7 @@ def _body_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().float() for name, tensor in whole.state_dict().items()}
 
 
-def _stock_head(where: str | Path) -> str | None:
+def _transformers_head(where: str | Path) -> str | None:
     """Which head to convert: an encoder-decoder's own, since a new task writes with it; of the others none."""
     config = CheckpointSource(str(where)).config()
     return None if config.get("is_encoder_decoder") else "base"

@@ -208,7 +208,7 @@ def test_a_run_without_its_start_is_not_resumed(causal_parent, domain, tmp_path,
         run_adaptation(load_recipe(tmp_path / "out"), resume=True)
 
 
-def test_a_stock_decoder_is_a_parent(causal_parent, domain, general, tmp_path):
+def test_a_transformers_decoder_is_a_parent(causal_parent, domain, general, tmp_path):
     """GPT-2 has no token for padding, and its texts have no mark but at their ends."""
     tokenizer = AutoTokenizer.from_pretrained(causal_parent)
     tokenizer.pad_token = None
@@ -228,7 +228,7 @@ def test_a_stock_decoder_is_a_parent(causal_parent, domain, general, tmp_path):
     assert result.metrics["adaptation"]["gain"].keys() == {"domain", "general"}
 
 
-def test_a_stock_encoder_is_a_parent(masked_parent, domain, general, tmp_path):
+def test_a_transformers_encoder_is_a_parent(masked_parent, domain, general, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(masked_parent)
     torch.manual_seed(0)
     config = BertConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,

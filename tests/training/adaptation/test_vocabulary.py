@@ -125,7 +125,7 @@ def test_words_that_the_tokenizer_cannot_spell_are_left_out():
     assert [word.text for word in words] == ["rollercoaster"]
 
 
-def test_stock_tokenizers_stay_as_they_are_when_loaded_again(tmp_path):
+def test_transformers_tokenizers_stay_as_they_are_when_loaded_again(tmp_path):
     """The classes of transformers build their own tokenizer from vocabulary and merges; ours must not become one."""
     trained = make("byte_bpe", "decoder", 300)
     saved = json.loads(trained.backend_tokenizer.to_str())["model"]

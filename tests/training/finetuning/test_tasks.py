@@ -297,16 +297,16 @@ def test_a_backward_parent_must_match(causal_lm, masked_lm, small_recipe, tmp_pa
 def test_a_model_of_transformers_is_a_parent_too(small_recipe, tmp_path, masked_lm):
     tokenizer = AutoTokenizer.from_pretrained(masked_lm)
     torch.manual_seed(0)
-    stock = BertForMaskedLM(
+    reference = BertForMaskedLM(
         BertConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
                    intermediate_size=32, max_position_embeddings=64)
     ).eval()  # fmt: skip
-    stock.save_pretrained(tmp_path / "bert")
+    reference.save_pretrained(tmp_path / "bert")
     tokenizer.save_pretrained(tmp_path / "bert")
     prepared = prepare(small_recipe(tmp_path / "bert", head__pooling="mean"))
     ids = torch.tensor([[2, 7, 8, 3]])
     torch.testing.assert_close(
-        prepared.model.eval().model(ids).last_hidden_state, stock.bert(ids).last_hidden_state, rtol=1e-4, atol=1e-5
+        prepared.model.eval().model(ids).last_hidden_state, reference.bert(ids).last_hidden_state, rtol=1e-4, atol=1e-5
     )
     assert run_finetuning(small_recipe(tmp_path / "bert")).metrics["test_accuracy"] >= 0
 

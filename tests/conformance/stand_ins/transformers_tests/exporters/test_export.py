@@ -1,7 +1,7 @@
 """Exporting with `torch.export`.
 
 The source distribution imports `ExportTesterMixin` from here without containing it; these are tests of our own, which
-run on the stock models too.
+run on the transformers models too.
 """
 
 from __future__ import annotations

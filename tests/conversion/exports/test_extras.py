@@ -14,7 +14,7 @@ def nothing_installed(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *arguments: None)
 
 
-@pytest.mark.parametrize("target", [target for target in TARGETS if target != "stock"])
+@pytest.mark.parametrize("target", [target for target in TARGETS if target != "transformers"])
 def test_the_message_names_the_extra(target, nothing_installed, tmp_path, capsys):
     with pytest.raises(ImportError, match=rf"pip install 'hf_vanilla_transformer\[{target}\]'"):
         export_to(tmp_path / "nowhere", tmp_path / "exported", target)

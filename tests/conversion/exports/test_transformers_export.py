@@ -11,8 +11,8 @@ from transformers import AutoTokenizer
 
 from hf_vanilla_transformer import VanillaEncoderForMaskedLM, VanillaEncoderModel, export_to
 from hf_vanilla_transformer.commands.main import main
-from hf_vanilla_transformer.conversion.exports import stock
-from tests.conversion_exports.small import small_folder, small_model, small_tokenizer
+from hf_vanilla_transformer.conversion.exports import to_transformers as target
+from tests.conversion.exports.small import small_folder, small_model, small_tokenizer
 
 CASES = {
     "encoder": ("encoder", {}, "BertForMaskedLM", "AutoModelForMaskedLM"),
@@ -55,10 +55,10 @@ print(type(model).__name__)
 def test_the_folder_computes_the_same_and_says_so(case, tmp_path, capsys):
     stack, fields, kind, _ = CASES[case]
     folder = small_folder(tmp_path / "ours", stack, **fields)
-    assert main(["export", str(folder), str(tmp_path / "stock")]) == 0
+    assert main(["export", str(folder), str(tmp_path / "transformers")]) == 0
     printed = capsys.readouterr().out
     assert f"exported as {kind}" in printed
-    record = json.loads((tmp_path / "stock" / "export_report.json").read_text())
+    record = json.loads((tmp_path / "transformers" / "export_report.json").read_text())
     assert record["kind"] == kind
     assert record["checks"][0]["difference"] <= 1e-4
     for check in record["checks"][1:]:
@@ -67,11 +67,11 @@ def test_the_folder_computes_the_same_and_says_so(case, tmp_path, capsys):
     # Small models of one stack count columns, those with encoder and decoder the tokens that are no padding.
     noted = stack == "seq2seq" and kind != "M2M100ForConditionalGeneration"
     assert any("counts columns for its positions" in note for note in record["notes"]) == noted
-    saved = json.loads((tmp_path / "stock" / "config.json").read_text())
+    saved = json.loads((tmp_path / "transformers" / "config.json").read_text())
     assert "auto_map" not in saved
-    assert not list((tmp_path / "stock").glob("*.py"))
+    assert not list((tmp_path / "transformers").glob("*.py"))
     assert (
-        AutoTokenizer.from_pretrained(tmp_path / "stock")("a dog")["input_ids"]
+        AutoTokenizer.from_pretrained(tmp_path / "transformers")("a dog")["input_ids"]
         == small_tokenizer(stack)("a dog")["input_ids"]
     )
 
@@ -81,8 +81,8 @@ def test_a_receiver_without_our_package(case, tmp_path):
     stack, fields, kind, auto_class = CASES[case]
     tokenizer = small_tokenizer(stack)
     model = small_model(stack, tokenizer, **fields)
-    folder = tmp_path / "stock"
-    export_to(model, folder, "stock", tokenizer=tokenizer)
+    folder = tmp_path / "transformers"
+    export_to(model, folder, "transformers", tokenizer=tokenizer)
     answer = subprocess.run(
         [sys.executable, "-I", "-c", RECEIVER, str(folder), auto_class],
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
@@ -113,13 +113,13 @@ def test_a_family_is_asked_for(tmp_path):
 
 def test_what_no_class_expresses_names_the_knob_and_writes_nothing(tmp_path, capsys):
     folder = small_folder(tmp_path / "ours", "decoder", type_vocab_size=2)
-    assert main(["export", str(folder), str(tmp_path / "stock")]) == 2
+    assert main(["export", str(folder), str(tmp_path / "transformers")]) == 2
     assert "type_vocab_size=2 would have to be 0" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ours"]
 
 
 def test_without_a_tokenizer_random_tokens_are_compared(tmp_path):
-    report = export_to(small_model("encoder"), tmp_path / "stock")
+    report = export_to(small_model("encoder"), tmp_path / "transformers")
     assert report.compared_on == "8 rows of random tokens"
     with pytest.raises(ValueError, match="no tokenizer to read the sentences with"):
         export_to(small_model("encoder"), tmp_path / "other", sentences=["one"])
@@ -128,7 +128,7 @@ def test_without_a_tokenizer_random_tokens_are_compared(tmp_path):
 def test_given_sentences(tmp_path, capsys):
     folder = small_folder(tmp_path / "ours", "seq2seq")
     (tmp_path / "lines.txt").write_text("one dog\n\ntwo dogs\n", encoding="utf-8")
-    arguments = ["export", str(folder), str(tmp_path / "stock"), "--verify-with"]
+    arguments = ["export", str(folder), str(tmp_path / "transformers"), "--verify-with"]
     assert main([*arguments, str(tmp_path / "lines.txt")]) == 0
     assert "compared with the model on 2 given sentences" in capsys.readouterr().out
     assert main([*arguments, str(tmp_path / "missing.txt"), "--overwrite"]) == 2
@@ -137,29 +137,29 @@ def test_given_sentences(tmp_path, capsys):
 
 def test_an_earlier_export_is_replaced_only_when_asked(tmp_path):
     model = small_model("encoder")
-    export_to(model, tmp_path / "stock")
+    export_to(model, tmp_path / "transformers")
     with pytest.raises(ValueError, match="holds an earlier export"):
-        export_to(model, tmp_path / "stock")
-    export_to(model, tmp_path / "stock", overwrite=True)
+        export_to(model, tmp_path / "transformers")
+    export_to(model, tmp_path / "transformers", overwrite=True)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("years of work")
     with pytest.raises(ValueError, match="holds something else"):
         export_to(model, tmp_path / "other", overwrite=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "stock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "transformers"]
 
 
 def test_an_export_that_computes_something_else_is_not_handed_over(tmp_path, monkeypatch):
     def wrong(model, family):
-        exported = to_stock(model, family)
+        exported = to_transformers(model, family)
         with torch.no_grad():
             exported.get_input_embeddings().weight[5] += 1
         return exported
 
-    to_stock = stock.to_stock
-    monkeypatch.setattr(stock, "to_stock", wrong)
+    to_transformers = target.to_transformers
+    monkeypatch.setattr(target, "to_transformers", wrong)
     tokenizer = small_tokenizer("encoder")
     with pytest.raises(ValueError, match="does not compute what the model does, so nothing was written"):
-        export_to(small_model("encoder", tokenizer), tmp_path / "stock", tokenizer=tokenizer)
+        export_to(small_model("encoder", tokenizer), tmp_path / "transformers", tokenizer=tokenizer)
     assert not list(tmp_path.iterdir())
 
 
@@ -174,20 +174,20 @@ def test_all_heads_of_the_encoder_are_compared(tmp_path):
     ("arguments", "message"),
     [
         ({"to": "tensorflow"}, "to='tensorflow' is no format"),
-        ({"quantization": "int3"}, "quantization='int3' does not exist for to='stock'"),
+        ({"quantization": "int3"}, "quantization='int3' does not exist for to='transformers'"),
     ],
 )
 def test_arguments_that_do_not_exist(arguments, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        export_to(small_model("encoder"), tmp_path / "stock", **arguments)
+        export_to(small_model("encoder"), tmp_path / "transformers", **arguments)
 
 
 def test_folders_that_are_no_model_of_ours(tmp_path):
     with pytest.raises(FileNotFoundError, match="no folder"):
-        export_to(tmp_path / "nowhere", tmp_path / "stock")
+        export_to(tmp_path / "nowhere", tmp_path / "transformers")
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"no config\.json"):
-        export_to(tmp_path / "empty", tmp_path / "stock")
+        export_to(tmp_path / "empty", tmp_path / "transformers")
     (tmp_path / "empty" / "config.json").write_text('{"model_type": "bert", "architectures": ["BertModel"]}')
     with pytest.raises(ValueError, match="model_type='bert', which is none of this package"):
-        export_to(tmp_path / "empty", tmp_path / "stock")
+        export_to(tmp_path / "empty", tmp_path / "transformers")

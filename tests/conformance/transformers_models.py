@@ -9,7 +9,7 @@ from __future__ import annotations
 import unittest
 from typing import Any
 
-import transformers as stock
+import transformers
 from transformers import AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
 from tests.conformance import source_distribution
@@ -23,7 +23,7 @@ from tests.conformance.mixins import ConformanceTests, GenerationTesterMixin  # 
 class BertTester(StackTester):
     """BERT: encoder."""
 
-    config_class = stock.BertConfig
+    config_class = transformers.BertConfig
     settings = {
         "vocab_size": 99,
         "hidden_size": 32,
@@ -35,14 +35,14 @@ class BertTester(StackTester):
         "attention_probs_dropout_prob": 0.0,
     }
     dropout = {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
-    causal_lm_class = stock.BertForMaskedLM
-    tensor_parallel_class = stock.BertForMaskedLM
+    causal_lm_class = transformers.BertForMaskedLM
+    tensor_parallel_class = transformers.BertForMaskedLM
 
 
 class GPT2Tester(StackTester):
     """GPT-2: decoder."""
 
-    config_class = stock.GPT2Config
+    config_class = transformers.GPT2Config
     settings = {
         "vocab_size": 99,
         "n_embd": 32,
@@ -58,8 +58,8 @@ class GPT2Tester(StackTester):
         "eos_token_id": 98,
     }
     dropout = {"resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1}
-    causal_lm_class = stock.GPT2LMHeadModel
-    tensor_parallel_class = stock.GPT2LMHeadModel
+    causal_lm_class = transformers.GPT2LMHeadModel
+    tensor_parallel_class = transformers.GPT2LMHeadModel
 
     @property
     def config_tester_arguments(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class GPT2Tester(StackTester):
 class MarianTester(EncoderDecoderTester):
     """Marian: encoder and decoder."""
 
-    config_class = stock.MarianConfig
+    config_class = transformers.MarianConfig
     settings = {
         "vocab_size": 99,
         "d_model": 32,
@@ -90,8 +90,8 @@ class MarianTester(EncoderDecoderTester):
         "forced_eos_token_id": None,
     }
     dropout = {"dropout": 0.1, "attention_dropout": 0.1}
-    causal_lm_class = stock.MarianMTModel
-    tensor_parallel_class = stock.MarianMTModel
+    causal_lm_class = transformers.MarianMTModel
+    tensor_parallel_class = transformers.MarianMTModel
 
     @property
     def config_tester_arguments(self) -> dict[str, Any]:
@@ -104,21 +104,21 @@ class BertConformance(ConformanceTests, unittest.TestCase):
     stack = BertTester
     auto_class = AutoModelForMaskedLM
     all_model_classes = (
-        stock.BertModel,
-        stock.BertForMaskedLM,
-        stock.BertForPreTraining,
-        stock.BertForSequenceClassification,
-        stock.BertForTokenClassification,
-        stock.BertForQuestionAnswering,
-        stock.BertForMultipleChoice,
-        stock.BertForNextSentencePrediction,
+        transformers.BertModel,
+        transformers.BertForMaskedLM,
+        transformers.BertForPreTraining,
+        transformers.BertForSequenceClassification,
+        transformers.BertForTokenClassification,
+        transformers.BertForQuestionAnswering,
+        transformers.BertForMultipleChoice,
+        transformers.BertForNextSentencePrediction,
     )
     pipeline_model_mapping = {
-        "feature-extraction": stock.BertModel,
-        "fill-mask": stock.BertForMaskedLM,
-        "text-classification": stock.BertForSequenceClassification,
-        "token-classification": stock.BertForTokenClassification,
-        "zero-shot": stock.BertForSequenceClassification,
+        "feature-extraction": transformers.BertModel,
+        "fill-mask": transformers.BertForMaskedLM,
+        "text-classification": transformers.BertForSequenceClassification,
+        "token-classification": transformers.BertForTokenClassification,
+        "zero-shot": transformers.BertForSequenceClassification,
     }
 
 
@@ -126,20 +126,20 @@ class GPT2Conformance(ConformanceTests, GenerationTesterMixin, unittest.TestCase
     """GPT-2 under the mixins."""
 
     stack = GPT2Tester
-    _torch_compile_train_cls = stock.GPT2LMHeadModel
+    _torch_compile_train_cls = transformers.GPT2LMHeadModel
     all_model_classes = (
-        stock.GPT2Model,
-        stock.GPT2LMHeadModel,
-        stock.GPT2ForSequenceClassification,
-        stock.GPT2ForTokenClassification,
-        stock.GPT2ForQuestionAnswering,
+        transformers.GPT2Model,
+        transformers.GPT2LMHeadModel,
+        transformers.GPT2ForSequenceClassification,
+        transformers.GPT2ForTokenClassification,
+        transformers.GPT2ForQuestionAnswering,
     )
     pipeline_model_mapping = {
-        "feature-extraction": stock.GPT2Model,
-        "text-generation": stock.GPT2LMHeadModel,
-        "text-classification": stock.GPT2ForSequenceClassification,
-        "token-classification": stock.GPT2ForTokenClassification,
-        "zero-shot": stock.GPT2ForSequenceClassification,
+        "feature-extraction": transformers.GPT2Model,
+        "text-generation": transformers.GPT2LMHeadModel,
+        "text-classification": transformers.GPT2ForSequenceClassification,
+        "token-classification": transformers.GPT2ForTokenClassification,
+        "zero-shot": transformers.GPT2ForSequenceClassification,
     }
 
 
@@ -149,5 +149,5 @@ class MarianConformance(ConformanceTests, GenerationTesterMixin, unittest.TestCa
     stack = MarianTester
     auto_class = AutoModelForSeq2SeqLM
     is_encoder_decoder = True
-    all_model_classes = (stock.MarianModel, stock.MarianMTModel)
-    pipeline_model_mapping = {"feature-extraction": stock.MarianModel}
+    all_model_classes = (transformers.MarianModel, transformers.MarianMTModel)
+    pipeline_model_mapping = {"feature-extraction": transformers.MarianModel}

@@ -9,7 +9,7 @@ from hf_vanilla_transformer import VanillaDecoderForSequenceClassification, expo
 from hf_vanilla_transformer.commands.main import main
 from hf_vanilla_transformer.conversion.exports.samples import SENTENCES
 from hf_vanilla_transformer.tokenization.trainer import train_tokenizer
-from tests.conversion_exports.small import small_folder, small_model, small_tokenizer
+from tests.conversion.exports.small import small_folder, small_model, small_tokenizer
 
 gguf = pytest.importorskip("gguf")
 

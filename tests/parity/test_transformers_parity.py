@@ -14,16 +14,16 @@ from benchmarks.parity import (
     main,
     precisions,
     same_tokens,
-    small_stock_model,
+    small_transformers_model,
 )
-from hf_vanilla_transformer.conversion import from_stock
+from hf_vanilla_transformer.conversion import from_transformers
 from hf_vanilla_transformer.conversion.families import FAMILIES
 
 from ..old_transformers import CACHED_FSMT
 
-HEADS = [pytest.param(family, head, id=head.stock) for family, head in all_heads()]
+HEADS = [pytest.param(family, head, id=head.theirs) for family, head in all_heads()]
 GENERATIVE = [
-    pytest.param(family, head, id=head.stock, marks=[CACHED_FSMT] if family.model_type == "fsmt" else [])
+    pytest.param(family, head, id=head.theirs, marks=[CACHED_FSMT] if family.model_type == "fsmt" else [])
     for family, head in all_heads()
     if head.language_model and family.stack != "vanilla_encoder"
 ]
@@ -38,7 +38,7 @@ def test_every_family_is_compared():
 @pytest.mark.parametrize(("family", "head"), HEADS)
 def test_logits_loss_and_gradients(family, head, dtype, padding):
     if dtype not in precisions(family):
-        pytest.skip(f"transformers' {head.stock} does not compute in {dtype}")
+        pytest.skip(f"transformers' {head.theirs} does not compute in {dtype}")
     for attention in attentions(family, dtype):
         difference = compare(family, head, padding, attention, dtype)
         assert difference.logits <= TOLERANCE[dtype]
@@ -57,7 +57,7 @@ def test_generation_token_for_token(family, head):
 @pytest.mark.parametrize(("family", "head"), GENERATIVE)
 def test_the_generated_tokens_are_no_constant(family, head):
     # Otherwise equal tokens would say little.
-    tokens = generated(from_stock(small_stock_model(family, head)), family, beams=1, use_cache=True)
+    tokens = generated(from_transformers(small_transformers_model(family, head)), family, beams=1, use_cache=True)
     assert len(tokens.unique()) > 6
 
 
@@ -72,10 +72,10 @@ def test_untied_embeddings(family_name):
     assert max(difference.logits, difference.loss, difference.gradients) <= 1e-5
 
 
-@pytest.mark.parametrize("head", FAMILIES["electra"].heads, ids=lambda head: head.stock)
+@pytest.mark.parametrize("head", FAMILIES["electra"].heads, ids=lambda head: head.theirs)
 def test_electra_with_embeddings_as_wide_as_its_layers(head):
     family = FAMILIES["electra"]
-    ours = from_stock(small_stock_model(family, head, embedding_size=32))
+    ours = from_transformers(small_transformers_model(family, head, embedding_size=32))
     assert ours.config.embedding_size is None
     difference = compare(family, head, embedding_size=32)
     assert max(difference.logits, difference.logits_out, difference.loss, difference.gradients) <= 1e-5
@@ -103,14 +103,14 @@ def test_fsmt_with_one_matrix_for_all():
 def test_sinusoids_far_out(family_name):
     # In float32 the angles of position 1000 are off by more than the tolerance; ours have to be off alike.
     family = FAMILIES[family_name]
-    stock = small_stock_model(family, family.heads[-1], max_position_embeddings=1100)
-    ours = from_stock(stock)
+    reference = small_transformers_model(family, family.heads[-1], max_position_embeddings=1100)
+    ours = from_transformers(reference)
     ids = torch.randint(5, 60, (1, 1050), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         arguments = {"input_ids": ids}
         if family.stack == "vanilla_transformer":
             arguments = {"input_ids": ids[:, :4], "decoder_input_ids": ids, "use_cache": False}
-        assert (stock(**arguments).logits - ours(**arguments).logits).abs().max() <= 1e-5
+        assert (reference(**arguments).logits - ours(**arguments).logits).abs().max() <= 1e-5
 
 
 def test_left_and_right_padding_hide_different_tokens():

@@ -8,7 +8,7 @@ import transformers
 
 from hf_vanilla_transformer import VanillaEncoderForSequenceClassification, export_to
 from hf_vanilla_transformer.commands.main import main
-from tests.conversion_exports.small import small_folder, small_model, small_tokenizer
+from tests.conversion.exports.small import small_folder, small_model, small_tokenizer
 
 for library in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(library)

@@ -11,7 +11,7 @@ import transformers
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..comparison import OUTPUTS
-from ..exporting import padding_note, to_stock
+from ..exporting import padding_note, to_transformers
 from .report import Check
 from .samples import Samples
 from .target import Exported, Request
@@ -32,24 +32,26 @@ def requirements() -> None:
 
 
 def export(request: Request, folder: Path) -> Exported:
-    """Writes the stock model with its tokenizer and generation settings, loads it as a receiver would, and compares.
+    """Writes the transformers model, its tokenizer and generation settings, loads it as a receiver would, and compares.
 
     Raises:
-        ValueError: no stock class computes what the model does; the message names the fields that stand in the way.
+        ValueError: no transformers class computes what the model does; the message names the fields that prevent it.
     """
-    stock = to_stock(request.model, request.family)
-    stock.save_pretrained(folder)
+    exported = to_transformers(request.model, request.family)
+    exported.save_pretrained(folder)
     if request.tokenizer is not None:
         save_tokenizer(request.tokenizer, folder)
     # By the name of the class, as the receiver's Auto class finds it. Nothing is trusted, and nothing needs to be.
-    received = getattr(transformers, type(stock).__name__).from_pretrained(folder, local_files_only=True, dtype="auto")
+    received = getattr(transformers, type(exported).__name__).from_pretrained(
+        folder, local_files_only=True, dtype="auto"
+    )
     checks = [_compare_outputs(request.model, received.eval(), request.samples)]
     if received.can_generate():
         checks += [_compare_generated(request.model, received, request.samples, beams) for beams in (1, 4)]
     if request.tokenizer is not None:
         _compare_tokenizers(request.tokenizer, folder, request.samples)
-    notes = tuple(note for note in [padding_note(request.model, stock)] if note)
-    return Exported(type(stock).__name__, tuple(checks), notes)
+    notes = tuple(note for note in [padding_note(request.model, exported)] if note)
+    return Exported(type(exported).__name__, tuple(checks), notes)
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -63,7 +65,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
 
 
 @torch.no_grad()
-def _compare_outputs(ours: PreTrainedModel, stock: PreTrainedModel, samples: Samples) -> Check:
+def _compare_outputs(ours: PreTrainedModel, exported: PreTrainedModel, samples: Samples) -> Check:
     """Everything that a forward pass returns, where there is no padding."""
     worst, largest = 0.0, 0.0
     for ids, mask in samples.batches(ours.config.pad_token_id):
@@ -78,7 +80,7 @@ def _compare_outputs(ours: PreTrainedModel, stock: PreTrainedModel, samples: Sam
             kept = started[:, : arguments["decoder_input_ids"].shape[1]]
         expected, actual = (
             ours(**arguments),
-            stock(**{name: value.to(stock.device) for name, value in arguments.items()}),
+            exported(**{name: value.to(exported.device) for name, value in arguments.items()}),
         )
         for name in OUTPUTS:
             if expected.get(name) is None:
@@ -101,7 +103,7 @@ def _targets(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _compare_generated(ours: PreTrainedModel, stock: PreTrainedModel, samples: Samples, beams: int) -> Check:
+def _compare_generated(ours: PreTrainedModel, exported: PreTrainedModel, samples: Samples, beams: int) -> Check:
     """Whole outputs of `generate`, each row alone, with the settings that both models were saved with otherwise."""
     same = 0
     for row in samples.rows:
@@ -113,7 +115,7 @@ def _compare_generated(ours: PreTrainedModel, stock: PreTrainedModel, samples: S
         settings = {"num_beams": beams, "do_sample": False, "max_new_tokens": max(1, min(_NEW_TOKENS, limit))}
         outputs = [
             model.generate(ids.to(model.device), attention_mask=torch.ones_like(ids).to(model.device), **settings).cpu()
-            for model in (ours, stock)
+            for model in (ours, exported)
         ]
         same += torch.equal(*outputs)
     return Check("greedy search" if beams == 1 else f"beam search, {beams} beams", same=same, total=len(samples.rows))

@@ -7,7 +7,7 @@ import torch
 
 from hf_vanilla_transformer import VanillaDecoderForSequenceClassification, VanillaEncoderModel, export_to
 from hf_vanilla_transformer.commands.main import main
-from tests.conversion_exports.small import small_folder, small_model, small_tokenizer
+from tests.conversion.exports.small import small_folder, small_model, small_tokenizer
 
 pytest.importorskip("ctranslate2")
 
