@@ -24,7 +24,7 @@ CONFIG = SimpleNamespace(pad_token_id=1)
 
 
 @pytest.mark.parametrize(
-    ("rule", "reference"),
+    ("rule", "theirs"),
     [
         (tensor("a", "b"), {"b": torch.randn(2, 3)}),
         (tensor("a", "b", Transpose()), {"b": torch.randn(2, 3)}),
@@ -37,20 +37,20 @@ CONFIG = SimpleNamespace(pad_token_id=1)
     ],
     ids=["same", "transpose", "flatten", "fused weight", "fused bias", "repeat", "skip 2", "skip to padding"],
 )
-def test_there_and_back_is_the_identity(rule, reference):
-    ours = import_tensors([rule], reference, CONFIG)
+def test_there_and_back_is_the_identity(rule, theirs):
+    ours = import_tensors([rule], theirs, CONFIG)
     assert set(ours) == set(rule.ours)
     back = export_tensors([rule], ours, CONFIG)
-    assert back.keys() == reference.keys()
-    assert all(torch.equal(back[name], reference[name]) for name in reference)
+    assert back.keys() == theirs.keys()
+    assert all(torch.equal(back[name], theirs[name]) for name in theirs)
 
 
 def test_fused_projections_come_apart_in_their_order():
     rules = conv1d(("q", "k", "v"), "c_attn")
-    reference = {"c_attn.weight": torch.arange(24.0).view(2, 12), "c_attn.bias": torch.arange(12.0)}
-    ours = import_tensors(rules, reference, CONFIG)
-    assert torch.equal(ours["k.weight"], reference["c_attn.weight"][:, 4:8].T)
-    assert torch.equal(ours["v.bias"], reference["c_attn.bias"][8:])
+    theirs = {"c_attn.weight": torch.arange(24.0).view(2, 12), "c_attn.bias": torch.arange(12.0)}
+    ours = import_tensors(rules, theirs, CONFIG)
+    assert torch.equal(ours["k.weight"], theirs["c_attn.weight"][:, 4:8].T)
+    assert torch.equal(ours["v.bias"], theirs["c_attn.bias"][8:])
 
 
 def test_layers_number_both_sides():

@@ -26,7 +26,7 @@ __all__ = ["REPORT_FILE", "TARGETS", "export_to"]
 
 # Format: the module that exports to it, and libraries whose versions belong into the report.
 _MODULES = {
-    "transformers": ("transformers", ()),
+    "transformers": ("to_transformers", ()),
     "ctranslate2": ("to_ctranslate2", ("ctranslate2",)),
     "onnx": ("to_onnx", ("onnx", "onnxscript", "onnxruntime")),
     "gguf": ("to_gguf", ("gguf",)),
