@@ -1,6 +1,6 @@
-"""Models of ours in the formats of others, each run and compared with the model before it is handed over."""
+"""Export to other formats. Every exported model is run and compared with the original before its folder is created."""
 
-from .export import TARGETS, export_to
-from .report import Check, ExportReport
+from .protocol import Check, ExportReport
+from .verified_export import TARGETS, export_to
 
 __all__ = ["TARGETS", "Check", "ExportReport", "export_to"]

@@ -1,6 +1,6 @@
-"""Our stacks as CTranslate2's own specifications: https://opennmt.net/CTranslate2/python/ctranslate2.specs.html
+"""Our stacks as model specifications of CTranslate2: https://opennmt.net/CTranslate2/python/ctranslate2.specs.html
 
-Positions are given as a table whatever their kind, so every layout of sinusoids is expressed without reordering.
+All kinds of positions are written as a table, so every layout of the sinusoids works without reordering.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ ACTIVATIONS = {
 
 
 def specification(model: PreTrainedModel) -> Any:
-    """The specification of a model with its weights, without vocabulary.
+    """The specification of a model with its weights, but without the vocabulary.
 
     Args:
-        model: an encoder-decoder or a decoder with its language-model head, or an encoder, whose head is left out.
+        model: an encoder-decoder or a decoder with a language-model head, or an encoder (its head is left out).
     """
     config = model.config
     common = {
@@ -72,7 +72,7 @@ def specification(model: PreTrainedModel) -> Any:
 
 def _fill_stack(spec: Any, stack: PreTrainedModel) -> None:
     config = stack.config
-    # A number multiplies; `True`, the default, would multiply by sqrt(hidden_size).
+    # A number is a factor; the default, True, means sqrt(hidden_size).
     spec.scale_embeddings = float(stack.embed_scale)
     embeddings = spec.embeddings if isinstance(spec.embeddings, list) else [spec.embeddings]
     embeddings[0].weight = _tensor(stack.embed_tokens.weight)
@@ -102,7 +102,7 @@ def _fill_stack(spec: Any, stack: PreTrainedModel) -> None:
 
 
 def _fill_linear(spec: Any, *maps: nn.Linear) -> None:
-    """One map, or several with the same input as one with all their outputs."""
+    """Writes one linear layer, or several with the same input, concatenated along their outputs."""
     spec.weight = torch.cat([_tensor(linear.weight) for linear in maps])
     if maps[0].bias is not None:
         spec.bias = torch.cat([_tensor(linear.bias) for linear in maps])
@@ -113,5 +113,5 @@ def _fill_norm(spec: Any, norm: nn.LayerNorm) -> None:
 
 
 def _tensor(tensor: torch.Tensor) -> torch.Tensor:
-    """A copy: CTranslate2 scales weights in place when it quantizes them."""
+    """Returns a float32 copy, because CTranslate2 scales weights in place when it quantizes them."""
     return tensor.detach().to("cpu", torch.float32, copy=True)

@@ -1,4 +1,4 @@
-"""The graphs of a generating model, fed with one token after the other."""
+"""Run the ONNX graphs of a generating model token by token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["OnnxSteps"]
 
 
 class OnnxSteps:
-    """Runs `prefill` once and `decode` for each further token, and carries the cache from one to the next.
+    """Runs `prefill` once, then `decode` for each further token, and passes the cache along.
 
     ```python
     graphs = ExportedModel.from_pretrained(folder).runners  # of transformers.exporters
@@ -22,8 +22,8 @@ class OnnxSteps:
     ```
 
     Args:
-        runners: the graphs by name, each a callable.
-        decoder_start_token_id: what the decoder of an encoder-decoder reads first; None for a decoder alone.
+        runners: the graphs as callables, by name.
+        decoder_start_token_id: first token of the decoder; None for a decoder-only model.
     """
 
     def __init__(self, runners: Mapping[str, Callable[..., Any]], decoder_start_token_id: int | None = None) -> None:
@@ -33,7 +33,7 @@ class OnnxSteps:
         self._mask = torch.empty(0)
 
     def start(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Read the source or the prompt, each (batch, length); logits (batch, positions, vocabulary)."""
+        """Reads the source or the prompt, (batch, sequence); returns logits (batch, positions, vocabulary)."""
         self._inputs = {}
         tokens, self._mask = input_ids, attention_mask
         if "encoder" in self.runners:
@@ -44,14 +44,14 @@ class OnnxSteps:
         return self._run("prefill", tokens)
 
     def step(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Read one more token of each row, (batch, 1); logits (batch, 1, vocabulary)."""
+        """Reads the next token of each row, (batch, 1); returns logits (batch, 1, vocabulary)."""
         self._mask = torch.cat([self._mask, torch.ones_like(tokens)], dim=1)
         return self._run("decode", tokens)
 
     def _run(self, graph: str, tokens: torch.Tensor) -> torch.Tensor:
         prefix = "decoder_" if "encoder" in self.runners else ""
         positions = (self._mask.cumsum(-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
-        # The graphs take of these what they read.
+        # Each graph ignores the arguments that it does not use.
         self._inputs |= {
             f"{prefix}input_ids": tokens,
             f"{prefix}attention_mask": self._mask,

@@ -1,4 +1,4 @@
-"""What our model says, for comparison with an exported one: plain greedy search, without settings of `generate`."""
+"""Outputs of our model for the comparison with an exported one: plain greedy search without `generate`'s settings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel
 
-from .report import Check
+from .protocol import Check
 
 __all__ = ["compare_sequences", "end_token", "greedy", "prompts", "step_limit"]
 
@@ -15,10 +15,10 @@ _STEPS = 24
 
 
 def end_token(model: PreTrainedModel) -> int | None:
-    """The id that ends a text, or None if the model has none.
+    """The id of the end token, or None.
 
     Raises:
-        ValueError: there are several.
+        ValueError: there are several end tokens.
     """
     eos = model.config.eos_token_id
     if isinstance(eos, list):
@@ -29,13 +29,13 @@ def end_token(model: PreTrainedModel) -> int | None:
 
 
 def step_limit(model: PreTrainedModel) -> int:
-    """How many tokens are generated for a comparison."""
+    """Number of tokens to generate for a comparison."""
     longest = model.config.max_position_embeddings
     return max(1, min(_STEPS, longest - 1 if model.config.is_encoder_decoder else longest // 2))
 
 
 def prompts(model: PreTrainedModel, rows: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Rows to go on from: the source for an encoder-decoder, what leaves room for more for a decoder."""
+    """Input rows of the search: sources of an encoder-decoder, or prompts that leave room for `step_limit` tokens."""
     limit = model.config.max_position_embeddings
     if not model.config.is_encoder_decoder:
         limit = max(1, limit - step_limit(model))
@@ -44,11 +44,11 @@ def prompts(model: PreTrainedModel, rows: Sequence[Sequence[int]]) -> list[list[
 
 @torch.no_grad()
 def greedy(model: PreTrainedModel, row: Sequence[int], steps: int) -> list[int]:
-    """The likeliest next token, `steps` times or until the end token, which is not part of the result.
+    """Ids of the most probable next token, `steps` times or until the end token, which is not returned.
 
     Args:
         model: an encoder-decoder or a decoder with a language-model head, in evaluation mode.
-        row: the source, or the prompt.
+        row: ids of the source or the prompt.
     """
     ids = torch.tensor([list(row)], device=model.device)
     arguments = {"input_ids": ids}
@@ -71,13 +71,13 @@ def greedy(model: PreTrainedModel, row: Sequence[int], steps: int) -> list[int]:
 
 
 def compare_sequences(what: str, ours: Sequence[Sequence[int]], theirs: Sequence[Sequence[int]]) -> list[Check]:
-    """How many sequences are the same from end to end, and how many tokens up to the first that differs."""
-    whole, tokens = 0, 0
+    """Number of identical sequences, and number of tokens before the first difference."""
+    identical, tokens = 0, 0
     for first, second in zip(ours, theirs, strict=True):
-        whole += list(first) == list(second)
-        differing = (place for place, pair in enumerate(zip(first, second)) if pair[0] != pair[1])
+        identical += list(first) == list(second)
+        differing = (position for position, pair in enumerate(zip(first, second)) if pair[0] != pair[1])
         tokens += next(differing, min(len(first), len(second)))
     return [
-        Check(f"{what}, whole outputs", same=whole, total=len(ours)),
-        Check(f"{what}, tokens up to the first other one", same=tokens, total=sum(map(len, ours))),
+        Check(f"{what}, complete outputs", same=identical, total=len(ours)),
+        Check(f"{what}, tokens before the first difference", same=tokens, total=sum(map(len, ours))),
     ]

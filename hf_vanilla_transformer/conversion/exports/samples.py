@@ -1,4 +1,4 @@
-"""What both models read when an export is compared with its model: sentences, or random tokens without a tokenizer."""
+"""Input for the comparison of two models: sentences, or random tokens if there is no tokenizer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = ["SENTENCES", "Samples", "make_samples", "read_sentences"]
 
-# Short and long ones, names, numbers, punctuation, and letters beyond ASCII.
+# Short and long sentences with names, numbers, punctuation, and characters outside ASCII.
 SENTENCES = (
     "a man rides a red bicycle .",
     "Two children are playing in the snow.",
@@ -32,13 +32,13 @@ _RANDOM_ROWS, _RANDOM_LENGTH = 8, 24
 
 @dataclass(frozen=True)
 class Samples:
-    """Token ids of the rows that are compared, and where they came from, in words."""
+    """Rows of token ids to compare two models on, and their description."""
 
     rows: tuple[tuple[int, ...], ...]
     description: str
 
     def batches(self, pad_token_id: int | None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Ids and mask, each (rows, length), padded on the right; single rows for a model without padding."""
+        """Ids and attention mask, (batch, sequence), padded on the right; one row per batch without a padding id."""
         size = 1 if pad_token_id is None else _BATCH
         for start in range(0, len(self.rows), size):
             rows = self.rows[start : start + size]
@@ -52,46 +52,47 @@ class Samples:
 
 
 def read_sentences(path: str | Path) -> list[str]:
-    """The lines of a UTF-8 file that are not empty.
+    """The non-empty lines of a UTF-8 file.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not UTF-8, or has no text.
+        ValueError: it is not UTF-8, or it is empty.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path} with sentences to compare the models on, one a line.")
+        raise FileNotFoundError(f"There is no file {path}; give a text file with one sentence per line.")
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").split("\n")]
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8: {error}.") from error
     if not any(lines):
-        raise ValueError(f"{path} has no text; give a file with one sentence a line.")
+        raise ValueError(f"{path} has no text; give a text file with one sentence per line.")
     return [line for line in lines if line]
 
 
 def make_samples(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, sentences: Sequence[str] | None
 ) -> Samples:
-    """What to compare on: `sentences` or some of ours as the tokenizer reads them, or random tokens without one.
+    """Samples from `sentences` (or built-in ones) and the tokenizer; random tokens if there is no tokenizer.
 
     Raises:
-        ValueError: sentences without a tokenizer, or a tokenizer that is not the model's.
+        ValueError: sentences without a tokenizer, or the tokenizer does not belong to the model.
     """
     config = model.config
     if tokenizer is None:
         if sentences is not None:
-            raise ValueError("There is no tokenizer to read the sentences with; give one, or leave the sentences out.")
+            raise ValueError("sentences= needs a tokenizer: pass tokenizer=, or leave the sentences out.")
         return Samples(_random_rows(model), f"{_RANDOM_ROWS} rows of random tokens")
     given = list(SENTENCES if sentences is None else sentences)
     rows = [tuple(row[: config.max_position_embeddings]) for row in tokenizer(given)["input_ids"]]
     rows = [row for row in rows if row]
     if not rows:
-        raise ValueError("The tokenizer reads no token in any of the sentences; give others.")
+        raise ValueError("The tokenizer returns no token for any of the sentences; give other sentences.")
     highest = max(max(row) for row in rows)
     if highest >= config.vocab_size:
         raise ValueError(
-            f"The tokenizer gives the id {highest}, but the model has {config.vocab_size} tokens: it is another's."
+            f"The tokenizer returns the id {highest}, but the model has vocab_size={config.vocab_size}: use the "
+            "model's own tokenizer."
         )
     return Samples(tuple(rows), f"{len(rows)} {'sample' if sentences is None else 'given'} sentences")
 

@@ -1,4 +1,4 @@
-"""Export to CTranslate2: translation and generation without torch, in float32 or with small integers as weights."""
+"""Export to CTranslate2, which translates and generates without torch, in float32 or with quantized weights."""
 
 from __future__ import annotations
 
@@ -10,32 +10,30 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .extras import require
+from .protocol import Check, Exported, Request, require
 from .reference import compare_sequences, end_token, greedy, prompts, step_limit
-from .report import Check
 from .samples import Samples
-from .target import Exported, Request
-from .to_transformers import save_tokenizer
+from .saved_tokenizer import save_tokenizer
 
 __all__ = ["QUANTIZATIONS", "export", "requirements"]
 
 QUANTIZATIONS = ("float32", "int8", "int16", "float16", "bfloat16")
 
-# Relative to the largest number compared; CTranslate2 has its own exp, tanh and erf.
+# Relative to the largest compared number; CTranslate2 implements exp, tanh and erf itself.
 _TOLERANCE = 1e-4
 _ENCODERS = "vanilla_encoder"
 
 
 def requirements() -> None:
-    """CTranslate2 itself."""
+    """Needs ctranslate2."""
     require("ctranslate2", extra="ctranslate2", purpose="to='ctranslate2'")
 
 
 def export(request: Request, folder: Path) -> Exported:
-    """Writes model, vocabulary and tokenizer, loads them with CTranslate2, and compares what both models compute.
+    """Writes model, vocabulary and tokenizer, loads them with CTranslate2, and compares both models.
 
     Raises:
-        ValueError: CTranslate2 has no such model; the message names the field of the configuration.
+        ValueError: CTranslate2 cannot compute the model; the message names the configuration field.
     """
     from .ctranslate2_specification import ACTIVATIONS, specification
 
@@ -55,12 +53,12 @@ def export(request: Request, folder: Path) -> Exported:
     save_tokenizer(tokenizer, folder)
     kind, _ = _RUNNERS[model.config.model_type]
     checks = _checks(request, folder, vocabulary)
-    notes.append(f"texts end at {model.config.max_position_embeddings} tokens, where the table of positions ends")
+    notes.append(f"texts are limited to max_position_embeddings={model.config.max_position_embeddings} tokens")
     return Exported(f"ctranslate2.{kind} in {request.quantization}", tuple(checks), tuple(notes))
 
 
 def _checks(request: Request, folder: Path, vocabulary: Sequence[str]) -> list[Check]:
-    """What CTranslate2 computes beside the model; for rounded weights also what the rounding alone does."""
+    """Outputs of CTranslate2 against the model; for quantized weights also with float32 arithmetic."""
     import ctranslate2
 
     kind, compare = _RUNNERS[request.model.config.model_type]
@@ -76,13 +74,13 @@ def _checks(request: Request, folder: Path, vocabulary: Sequence[str]) -> list[C
     rounded = f"{numbers.what}, weights in {request.quantization}"
     checks = [replace(numbers, what=f"{rounded}, computed in {computed}"), *tokens]
     if computed != "float32":
-        # Apart from what this processor does with integers: those without VNNI instructions sum them up coarsely.
+        # Separates the quantization from the integer arithmetic: CPUs without VNNI accumulate integers coarsely.
         checks.insert(0, replace(run("float32")[1][0], what=f"{rounded}, computed in float32"))
     return checks
 
 
 def _refuse(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, activations: Sequence[str]) -> list[str]:
-    """Raises ValueError for what CTranslate2 lacks; returns what is left out without changing the rest."""
+    """Raises ValueError for unsupported models; returns notes on parts that are left out (heads of an encoder)."""
     config, name = model.config, type(model).__name__
     notes = []
     if config.model_type == _ENCODERS:
@@ -92,11 +90,11 @@ def _refuse(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, a
                 "or hidden_size."
             )
         if hasattr(model, "model"):
-            notes.append(f"CTranslate2 has no heads: of {name} it is the encoder, which gives hidden states")
+            notes.append(f"CTranslate2 has no heads: of {name} only the encoder is exported; it returns hidden states")
     elif not name.endswith(("ForCausalLM", "ForConditionalGeneration")):
         raise ValueError(
-            f"CTranslate2 has no counterpart of {name}; it has encoder-decoders and decoders that predict tokens, and "
-            "encoders without a head."
+            f"CTranslate2 has no counterpart of {name}. It supports encoder-decoders and decoders with a "
+            "language-model head, and encoders without a head."
         )
     else:
         wanted = {"type_vocab_size": 0, "lm_head_transform": False}
@@ -117,12 +115,12 @@ def _refuse(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, a
             )
     end_token(model)
     if tokenizer is None:
-        raise ValueError("CTranslate2 keeps the vocabulary with the model, so a tokenizer is needed; give tokenizer=.")
+        raise ValueError("tokenizer=None: CTranslate2 saves the vocabulary with the model; pass tokenizer=.")
     return notes
 
 
 def _vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """All tokens in the order of their ids; rows of the embeddings without one get a name that no text has."""
+    """All tokens by id. Embeddings without a token get a placeholder."""
     tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     return tokens + [f"<unused_{number}>" for number in range(len(tokens), model.config.vocab_size)]
 
@@ -130,11 +128,11 @@ def _vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> l
 def _describe_tokens(
     config: Any, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, vocabulary: Sequence[str]
 ) -> None:
-    """Tell CTranslate2 which tokens are special. The tokenizer frames texts itself, so nothing is to be added."""
+    """Sets the special tokens. The tokenizer adds them to texts, so CTranslate2 must not."""
     eos = end_token(model)
     end = vocabulary[eos] if eos is not None else tokenizer.eos_token or tokenizer.sep_token
     if end is None and model.config.model_type != _ENCODERS:
-        raise ValueError("CTranslate2 stops at an end token: eos_token_id=None would have to be an id.")
+        raise ValueError("CTranslate2 needs an end token: eos_token_id=None would have to be an id.")
     config.eos_token = end or vocabulary[0]
     config.unk_token = tokenizer.unk_token or config.eos_token
     begin = model.config.bos_token_id
@@ -142,7 +140,7 @@ def _describe_tokens(
     if model.config.is_encoder_decoder:
         start = model.config.decoder_start_token_id
         if start is None:
-            raise ValueError("decoder_start_token_id=None would have to be the id that the decoder begins with.")
+            raise ValueError("decoder_start_token_id=None would have to be the id of the first decoder token.")
         config.decoder_start_token = vocabulary[start]
 
 
@@ -158,9 +156,9 @@ def _bounded(what: str, worst: float, largest: float, exact: bool) -> Check:
 def _check_translator(
     model: PreTrainedModel, translator: Any, vocabulary: Sequence[str], samples: Samples, exact: bool
 ) -> list[Check]:
-    """Log-probabilities of our outputs token by token, and the tokens of greedy search."""
+    """Log-probabilities of the tokens of our outputs, and the outputs of greedy search."""
     steps, sources = step_limit(model), prompts(model, samples.rows)
-    # One step fewer, as the end token is scored too.
+    # One step less, because the end token is scored too.
     outputs = [greedy(model, row, steps)[: steps - 1] for row in sources]
     texts = _texts(sources, vocabulary)
     scores = translator.score_batch(texts, _texts(outputs, vocabulary))
@@ -193,7 +191,7 @@ def _check_translator(
 def _check_generator(
     model: PreTrainedModel, generator: Any, vocabulary: Sequence[str], samples: Samples, exact: bool
 ) -> list[Check]:
-    """Logits at every position, and the tokens of greedy search."""
+    """Logits at every position, and the outputs of greedy search."""
     import numpy
 
     worst, largest = 0.0, 0.0
@@ -215,7 +213,7 @@ def _check_generator(
 def _check_encoder(
     model: PreTrainedModel, encoder: Any, vocabulary: Sequence[str], samples: Samples, exact: bool
 ) -> list[Check]:
-    """Hidden states at every position, and the pooler's output where there is one."""
+    """Hidden states at every position, and the output of the pooler if there is one."""
     import numpy
 
     stack = getattr(model, "model", model)
@@ -233,7 +231,7 @@ def _check_encoder(
     return [_bounded("hidden states", worst, largest, exact)]
 
 
-# What CTranslate2 calls the model of each stack, and how it is compared with ours.
+# CTranslate2's class for each stack, and the comparison with ours.
 _RUNNERS = {
     "vanilla_encoder": ("Encoder", _check_encoder),
     "vanilla_decoder": ("Generator", _check_generator),

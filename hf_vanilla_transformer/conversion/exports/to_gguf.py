@@ -1,4 +1,4 @@
-"""Export to GGUF, the file that llama.cpp reads, as its architecture `gpt2`: weights and tokenizer in one file."""
+"""Export to GGUF, the file format of llama.cpp, as its architecture `gpt2`: weights and tokenizer in one file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..exporting import to_transformers
-from .extras import require
+from .protocol import Check, Exported, Request, require
 from .reference import end_token
-from .report import Check
 from .samples import Samples
-from .target import Exported, Request
 
 __all__ = ["GGUF_FILE", "QUANTIZATIONS", "export", "requirements"]
 
@@ -23,9 +21,9 @@ QUANTIZATIONS = ("float32", "float16", "q8_0")
 GGUF_FILE = "model.gguf"
 
 _TOLERANCE = 1e-5
-# llama.cpp computes GPT-2 with this activation and no other.
+# llama.cpp computes GPT-2 with this activation only.
 _ACTIVATIONS = ("gelu_new", "gelu_pytorch_tanh")
-# Names of GPT-2's modules, and of llama.cpp's tensors.
+# GPT-2's modules in transformers: llama.cpp's tensors.
 _OUTSIDE = {"transformer.wte": "token_embd", "transformer.wpe": "position_embd", "transformer.ln_f": "output_norm"}
 _INSIDE = {
     "ln_1": "attn_norm",
@@ -38,26 +36,27 @@ _INSIDE = {
 
 
 def requirements() -> None:
-    """The library that writes and reads the file."""
+    """Needs gguf."""
     require("gguf", extra="gguf", purpose="to='gguf'")
 
 
 def export(request: Request, folder: Path) -> Exported:
-    """Writes the file, compares every tensor in it, and runs it through transformers' own reader of such files.
+    """Writes the file, compares every tensor in it, and runs it with transformers' GGUF reader.
 
     Raises:
-        ValueError: the model is no GPT-2, or its tokenizer no byte-level BPE as GPT-2's; the message names the reason.
+        ValueError: the model is not equivalent to a GPT-2, or its tokenizer is not a byte-level BPE like GPT-2's; the
+            message has the reason.
     """
     model, tokenizer = request.model, request.tokenizer
     if not type(model).__name__.endswith("ForCausalLM"):
-        raise ValueError(f"GGUF has no counterpart of {type(model).__name__}; it has decoders that predict tokens.")
+        raise ValueError(f"GGUF has no counterpart of {type(model).__name__}; it supports causal language models.")
     if model.config.hidden_act not in _ACTIVATIONS:
         raise ValueError(
-            f"llama.cpp computes GPT-2 with one activation: hidden_act={model.config.hidden_act!r} would have to be "
+            f"llama.cpp supports one activation for GPT-2: hidden_act={model.config.hidden_act!r} would have to be "
             f"{' or '.join(map(repr, _ACTIVATIONS))}."
         )
     if tokenizer is None:
-        raise ValueError("A GGUF file contains the tokenizer, so one is needed; give tokenizer=.")
+        raise ValueError("tokenizer=None: a GGUF file contains the tokenizer; pass tokenizer=.")
     vocabulary = _vocabulary(model, tokenizer)
     gpt2 = to_transformers(model, "gpt2")
     tensors = _tensors(gpt2)
@@ -67,17 +66,17 @@ def export(request: Request, folder: Path) -> Exported:
     checks = [_check_tensors(path, tensors, request.quantization)]
     checks.append(_check_logits(model, gpt2, folder, request.samples, request.quantization))
     checks.append(_check_tokenizer(tokenizer, folder, request.samples))
-    notes = ["compared through transformers' reader of GGUF files, not through llama.cpp"]
+    notes = ["compared with transformers' GGUF reader, not with llama.cpp"]
     if vocabulary["normalizer"]:
-        notes.append("llama.cpp takes text as it is; the tokenizer brings it to NFC first")
+        notes.append("llama.cpp does not normalise text, but the tokenizer normalises it to NFC")
     return Exported(f"GGUF, architecture gpt2, in {request.quantization}", tuple(checks), tuple(notes))
 
 
 def _vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-    """Tokens, merges and kinds, from a tokenizer that splits text as llama.cpp's `gpt-2` does."""
+    """Tokens, merges and special tokens of a tokenizer that splits text like llama.cpp's `gpt-2`."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        raise ValueError(f"{type(tokenizer).__name__} has no tokenizer.json, from which the vocabulary would be read.")
+        raise ValueError(f"{type(tokenizer).__name__} has no tokenizer.json to read the vocabulary from.")
     parts = json.loads(backend.to_str())
     splitter, normalizer = parts["pre_tokenizer"] or {}, parts["normalizer"]
     reasons = {
@@ -90,7 +89,7 @@ def _vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> d
     wrong = [reason for reason, holds in reasons.items() if holds]
     if wrong:
         raise ValueError(
-            "llama.cpp's GPT-2 has byte-level BPE that splits text as GPT-2 does, but of this tokenizer "
+            "llama.cpp supports byte-level BPE that splits text like GPT-2, but for this tokenizer "
             f"{' and '.join(wrong)}. Train one with train_tokenizer(kind='byte_bpe', template='decoder')."
         )
     tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
@@ -106,7 +105,7 @@ def _vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> d
 
 
 def _tensors(gpt2: PreTrainedModel) -> dict[str, np.ndarray]:
-    """llama.cpp's tensors, matrices as (out, in), which is how it calls what torch's linear layers have."""
+    """llama.cpp's tensors; matrices are (out, in), as in torch's linear layers."""
     state = gpt2.state_dict()
     names = dict(_OUTSIDE)
     for layer in range(gpt2.config.n_layer):
@@ -124,15 +123,15 @@ def _tensors(gpt2: PreTrainedModel) -> dict[str, np.ndarray]:
 
 
 def _refuse_blocks(model: PreTrainedModel, quantization: str) -> None:
-    """q8_0 rounds 32 neighbours of a row together."""
+    """Raises ValueError if rows cannot be divided into the blocks of 32 numbers that q8_0 quantizes together."""
     for name in ("hidden_size", "intermediate_size"):
         value = getattr(model.config, name)
         if quantization == "q8_0" and value % 32:
-            raise ValueError(f"q8_0 needs rows of whole blocks: {name}={value} would have to be a multiple of 32.")
+            raise ValueError(f"q8_0 quantizes blocks of 32: {name}={value} would have to be a multiple of 32.")
 
 
 def _number_format(name: str, tensor: np.ndarray, quantization: str) -> Any:
-    """Matrices take the format asked for; vectors, and positions, which are added and not multiplied, keep float32."""
+    """Matrices get the requested format; vectors and position embeddings, which are only added, stay in float32."""
     from gguf import GGMLQuantizationType
 
     if tensor.ndim == 1 or name.startswith("position_embd"):
@@ -197,13 +196,13 @@ def _write(
 
 
 def _check_tensors(path: Path, tensors: dict[str, np.ndarray], quantization: str) -> Check:
-    """Every tensor as the file has it, against the model's."""
+    """Every tensor in the file against the model's."""
     from gguf import GGUFReader
     from gguf.quants import dequantize
 
     stored = {tensor.name: dequantize(tensor.data, tensor.tensor_type) for tensor in GGUFReader(str(path)).tensors}
     if stored.keys() != tensors.keys():
-        raise ValueError(f"The file has other tensors than were written: {sorted(stored.keys() ^ tensors.keys())}.")
+        raise ValueError(f"The file and the model have different tensors: {sorted(stored.keys() ^ tensors.keys())}.")
     for name, value in tensors.items():
         if stored[name].shape != value.shape:
             raise ValueError(f"{name} has the shape {stored[name].shape} in the file, {value.shape} in the model.")
@@ -215,8 +214,8 @@ def _check_tensors(path: Path, tensors: dict[str, np.ndarray], quantization: str
 def _check_logits(
     model: PreTrainedModel, gpt2: PreTrainedModel, folder: Path, samples: Samples, quantization: str
 ) -> Check:
-    """Logits of the file, read by transformers, against ours."""
-    # The configuration is given, as transformers reads the number of positions and the inner width from no GGUF file.
+    """Logits of the file, loaded by transformers, against ours."""
+    # The configuration is passed, because transformers does not read n_positions and n_inner from GGUF files.
     received = (
         type(gpt2)
         .from_pretrained(folder, gguf_file=GGUF_FILE, config=gpt2.config, dtype=torch.float32, local_files_only=True)
@@ -233,12 +232,12 @@ def _check_logits(
 
 
 def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path, samples: Samples) -> Check:
-    """Texts by the tokenizer in the file, read by transformers, against ours."""
+    """Token ids of the tokenizer in the file, loaded by transformers, against ours."""
     received = AutoTokenizer.from_pretrained(folder, gguf_file=GGUF_FILE, local_files_only=True)
     texts = tokenizer.batch_decode([list(row) for row in samples.rows], skip_special_tokens=True)
     expected, actual = (kind(texts, add_special_tokens=False)["input_ids"] for kind in (tokenizer, received))
     same = sum(first == second for first, second in zip(expected, actual, strict=True))
     if same < len(texts):
         text, first, second = next(row for row in zip(texts, expected, actual) if row[1] != row[2])
-        raise ValueError(f"The tokenizer in the GGUF file reads {text!r} as {second}, the model's as {first}.")
+        raise ValueError(f"For {text!r} the tokenizer in the GGUF file gives {second}, the model's {first}.")
     return Check("texts as tokens", same=same, total=len(texts))

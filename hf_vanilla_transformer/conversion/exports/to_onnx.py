@@ -1,7 +1,8 @@
-"""Export to ONNX with transformers' own exporter: graphs that ONNX Runtime runs without torch and without our package.
+"""Export to ONNX with transformers' own exporter. ONNX Runtime runs the graphs without torch and without this package.
 
-A model that generates becomes several graphs: the encoder of an encoder-decoder; `prefill`, which reads the prompt (or
-the decoder's start token) and makes the cache; `decode`, which reads one token and the cache. Others become one graph.
+A generating model becomes several graphs: `encoder` (of an encoder-decoder); `prefill`, which reads the prompt (or the
+decoder's start token) and returns the cache; `decode`, which reads one token and the cache. Other models become
+one graph.
 """
 
 from __future__ import annotations
@@ -15,45 +16,43 @@ import torch
 from transformers import PreTrainedModel
 
 from ..comparison import OUTPUTS
-from .extras import require
 from .onnx_steps import OnnxSteps
+from .protocol import Check, Exported, Request, require
 from .reference import compare_sequences, end_token, greedy, prompts, step_limit
-from .report import Check
 from .samples import Samples
-from .target import Exported, Request
-from .to_transformers import save_tokenizer
+from .saved_tokenizer import save_tokenizer
 
 __all__ = ["QUANTIZATIONS", "export", "requirements"]
 
 QUANTIZATIONS = ("float32",)
-# Our config.json under another name: no Auto class of a receiver knows it, and the graphs do not need it.
+# Our config.json under another name: Auto classes do not know it without this package, and the graphs do not need it.
 CONFIG_FILE = "model_config.json"
 
 _TOLERANCE = 1e-4
-# Sizes that the tracer sees. All differ, and none is 1, so that it takes none for a constant.
+# Sizes of the traced inputs. They differ from each other and from 1, which the tracer would take for constants.
 _ROWS, _LENGTH, _TARGET, _CHOICES = 2, 7, 5, 3
 
 Runner = Callable[..., Any]
 
 
 def requirements() -> None:
-    """The exporter's libraries, ONNX Runtime, and a transformers that has the exporter."""
+    """Needs onnx, onnxscript, onnxruntime, and a version of transformers with the exporter."""
     require("onnx", "onnxscript", "onnxruntime", extra="onnx", purpose="to='onnx'")
     from transformers import __version__, exporters
 
     if not hasattr(exporters, "ExportedModel"):
         raise ImportError(
-            f"to='onnx' needs the exporter of transformers 5.23 or later, and this is {__version__}: "
+            f"to='onnx' needs transformers 5.23 or later, but {__version__} is installed: "
             "pip install --upgrade 'transformers>=5.23'"
         )
 
 
 def export(request: Request, folder: Path) -> Exported:
-    """Traces the model, writes its graphs, runs them in ONNX Runtime, and compares.
+    """Traces the model, writes its graphs, runs them in ONNX Runtime, and compares both models.
 
     Raises:
-        ValueError: there is more than one end token, or no start token of the decoder, so the comparison of generated
-            tokens cannot be made.
+        ValueError: there are several end tokens, or the decoder has no start token, so that generated tokens cannot be
+            compared.
     """
     from transformers.exporters import ExportedModel
 
@@ -62,7 +61,7 @@ def export(request: Request, folder: Path) -> Exported:
     if generates:
         end_token(model)
         if model.config.is_encoder_decoder and model.config.decoder_start_token_id is None:
-            raise ValueError("decoder_start_token_id=None would have to be the id that the decoder begins with.")
+            raise ValueError("decoder_start_token_id=None would have to be the id of the first decoder token.")
     graphs = _generation_graphs(model) if generates else _single_graph(model)
     graphs.save_pretrained(folder)
     (folder / "config.json").rename(folder / CONFIG_FILE)
@@ -73,7 +72,7 @@ def export(request: Request, folder: Path) -> Exported:
         checks = _check_generation(model, received, request.samples)
     else:
         checks = [_check_outputs(model, received["model"], request.samples)]
-    note = f"texts end at {model.config.max_position_embeddings} tokens, where the table of positions ends"
+    note = f"texts are limited to max_position_embeddings={model.config.max_position_embeddings} tokens"
     return Exported(f"ONNX graphs {', '.join(received)}", tuple(checks), (note,))
 
 
@@ -114,11 +113,11 @@ def _generation_graphs(model: PreTrainedModel) -> Any:
     components = {}
     if model.config.is_encoder_decoder:
         components["encoder"] = exporter.export(model.get_encoder(), dict(prompt), settings).components["model"]
-        # After the start token alone the cache would have the length 1, which the tracer takes for a constant.
+        # With the start token alone, the cache would have length 1, which the tracer takes for a constant.
         prompt["decoder_input_ids"] = inputs["decoder_input_ids"]
         prompt["decoder_input_ids"][:, 0] = model.config.decoder_start_token_id
     else:
-        prompt["attention_mask"] = prompt["attention_mask"].flip(-1)  # a prompt ends where its continuation begins
+        prompt["attention_mask"] = prompt["attention_mask"].flip(-1)  # prompts are padded on the left
     search = copy.deepcopy(model.generation_config)
     search.update(do_sample=False, num_beams=1)
     generation = exporter.export_for_generation(model, prompt, settings, generation_config=search)
@@ -130,7 +129,7 @@ def _generation_graphs(model: PreTrainedModel) -> Any:
 
 @torch.no_grad()
 def _check_outputs(model: PreTrainedModel, runner: Runner, samples: Samples) -> Check:
-    """Everything that a forward pass returns, where there is no padding."""
+    """All outputs of a forward pass at positions without padding."""
     worst, largest = 0.0, 0.0
     for ids, mask in samples.batches(model.config.pad_token_id):
         inputs = {"input_ids": ids, "attention_mask": mask}
@@ -156,7 +155,7 @@ def _check_outputs(model: PreTrainedModel, runner: Runner, samples: Samples) -> 
 
 @torch.no_grad()
 def _check_generation(model: PreTrainedModel, runners: Mapping[str, Runner], samples: Samples) -> list[Check]:
-    """Logits of every step of greedy search on the tokens that our model chooses, and the tokens that the graphs do."""
+    """Logits of each step along our greedy output, and the tokens that the graphs choose."""
     steps, rows = step_limit(model), prompts(model, samples.rows)
     worst, largest, ours, theirs = 0.0, 0.0, [], []
     for row in rows:
@@ -176,7 +175,7 @@ def _check_generation(model: PreTrainedModel, runners: Mapping[str, Runner], sam
 
 
 def _logits(model: PreTrainedModel, row: Sequence[int], output: Sequence[int]) -> torch.Tensor:
-    """Our logits (positions, vocabulary) for a prompt and what follows it, without a cache."""
+    """Our logits (positions, vocabulary) for a prompt and its continuation, without a cache."""
     if model.config.is_encoder_decoder:
         reads = [model.config.decoder_start_token_id, *output]
         return model(input_ids=torch.tensor([row]), decoder_input_ids=torch.tensor([reads])).logits[0]
@@ -186,7 +185,7 @@ def _logits(model: PreTrainedModel, row: Sequence[int], output: Sequence[int]) -
 def _steps(
     model: PreTrainedModel, runners: Mapping[str, Runner], row: Sequence[int], output: Sequence[int]
 ) -> torch.Tensor:
-    """The same by `prefill` and one `decode` for each token of the output."""
+    """The same logits by `prefill` and one `decode` per token of the output."""
     steps = OnnxSteps(runners, getattr(model.config, "decoder_start_token_id", None))
     ids = torch.tensor([row])
     logits = [steps.start(ids, torch.ones_like(ids))]

@@ -1,8 +1,7 @@
-"""Export to a class of transformers: a folder that loads wherever transformers is, without code of ours."""
+"""Export to a class of transformers: the folder loads without this package and without remote code."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +11,36 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..comparison import OUTPUTS
 from ..exporting import padding_note, to_transformers
-from .report import Check
+from .protocol import Check, Exported, Request
 from .samples import Samples
-from .target import Exported, Request
+from .saved_tokenizer import save_tokenizer
 
 __all__ = ["QUANTIZATIONS", "export", "requirements"]
 
-# The weights keep the type that they have.
+# The weights keep their type.
 QUANTIZATIONS = ("none",)
 
-# How far two orders of the same sums may be apart, relative to the largest output.
+# Rounding error of sums in another order, relative to the largest output.
 _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 _TOLERANCE_OF_HALF = 0.1
 _NEW_TOKENS = 24
 
 
 def requirements() -> None:
-    """Nothing besides what the package needs anyway."""
+    """Needs no library beyond the dependencies of the package."""
 
 
 def export(request: Request, folder: Path) -> Exported:
-    """Writes the transformers model, its tokenizer and generation settings, loads it as a receiver would, and compares.
+    """Writes model, tokenizer and generation settings, loads them as a user of transformers would, and compares.
 
     Raises:
-        ValueError: no transformers class computes what the model does; the message names the fields that prevent it.
+        ValueError: no class of transformers computes the same function; the message names the fields that differ.
     """
     exported = to_transformers(request.model, request.family)
     exported.save_pretrained(folder)
     if request.tokenizer is not None:
         save_tokenizer(request.tokenizer, folder)
-    # By the name of the class, as the receiver's Auto class finds it. Nothing is trusted, and nothing needs to be.
+    # Auto classes find the same class in transformers; trust_remote_code is not needed.
     received = getattr(transformers, type(exported).__name__).from_pretrained(
         folder, local_files_only=True, dtype="auto"
     )
@@ -54,19 +53,9 @@ def export(request: Request, folder: Path) -> Exported:
     return Exported(type(exported).__name__, tuple(checks), notes)
 
 
-def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Saves a tokenizer so that transformers 4 reads it too, which knows its class by the name it had there."""
-    tokenizer.save_pretrained(folder)
-    path = folder / "tokenizer_config.json"
-    saved = json.loads(path.read_text(encoding="utf-8"))
-    if saved.get("tokenizer_class") == "TokenizersBackend":
-        saved["tokenizer_class"] = "PreTrainedTokenizerFast"
-        path.write_text(json.dumps(saved, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 @torch.no_grad()
 def _compare_outputs(ours: PreTrainedModel, exported: PreTrainedModel, samples: Samples) -> Check:
-    """Everything that a forward pass returns, where there is no padding."""
+    """All outputs of a forward pass at positions without padding."""
     worst, largest = 0.0, 0.0
     for ids, mask in samples.batches(ours.config.pad_token_id):
         arguments: dict[str, Any] = {"input_ids": ids.to(ours.device), "attention_mask": mask.to(ours.device)}
@@ -75,7 +64,7 @@ def _compare_outputs(ours: PreTrainedModel, exported: PreTrainedModel, samples: 
             arguments = {name: torch.stack([tensor, tensor.flip(0)], dim=1) for name, tensor in arguments.items()}
         if ours.config.is_encoder_decoder:
             arguments["decoder_input_ids"] = _targets(ours, ids)
-            # Some families give padding no position, wherever they see its id.
+            # Some families recognise padding by its id and give it no position.
             started = torch.cat([torch.ones(len(kept), 1, dtype=torch.bool), kept], dim=1)
             kept = started[:, : arguments["decoder_input_ids"].shape[1]]
         expected, actual = (
@@ -95,7 +84,7 @@ def _compare_outputs(ours: PreTrainedModel, exported: PreTrainedModel, samples: 
 
 
 def _targets(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
-    """What the decoder reads: the start token, then the source once more. Any tokens compare two models."""
+    """Input of the decoder, (batch, target length): the start token and the source. Any tokens would do."""
     start = model.config.decoder_start_token_id
     length = min(ids.shape[1] + 1, model.config.max_position_embeddings)
     first = torch.full((len(ids), 1), 0 if start is None else start)
@@ -104,7 +93,7 @@ def _targets(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def _compare_generated(ours: PreTrainedModel, exported: PreTrainedModel, samples: Samples, beams: int) -> Check:
-    """Whole outputs of `generate`, each row alone, with the settings that both models were saved with otherwise."""
+    """Complete outputs of `generate`, row by row, with the saved generation settings except those below."""
     same = 0
     for row in samples.rows:
         limit = ours.config.max_position_embeddings - 1
@@ -122,14 +111,14 @@ def _compare_generated(ours: PreTrainedModel, exported: PreTrainedModel, samples
 
 
 def _compare_tokenizers(tokenizer: PreTrainedTokenizerBase, folder: Path, samples: Samples) -> None:
-    """Raises ValueError if the saved tokenizer reads text otherwise than the model's."""
+    """Raises ValueError if the saved tokenizer gives other ids than the model's."""
     received = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     texts = tokenizer.batch_decode([list(row) for row in samples.rows], skip_special_tokens=True)
     expected, actual = tokenizer(texts)["input_ids"], received(texts)["input_ids"]
     for text, first, second in zip(texts, expected, actual, strict=True):
         if first != second:
             raise ValueError(
-                f"The exported tokenizer, a {type(received).__name__}, reads {text!r} as {second}, the model's "
-                f"{type(tokenizer).__name__} as {first}. Save the tokenizer as transformers' generic "
+                f"The exported tokenizer, a {type(received).__name__}, gives the ids {second} for {text!r}, but the "
+                f"model's {type(tokenizer).__name__} gives {first}. Save the tokenizer as transformers' generic "
                 "PreTrainedTokenizerFast(tokenizer_object=...) and export again."
             )

@@ -1,0 +1,80 @@
+"""A saved model of this package with its tokenizer: loaded as the class that was saved, complete or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from ..models.registration import AUTO_CLASSES
+from .checkpoint_files import TOKENIZER_FILES
+
+__all__ = ["check_tokenizer", "load_saved_model", "load_saved_tokenizer"]
+
+
+def load_saved_model(folder: str | Path, dtype: torch.dtype | str = "auto") -> PreTrainedModel:
+    """Loads the model in `folder` as the class named in its config.json, in evaluation mode.
+
+    Args:
+        folder: output of `save_pretrained` or of a command of this package.
+        dtype: type of the weights; `"auto"` keeps the saved one.
+
+    Raises:
+        FileNotFoundError: `folder` or its config.json does not exist.
+        ValueError: the model is not of this package, config.json does not name its class, or the weights do not match
+            the class. transformers would only warn about missing weights and initialise them randomly.
+    """
+    folder = Path(folder)
+    path = folder / "config.json"
+    if not path.is_file():
+        missing = f"There is no config.json in {folder}" if folder.is_dir() else f"There is no folder {folder}"
+        raise FileNotFoundError(
+            f"{missing}: give a folder written by `hf-vanilla train` or save_pretrained. Download a model from the Hub "
+            "with `hf download USER/MODEL --local-dir FOLDER`."
+        )
+    config = json.loads(path.read_text(encoding="utf-8"))
+    model_type, architectures = config.get("model_type"), config.get("architectures") or []
+    classes = next(
+        (
+            {model_class.__name__: model_class for model_class in auto_classes.values()}
+            for config_class, auto_classes in AUTO_CLASSES.items()
+            if config_class.model_type == model_type
+        ),
+        None,
+    )
+    if classes is None:
+        known = ", ".join(config_class.model_type for config_class in AUTO_CLASSES)
+        raise ValueError(
+            f"The model in {folder} has model_type={model_type!r}, but models of this package have one of: {known}. "
+            "Convert it with `hf-vanilla convert`."
+        )
+    name = next((name for name in architectures if name in classes), None)
+    if name is None:
+        raise ValueError(
+            f"{path} has architectures={architectures!r}, but must name one of: {', '.join(classes)}. Load the model "
+            "as one of these classes and save it again."
+        )
+    model, report = classes[name].from_pretrained(folder, dtype=dtype, local_files_only=True, output_loading_info=True)
+    wrong = {key: sorted(report[key]) for key in ("missing_keys", "mismatched_keys", "unexpected_keys") if report[key]}
+    if wrong:
+        listed = "; ".join(f"{key.replace('_', ' ')}: {', '.join(map(str, names[:5]))}" for key, names in wrong.items())
+        raise ValueError(f"The weights in {folder} do not match {name} with this config.json ({listed}).")
+    return model.eval()
+
+
+def load_saved_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase | None:
+    """Loads the tokenizer in `folder`; None if the folder has no tokenizer."""
+    if not any((Path(folder) / name).is_file() for name in TOKENIZER_FILES):
+        return None
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def check_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> None:
+    """Raises ValueError if `tokenizer` has more entries than `model` has embeddings."""
+    if tokenizer is not None and len(tokenizer) > model.config.vocab_size:
+        raise ValueError(
+            f"The tokenizer has {len(tokenizer)} entries, but the model has vocab_size={model.config.vocab_size}: use "
+            "the model's own tokenizer, or call model.resize_token_embeddings(len(tokenizer))."
+        )
