@@ -35,7 +35,7 @@ from hf_vanilla_transformer import (
 )
 from hf_vanilla_transformer.conversion.exports import export_to
 from hf_vanilla_transformer.conversion.exports.samples import SENTENCES, read_sentences
-from hf_vanilla_transformer.conversion.exports.source import load_source
+from hf_vanilla_transformer.conversion.saved_model import load_saved_model, load_saved_tokenizer
 from hf_vanilla_transformer.tokenization.trainer import train_tokenizer
 
 # Format and number format of each export that is tried.
@@ -297,7 +297,9 @@ def main(arguments: list[str] | None = None) -> None:
         "intermediate_size": 4 * given.hidden_size,
         "max_position_embeddings": 256,
     }
-    models = {folder: load_source(folder, torch.float32) for folder in given.folders}
+    models = {
+        folder: (load_saved_model(folder, torch.float32), load_saved_tokenizer(folder)) for folder in given.folders
+    }
     models = models or random_models(size, given.layers)
     results = {}
     for name, (model, tokenizer) in models.items():

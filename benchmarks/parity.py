@@ -421,7 +421,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         tokens = "same" if all(row["generation"].values()) else "**different**"
         values = " | ".join(f"{row[column]:.1e}" if column in row else "–" for column in columns)
-        lines.append(f"| {row['reference']} | {row['ours']} | {values} | {tokens if row['generation'] else '–'} |")
+        lines.append(f"| {row['transformers']} | {row['ours']} | {values} | {tokens if row['generation'] else '–'} |")
     return "\n".join(lines)
 
 
