@@ -19,7 +19,7 @@ RECIPE = "multi30k-en-de-tiny-raw"
 # What is changed: the fields that take the choice back.
 VARIANTS = {
     "the recipe": {},
-    "Adam for all weights": {"training.optimizer": "adam", "training.weight_decay": "0.0"},
+    "Adam for all weights": {"training.optim": "adam", "training.weight_decay": "0.0"},
     "Xavier's initial weights": {"model.config.initializer": "xavier"},
     "norms in the other place": {"model.config.norm_first": "true"},
     "batches of half the size": {"training.tokens_per_batch": "1024"},
@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
             folder = options.folder / f"{variant.replace(' ', '-').replace(',', '')}-{options.minutes:g}-{seed}"
             # A run that is there is whole: results.json is written last.
             if not (folder / "results.json").is_file():
-                fixed = ["--recipe", RECIPE, *data, "--evaluation.every", "null", "--training.seed", str(seed)]
+                fixed = ["--recipe", RECIPE, *data, "--evaluation.eval_steps", "null", "--training.seed", str(seed)]
                 train(options.minutes, folder, [*fixed, *arguments_of_variant])
             record["runs"].setdefault(variant, []).append(result(folder))
             write_json(options.output, record)

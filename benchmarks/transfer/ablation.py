@@ -32,7 +32,7 @@ from .label_efficiency import Setting, bodies, chosen, fields_of
 
 AS_IT_IS = "as it is"
 # The paper's rates fall from layer to layer, so that the highest one may be higher.
-DISCRIMINATIVE = {"rates.factor": 2.6, "rates.learning_rate": 2e-3}
+DISCRIMINATIVE = {"rates.layerwise_lr_decay": 2.6, "rates.learning_rate": 2e-3}
 GRADUAL = {"unfreezing.mode": "gradual", "unfreezing.every_epochs": 0.5}
 # What is changed, and what in the paper that is.
 VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
@@ -40,12 +40,12 @@ VARIANTS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "discriminative rates": ("table 6", DISCRIMINATIVE),
     "gradual unfreezing": ("table 6", GRADUAL),
     "discriminative rates and gradual unfreezing": ("table 6", {**DISCRIMINATIVE, **GRADUAL}),
-    "linear schedule": ("table 6, without slanted triangular rates", {"rates.schedule": "linear"}),
-    "cosine schedule": ("table 6", {"rates.schedule": "cosine"}),
+    "linear schedule": ("table 6, without slanted triangular rates", {"rates.lr_scheduler_type": "linear"}),
+    "cosine schedule": ("table 6", {"rates.lr_scheduler_type": "cosine"}),
     "last state only": ("section 3.3, without concat pooling", {"head.pooling": "last"}),
     "mean state only": ("section 3.3, without concat pooling", {"head.pooling": "mean"}),
-    "frozen body": ("table 6, last layer", {"body.train": "frozen"}),
-    "LoRA": ("not in the paper", {"body.train": "lora"}),
+    "frozen body": ("table 6, last layer", {"backbone.train": "frozen"}),
+    "LoRA": ("not in the paper", {"backbone.train": "lora"}),
     "adapted with the parent's embeddings": ("not in the paper", {"start": "plain"}),
     "embeddings turned, not trained further": ("not in the paper", {"start": "turned"}),
     "not adapted": ("table 5, without fine-tuning the language model", {"start": "pretrained"}),
@@ -106,7 +106,7 @@ def _run(setting: Setting, folder: Path, output: Path, variant: str, labels: int
         fields = fields_of(setting, texts.labelled, place, seed, scratch=start == "scratch", test=False)
         fields |= overrides(variant)
         if start == "both":
-            fields["backward_parent"] = parents["backward"]
+            fields["backward_base_model"] = parents["backward"]
         results = steps.finetune(output, parents[start], "classification", fields)
         return {name: results[name] for name in ("validation_accuracy", "validation_loss", "steps", "training_seconds")}
 

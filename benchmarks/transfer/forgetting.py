@@ -21,7 +21,7 @@ from .cells import Cell, common_arguments, folder_name, grouped, record_file, re
 from .label_efficiency import Setting, bodies, chosen, fields_of
 
 # How the language model goes on: fields of `adaptation`. An update takes back the strength of L2-SP times the rate.
-PARENTS = {"embeddings": "parent"}
+PARENTS = {"embeddings": "base_model"}
 ADAPTATIONS: dict[str, dict[str, Any]] = {
     "plain": PARENTS,
     "replay 20 %": {**PARENTS, "replay": 0.2},
@@ -31,11 +31,11 @@ ADAPTATIONS: dict[str, dict[str, Any]] = {
 }
 # How the second task is learned; fields of the recipe.
 SECOND_TASKS: dict[str, dict[str, Any]] = {
-    "one rate, all layers at once": {"rates.factor": 1, "rates.schedule": "linear"},
-    "discriminative rates": {"rates.factor": 2.6},
-    "discriminative rates, gradual unfreezing": {"rates.factor": 2.6, "unfreezing.mode": "gradual"},
-    "LoRA": {"body.train": "lora", "rates.factor": 1},
-    "frozen body": {"body.train": "frozen"},
+    "one rate, all layers at once": {"rates.layerwise_lr_decay": 1, "rates.lr_scheduler_type": "linear"},
+    "discriminative rates": {"rates.layerwise_lr_decay": 2.6},
+    "discriminative rates, gradual unfreezing": {"rates.layerwise_lr_decay": 2.6, "unfreezing.mode": "gradual"},
+    "LoRA": {"backbone.train": "lora", "rates.layerwise_lr_decay": 1},
+    "frozen body": {"backbone.train": "frozen"},
 }
 
 

@@ -111,14 +111,14 @@ def fields_of(setting: Setting, data: Path, place: int, seed: int, *, scratch: b
         "text_length.max_tokens": setting.max_tokens,
         "head.pooling": "concat",
         "rates.learning_rate": setting.scratch_rate if scratch else setting.rate,
-        "rates.factor": 1,
-        "training.max_epochs": setting.epochs[place],
-        "training.batch_size": setting.batches[place],
+        "rates.layerwise_lr_decay": 1,
+        "training.num_train_epochs": setting.epochs[place],
+        "training.per_device_train_batch_size": setting.batches[place],
         "training.seed": seed,
         "training.precision": setting.body.precision,
         # Scored once, at the end: no epoch is chosen by the validation rows, which cost as much as the training.
-        "evaluation.every": 10**6,
-        "evaluation.keep": "last",
+        "evaluation.eval_steps": 10**6,
+        "evaluation.load_best_model_at_end": False,
         "evaluation.test": test,
     }
 

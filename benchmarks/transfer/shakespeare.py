@@ -70,7 +70,7 @@ def ours(folder: Path, steps: int, precision: str) -> dict[str, Any]:
         "data.packing": False,
         "training.tokens_per_batch": ROWS * (CONTEXT + 1),
         "training.max_steps": steps,
-        "training.max_epochs": None,
+        "training.num_train_epochs": None,
         "training.learning_rate": 1e-3,
         "training.final_learning_rate_ratio": 0.1,
         "training.warmup_steps": min(100, steps // 2),
@@ -78,8 +78,8 @@ def ours(folder: Path, steps: int, precision: str) -> dict[str, Any]:
         "training.weight_decay": 0.1,
         "training.max_grad_norm": 1.0,
         "training.precision": precision,
-        "training.log_every": min(100, steps),
-        "checkpoint.every": None,
+        "training.logging_steps": min(100, steps),
+        "checkpoint.save_steps": None,
     }
     command(["pretrain", "--objective", "causal", "--output", run, *dotted(fields)])
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))

@@ -39,7 +39,7 @@ class Body:
     matrix_rate: float = 0.02
     rate: float = 4e-3
     adapt_rate: float = 2e-4
-    embeddings: Literal["parent", "cooccurrence"] = "cooccurrence"
+    embeddings: Literal["base_model", "cooccurrence"] = "cooccurrence"
     precision: Literal["fp32", "bf16"] = "fp32"
 
     @property
@@ -95,7 +95,7 @@ def pretrain(
     }
     fields = _language_model_fields(body, data, steps, body.rate, seed)
     fields |= {f"model.config.{name}": value for name, value in model.items()}
-    fields |= {"tokenizer.path": tokenizer, "evaluation.every": max(1, steps // 5)}
+    fields |= {"tokenizer.path": tokenizer, "evaluation.eval_steps": max(1, steps // 5)}
     if reverse:
         fields["data.reverse"] = "true"
     return _once(folder, "pretrain", ["--objective", body.objective], fields)
@@ -106,7 +106,7 @@ def adapt(
 ) -> Path:
     """A body that has gone on with text of the domain, made once; `adaptation` are fields such as `replay`."""
     fields = _language_model_fields(body, data, steps, body.adapt_rate, seed)
-    fields |= {"adaptation.general.path": general, "evaluation.every": max(1, steps // 5)}
+    fields |= {"adaptation.general.path": general, "evaluation.eval_steps": max(1, steps // 5)}
     fields["adaptation.embeddings"] = body.embeddings
     fields |= {f"adaptation.{name}": value for name, value in adaptation.items()}
     if adaptation.get("l2_sp"):
@@ -141,15 +141,15 @@ def _language_model_fields(body: Body, data: Path, steps: int, rate: float, seed
         "data.max_length": body.row,
         "training.tokens_per_batch": body.tokens,
         "training.max_steps": steps,
-        "training.max_epochs": None,
-        "training.optimizer": "muon",
+        "training.num_train_epochs": None,
+        "training.optim": "muon",
         "training.muon_learning_rate": body.matrix_rate,
         "training.learning_rate": rate,
         "training.warmup_steps": max(1, steps // 20),
         "training.seed": seed,
         "training.precision": body.precision,
-        "checkpoint.every": max(1, steps // 4),
-        "checkpoint.keep": 1,
+        "checkpoint.save_steps": max(1, steps // 4),
+        "checkpoint.save_total_limit": 1,
     }
 
 

@@ -133,13 +133,13 @@ def _run(setting: Setting, folder: Path, name: str, arm: str, seed: int, test: b
             "data.on_bad_label": "warn",
             "from_scratch": arm == "scratch",
             "rates.learning_rate": setting.rate,
-            "rates.factor": 1,
-            "training.max_epochs": setting.epochs,
-            "training.batch_size": setting.batch,
+            "rates.layerwise_lr_decay": 1,
+            "training.num_train_epochs": setting.epochs,
+            "training.per_device_train_batch_size": setting.batch,
             "training.seed": seed,
             "training.precision": setting.body.precision,
-            "evaluation.every": 10**6,
-            "evaluation.keep": "last",
+            "evaluation.eval_steps": 10**6,
+            "evaluation.load_best_model_at_end": False,
             "evaluation.test": test,
         }
         parent = body(folder, job.language, setting)

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--recipe", default="adapt", help="name of a recipe, or a YAML file (default: adapt)")
     parser.add_argument("--resume", metavar="FOLDER", help="go on with the interrupted run in this folder")
-    parser.add_argument("--output", metavar="FOLDER", help="output folder (the same as --output.folder)")
+    parser.add_argument("--output", metavar="FOLDER", help="output folder (the same as --output.output_dir)")
     parser.add_argument("--dry-run", action="store_true", help="read everything and print the plan, without training")
     parser.add_argument(
         "--set", metavar="FIELD=VALUE", action="append", default=[], help="set a field (the same as --FIELD VALUE)"
@@ -92,7 +92,7 @@ def write_model(result: TrainingResult, recipe: Recipe, command: str) -> Path:
     data += f". The parent: {result.metrics['adaptation']['lineage']}."
     picture = result.folder / PERPLEXITY_PICTURE
     plots = {"Perplexity of the domain and of general text.": picture} if picture.is_file() else {}
-    parent = adaptation.parent
+    parent = adaptation.base_model
     if Path(parent).exists():
         parent = Path(parent).resolve().name
     texts = (recipe.data.path, adaptation.general.path if adaptation.replay else None)
@@ -108,10 +108,10 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     overrides = [*arguments.set, *dotted_overrides(arguments.overrides)]
     folder = arguments.resume or arguments.output
     if folder is not None:
-        overrides.append(f"output.folder={folder!r}")
+        overrides.append(f"output.output_dir={folder!r}")
     if arguments.resume is not None:
         recipe = load_recipe(arguments.resume, overrides)
-        if recipe.adaptation.parent is None:
+        if recipe.adaptation.base_model is None:
             raise ValueError(f"The run in {arguments.resume} is no adaptation; go on with hf-vanilla train --resume.")
         return recipe
     return load_adaptation_recipe(arguments.parent, overrides, arguments.recipe)

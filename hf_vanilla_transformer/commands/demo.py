@@ -183,7 +183,7 @@ def _train(folder: Path, arguments: argparse.Namespace) -> TrainingResult:
 
     overrides = [
         f"data.path={str(folder / 'corpus')!r}",
-        f"output.folder={str(folder / 'training')!r}",
+        f"output.output_dir={str(folder / 'training')!r}",
         f"training.seed={arguments.seed}",
     ]
     if arguments.steps is not None:

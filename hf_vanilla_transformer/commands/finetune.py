@@ -22,9 +22,9 @@ examples:
   hf-vanilla finetune runs/adapted --task classification --data.path data/nli --data.text premise \\
       --data.text_pair hypothesis --data.label label --output runs/nli
   hf-vanilla finetune runs/adapted --task classification --data.path reviews.csv --output runs/sentiment \\
-      --head.pooling concat --unfreezing.mode gradual --rates.factor 2.6     the whole of ULMFiT's third step
+      --head.pooling concat --unfreezing.mode gradual --rates.layerwise_lr_decay 2.6    the whole of ULMFiT's third step
   hf-vanilla finetune runs/adapted --task classification --data.path reviews.csv --output runs/probe \\
-      --body.train frozen                                            what the parent knows already
+      --backbone.train frozen                                            what the parent knows already
   hf-vanilla finetune runs/adapted --task classification --data.path reviews.csv --output runs/sentiment \\
       --comparison.start '[before, scratch]'                         and what each step before was worth
   hf-vanilla finetune google-bert/bert-base-uncased --task question_answering --data.path squad --output runs/qa
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", help="what to learn (the same as --set task=...)")
     parser.add_argument("--recipe", help="a YAML file, or the folder of an earlier fine-tuning")
     parser.add_argument("--resume", metavar="FOLDER", help="go on with the interrupted run in this folder")
-    parser.add_argument("--output", metavar="FOLDER", help="output folder (the same as --output.folder)")
+    parser.add_argument("--output", metavar="FOLDER", help="output folder (the same as --output.output_dir)")
     parser.add_argument("--fields", action="store_true", help="list every field of the recipe with its default")
     parser.add_argument("--dry-run", action="store_true", help="read the data and print the plan, without training")
     parser.add_argument(
@@ -61,12 +61,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.resume is None and arguments.parent is None and arguments.recipe is None:
         raise ValueError("Say what to start from: hf-vanilla finetune PARENT --task ... (see --help).")
     overrides = [*arguments.set, *dotted_overrides(arguments.overrides)]
-    for name, value in (("parent", arguments.parent), ("task", arguments.task)):
+    for name, value in (("base_model", arguments.parent), ("task", arguments.task)):
         if value is not None:
             overrides.append(f"{name}={value!r}")
     folder = arguments.resume or arguments.output
     if folder is not None:
-        overrides.append(f"output.folder={folder!r}")
+        overrides.append(f"output.output_dir={folder!r}")
     recipe = load_finetune_recipe(arguments.resume or arguments.recipe, overrides)
 
     import transformers

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--objective", choices=list(_RECIPES), help="what is learnt to predict")
     parser.add_argument("--recipe", help="name of a recipe, or a YAML file (default: a small one for the objective)")
     parser.add_argument("--resume", metavar="FOLDER", help="go on with the interrupted run in this folder")
-    parser.add_argument("--output", metavar="FOLDER", help="output folder (the same as --output.folder)")
+    parser.add_argument("--output", metavar="FOLDER", help="output folder (the same as --output.output_dir)")
     parser.add_argument("--dry-run", action="store_true", help="read the data and print the plan, without training")
     parser.add_argument(
         "--set", metavar="FIELD=VALUE", action="append", default=[], help="set a field (the same as --FIELD VALUE)"
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     overrides = [*arguments.set, *dotted_overrides(arguments.overrides)]
     folder = arguments.resume or arguments.output
     if folder is not None:
-        overrides.append(f"output.folder={folder!r}")
+        overrides.append(f"output.output_dir={folder!r}")
     recipe = load_recipe(arguments.resume or arguments.recipe or _RECIPES[arguments.objective], overrides)
     if recipe.task not in OBJECTIVES.values():
         raise ValueError(f"The recipe's task is {recipe.task!r}, which is no language model; use hf-vanilla train.")

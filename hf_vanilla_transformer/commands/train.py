@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--resume", metavar="FOLDER", help="go on with the interrupted run in this folder")
     what.add_argument("--list", action="store_true", help="list the recipes that come with the package")
     what.add_argument("--fields", action="store_true", help="list every field of a recipe with its default")
-    parser.add_argument("--output", metavar="FOLDER", help="output folder (the same as --output.folder)")
+    parser.add_argument("--output", metavar="FOLDER", help="output folder (the same as --output.output_dir)")
     parser.add_argument("--dry-run", action="store_true", help="read the data and print the plan, without training")
     parser.add_argument(
         "--set", metavar="FIELD=VALUE", action="append", default=[], help="set a field (the same as --FIELD VALUE)"
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     overrides = [*arguments.set, *dotted_overrides(arguments.overrides)]
     folder = arguments.resume or arguments.output
     if folder is not None:
-        overrides.append(f"output.folder={folder!r}")
+        overrides.append(f"output.output_dir={folder!r}")
     recipe = load_recipe(arguments.resume or arguments.recipe, overrides)
     return carry_out(recipe, arguments, _CLOSING)
 

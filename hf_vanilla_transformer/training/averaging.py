@@ -52,7 +52,7 @@ def last_checkpoints(folder: str | Path, last: int) -> list[Path]:
     if len(found) < last:
         raise FileNotFoundError(
             f"{folder} has {len(found)} checkpoints, so the last {last} cannot be averaged: ask for fewer, or "
-            f"train with a smaller checkpoint.every and checkpoint.keep of at least {last}."
+            f"train with a smaller checkpoint.save_steps and checkpoint.save_total_limit of at least {last}."
         )
     return found[-last:]
 

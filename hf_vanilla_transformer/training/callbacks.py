@@ -43,11 +43,11 @@ class Schedule(RunCallback):
         step = state.global_step
         if self.trainer.average is not None and step % self.recipe.training.average_every == 0:
             self.trainer.average.update()
-        every = self.recipe.evaluation.every
+        every = self.recipe.evaluation.eval_steps
         last = step >= state.max_steps
         if every is not None and (step % every == 0 or last):
             control.should_evaluate = True
-        if self.recipe.checkpoint.every is not None and (step % self.recipe.checkpoint.every == 0 or last):
+        if self.recipe.checkpoint.save_steps is not None and (step % self.recipe.checkpoint.save_steps == 0 or last):
             control.should_save = True
 
 
@@ -78,8 +78,8 @@ class StopConditions(RunCallback, InterruptibleCallback):
         elif self.out_of_time:
             control.should_training_stop = True
             control.should_log = True
-            control.should_evaluate = self.recipe.evaluation.every is not None
-            control.should_save = control.should_save or self.recipe.checkpoint.every is not None
+            control.should_evaluate = self.recipe.evaluation.eval_steps is not None
+            control.should_save = control.should_save or self.recipe.checkpoint.save_steps is not None
 
     def _any(self, *flags: bool) -> list[bool]:
         if self.trainer.args.world_size == 1:
@@ -104,13 +104,22 @@ class BestModel(RunCallback):
     def on_evaluate(self, args, state, control, metrics, **kwargs):
         """Compares with the best evaluation."""
         choice = self.recipe.evaluation
-        value = metrics.get(f"eval_{choice.metric}")
+        value = metrics.get(f"eval_{choice.metric_for_best_model}")
         if value is None:
-            raise ValueError(f"evaluation.metric={choice.metric!r} was not computed; there is {sorted(metrics)}.")
+            raise ValueError(
+                f"evaluation.metric_for_best_model={choice.metric_for_best_model!r} was not computed; there is "
+                f"{sorted(metrics)}."
+            )
         best = self.trainer.best
-        better = best is None or (value < best["value"] if choice.metric == "loss" else value > best["value"])
+        better = best is None or (
+            value < best["value"] if choice.metric_for_best_model == "loss" else value > best["value"]
+        )
         if better:
-            self.trainer.best = {"metric": choice.metric, "value": float(value), "step": state.global_step}
+            self.trainer.best = {
+                "metric": choice.metric_for_best_model,
+                "value": float(value),
+                "step": state.global_step,
+            }
             self.trainer.evaluations_without_gain = 0
             self.save()
             return

@@ -24,7 +24,7 @@ def collator(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Callable[[li
     limit, packed, objective = recipe.data.max_length, recipe.data.packing, recipe.objective
     # On CPU attention goes through packed rows sequence by sequence, so one row holds them all and nothing is padded.
     # Elsewhere it may cost the square of the length of a row, so a row is no longer than a sequence may be.
-    one_row = default_device().type == "cpu" and recipe.model.attention == "sdpa"
+    one_row = default_device().type == "cpu" and recipe.model.attn_implementation == "sdpa"
     packing = {"packing": True, "row_length": None if one_row else limit} if packed else {}
     if recipe.task == "translation":
         return TranslationCollator(tokenizer, **packing)

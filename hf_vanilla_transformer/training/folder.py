@@ -16,7 +16,7 @@ TRANSLATIONS_FILE = "{split}.translations.txt"
 
 def command_of(recipe: Recipe) -> str:
     """The command that runs a recipe, or goes on with it."""
-    return "train" if recipe.adaptation.parent is None else "adapt"
+    return "train" if recipe.adaptation.base_model is None else "adapt"
 
 
 def check_new(folder: Path) -> None:
@@ -54,7 +54,7 @@ def check_resumable(folder: Path, recipe: Recipe) -> Path:
         raise FileNotFoundError(f"The run in {folder} was interrupted before its first checkpoint; start it anew.")
     if not (found[-1] / "optimizer.pt").is_file():
         raise FileNotFoundError(
-            f"{found[-1]} has no optimizer state (checkpoint.save_optimizer was false), so the run cannot be resumed. "
+            f"{found[-1]} has no optimizer state (checkpoint.save_only_model was true), so the run cannot be resumed. "
             f"Its weights can start a new one: --model.start_from {found[-1]}."
         )
     before = load_recipe(folder).to_dict()

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-__all__ = ["LoraPlaces", "lora_targets"]
+__all__ = ["TargetModulesPreset", "lora_targets"]
 
-LoraPlaces = Literal["attention", "all-attention", "layers"]
+TargetModulesPreset = Literal["attention", "all-attention", "layers"]
 
 _QUERY_AND_VALUE = ("q_proj", "v_proj")
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -17,7 +17,7 @@ _LAYER = (*_ATTENTION, "fc1", "fc2")
 _NAMES = {"attention": _QUERY_AND_VALUE, "all-attention": _ATTENTION, "layers": _LAYER}
 
 
-def lora_targets(places: LoraPlaces = "attention") -> list[str]:
+def lora_targets(preset: TargetModulesPreset = "attention") -> list[str]:
     """Names of the maps that get adapters.
 
     ```python
@@ -29,12 +29,12 @@ def lora_targets(places: LoraPlaces = "attention") -> list[str]:
     PEFT's own `target_modules="all-linear"` works too. It adds what lies outside of the layers, such as BERT's pooler.
 
     Args:
-        places: `attention` is the choice of the paper (section 4.2), queries and values; `all-attention` adds keys and
+        preset: `attention` is the choice of the paper (section 4.2), queries and values; `all-attention` adds keys and
             outputs; `layers` adds the feed-forward network (QLoRA, Dettmers et al. 2023, found that it matters).
 
     Raises:
-        ValueError: `places` is none of these.
+        ValueError: `preset` is none of these.
     """
-    if places not in _NAMES:
-        raise ValueError(f"places={places!r} does not exist; choose from {', '.join(get_args(LoraPlaces))}.")
-    return list(_NAMES[places])
+    if preset not in _NAMES:
+        raise ValueError(f"preset={preset!r} does not exist; choose from {', '.join(get_args(TargetModulesPreset))}.")
+    return list(_NAMES[preset])

@@ -103,7 +103,9 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, *, device: s
     """
     _, model_class = CLASSES[recipe.task]
     if recipe.model.start_from is not None:
-        model = model_class.from_pretrained(recipe.model.start_from, attn_implementation=recipe.model.attention)
+        model = model_class.from_pretrained(
+            recipe.model.start_from, attn_implementation=recipe.model.attn_implementation
+        )
         extra = extra_tokens(recipe)
         if model.config.vocab_size < len(tokenizer) <= model.config.vocab_size + len(extra):
             logger.info("The model gets %d embeddings for %s ...", len(tokenizer) - model.config.vocab_size, extra[0])
@@ -115,7 +117,7 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, *, device: s
             )
     else:
         config = build_config(recipe, vocabulary_of(recipe, tokenizer))
-        config._attn_implementation = recipe.model.attention
+        config._attn_implementation = recipe.model.attn_implementation
         with torch.device(device or "cpu"):
             model = model_class(config)
     if recipe.task in ENCODER_DECODER:

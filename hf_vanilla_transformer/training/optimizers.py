@@ -48,13 +48,11 @@ def build_optimizer(model: nn.Module, recipe: TrainingRecipe, peak: float, base:
         # One kernel over all parameters; on CPU it is several times as fast as a loop over them.
         "fused": True,
     }
-    if recipe.optimizer == "adam":
+    if recipe.optim == "adam":
         return torch.optim.AdamW(parameter_groups(model, recipe.weight_decay), **adam)
     matrices = hidden_matrices(model)
     if not matrices:
-        raise ValueError(
-            "training.optimizer='muon' is for the matrices of `layers`, but the model has none; use 'adam'."
-        )
+        raise ValueError("training.optim='muon' is for the matrices of `layers`, but the model has none; use 'adam'.")
     chosen = {id(parameter) for parameter in matrices}
     groups = []
     for group in parameter_groups(model, recipe.weight_decay):
@@ -177,7 +175,7 @@ class CombinedOptimizer(torch.optim.Optimizer):
             found = "another kind of optimizer" if parts is None else f"{len(parts)} optimizers"
             raise ValueError(
                 f"The saved state is of {found}, this run has {len(self.optimizers)} in one: resume with the "
-                "training.optimizer that the checkpoint was made with."
+                "training.optim that the checkpoint was made with."
             )
         for optimizer, part in zip(self.optimizers, parts):
             optimizer.load_state_dict(part)

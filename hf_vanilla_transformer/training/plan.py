@@ -50,16 +50,16 @@ def plan(recipe: Recipe, *, processes: int = 1) -> str:
     training = recipe.training
     peak = peak_learning_rate(training, model.config.hidden_size)
     lines.append(
-        ("optimizer", f"{training.optimizer}, {training.schedule}, peak {peak:.3g} at {training.warmup_steps:,}")
+        ("optimizer", f"{training.optim}, {training.lr_scheduler_type}, peak {peak:.3g} at {training.warmup_steps:,}")
     )
-    lines.append(("output", recipe.output.folder or "not set (--output FOLDER)"))
+    lines.append(("output", recipe.output.output_dir or "not set (--output FOLDER)"))
     return "\n".join(f"{name:14} {value}" for name, value in lines)
 
 
 def _batches(recipe: Recipe, rows: Rows, processes: int) -> list[tuple[str, str]]:
     training = recipe.training
     sampler = token_sampler(recipe, rows, processes)
-    per_epoch = len(sampler) // (processes * training.accumulation)
+    per_epoch = len(sampler) // (processes * training.gradient_accumulation_steps)
     steps = planned_steps(recipe, per_epoch)
     real = int(rows.lengths()[:, -1].sum()) // max(per_epoch, 1)
     lines = [
@@ -81,7 +81,7 @@ def _stream(recipe: Recipe, stream: StreamedRows, processes: int) -> list[tuple[
     lines = [("train", f"{source.path}, {source.weight / total:.1%} of the tokens, streamed") for source in sources]
     # Rows straight from the sources: the plan need not wait for the whole buffer to be filled.
     lengths = [len(next(stream.mixture)) for _ in range(100)]
-    per_step = training.tokens_per_batch * training.accumulation * processes
+    per_step = training.tokens_per_batch * training.gradient_accumulation_steps * processes
     lines.append(("rows", f"of {sum(lengths) / len(lengths):,.0f} tokens on average (the first {len(lengths)})"))
     lines.append(("shuffling", f"in a buffer of {recipe.data.shuffle_buffer:,} rows"))
     lines.append(("tokens", f"at most {per_step:,} an update"))

@@ -102,11 +102,12 @@ def prepare(recipe: Recipe, folder: Path, *, resume_from: Path | None = None) ->
     for report in corpus.reports:
         if not report.skipped:  # the reader itself warns of bad rows
             logger.info("%s", report)
-    if recipe.evaluation.every is not None and corpus.validation is None:
+    if recipe.evaluation.eval_steps is not None and corpus.validation is None:
         raise ValueError(
-            f"evaluation.every={recipe.evaluation.every} needs a validation split, but {scored_data(recipe).path} has "
+            f"evaluation.eval_steps={recipe.evaluation.eval_steps} needs a validation split, but "
+            f"{scored_data(recipe).path} has "
             f"none of {recipe.data.validation}: name one with data.validation, hold out some training text with "
-            "data.hold_out (language models), or set evaluation.every to null."
+            "data.hold_out (language models), or set evaluation.eval_steps to null."
         )
     if resume_from is not None:
         tokenizer = AutoTokenizer.from_pretrained(resume_from)
@@ -162,7 +163,7 @@ def translation_score(
     recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any
 ) -> Callable[[PreTrainedModel], dict[str, Any]] | None:
     """BLEU and chrF of the validation split during training; None if the recipe does not ask for them."""
-    if recipe.task != "translation" or not recipe.evaluation.translate or rows is None:
+    if recipe.task != "translation" or not recipe.evaluation.predict_with_generate or rows is None:
         return None
     if recipe.evaluation.max_rows is not None and len(rows) > recipe.evaluation.max_rows:
         rows = rows.select(range(recipe.evaluation.max_rows))
@@ -180,10 +181,10 @@ def run_training(
     preparation: Callable[..., Prepared] = prepare,
     finish: Callable[[Prepared, dict[str, Any]], None] | None = None,
 ) -> TrainingResult:
-    """Trains as the recipe says and writes the finished model to ``output.folder``.
+    """Trains as the recipe says and writes the finished model to ``output.output_dir``.
 
     Args:
-        recipe: what to do; `output.folder` must be set.
+        recipe: what to do; `output.output_dir` must be set.
         resume: go on with the interrupted run in that folder.
         preparation: makes everything that a run needs, with the arguments of `prepare`.
         finish: adds to the metrics what belongs to this kind of run, when the model has its final weights.
@@ -192,11 +193,12 @@ def run_training(
         ValueError, FileNotFoundError: something does not fit; raised before the long work.
         OSError: a checkpoint could not be written; those before it are whole.
     """
-    if recipe.output.folder is None:
-        raise ValueError("output.folder is not set: say where the model goes, for example --output runs/my-model.")
-    if recipe.adaptation.parent is not None and preparation is prepare:
+    if recipe.output.output_dir is None:
+        raise ValueError("output.output_dir is not set: say where the model goes, for example --output runs/my-model.")
+    if recipe.adaptation.base_model is not None and preparation is prepare:
         raise ValueError(
-            f"adaptation.parent={recipe.adaptation.parent!r} makes this the recipe of an adaptation: run it, or go on "
+            f"adaptation.base_model={recipe.adaptation.base_model!r} makes this the recipe of an adaptation: "
+            "run it, or go on "
             "with it, by hf-vanilla adapt (run_adaptation)."
         )
     reporter = recipe.output.report_to
@@ -205,7 +207,7 @@ def run_training(
             f"output.report_to={reporter!r} needs that package: pip install 'hf_vanilla_transformer[{reporter}]', "
             "or set output.report_to to none."
         )
-    folder = Path(recipe.output.folder)
+    folder = Path(recipe.output.output_dir)
     resume_from = check_resumable(folder, recipe) if resume else None
     if not resume and _main_process():
         check_new(folder)

@@ -117,7 +117,11 @@ def score_split(
         raise FileNotFoundError(f"data.path={recipe.data.path!r} has no split {names}; name it with --data.{split}.")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     _, model_class = CLASSES[recipe.task]
-    model = model_class.from_pretrained(folder, attn_implementation=recipe.model.attention).to(default_device()).eval()
+    model = (
+        model_class.from_pretrained(folder, attn_implementation=recipe.model.attn_implementation)
+        .to(default_device())
+        .eval()
+    )
     encoded = encode(recipe, tokenizer, rows, training=False)
     collate = SeededCollator(collator(recipe, tokenizer), recipe.training.seed)
     loss, tokens = total_loss(model, recipe, encoded, collate)

@@ -37,7 +37,7 @@ UNLIMITED_STEPS = 10**9
 
 def peak_learning_rate(recipe: TrainingRecipe, hidden_size: int) -> float:
     """The highest learning rate of the recipe's schedule."""
-    if recipe.schedule == "noam":
+    if recipe.lr_scheduler_type == "noam":
         return recipe.learning_rate_scale * (hidden_size * max(recipe.warmup_steps, 1)) ** -0.5
     return recipe.learning_rate_scale * recipe.learning_rate
 
@@ -51,13 +51,13 @@ def token_sampler(recipe: Recipe, rows: Rows, processes: int) -> TokenBatchSampl
             training.tokens_per_batch,
             count="sum" if recipe.data.packing else "padded",
             seed=training.seed,
-            num_replicas=processes * training.accumulation,
+            num_replicas=processes * training.gradient_accumulation_steps,
             rank=None,
         )
     except ValueError as error:
         raise ValueError(
             f"training.tokens_per_batch={training.tokens_per_batch} does not suit the data on {processes} processes "
-            f"with training.accumulation={training.accumulation}: {error}"
+            f"with training.gradient_accumulation_steps={training.gradient_accumulation_steps}: {error}"
         ) from error
 
 
@@ -65,8 +65,8 @@ def planned_steps(recipe: Recipe, steps_per_epoch: int) -> int:
     """Updates in the whole training, as far as steps and epochs decide it."""
     training = recipe.training
     limits = [] if training.max_steps is None else [training.max_steps]
-    if training.max_epochs is not None:
-        limits.append(math.ceil(training.max_epochs * steps_per_epoch))
+    if training.num_train_epochs is not None:
+        limits.append(math.ceil(training.num_train_epochs * steps_per_epoch))
     return min(limits, default=UNLIMITED_STEPS)
 
 
@@ -157,7 +157,7 @@ class RecipeTrainer(Trainer):
         """The stream of batches of this process, from the beginning; Trainer skips what a resumed run has seen."""
         rank, processes = self.args.process_index, self.args.world_size
         length = self.args.max_steps * self.args.gradient_accumulation_steps
-        workers = self.recipe.training.dataloader_workers
+        workers = self.recipe.training.dataloader_num_workers
         collator = SeededCollator(self.collate, self.recipe.training.seed, rank)
         if self.streamed_rows is not None:
             # Two batches a worker are under way, those of an update are fetched together, and accelerate looks ahead.
@@ -187,7 +187,7 @@ class RecipeTrainer(Trainer):
         if self.optimizer is None:
             training = self.recipe.training
             peak = peak_learning_rate(training, self.model.config.hidden_size)
-            base = training.learning_rate_scale if training.schedule == "noam" else peak
+            base = training.learning_rate_scale if training.lr_scheduler_type == "noam" else peak
             self.optimizer = build_optimizer(self.model if model is None else model, training, peak, base)
         return self.optimizer
 
@@ -201,11 +201,11 @@ class RecipeTrainer(Trainer):
     def _schedule(self, steps: int) -> schedules.Schedule:
         training = self.recipe.training
         warmup = training.warmup_steps
-        if training.schedule == "noam":
+        if training.lr_scheduler_type == "noam":
             return schedules.noam(self.model.config.hidden_size, max(warmup, 1))
-        if training.schedule == "inverse_sqrt":
+        if training.lr_scheduler_type == "inverse_sqrt":
             return schedules.inverse_sqrt(warmup)
-        if training.schedule == "constant":
+        if training.lr_scheduler_type == "constant":
             return schedules.constant(warmup)
 
         def along_updates(updates: int) -> float:
@@ -220,7 +220,7 @@ class RecipeTrainer(Trainer):
 
         else:
             progress = along_updates
-        return schedules.decay(training.schedule, warmup, training.final_learning_rate_ratio, progress)
+        return schedules.decay(training.lr_scheduler_type, warmup, training.final_learning_rate_ratio, progress)
 
     # ---- Evaluation
 
@@ -296,12 +296,12 @@ class RecipeTrainer(Trainer):
                 shutil.rmtree(folder / name, ignore_errors=True)
                 os.replace(aside / name, folder / name)
                 shutil.rmtree(aside, ignore_errors=True)
-                for old in checkpoints(folder)[: -self.recipe.checkpoint.keep]:
+                for old in checkpoints(folder)[: -self.recipe.checkpoint.save_total_limit]:
                     shutil.rmtree(old)
             self.barrier()
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        if self.recipe.checkpoint.save_optimizer:
+        if not self.recipe.checkpoint.save_only_model:
             super()._save_optimizer_and_scheduler(output_dir)
 
     def _issue_warnings_after_load(self, load_result) -> None:
@@ -364,13 +364,13 @@ def _arguments(recipe: Recipe, output: Path) -> TrainingArguments:
         output_dir=str(output),
         max_steps=training.max_steps or UNLIMITED_STEPS,
         per_device_train_batch_size=1,
-        gradient_accumulation_steps=training.accumulation,
+        gradient_accumulation_steps=training.gradient_accumulation_steps,
         max_grad_norm=training.max_grad_norm,
         seed=training.seed,
         bf16=training.precision == "bf16",
         fp16=training.precision == "fp16",
         torch_compile=training.torch_compile,
-        logging_steps=training.log_every,
+        logging_steps=training.logging_steps,
         logging_nan_inf_filter=False,
         save_strategy="no",
         eval_strategy="no",

@@ -15,5 +15,5 @@ def pairs(tmp_path_factory):
 def trained(pairs, tmp_path_factory):
     """Folder of a trained toy model with two checkpoints."""
     folder = tmp_path_factory.mktemp("runs") / "toy"
-    run_training(toy_recipe(pairs, folder, "checkpoint={every: 6, keep: 2}"))
+    run_training(toy_recipe(pairs, folder, "checkpoint={save_steps: 6, save_total_limit: 2}"))
     return folder

@@ -15,8 +15,9 @@ from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
 from ..training.adaptation.conftest import causal_parent, domain, general  # noqa: F401
 
 QUICK = [
-    "--training.max_epochs", "null", "--training.max_steps", "8", "--training.tokens_per_batch", "96",
-    "--training.warmup_steps", "2", "--training.log_every", "4", "--evaluation.every", "4", "--data.hold_out", "12",
+    "--training.num_train_epochs", "null", "--training.max_steps", "8", "--training.tokens_per_batch", "96",
+    "--training.warmup_steps", "2", "--training.logging_steps", "4", "--evaluation.eval_steps", "4",
+    "--data.hold_out", "12",
 ]  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def test_the_plan(causal_parent, domain, tmp_path, capsys):  # noqa: F811
             "set one of",
         ),
         (["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "1e5"], "beyond the parent"),
-        (["PARENT", "--data.path", "DOMAIN", "--evaluation.every", "null"], "evaluation.every"),
+        (["PARENT", "--data.path", "DOMAIN", "--evaluation.eval_steps", "null"], "evaluation.eval_steps"),
         (["PARENT", "--data.path", "DOMAIN", "--model.start_from", "x"], "is its parent"),
         (["PARENT", "--resume", "x"], "Name the PARENT"),
     ],
@@ -166,7 +167,7 @@ def test_the_card_names_what_is_on_the_hub(causal_parent, domain, tmp_path):  # 
     tokenizer = AutoTokenizer.from_pretrained(causal_parent)
     recipe = load_recipe(
         "adapt",
-        ["task=causal_lm", "adaptation.parent=someone/base", "data.path=someone/reviews", "adaptation.replay=0.25",
+        ["task=causal_lm", "adaptation.base_model=someone/base", "data.path=someone/reviews", "adaptation.replay=0.25",
          "adaptation.general.path=someone/news"],
     )  # fmt: skip
     metrics = {"adaptation": {"lineage": "`someone/base`"}}

@@ -88,7 +88,7 @@ def test_train_runs_a_recipe_file_with_overrides(pairs, tmp_path, capsys):
     assert main([*arguments, "--dry-run", "--training.max_steps", "3"]) == 0
     assert "after 3 updates" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
-    assert main([*arguments, "--training.max_steps", "3", "--set", "training.log_every=1"]) == 0
+    assert main([*arguments, "--training.max_steps", "3", "--set", "training.logging_steps=1"]) == 0
     printed = capsys.readouterr().err
     assert "step 3/3" in printed and "tokens/s" in printed and "left" in printed
     assert json.loads((tmp_path / "run" / "results.json").read_text())["steps"] == 3

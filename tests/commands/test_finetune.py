@@ -18,7 +18,7 @@ def reviews(tmp_path):
 def finetune(parent, reviews, output, *options):
     return main(
         ["finetune", str(parent), "--task", "classification", "--data.path", str(reviews), "--output", str(output),
-         "--training.max_epochs", "1", "--output.plot", "false", *options]
+         "--training.num_train_epochs", "1", "--output.plot", "false", *options]
     )  # fmt: skip
 
 
@@ -42,19 +42,26 @@ def test_a_dry_run_writes_nothing(masked_lm, reviews, tmp_path, capsys):
 def test_fields_are_listed(capsys):
     assert main(["finetune", "--fields"]) == 0
     listed = capsys.readouterr().out
-    for name in ("rates.factor", "unfreezing.mode", "head.pooling", "body.train", "data.max_labels", "backward_parent"):
+    for name in (
+        "rates.layerwise_lr_decay",
+        "unfreezing.mode",
+        "head.pooling",
+        "backbone.train",
+        "data.max_labels",
+        "backward_base_model",
+    ):
         assert name in listed
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--rates.faktor", "2"], "Did you mean 'rates.factor'?"),
+        (["--rates.faktor", "2"], "Did you mean 'rates.layerwise_lr_decay'?"),
         (["--task", "clasification"], "Did you mean 'classification'?"),
         (["--head.pooling", "max"], "head.pooling"),
-        (["--unfreezing.mode", "gradual", "--body.train", "frozen"], "layer by layer"),
-        (["--set", "from_scratch=true", "--body.train", "lora"], "nothing in the body to keep"),
-        (["--rates.factor", "0.5"], "rates.factor must be at least 1"),
+        (["--unfreezing.mode", "gradual", "--backbone.train", "frozen"], "layer by layer"),
+        (["--set", "from_scratch=true", "--backbone.train", "lora"], "nothing in the body to keep"),
+        (["--rates.layerwise_lr_decay", "0.5"], "rates.layerwise_lr_decay must be at least 1"),
         (["--data.path", "nowhere.csv"], "nowhere.csv"),
         (["--text_length.overlap", "20", "--text_length.max_tokens", "16"], "leaves nothing new"),
         (["--comparison.start", "before"], "no recipe.yaml"),

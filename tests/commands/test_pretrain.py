@@ -14,8 +14,8 @@ from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
 from ..training.toy import STACK, write_texts
 
 SMALL = [
-    "--model.config", STACK, "--data.max_length", "32", "--training.max_steps", "4", "--training.log_every", "2",
-    "--training.tokens_per_batch", "128", "--checkpoint.every", "2", "--evaluation.every", "2",
+    "--model.config", STACK, "--data.max_length", "32", "--training.max_steps", "4", "--training.logging_steps", "2",
+    "--training.tokens_per_batch", "128", "--checkpoint.save_steps", "2", "--evaluation.eval_steps", "2",
 ]  # fmt: skip
 
 

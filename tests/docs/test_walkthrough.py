@@ -26,9 +26,9 @@ SMALL = {
     ],
     "adapt": [
         *("--data.hold_out", "20", "--adaptation.general.hold_out", "20", "--training.max_steps", "4"),
-        *("--training.tokens_per_batch", "256", "--evaluation.every", "2"),
+        *("--training.tokens_per_batch", "256", "--evaluation.eval_steps", "2"),
     ],
-    "finetune": ["--training.max_epochs", "1", "--training.batch_size", "8"],
+    "finetune": ["--training.num_train_epochs", "1", "--training.per_device_train_batch_size", "8"],
 }
 WORDS = {
     "walkthrough.md": (["fine", "lovely"], ["dull", "awful"], ["film", "cast", "plot"]),

@@ -91,7 +91,9 @@ def test_a_dry_run_writes_exactly_what_would_be_published(run, tmp_path, capsys)
     assert {path.name for path in run.iterdir()} == before
 
     recipe = yaml.safe_load((written / "recipe.yaml").read_text())
-    assert recipe["data"]["path"] == "corpus" and recipe["output"]["folder"] == "tiny", "a path of the machine is out"
+    assert recipe["data"]["path"] == "corpus" and recipe["output"]["output_dir"] == "tiny", (
+        "a path of the machine is out"
+    )
     card = ModelCard.load(written / "README.md")
     assert card.data.license == "cc-by-4.0" and card.data.language == ["en", "fr"]
     (result,) = card.data.eval_results

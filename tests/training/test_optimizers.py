@@ -64,11 +64,11 @@ def test_biases_and_norms_do_not_decay():
 def test_muon_takes_the_matrices_of_the_layers_and_nothing_twice():
     network = Network()
     assert {id(matrix) for matrix in hidden_matrices(network)} == {id(layer.weight) for layer in network.layers}
-    optimizer = build_optimizer(network, TrainingRecipe(optimizer="muon"), peak=1e-3, base=1e-3)
+    optimizer = build_optimizer(network, TrainingRecipe(optim="muon"), peak=1e-3, base=1e-3)
     seen = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
     assert sorted(seen) == sorted(id(parameter) for parameter in network.parameters())
     with pytest.raises(ValueError, match="use 'adam'"):
-        build_optimizer(nn.LayerNorm(3), TrainingRecipe(optimizer="muon"), peak=1.0, base=1.0)
+        build_optimizer(nn.LayerNorm(3), TrainingRecipe(optim="muon"), peak=1.0, base=1.0)
 
 
 @pytest.mark.parametrize("shape", [(3, 128, 128), (3, 256, 128), (3, 128, 256)])
@@ -86,7 +86,7 @@ def test_muons_updates_are_nearly_orthogonal(shape):
 
 
 def test_a_schedule_reaches_both_parts_and_muon_peaks_at_its_own_rate():
-    recipe = TrainingRecipe(optimizer="muon", muon_learning_rate=0.02)
+    recipe = TrainingRecipe(optim="muon", muon_learning_rate=0.02)
     network = Network()
     optimizer = build_optimizer(network, recipe, peak=1e-3, base=1.0)  # as with noam, whose base rate is 1
     LambdaLR(optimizer, lambda updates: 1e-3)
@@ -95,7 +95,7 @@ def test_a_schedule_reaches_both_parts_and_muon_peaks_at_its_own_rate():
 
 
 def test_the_state_of_a_combined_optimizer_goes_on_exactly():
-    recipe = TrainingRecipe(optimizer="muon", weight_decay=0.1)
+    recipe = TrainingRecipe(optim="muon", weight_decay=0.1)
     network = Network()
     optimizer = build_optimizer(network, recipe, peak=1e-3, base=1e-3)
     for _ in range(3):
@@ -113,7 +113,7 @@ def test_the_state_of_a_combined_optimizer_goes_on_exactly():
 def test_a_state_of_another_optimizer_is_refused():
     network = Network()
     adam = build_optimizer(network, TrainingRecipe(), peak=1e-3, base=1e-3)
-    muon = build_optimizer(network, TrainingRecipe(optimizer="muon"), peak=1e-3, base=1e-3)
+    muon = build_optimizer(network, TrainingRecipe(optim="muon"), peak=1e-3, base=1e-3)
     with pytest.raises(ValueError, match=r"resume with the training\.optimizer"):
         muon.load_state_dict(adam.state_dict())
     with pytest.raises(ValueError, match="at least one"):

@@ -35,10 +35,11 @@ def test_one_update_on_sampled_sentences(name, width, pairs, texts, tmp_path):
     vocab_size = 280 if recipe.tokenizer.kind == "byte_bpe" else 70
     changes = [
         f"data.path={pairs if translation else texts}", "data.config=null", "data.max_rows=16",
-        f"tokenizer.vocab_size={vocab_size}", "training.max_steps=1", "training.log_every=1",
-        "training.tokens_per_batch=128", "training.accumulation=1", "training.precision=fp32",
-        "evaluation.every=null", "checkpoint={every: null, keep: 1, average_last: 0}", "data.test=[]",
-        "generation.max_extra_tokens=2", f"output.folder={tmp_path / 'run'}",
+        f"tokenizer.vocab_size={vocab_size}", "training.max_steps=1", "training.logging_steps=1",
+        "training.tokens_per_batch=128", "training.gradient_accumulation_steps=1", "training.precision=fp32",
+        "evaluation.eval_steps=null", "checkpoint={save_steps: null, save_total_limit: 1, average_last: 0}",
+        "data.test=[]",
+        "generation.max_extra_tokens=2", f"output.output_dir={tmp_path / 'run'}",
     ]  # fmt: skip
     if not translation:
         changes.append("data.max_length=32")

@@ -18,7 +18,7 @@ from hf_vanilla_transformer.training.text_rows import TextRows
 from .test_run import assert_same, interrupt_at, losses, weights
 from .toy import MODEL, causal_lm_recipe, masked_lm_recipe, toy_recipe
 
-STREAM = ["data.streaming=true", "data.shuffle_buffer=20", "training.max_epochs=null"]
+STREAM = ["data.streaming=true", "data.shuffle_buffer=20", "training.num_train_epochs=null"]
 
 
 def encoder_decoder_recipe(task):
@@ -47,8 +47,13 @@ MAKE = {
 @pytest.mark.parametrize("task", MAKE)
 def test_a_stream_goes_on_bit_for_bit(task, packing, texts, tmp_path, monkeypatch):
     """Stopped in the middle of a chunk of text, of the shuffle buffer, and of a pass."""
-    more = [*STREAM, f"data.packing={packing}", "training.accumulation=2", "training.tokens_per_batch=128"]
-    more += ["evaluation.every=6"]
+    more = [
+        *STREAM,
+        f"data.packing={packing}",
+        "training.gradient_accumulation_steps=2",
+        "training.tokens_per_batch=128",
+    ]
+    more += ["evaluation.eval_steps=6"]
     whole = run_training(MAKE[task](texts, tmp_path / "whole", *more))
     with monkeypatch.context() as patch:
         interrupt_at(patch, step=7)
@@ -66,8 +71,10 @@ def test_workers_change_nothing(texts, tmp_path, monkeypatch):
     alone = run_training(masked_lm_recipe(texts, tmp_path / "alone", *STREAM))
     with monkeypatch.context() as patch:
         interrupt_at(patch, step=5, number=signal.SIGTERM)
-        run_training(masked_lm_recipe(texts, tmp_path / "two", *STREAM, "training.dataloader_workers=2"))
-    two = run_training(masked_lm_recipe(texts, tmp_path / "two", *STREAM, "training.dataloader_workers=2"), resume=True)
+        run_training(masked_lm_recipe(texts, tmp_path / "two", *STREAM, "training.dataloader_num_workers=2"))
+    two = run_training(
+        masked_lm_recipe(texts, tmp_path / "two", *STREAM, "training.dataloader_num_workers=2"), resume=True
+    )
     assert_same(weights(two.folder), weights(alone.folder))
 
 
@@ -107,7 +114,7 @@ def test_batches_made_ahead_are_kept(ahead, texts, tmp_path):
 
 def test_a_mixture_trains_on_both(texts, pairs, tmp_path):
     mixture = f"data.mixture=[{{path: {texts}, weight: 1}}, {{path: {texts / 'train.txt'}, weight: 3}}]"
-    recipe = masked_lm_recipe(texts, tmp_path / "run", mixture, "data.path=null", "evaluation.every=6",
+    recipe = masked_lm_recipe(texts, tmp_path / "run", mixture, "data.path=null", "evaluation.eval_steps=6",
                               "data.shuffle_buffer=50")  # fmt: skip
     result = run_training(recipe)
     assert result.steps == 12 and result.metrics["validation_loss"] > 0, "validation text is that of the first source"
@@ -195,14 +202,6 @@ def test_masking_follows_the_recipe(unit, replacement, texts, tmp_path):
     assert predicted.sum() / (kept.sum() - 2 * len(rows)) == pytest.approx(0.4, abs=0.1)
 
 
-def test_recipes_saved_before_there_was_an_objective_load(texts, tmp_path):
-    recipe = masked_lm_recipe(texts, tmp_path)
-    text = recipe.to_yaml().replace("  accumulation: 1\n", "  accumulation: 1\n  mask_probability: 0.25\n")
-    text = text.replace("  mask_probability: null\n", "")
-    (tmp_path / "old.yaml").write_text(text)
-    assert load_recipe(tmp_path / "old.yaml").objective.mask_probability == 0.25
-
-
 @pytest.mark.parametrize(
     ("task", "overrides", "message"),
     [
@@ -218,7 +217,7 @@ def test_recipes_saved_before_there_was_an_objective_load(texts, tmp_path):
         ("denoising", ["objective.mean_span_length=0.5"], "mean_span_length must be at least 1"),
         ("masked_lm", ["data.reverse=true"], "data.reverse=true is for task='causal_lm'"),
         ("masked_lm", ["training.mask_probability=0.2"], "Unknown key 'training.mask_probability'"),
-        ("causal_lm", ["data.streaming=true", "training.max_epochs=2"], "cannot be counted in a stream"),
+        ("causal_lm", ["data.streaming=true", "training.num_train_epochs=2"], "cannot be counted in a stream"),
         ("causal_lm", ["data.mixture=[{weight: 1}]"], r"data.mixture\[0\] needs a path"),
         ("causal_lm", ["data.mixture=[{path: a, weigth: 1}]"], "Did you mean 'weight'"),
         ("causal_lm", ["data.mixture=[{path: a}, {path: b, weight: 0}]"], r"data.mixture\[1\].weight must be a number"),
@@ -237,7 +236,7 @@ def test_what_makes_no_sense_is_refused_before_any_work(task, overrides, message
     [
         ("causal_lm", ["data.mixture=[{path: no/such/file.txt}]"], "no/such/file.txt"),
         ("causal_lm", ["data.mixture=[{path: TEXTS, split: training}]", "data.path=TEXTS"], "no split 'training'"),
-        ("causal_lm", ["evaluation.every=3", "data.path=TEXTS/train.txt"], "data.hold_out"),
+        ("causal_lm", ["evaluation.eval_steps=3", "data.path=TEXTS/train.txt"], "data.hold_out"),
         ("span", ["objective.sentinels=400"], "no room beside the 400 special tokens"),
         ("causal_lm", ["data.hold_out=60", "data.path=TEXTS/train.txt"], "leaves nothing of the training text"),
     ],
@@ -250,8 +249,8 @@ def test_what_cannot_be_read_is_refused_before_anything_is_written(task, overrid
 
 
 def test_a_resume_with_another_objective_or_mixture_is_refused(texts, tmp_path):
-    run_training(masked_lm_recipe(texts, tmp_path / "run", "checkpoint.every=6", *STREAM))
+    run_training(masked_lm_recipe(texts, tmp_path / "run", "checkpoint.save_steps=6", *STREAM))
     for change, section in (("objective.unit=span", "objective"), ("data.shuffle_buffer=21", "data")):
-        changed = masked_lm_recipe(texts, tmp_path / "run", "checkpoint.every=6", *STREAM, change)
+        changed = masked_lm_recipe(texts, tmp_path / "run", "checkpoint.save_steps=6", *STREAM, change)
         with pytest.raises(ValueError, match=f"{section} is .* cannot go on"):
             run_training(changed, resume=True)

@@ -46,10 +46,11 @@ def train(*arguments):
 def test_two_processes_and_accumulation_have_the_same_curve(pairs, tmp_path):
     """With dropout off: the processes draw dropout from generators of their own. Everything else is as in a recipe."""
     common = [
-        "model.config.dropout=0.0", "training.log_every=1", "training.max_steps=8", "training.max_grad_norm=1.0",
-        "evaluation={every: 4, translate: true, metric: bleu}", "checkpoint.every=4",
+        "model.config.dropout=0.0", "training.logging_steps=1", "training.max_steps=8", "training.max_grad_norm=1.0",
+        "evaluation={eval_steps: 4, predict_with_generate: true, metric_for_best_model: bleu}",
+        "checkpoint.save_steps=4",
     ]  # fmt: skip
-    one = run_training(toy_recipe(pairs, tmp_path / "one", *common, "training.accumulation=2"))
+    one = run_training(toy_recipe(pairs, tmp_path / "one", *common, "training.gradient_accumulation_steps=2"))
     printed = launch(toy_recipe(pairs, tmp_path / "two", *common), tmp_path)
 
     first, second = losses(tmp_path / "one"), losses(tmp_path / "two")
@@ -77,10 +78,10 @@ def test_two_processes_and_accumulation_have_the_same_curve(pairs, tmp_path):
 def test_two_processes_share_a_stream_and_go_on_with_it(texts, tmp_path):
     """Stopped after four updates and resumed, they follow one process with accumulation that was never stopped."""
     common = [
-        "model.config.dropout=0.0", "model.config.attention_dropout=0.0", "training.log_every=1",
-        "training.max_grad_norm=1.0", "data.streaming=true", "data.shuffle_buffer=20", "checkpoint.every=4",
+        "model.config.dropout=0.0", "model.config.attention_dropout=0.0", "training.logging_steps=1",
+        "training.max_grad_norm=1.0", "data.streaming=true", "data.shuffle_buffer=20", "checkpoint.save_steps=4",
     ]  # fmt: skip
-    steps = ["training.max_steps=8", "training.accumulation=2"]
+    steps = ["training.max_steps=8", "training.gradient_accumulation_steps=2"]
     one = run_training(causal_lm_recipe(texts, tmp_path / "one", *common, *steps))
     launch(causal_lm_recipe(texts, tmp_path / "two", *common, "training.max_steps=4"), tmp_path)
     train("--resume", str(tmp_path / "two"), "--training.max_steps", "8")

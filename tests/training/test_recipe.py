@@ -39,9 +39,9 @@ def test_the_recipe_of_the_paper_is_exact(name, last, steps):
     recipe = load_recipe(name)
     training, generation = recipe.training, recipe.generation
     assert (training.adam_beta1, training.adam_beta2, training.adam_epsilon) == (0.9, 0.98, 1e-9)
-    assert (training.schedule, training.warmup_steps, training.max_steps) == ("noam", 4000, steps)
+    assert (training.lr_scheduler_type, training.warmup_steps, training.max_steps) == ("noam", 4000, steps)
     assert (training.weight_decay, training.max_grad_norm) == (0.0, 0.0)
-    assert training.tokens_per_batch * training.accumulation == 25_000
+    assert training.tokens_per_batch * training.gradient_accumulation_steps == 25_000
     assert (generation.num_beams, generation.length_penalty, generation.length_penalty_form) == (4, 0.6, "gnmt")
     assert generation.max_extra_tokens == 50
     assert recipe.checkpoint.average_last == last
@@ -62,16 +62,19 @@ def test_the_recipe_of_the_paper_is_exact(name, last, steps):
         ("training.max_steps=true", "must be a whole number, not True"),
         ("data.packing=maybe", "data.packing .* must be true or false"),
         ("tokenizer.kind=bpee", "one of 'bpe', 'byte_bpe', 'wordpiece', 'unigram'"),
-        ("training.schedule=null", "must be one of"),
+        ("training.lr_scheduler_type=null", "must be one of"),
         ("model=tiny", "'model' .* must be a mapping"),
         ("model.config=3", "must be a mapping"),
         ("model.preset.name=3", "is not valid|single value|must be text"),
         ("data.train={a: 1}", "must be a list"),
         ("training.max_steps=0", "must be above 0"),
-        ("training.accumulation=0", "must be at least 1"),
+        ("training.gradient_accumulation_steps=0", "must be at least 1"),
         ("tokenizer.dropout=1.0", r"must be in \[0, 1\)"),
         ("no-value", "must look like"),
         ("training.max_steps=[", "not valid YAML"),
+        ("training.accumulation=2", r"training\.accumulation .* training\.gradient_accumulation_steps"),
+        ("training.bf16=true", r"training\.bf16 .* training\.precision: bf16"),
+        ("checkpoint.save_optimizer=false", r"checkpoint\.save_optimizer .* checkpoint\.save_only_model, .*opposite"),
     ],
 )
 def test_wrong_fields_are_named_with_the_nearest_or_the_legal_ones(override, message):
@@ -91,17 +94,23 @@ def test_wrong_fields_are_named_with_the_nearest_or_the_legal_ones(override, mes
             [*END, "model.initial_embeddings=cooccurrence", "task=causal_lm", "data.streaming=true"],
             "needs the text in memory",
         ),
-        ([*END, "training.schedule=cosine"], "needs training.learning_rate"),
-        (["training.max_minutes=1", "training.schedule=linear", "training.learning_rate=1e-3"], "schedule_by: minutes"),
+        ([*END, "training.lr_scheduler_type=cosine"], "needs training.learning_rate"),
         (
-            [*END, "training.schedule=linear", "training.learning_rate=1e-3", "training.schedule_by=minutes"],
+            ["training.max_minutes=1", "training.lr_scheduler_type=linear", "training.learning_rate=1e-3"],
+            "schedule_by: minutes",
+        ),
+        (
+            [*END, "training.lr_scheduler_type=linear", "training.learning_rate=1e-3", "training.schedule_by=minutes"],
             "max_minutes",
         ),
-        ([*END, "task=causal_lm", "evaluation.metric=bleu"], "needs translations"),
+        ([*END, "task=causal_lm", "evaluation.metric_for_best_model=bleu"], "needs translations"),
         ([*END, "task=masked_lm", "tokenizer.dropout=0.1"], "set it to null"),
-        ([*END, "evaluation.patience=3"], "set evaluation.every"),
-        ([*END, "checkpoint.average_last=5"], "set checkpoint.every"),
-        ([*END, "checkpoint.average_last=5", "checkpoint.every=2", "checkpoint.keep=2"], "Set checkpoint.keep to 5"),
+        ([*END, "evaluation.patience=3"], "set evaluation.eval_steps"),
+        ([*END, "checkpoint.average_last=5"], "set checkpoint.save_steps"),
+        (
+            [*END, "checkpoint.average_last=5", "checkpoint.save_steps=2", "checkpoint.save_total_limit=2"],
+            "Set checkpoint.save_total_limit to 5",
+        ),
         ([*END, "training.learning_rate=1e-3"], "learning_rate_scale"),
     ],
 )
@@ -146,7 +155,7 @@ def test_overrides_are_typed_and_later_ones_win():
             "training.max_steps=2000",
             "model.config.dropout=0.25",
             "data.validation=dev",
-            "evaluation.every=null",
+            "evaluation.eval_steps=null",
             "evaluation.patience=null",
         ],
     )
@@ -154,7 +163,7 @@ def test_overrides_are_typed_and_later_ones_win():
     assert recipe.training.max_steps == 2000
     assert recipe.model.config == {"initializer": "normal", "dropout": 0.25, "label_smoothing": 0.1}
     assert recipe.data.validation == ["dev"]
-    assert recipe.evaluation.every is None
+    assert recipe.evaluation.eval_steps is None
 
 
 def test_every_field_is_described():

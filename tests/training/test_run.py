@@ -58,7 +58,7 @@ def test_a_run_leaves_a_model_that_auto_classes_load(pairs, tmp_path):
     recipe = toy_recipe(
         pairs,
         tmp_path / "run",
-        "evaluation={every: 6, translate: true, metric: bleu, max_rows: 4}",
+        "evaluation={eval_steps: 6, predict_with_generate: true, metric_for_best_model: bleu, max_rows: 4}",
         "output.plot=true",
     )
     result = run_training(recipe)
@@ -87,7 +87,7 @@ def test_a_run_leaves_a_model_that_auto_classes_load(pairs, tmp_path):
 
 
 def test_training_learns(pairs, tmp_path):
-    changes = ["training.max_steps=60", "training.log_every=20", "training.learning_rate=1e-2"]
+    changes = ["training.max_steps=60", "training.logging_steps=20", "training.learning_rate=1e-2"]
     run_training(toy_recipe(pairs, tmp_path / "run", *changes, "model.config.dropout=0.0"))
     curve = losses(tmp_path / "run")
     assert curve[-1][1] < 0.9 * curve[0][1]
@@ -97,9 +97,14 @@ def test_training_learns(pairs, tmp_path):
 def test_an_interrupted_run_goes_on_bit_for_bit(kind, pairs, texts, tmp_path, monkeypatch, capsys):
     make = {"translation": toy_recipe, "masked_lm": masked_lm_recipe, "causal_lm": causal_lm_recipe}[kind]
     data = pairs if kind == "translation" else texts
-    more = ["training.average=last", "training.average_every=2", "training.average_last=3", "training.accumulation=2"]
+    more = [
+        "training.average=last",
+        "training.average_every=2",
+        "training.average_last=3",
+        "training.gradient_accumulation_steps=2",
+    ]
     if kind == "translation":
-        more += ["training.optimizer=muon", "model.initial_embeddings=cooccurrence"]
+        more += ["training.optim=muon", "model.initial_embeddings=cooccurrence"]
     whole = run_training(make(data, tmp_path / "whole", *more))
 
     with monkeypatch.context() as patch:
@@ -145,8 +150,9 @@ def test_accumulation_is_one_big_batch(pairs, tmp_path):
     seen = []
     for name, tokens, accumulation in (("one", 4000, 1), ("four", 100, 4)):
         recipe = toy_recipe(
-            pairs, tmp_path / name, "model.config.dropout=0.0", "training.max_steps=3", "training.log_every=1",
-            f"training.tokens_per_batch={tokens}", f"training.accumulation={accumulation}", "data.max_rows=20",
+            pairs, tmp_path / name, "model.config.dropout=0.0", "training.max_steps=3", "training.logging_steps=1",
+            f"training.tokens_per_batch={tokens}", f"training.gradient_accumulation_steps={accumulation}",
+            "data.max_rows=20",
         )  # fmt: skip
         result = run_training(recipe)
         if name == "four":  # the number of micro-batches must be exactly one epoch for the two to be comparable
@@ -159,7 +165,8 @@ def test_accumulation_is_one_big_batch(pairs, tmp_path):
 def test_training_stops_early_when_nothing_gets_better(pairs, tmp_path):
     recipe = toy_recipe(
         pairs, tmp_path / "run", "training.max_steps=40", "training.learning_rate=1e-12",
-        "evaluation={every: 2, translate: true, metric: bleu, patience: 2, max_rows: 2}",
+        "evaluation={eval_steps: 2, predict_with_generate: true, metric_for_best_model: bleu}",
+        "evaluation.patience=2", "evaluation.max_rows=2",
     )  # fmt: skip
     assert run_training(recipe).steps == 6
 
@@ -181,7 +188,7 @@ def test_scoring_the_finished_model_is_not_training_time(pairs, tmp_path, monkey
 def test_training_ends_with_its_minutes(pairs, tmp_path):
     recipe = toy_recipe(
         pairs, tmp_path / "run", "training.max_steps=null", "training.max_minutes=0.01",
-        "training.schedule=cosine", "training.schedule_by=minutes",
+        "training.lr_scheduler_type=cosine", "training.schedule_by=minutes",
     )  # fmt: skip
     result = run_training(recipe)
     assert 0.6 <= result.metrics["training_seconds"] < 60
@@ -191,8 +198,8 @@ def test_training_ends_with_its_minutes(pairs, tmp_path):
 
 def test_the_rate_falls_to_zero_at_the_last_update_too_if_that_is_before_the_last_minute(pairs, tmp_path):
     recipe = toy_recipe(
-        pairs, tmp_path / "run", "training.max_steps=24", "training.max_minutes=60", "training.log_every=1",
-        "training.schedule=linear", "training.schedule_by=minutes",
+        pairs, tmp_path / "run", "training.max_steps=24", "training.max_minutes=60", "training.logging_steps=1",
+        "training.lr_scheduler_type=linear", "training.schedule_by=minutes",
     )  # fmt: skip
     run_training(recipe)
     rates = [record["learning_rate"] for record in read_metrics(tmp_path / "run" / "metrics.jsonl") if "loss" in record]
@@ -200,7 +207,7 @@ def test_the_rate_falls_to_zero_at_the_last_update_too_if_that_is_before_the_las
 
 
 def test_the_finished_model_is_the_average_of_the_last_checkpoints(pairs, tmp_path):
-    recipe = toy_recipe(pairs, tmp_path / "run", "checkpoint={every: 4, keep: 3, average_last: 2}")
+    recipe = toy_recipe(pairs, tmp_path / "run", "checkpoint={save_steps: 4, save_total_limit: 3, average_last: 2}")
     result = run_training(recipe)
     found = checkpoints(tmp_path / "run")
     assert [path.name for path in found] == ["checkpoint-4", "checkpoint-8", "checkpoint-12"]
@@ -209,7 +216,9 @@ def test_the_finished_model_is_the_average_of_the_last_checkpoints(pairs, tmp_pa
 
 
 def test_old_checkpoints_are_deleted_by_number(pairs, tmp_path):
-    run_training(toy_recipe(pairs, tmp_path / "run", "checkpoint={every: 3, keep: 2, save_optimizer: false}"))
+    run_training(
+        toy_recipe(pairs, tmp_path / "run", "checkpoint={save_steps: 3, save_total_limit: 2, save_only_model: true}")
+    )
     found = checkpoints(tmp_path / "run")
     assert [path.name for path in found] == ["checkpoint-9", "checkpoint-12"]
     assert not (found[-1] / "optimizer.pt").exists()
@@ -235,7 +244,9 @@ def test_translation_trains_packed_with_bpe_dropout(pairs, tmp_path, monkeypatch
         return drawn[-1]
 
     monkeypatch.setattr("hf_vanilla_transformer.training.run.encode_with_dropout", recorded)
-    recipe = toy_recipe(pairs, tmp_path / "run", "data.packing=true", "tokenizer.dropout=0.5", "training.max_epochs=2")
+    recipe = toy_recipe(
+        pairs, tmp_path / "run", "data.packing=true", "tokenizer.dropout=0.5", "training.num_train_epochs=2"
+    )
     run_training(recipe)
     assert len(drawn) == 2, "one segmentation an epoch"
     first, second = ([list(ids) for ids in columns["input_ids"]] for columns in drawn)
@@ -281,7 +292,7 @@ class TestFolders:
             run_training(toy_recipe(pairs, tmp_path / "file"))
 
     def test_an_earlier_run(self, pairs, tmp_path):
-        recipe = toy_recipe(pairs, tmp_path / "run", "checkpoint.every=6")
+        recipe = toy_recipe(pairs, tmp_path / "run", "checkpoint.save_steps=6")
         run_training(recipe)
         with pytest.raises(ValueError, match=r"holds an earlier run, up to checkpoint-12.*--resume"):
             run_training(recipe)
@@ -295,7 +306,7 @@ class TestFolders:
 
     def test_none_given(self, pairs, tmp_path):
         with pytest.raises(ValueError, match="--output"):
-            run_training(toy_recipe(pairs, tmp_path, "output.folder=null"))
+            run_training(toy_recipe(pairs, tmp_path, "output.output_dir=null"))
 
 
 @pytest.mark.parametrize(
@@ -305,7 +316,7 @@ class TestFolders:
         (["data.path=null"], ValueError, "data.path is not set"),
         (["data.train=training"], FileNotFoundError, "has no split 'training'; it has 'test', 'train', 'validation'"),
         (["data.max_length=2"], ValueError, "data.max_length=2"),
-        (["evaluation.every=3", "data.validation=dev"], ValueError, "needs a validation split"),
+        (["evaluation.eval_steps=3", "data.validation=dev"], ValueError, "needs a validation split"),
         (["training.tokens_per_batch=3"], ValueError, "training.tokens_per_batch=3 does not suit"),
         (["model.config.hidden_size=15"], ValueError, "hidden_size=15"),
     ],
@@ -320,7 +331,7 @@ class TestFullDisk:
     """The last good checkpoint survives whatever happens to the next one."""
 
     def test_an_error_while_writing(self, pairs, tmp_path, monkeypatch):
-        recipe = toy_recipe(pairs, tmp_path / "run", "checkpoint.every=4")
+        recipe = toy_recipe(pairs, tmp_path / "run", "checkpoint.save_steps=4")
         save = torch.save
 
         def full_at_the_second(value, path, *arguments, **keywords):
@@ -335,7 +346,7 @@ class TestFullDisk:
         assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == ["checkpoint-4"]
 
         resumed = run_training(recipe, resume=True)
-        whole = run_training(toy_recipe(pairs, tmp_path / "whole", "checkpoint.every=4"))
+        whole = run_training(toy_recipe(pairs, tmp_path / "whole", "checkpoint.save_steps=4"))
         assert_same(weights(resumed.folder), weights(whole.folder))
 
     @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small disk needs root")
@@ -345,7 +356,9 @@ class TestFullDisk:
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], check=False).returncode:
             pytest.skip("no tmpfs can be mounted here")
         try:
-            recipe = toy_recipe(pairs, disk / "run", "checkpoint={every: 1, keep: 1000}", "training.max_steps=200")
+            recipe = toy_recipe(
+                pairs, disk / "run", "checkpoint={save_steps: 1, save_total_limit: 1000}", "training.max_steps=200"
+            )
             with pytest.raises(OSError, match=r"No space left|could not be written"):
                 run_training(recipe)
             left = checkpoints(disk / "run")
@@ -366,7 +379,7 @@ def test_reporting_needs_its_package(pairs, tmp_path, monkeypatch):
 
 def test_tensorboard_gets_the_scores(pairs, tmp_path):
     event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    changes = ["output.report_to=tensorboard", "evaluation={every: 6, translate: true, max_rows: 2}"]
+    changes = ["output.report_to=tensorboard", "evaluation={eval_steps: 6, predict_with_generate: true, max_rows: 2}"]
     run_training(toy_recipe(pairs, tmp_path / "run", *changes))
     (events,) = (tmp_path / "run").rglob("events.out.tfevents.*")
     reader = event_accumulator.EventAccumulator(str(events))
@@ -375,7 +388,7 @@ def test_tensorboard_gets_the_scores(pairs, tmp_path):
 
 
 def test_a_plan_says_what_would_be_done(pairs, tmp_path):
-    text = plan(toy_recipe(pairs, tmp_path / "run", "training.accumulation=2"))
+    text = plan(toy_recipe(pairs, tmp_path / "run", "training.gradient_accumulation_steps=2"))
     assert "VanillaTransformerForConditionalGeneration" in text
     assert "60 rows" in text and "after 12 updates" in text and "inverse_sqrt" in text
     assert not Path(tmp_path / "run").exists()

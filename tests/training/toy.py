@@ -49,12 +49,13 @@ def toy_recipe(data: Path, output: Path, *overrides: str) -> Recipe:
         f"model.config={MODEL}",
         "tokenizer={kind: bpe, vocab_size: 60, pretokenized: true}",
         f"data.path={data}",
-        "training={max_steps: 12, tokens_per_batch: 64, warmup_steps: 4, log_every: 2, schedule: inverse_sqrt}",
+        "training={max_steps: 12, tokens_per_batch: 64, warmup_steps: 4, logging_steps: 2}",
+        "training.lr_scheduler_type=inverse_sqrt",
         "training.learning_rate=5e-3",
-        "evaluation={translate: false}",
+        "evaluation={predict_with_generate: false}",
         "generation={num_beams: 2, max_extra_tokens: 4}",
         "output.plot=false",
-        f"output.folder={output}",
+        f"output.output_dir={output}",
     ]
     return load_recipe(None, [*defaults, *overrides])
 

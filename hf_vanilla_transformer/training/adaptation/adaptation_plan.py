@@ -31,11 +31,11 @@ def plan(recipe: Recipe, *, processes: int = 1) -> str:
         extend_embeddings(parent.model, extended.pieces)
     rows, order = training_rows(recipe, tokenizer, corpus, general)
     sampler = order(recipe, rows, processes)
-    per_epoch = len(sampler) // (processes * training.accumulation)
+    per_epoch = len(sampler) // (processes * training.gradient_accumulation_steps)
     steps = planned_steps(recipe, per_epoch)
     peak = peak_learning_rate(training, parent.model.config.hidden_size)
     lines = [
-        ("parent", describe(lineage(adaptation.parent))),
+        ("parent", describe(lineage(adaptation.base_model))),
         ("model", f"{type(parent.model).__name__}, {parent.model.num_parameters():,} parameters, all of them trained"),
         ("objective", describe_objective(recipe)),
         ("vocabulary", f"{len(tokenizer):,} tokens"),
@@ -62,9 +62,9 @@ def plan(recipe: Recipe, *, processes: int = 1) -> str:
     else:
         lines.append(("end", f"after {steps:,} updates, {steps / max(per_epoch, 1):.1f} epochs, or earlier"))
     lines.append(
-        ("optimizer", f"{training.optimizer}, {training.schedule}, peak {peak:.3g} at {training.warmup_steps:,}")
+        ("optimizer", f"{training.optim}, {training.lr_scheduler_type}, peak {peak:.3g} at {training.warmup_steps:,}")
     )
-    lines.append(("evaluation", f"every {recipe.evaluation.every:,} updates, on domain and general text"))
+    lines.append(("evaluation", f"every {recipe.evaluation.eval_steps:,} updates, on domain and general text"))
     lines.append(("memory", memory(recipe, parent.model)))
-    lines.append(("output", recipe.output.folder or "not set (--output FOLDER)"))
+    lines.append(("output", recipe.output.output_dir or "not set (--output FOLDER)"))
     return "\n".join(f"{name:14} {value}" for name, value in lines)

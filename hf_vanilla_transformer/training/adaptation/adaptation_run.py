@@ -45,21 +45,21 @@ _COMPARED = 1000
 
 
 def run_adaptation(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
-    """Adapts a parent to the text of ``data`` and writes the result to ``output.folder``, as `run_training` does.
+    """Adapts a parent to the text of ``data`` and writes the result to ``output.output_dir``, as `run_training` does.
 
     Beside what every run leaves there are the course of the perplexities as a table (perplexity.md), a picture
     (perplexity.png) and numbers (results.json, under ``adaptation``), and the model that the training started from
     (start/).
 
     Args:
-        recipe: what to do; ``adaptation.parent`` and ``output.folder`` must be set.
+        recipe: what to do; ``adaptation.base_model`` and ``output.output_dir`` must be set.
         resume: go on with the interrupted run in that folder.
 
     Raises:
         ValueError, FileNotFoundError: something does not fit; raised before the long work.
     """
-    if recipe.adaptation.parent is None:
-        raise ValueError("adaptation.parent is not set: say which model is adapted, as in hf-vanilla adapt PARENT.")
+    if recipe.adaptation.base_model is None:
+        raise ValueError("adaptation.base_model is not set: say which model is adapted, as in hf-vanilla adapt PARENT.")
     adaptation = Adaptation(recipe)
     return run_training(recipe, resume=resume, preparation=adaptation.prepare, finish=adaptation.finish)
 
@@ -75,7 +75,7 @@ class Adaptation:
         self.recipe = recipe
         self.unit = "word_perplexity" if recipe.adaptation.new_words else "perplexity"
         self.facts: dict[str, Any] = {}
-        self.folder = Path(recipe.output.folder or ".")
+        self.folder = Path(recipe.output.output_dir or ".")
 
     def prepare(self, recipe: Recipe, folder: Path, *, resume_from: Path | None = None) -> Prepared:
         """Everything before the first update, with the arguments of `training.run.prepare`."""
@@ -129,7 +129,7 @@ class Adaptation:
             metrics[f"validation_{name}_{self.unit}_before"] = course[0][name][self.unit]
             metrics[f"validation_{name}_{self.unit}_after"] = course[-1][name][self.unit]
         metrics["adaptation"] = {
-            "parent": self.recipe.adaptation.parent,
+            "parent": self.recipe.adaptation.base_model,
             "lineage": self.facts["lineage"],
             "unit": self.unit,
             "gain": gain,
@@ -154,10 +154,10 @@ class Adaptation:
         adaptation = self.recipe.adaptation
         model.to(default_device())
         extended = extend(self.recipe, tokenizer, corpus)
-        logger.info("Measuring the parent %s ...", adaptation.parent)
+        logger.info("Measuring the parent %s ...", adaptation.base_model)
         before = self.perplexities.measure(model, tokenizer)
         self.facts = {
-            "lineage": describe(lineage(adaptation.parent)),
+            "lineage": describe(lineage(adaptation.base_model)),
             "parent": before,
             "start": None,
             "new_tokens": {},
@@ -172,7 +172,7 @@ class Adaptation:
             texts = whole_texts(tokenizer, corpus.train)
             turned = turn_embeddings(model.get_input_embeddings().weight, texts, seed=self.recipe.training.seed)
             logger.info("%s embeddings take the directions that the domain suggests.", f"{turned:,}")
-        if self.facts["new_tokens"] or adaptation.embeddings != "parent":
+        if self.facts["new_tokens"] or adaptation.embeddings != "base_model":
             self.facts["start"] = self.perplexities.measure(model, tokenizer)
             logger.info("Before the first update: %s", _shown(self.facts["start"], self.unit))
         return tokenizer
@@ -192,7 +192,9 @@ class Adaptation:
         facts["new_tokens"] = {int(token): parts for token, parts in facts["new_tokens"].items()}
         self.facts = facts
         _, model_class = CLASSES[self.recipe.task]
-        model = model_class.from_pretrained(folder / START_FOLDER, attn_implementation=self.recipe.model.attention)
+        model = model_class.from_pretrained(
+            folder / START_FOLDER, attn_implementation=self.recipe.model.attn_implementation
+        )
         return model, AutoTokenizer.from_pretrained(checkpoint)
 
     def _scores(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, float]:

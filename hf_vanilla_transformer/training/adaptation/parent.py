@@ -124,7 +124,7 @@ def adaptation_overrides(source: str | Path, recipe: str | Path, overrides: list
             kept.append(
                 f"{name}={yaml.safe_dump(value, default_flow_style=True).removesuffix('...' + chr(10)).strip()}"
             )
-    return [f"adaptation.parent={str(source)!r}", *kept]
+    return [f"adaptation.base_model={str(source)!r}", *kept]
 
 
 def load_adaptation_recipe(
@@ -167,7 +167,7 @@ def open_parent_model(recipe: Recipe) -> LanguageModel:
         ValueError: it is of another stack than the task, has no head that predicts tokens, no tokenizer, one of another
             vocabulary, or fewer positions than ``data.max_length``.
     """
-    source = recipe.adaptation.parent
+    source = recipe.adaptation.base_model
     stack = parent_stack(source)
     config_class, model_class = CLASSES[recipe.task]
     if config_class.model_type != stack:
@@ -187,7 +187,7 @@ def open_parent_model(recipe: Recipe) -> LanguageModel:
             )
     else:
         model = from_checkpoint(where, head=_HEADS[stack], dtype=torch.float32)
-    model.set_attn_implementation(recipe.model.attention)
+    model.set_attn_implementation(recipe.model.attn_implementation)
     tokenizer = _tokenizer(recipe, where, own)
     if len(tokenizer) > model.config.vocab_size:
         raise ValueError(
@@ -211,7 +211,8 @@ def _tokenizer(recipe: Recipe, where: str | Path, own: bool) -> PreTrainedTokeni
             tokenizer = AutoTokenizer.from_pretrained(place)
         except (OSError, ValueError) as error:
             raise ValueError(
-                f"The parent {recipe.adaptation.parent} has no tokenizer that can be loaded ({error}); name the one it "
+                f"The parent {recipe.adaptation.base_model} has no tokenizer that can be loaded ({error}); name "
+                "the one it "
                 "was trained with by --tokenizer.path."
             ) from error
     else:

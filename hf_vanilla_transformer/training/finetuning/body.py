@@ -7,11 +7,11 @@ from importlib.util import find_spec
 from torch import nn
 
 from ..lora import lora_targets
-from ..recipes.finetuning_recipe import BodyRecipe
+from ..recipes.finetuning_recipe import BackboneRecipe
 from .parameter_groups import freeze_body, layer_of, parameters_by_layer
 
 
-def prepare_body(model: nn.Module, body: BodyRecipe) -> nn.Module:
+def prepare_body(model: nn.Module, backbone: BackboneRecipe) -> nn.Module:
     """Freezes the body or puts adapters into it, as the recipe says.
 
     Returns:
@@ -21,27 +21,28 @@ def prepare_body(model: nn.Module, body: BodyRecipe) -> nn.Module:
         ImportError: PEFT is not installed.
         ValueError: a frozen body leaves nothing to train.
     """
-    if body.train == "full":
+    if backbone.train == "full":
         return model
-    if body.train == "frozen":
+    if backbone.train == "frozen":
         freeze_body(model)
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise ValueError(
-                f"body.train='frozen' leaves {type(model).__name__} nothing to train, since it has no new head; use "
+                f"backbone.train='frozen' leaves {type(model).__name__} nothing to train, since it has no new "
+                "head; use "
                 "'full' or 'lora'."
             )
         return model
     if find_spec("peft") is None:
-        raise ImportError("body.train='lora' needs PEFT: pip install 'hf_vanilla_transformer[peft]'.")
+        raise ImportError("backbone.train='lora' needs PEFT: pip install 'hf_vanilla_transformer[peft]'.")
     from peft import LoraConfig, get_peft_model
 
     return get_peft_model(
         model,
         LoraConfig(
-            r=body.lora_rank,
-            lora_alpha=body.lora_alpha,
-            lora_dropout=body.lora_dropout,
-            target_modules=lora_targets(body.lora_places),
+            r=backbone.lora_rank,
+            lora_alpha=backbone.lora_alpha,
+            lora_dropout=backbone.lora_dropout,
+            target_modules=lora_targets(backbone.lora_target_modules),
             modules_to_save=new_modules(model) or None,
         ),
     )

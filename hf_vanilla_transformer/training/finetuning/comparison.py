@@ -34,14 +34,15 @@ class Gain:
 def check_comparison(recipe: FinetuneRecipe) -> None:
     """Raises ValueError or FileNotFoundError, before any work, for a start that cannot be compared with."""
     for start in recipe.comparison.start:
-        if start == "scratch" and recipe.body.train != "full":
+        if start == "scratch" and recipe.backbone.train != "full":
             raise ValueError(
-                f"comparison.start: scratch has no body to leave alone, but body.train={recipe.body.train!r}; compare "
+                "comparison.start: scratch has no body to leave alone, but "
+                f"backbone.train={recipe.backbone.train!r}; compare "
                 "with `before` or an earlier run."
             )
         if start == "before" and _before(recipe) is None:
             raise ValueError(
-                f"comparison.start: before needs to know what {recipe.parent} was trained from, and no recipe.yaml "
+                f"comparison.start: before needs to know what {recipe.base_model} was trained from, and no recipe.yaml "
                 "there says it; compare with `scratch` or the folder of an earlier run."
             )
         if start not in ("scratch", "before") and not (Path(start) / RESULTS_FILE).is_file():
@@ -59,14 +60,14 @@ def compared_recipes(recipe: FinetuneRecipe) -> list[tuple[str, FinetuneRecipe |
             continue
         other = copy.deepcopy(recipe)
         other.comparison.start = []
-        other.output.folder = str(Path(recipe.output.folder) / "compared" / start)
+        other.output.output_dir = str(Path(recipe.output.output_dir) / "compared" / start)
         if start == "scratch":
             other.from_scratch = True
             # Random weights have nothing to keep: slowed down or frozen they would make the parent look better.
-            other.rates.factor = 1.0
+            other.rates.layerwise_lr_decay = 1.0
             other.unfreezing.mode = "none"
         else:
-            other.parent = _before(recipe)
+            other.base_model = _before(recipe)
         found.append((start, other))
     return found
 
@@ -100,5 +101,5 @@ def gain_table(gains: list[Gain], metric: str) -> str:
 
 
 def _before(recipe: FinetuneRecipe) -> str | None:
-    ancestors = lineage(recipe.parent)
+    ancestors = lineage(recipe.base_model)
     return ancestors[1].source if len(ancestors) > 1 else None

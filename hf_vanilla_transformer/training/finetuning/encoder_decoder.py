@@ -27,9 +27,10 @@ def sequence_model(recipe: FinetuneRecipe, parent: Parent) -> VanillaTransformer
         ValueError: there is one stack only, or the two do not match.
     """
     if parent.stack == "encoder_decoder":
-        if recipe.decoder_parent is not None:
+        if recipe.decoder_base_model is not None:
             raise ValueError(
-                f"decoder_parent={recipe.decoder_parent!r} belongs beside an encoder, but the parent {parent.source} "
+                f"decoder_base_model={recipe.decoder_base_model!r} belongs beside an encoder, but the parent "
+                f"{parent.source} "
                 "has a decoder already; leave it out."
             )
         config = parent.head_config(**recipe.head.config)
@@ -38,10 +39,10 @@ def sequence_model(recipe: FinetuneRecipe, parent: Parent) -> VanillaTransformer
         parent.put_into(model)
         if parent.generation_config is not None:
             model.generation_config = copy.deepcopy(parent.generation_config)
-    elif recipe.decoder_parent is None:
+    elif recipe.decoder_base_model is None:
         raise ValueError(
             f"The parent {parent.source} is an encoder, which writes nothing: put a causal language model beside it, "
-            "decoder_parent=FOLDER (--set decoder_parent=FOLDER), trained with the same tokenizer and width."
+            "decoder_base_model=FOLDER (--set decoder_base_model=FOLDER), trained with the same tokenizer and width."
         )
     else:
         model = _side_by_side(recipe, parent)
@@ -69,7 +70,9 @@ def start_and_end(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
 
 def _side_by_side(recipe: FinetuneRecipe, encoder: Parent) -> VanillaTransformerForConditionalGeneration:
     """The keys of the stacks are those of the models they come from; only the cross-attention is new."""
-    decoder = open_parent(recipe.decoder_parent, random_weights=recipe.from_scratch, attention=recipe.attention)
+    decoder = open_parent(
+        recipe.decoder_base_model, random_weights=recipe.from_scratch, attention=recipe.attn_implementation
+    )
     _check_pair(recipe, encoder, decoder)
     start, end = start_and_end(encoder.tokenizer)
     shared = {entry.name for entry in dataclasses.fields(VanillaConfig)} - {"architectures"}
@@ -92,7 +95,7 @@ def _side_by_side(recipe: FinetuneRecipe, encoder: Parent) -> VanillaTransformer
     for name in ("id2label", "label2id", "problem_type"):
         values.pop(name, None)
     config = VanillaTransformerConfig(**values)
-    config._attn_implementation = recipe.attention
+    config._attn_implementation = recipe.attn_implementation
     torch.manual_seed(recipe.training.seed)
     model = VanillaTransformerForConditionalGeneration(config)
     for stack, parent in ((model.model.encoder, encoder), (model.model.decoder, decoder)):
@@ -106,31 +109,33 @@ def _side_by_side(recipe: FinetuneRecipe, encoder: Parent) -> VanillaTransformer
 
 
 def _check_pair(recipe: FinetuneRecipe, encoder: Parent, decoder: Parent) -> None:
-    name = recipe.decoder_parent
+    name = recipe.decoder_base_model
     if decoder.stack != "decoder":
-        raise ValueError(f"decoder_parent={name!r} is no causal language model.")
+        raise ValueError(f"decoder_base_model={name!r} is no causal language model.")
     if decoder.reads_backward:
-        raise ValueError(f"decoder_parent={name!r} writes texts backwards; take one that was trained forwards.")
-    if recipe.body.train != "full":
+        raise ValueError(f"decoder_base_model={name!r} writes texts backwards; take one that was trained forwards.")
+    if recipe.backbone.train != "full":
         raise ValueError(
-            f"body.train={recipe.body.train!r} would leave the new cross-attention between {encoder.source} and {name} "
-            "as it is drawn; set body.train: full."
+            f"backbone.train={recipe.backbone.train!r} would leave the new cross-attention between "
+            f"{encoder.source} and {name} "
+            "as it is drawn; set backbone.train: full."
         )
     if encoder.tokenizer.get_vocab() != decoder.tokenizer.get_vocab():
         raise ValueError(
-            f"decoder_parent={name!r} has another vocabulary than {encoder.source}: train both with the same tokenizer "
+            f"decoder_base_model={name!r} has another vocabulary than {encoder.source}: train both with the "
+            "same tokenizer "
             "(tokenizer.path)."
         )
     config = decoder.config
     if not config.tie_word_embeddings or config.lm_head_bias or config.lm_head_transform:
         raise ValueError(
-            f"decoder_parent={name!r} has a map to the vocabulary of its own (tie_word_embeddings="
+            f"decoder_base_model={name!r} has a map to the vocabulary of its own (tie_word_embeddings="
             f"{config.tie_word_embeddings}, lm_head_bias={config.lm_head_bias}, lm_head_transform="
             f"{config.lm_head_transform}); take one whose map is its embedding matrix."
         )
     wrong = differences(encoder.config, config, VanillaConfig, MAY_DIFFER | _OWN)
     if wrong:
         raise ValueError(
-            f"decoder_parent={name!r} cannot stand beside {encoder.source} in one model: {'; '.join(wrong)}. Train "
+            f"decoder_base_model={name!r} cannot stand beside {encoder.source} in one model: {'; '.join(wrong)}. Train "
             "both with the same model.config."
         )

@@ -34,41 +34,48 @@ def plan(recipe: FinetuneRecipe) -> str:
     lengths = np.array([len(ids) for ids in prepared.train_rows["input_ids"]])
     per_epoch = updates_per_epoch(recipe, len(lengths))
     steps = total_updates(recipe, len(lengths))
-    model = prepare_body(prepared.model, recipe.body)
+    model = prepare_body(prepared.model, recipe.backbone)
+    accumulation = recipe.training.gradient_accumulation_steps
     if recipe.training.gradient_checkpointing:
         model.gradient_checkpointing_enable()
     lines = [
         ("task", f"{recipe.task}, chosen by {main_metric(prepared.task)}"),
-        ("parent", describe(prepared.parent.lineage) or f"random weights in the shape of {recipe.parent}"),
+        ("parent", describe(prepared.parent.lineage) or f"random weights in the shape of {recipe.base_model}"),
         ("model", f"{type(prepared.model).__name__}, {prepared.model.num_parameters():,} parameters"),
         *_rows(prepared),
         *_tokens(recipe, prepared, lengths, steps, per_epoch),
-        ("updates", f"{steps:,}, {per_epoch:,} in an epoch, {recipe.training.batch_size} rows"
-         + (f" × {recipe.training.accumulation}" if recipe.training.accumulation > 1 else "") + " each"),
+        ("updates", f"{steps:,}, {per_epoch:,} in an epoch, {recipe.training.per_device_train_batch_size} rows"
+         + (f" × {accumulation}" if accumulation > 1 else "") + " each"),
         ("evaluations", _evaluations(recipe, prepared, steps, per_epoch)),
         ("memory", str(estimate_memory(
-            model, _longest(prepared, lengths), recipe.training.batch_size, precision=recipe.training.precision
+            model, _longest(prepared, lengths), recipe.training.per_device_train_batch_size,
+            precision=recipe.training.precision
         ))),
-        ("output", recipe.output.folder or "not set (--output FOLDER)"),
+        ("output", recipe.output.output_dir or "not set (--output FOLDER)"),
     ]  # fmt: skip
     table = "\n".join(f"{name:14} {value}" for name, value in lines)
     history = trainable_schedule(recipe, model, steps, per_epoch)
     return (
-        f"{table}\n\nWhat is trained when, with its highest learning rate ({recipe.rates.schedule}, over "
+        f"{table}\n\nWhat is trained when, with its highest learning rate ({recipe.rates.lr_scheduler_type}, over "
         f"{steps:,} updates):\n{trainable_table(history)}"
     )
 
 
 def updates_per_epoch(recipe: FinetuneRecipe, rows: int) -> int:
     """How many updates a pass over the rows makes; the last one may have fewer."""
-    return max(1, math.ceil(math.ceil(rows / recipe.training.batch_size) / recipe.training.accumulation))
+    return max(
+        1,
+        math.ceil(
+            math.ceil(rows / recipe.training.per_device_train_batch_size) / recipe.training.gradient_accumulation_steps
+        ),
+    )
 
 
 def total_updates(recipe: FinetuneRecipe, rows: int) -> int:
     """How many updates there are in all, unless patience ends them earlier."""
     if recipe.training.max_steps is not None:
         return recipe.training.max_steps
-    return math.ceil(recipe.training.max_epochs * updates_per_epoch(recipe, rows))
+    return math.ceil(recipe.training.num_train_epochs * updates_per_epoch(recipe, rows))
 
 
 def trainable_schedule(recipe: FinetuneRecipe, model: nn.Module, steps: int, per_epoch: int) -> list[Trainable]:
@@ -80,7 +87,7 @@ def trainable_schedule(recipe: FinetuneRecipe, model: nn.Module, steps: int, per
         per_epoch: updates of an epoch.
     """
     rates = recipe.rates
-    groups = discriminative_groups(model, rates.learning_rate, rates.factor, recipe.training.weight_decay)
+    groups = discriminative_groups(model, rates.learning_rate, rates.layerwise_lr_decay, recipe.training.weight_decay)
     optimizer = SimpleNamespace(param_groups=groups)
     if recipe.unfreezing.mode == "none":
         return [trainable_now(model, optimizer)]
@@ -139,7 +146,7 @@ def _tokens(
 def _evaluations(recipe: FinetuneRecipe, prepared: Prepared, steps: int, per_epoch: int) -> str:
     if prepared.splits.validation is None:
         return "none: there is no validation split"
-    every = recipe.evaluation.every or per_epoch
+    every = recipe.evaluation.eval_steps or per_epoch
     text = f"{max(1, steps // every):,}, every {every:,} updates, on the validation rows"
     patience = recipe.evaluation.patience
     return text if patience is None else f"{text}; stops after {patience} without a better one"

@@ -98,16 +98,16 @@ def prepare(recipe: FinetuneRecipe) -> Prepared:
         ValueError: they do not fit the task or each other.
     """
     validate(recipe)
-    if recipe.parent is None:
+    if recipe.base_model is None:
         raise ValueError(
             "parent is not set: say what is fine-tuned, for example hf-vanilla finetune runs/my-model --task ..."
         )
     task = make_task(recipe)
     parent = open_parent(
-        recipe.parent,
-        format=recipe.parent_format,
+        recipe.base_model,
+        format=recipe.base_model_format,
         random_weights=recipe.from_scratch,
-        attention=recipe.attention,
+        attention=recipe.attn_implementation,
     )
     splits = task.load()
     task.fit_labels(splits)
@@ -121,19 +121,19 @@ def prepare(recipe: FinetuneRecipe) -> Prepared:
 
 
 def run_finetuning(recipe: FinetuneRecipe, *, resume: bool = False, command: str = "") -> FinetuneResult:
-    """Fine-tunes as the recipe says and writes everything to ``output.folder``.
+    """Fine-tunes as the recipe says and writes everything to ``output.output_dir``.
 
     Args:
-        recipe: what to do; `parent`, `data.path` and `output.folder` must be set.
+        recipe: what to do; `parent`, `data.path` and `output.output_dir` must be set.
         resume: go on with the interrupted run in that folder.
         command: what was typed, for the card.
 
     Raises:
         ValueError, FileNotFoundError, ImportError: something does not fit; raised before the long work.
     """
-    if recipe.output.folder is None:
-        raise ValueError("output.folder is not set: say where the model goes, for example --output runs/sentiment.")
-    folder = Path(recipe.output.folder)
+    if recipe.output.output_dir is None:
+        raise ValueError("output.output_dir is not set: say where the model goes, for example --output runs/sentiment.")
+    folder = Path(recipe.output.output_dir)
     resume_from = check_resumable(folder, recipe) if resume else None
     if not resume and os.environ.get("RANK", "0") == "0":  # the others come when the first may have begun
         check_new(folder)
@@ -143,7 +143,7 @@ def run_finetuning(recipe: FinetuneRecipe, *, resume: bool = False, command: str
         prepared.model.config.use_cache = False
     trainer = FinetuneTrainer(
         prepared.task,
-        prepare_body(prepared.model, recipe.body),
+        prepare_body(prepared.model, recipe.backbone),
         prepared.parent.tokenizer,
         prepared.train_rows,
         prepared.splits.validation,
@@ -292,7 +292,7 @@ def _compare(
     gains = []
     for name, other in compared_recipes(recipe):
         if isinstance(other, FinetuneRecipe):
-            target = Path(other.output.folder)
+            target = Path(other.output.output_dir)
             if not (target / RESULTS_FILE).is_file():
                 print(f"\nThe same fine-tuning from another start, for comparison: {name}", file=sys.stderr)
                 result = run_finetuning(other, resume=bool(checkpoints(target)))

@@ -28,13 +28,13 @@ def classification_model(
         problem_type: as transformers calls it.
 
     Raises:
-        ValueError: a pooling that the stack does not have, or a `backward_parent` that does not match.
+        ValueError: a pooling that the stack does not have, or a `backward_base_model` that does not match.
     """
     fields: dict[str, Any] = {"problem_type": problem_type, "classifier_pooling": pooling_of(recipe, parent)}
     backward = None
     if parent.stack == "decoder":
         fields["classifier_direction"] = "backward" if parent.reads_backward else "forward"
-    if recipe.backward_parent is not None:
+    if recipe.backward_base_model is not None:
         backward = _open_backward(recipe, parent)
         fields["classifier_direction"] = "both"
     model = _headed(recipe, parent, "AutoModelForSequenceClassification", names, **fields)
@@ -60,8 +60,8 @@ def head_model(
     Raises:
         ValueError: the parent reads texts backwards, which only a label per text can use.
     """
-    if parent.reads_backward or recipe.backward_parent is not None:
-        which = recipe.backward_parent or parent.source
+    if parent.reads_backward or recipe.backward_base_model is not None:
+        which = recipe.backward_base_model or parent.source
         raise ValueError(
             f"{which} reads texts backwards, which only task: classification can use, not task: {recipe.task}; start "
             "from a model that reads forwards."
@@ -118,30 +118,32 @@ def _headed(
 def _open_backward(recipe: FinetuneRecipe, parent: Parent) -> Parent:
     if parent.stack != "decoder":
         raise ValueError(
-            f"backward_parent={recipe.backward_parent!r} is for causal language models, which read in one direction; "
+            f"backward_base_model={recipe.backward_base_model!r} is for causal language models, which read in "
+            "one direction; "
             f"the parent {parent.source} is an {parent.stack.replace('_', '-')}, which reads both already."
         )
     if parent.reads_backward:
         raise ValueError(f"The parent {parent.source} itself reads backwards: give the forward one as parent.")
     backward = open_parent(
-        recipe.backward_parent, random_weights=recipe.from_scratch, attention=recipe.attention
+        recipe.backward_base_model, random_weights=recipe.from_scratch, attention=recipe.attn_implementation
     )  # fmt: skip
     if backward.stack != "decoder":
-        raise ValueError(f"backward_parent={recipe.backward_parent!r} is no causal language model.")
+        raise ValueError(f"backward_base_model={recipe.backward_base_model!r} is no causal language model.")
     if backward.known and not backward.reads_backward:
         raise ValueError(
-            f"backward_parent={recipe.backward_parent!r} was trained on texts read forwards (its recipe has "
+            f"backward_base_model={recipe.backward_base_model!r} was trained on texts read forwards (its recipe has "
             "data.reverse: false); train one with data.reverse: true."
         )
     if backward.tokenizer.get_vocab() != parent.tokenizer.get_vocab():
         raise ValueError(
-            f"backward_parent={recipe.backward_parent!r} has another vocabulary than {parent.source}, but one model "
+            f"backward_base_model={recipe.backward_base_model!r} has another vocabulary than {parent.source}, "
+            "but one model "
             "reads one row of tokens: train both with the same tokenizer (tokenizer.path)."
         )
     wrong = differences(parent.config, backward.config, VanillaDecoderConfig, MAY_DIFFER)
     if wrong:
         raise ValueError(
-            f"backward_parent={recipe.backward_parent!r} is another kind of model than {parent.source}: "
+            f"backward_base_model={recipe.backward_base_model!r} is another kind of model than {parent.source}: "
             f"{'; '.join(wrong)}."
         )
     return backward

@@ -54,15 +54,15 @@ def card_text(recipe: FinetuneRecipe, parent: Parent, result: FinetuneResult, co
     data = f"Fine-tuned on {rows:,} rows of {source}"
     if parent.lineage:
         data += f", starting from {describe(parent.lineage)}"
-    if recipe.backward_parent is not None and not recipe.from_scratch:
-        data += f"; the other direction starts from `{Path(recipe.backward_parent).name}`"
+    if recipe.backward_base_model is not None and not recipe.from_scratch:
+        data += f"; the other direction starts from `{Path(recipe.backward_base_model).name}`"
     if recipe.from_scratch:
         data += ", starting from random weights"
     summary = " ".join(recipe.description.split()) or _SUMMARIES[recipe.task]
     if result.labels and not recipe.description:
         shown_labels = ", ".join(result.labels[:8]) + (", ..." if len(result.labels) > 8 else "")
         summary += f": {shown_labels}"
-    origin = None if recipe.from_scratch else recipe.parent
+    origin = None if recipe.from_scratch else recipe.base_model
     if origin is not None and Path(origin).exists():
         origin = Path(origin).resolve().name
     return ModelCardText(

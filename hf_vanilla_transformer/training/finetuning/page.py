@@ -101,7 +101,7 @@ def _facts(recipe: Any, results: dict[str, Any], command: str) -> dict[str, str]
         for split in gain["gains"]
     ]
     return {
-        "started from": shape + (", made from ".join(ancestors) or f"`{Path(str(recipe.parent)).name}`"),
+        "started from": shape + (", made from ".join(ancestors) or f"`{Path(str(recipe.base_model)).name}`"),
         "data": f"`{Path(str(recipe.data.path)).name}`, {rows} training rows",
         "gain": "; ".join(gains),
         "training": f"{results.get('steps', 0):,} updates in {results.get('training_seconds', 0):,.0f} s on "

@@ -198,8 +198,8 @@ def lineage(source: str | Path) -> list[Ancestor]:
         data = recipe.get("data") or {}
         paths = [data.get("path"), *(part.get("path") for part in data.get("mixture") or [] if isinstance(part, dict))]
         found.append(Ancestor(current, recipe.get("task") or "", tuple(str(path) for path in paths if path)))
-        adapted = (recipe.get("adaptation") or {}).get("parent")
-        before = recipe.get("parent") or adapted or (recipe.get("model") or {}).get("start_from")
+        adapted = (recipe.get("adaptation") or {}).get("base_model")
+        before = recipe.get("base_model") or adapted or (recipe.get("model") or {}).get("start_from")
         if recipe.get("from_scratch") or before in {ancestor.source for ancestor in found}:
             break
         current = before

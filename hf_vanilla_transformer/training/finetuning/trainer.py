@@ -64,7 +64,10 @@ class FinetuneTrainer(Trainer):
         if self.optimizer is None:
             training, rates = self.recipe.training, self.recipe.rates
             groups = discriminative_groups(
-                self.model if model is None else model, rates.learning_rate, rates.factor, training.weight_decay
+                self.model if model is None else model,
+                rates.learning_rate,
+                rates.layerwise_lr_decay,
+                training.weight_decay,
             )
             betas = (training.adam_beta1, training.adam_beta2)
             self.optimizer = torch.optim.AdamW(groups, betas=betas, eps=training.adam_epsilon, fused=True)
@@ -108,7 +111,7 @@ def _some(rows: datasets.Dataset | None, limit: int | None) -> datasets.Dataset 
 
 def main_metric(task: Task) -> str:
     """The score that decides which checkpoint is best."""
-    return task.recipe.evaluation.metric or task.main_metric
+    return task.recipe.evaluation.metric_for_best_model or task.main_metric
 
 
 def higher_is_better(metric: str) -> bool:
@@ -118,44 +121,48 @@ def higher_is_better(metric: str) -> bool:
 
 def rate_schedule(rates: RatesRecipe, total_steps: int) -> schedules.Schedule:
     """The factor of the learning rates over the updates."""
-    if rates.schedule == "slanted_triangular":
+    if rates.lr_scheduler_type == "slanted_triangular":
         return schedules.slanted_triangular(total_steps, rates.cut_fraction, rates.ratio)
     warmup = int(total_steps * rates.cut_fraction)
-    if rates.schedule == "constant":
+    if rates.lr_scheduler_type == "constant":
         return schedules.constant(warmup)
 
     def progress(updates: int) -> float:
         return max(0.0, updates - warmup) / max(total_steps - warmup, 1)
 
-    return schedules.decay(rates.schedule, warmup, 1 / rates.ratio, progress)
+    return schedules.decay(rates.lr_scheduler_type, warmup, 1 / rates.ratio, progress)
 
 
 def training_arguments(recipe: FinetuneRecipe, folder: str, *, evaluates: bool, metric: str) -> TrainingArguments:
     """The recipe in the words of Trainer."""
     training, evaluation = recipe.training, recipe.evaluation
-    when = ("steps" if evaluation.every else "epoch") if evaluates else "no"
+    when = ("steps" if evaluation.eval_steps else "epoch") if evaluates else "no"
     # Setting it at all warns of its new name, which older versions of transformers do not know.
     checkpointing = {"gradient_checkpointing": True} if training.gradient_checkpointing else {}
-    every = {"eval_steps": evaluation.every, "save_steps": evaluation.every} if evaluation.every and evaluates else {}
+    every = (
+        {"eval_steps": evaluation.eval_steps, "save_steps": evaluation.eval_steps}
+        if evaluation.eval_steps and evaluates
+        else {}
+    )
     return TrainingArguments(
         output_dir=folder,
-        num_train_epochs=training.max_epochs,
+        num_train_epochs=training.num_train_epochs,
         max_steps=-1 if training.max_steps is None else training.max_steps,
-        per_device_train_batch_size=training.batch_size,
-        per_device_eval_batch_size=evaluation.batch_size,
-        gradient_accumulation_steps=training.accumulation,
+        per_device_train_batch_size=training.per_device_train_batch_size,
+        per_device_eval_batch_size=evaluation.per_device_eval_batch_size,
+        gradient_accumulation_steps=training.gradient_accumulation_steps,
         max_grad_norm=training.max_grad_norm,
         bf16=training.precision == "bf16",
         fp16=training.precision == "fp16",
         train_sampling_strategy="group_by_length",
-        logging_steps=training.log_every,
+        logging_steps=training.logging_steps,
         logging_nan_inf_filter=False,
         seed=training.seed,
         data_seed=training.seed,
         eval_strategy=when,
         save_strategy=when if evaluates else "epoch",
         save_total_limit=2,
-        load_best_model_at_end=evaluates and evaluation.keep == "best",
+        load_best_model_at_end=evaluates and evaluation.load_best_model_at_end,
         metric_for_best_model=f"eval_{metric}" if evaluates else None,
         greater_is_better=higher_is_better(metric) if evaluates else None,
         report_to=recipe.output.report_to,

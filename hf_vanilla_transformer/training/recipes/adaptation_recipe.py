@@ -40,26 +40,28 @@ class AdaptationRecipe:
     """How a trained model goes on learning on the text of a domain, which is that of `data`.
 
     Attributes:
-        parent: the model that is adapted: a folder of a run, or any checkpoint that `from_checkpoint` reads. It is set
+        base_model: the model that is adapted: a folder of a run, or any checkpoint that `from_checkpoint` reads. It
+            is set
             by ``hf-vanilla adapt PARENT``; None is a recipe that adapts nothing.
         general: text of the kind that the parent knows.
         replay: share of general text among the tokens of the training, against forgetting; 0 replays nothing.
         l2_sp: strength of the decay towards the parent's weights, against forgetting (Li et al. 2018); each update
             takes away learning rate times `l2_sp` of what a weight has moved. 0 is none.
         l2_sp_new_rows: what that means for embeddings of new words: they decay to their ``start``, or are ``free``.
-        embeddings: the parent's as they are, or, with ``cooccurrence``, each at the length it has but in the direction
+        embeddings: ``base_model``: the base model's as they are, or, with ``cooccurrence``, each at the length it
+            has but in the direction
             that the domain's texts give its token by what it occurs with; see `turn_embeddings`.
         new_words: extend the parent's tokenizer by at most this many entries, for words that are frequent in the domain
             and that it takes apart; 0 keeps the tokenizer.
         min_count: a new word stands at least this often in the training text.
     """
 
-    parent: str | None = None
+    base_model: str | None = None
     general: GeneralTextRecipe = field(default_factory=GeneralTextRecipe)
     replay: float = 0.0
     l2_sp: float = 0.0
     l2_sp_new_rows: Literal["start", "free"] = "start"
-    embeddings: Literal["parent", "cooccurrence"] = "parent"
+    embeddings: Literal["base_model", "cooccurrence"] = "base_model"
     new_words: int = 0
     min_count: int = 10
 
@@ -67,7 +69,7 @@ class AdaptationRecipe:
 def check_adaptation(recipe: Recipe) -> None:
     """Raises ValueError for fields that contradict each other; without a parent they must be as they are by default."""
     adaptation = recipe.adaptation
-    if adaptation.parent is None:
+    if adaptation.base_model is None:
         if adaptation != AdaptationRecipe():
             default = AdaptationRecipe()
             set_here = [
@@ -75,7 +77,7 @@ def check_adaptation(recipe: Recipe) -> None:
             ]
             raise ValueError(
                 f"adaptation.{set_here[0]} is for the adaptation of a parent: run hf-vanilla adapt PARENT, or set "
-                "adaptation.parent."
+                "adaptation.base_model."
             )
         return
     if not 0 <= adaptation.replay < 1:
@@ -98,7 +100,7 @@ def check_adaptation(recipe: Recipe) -> None:
             f"{adaptation.l2_sp} to the parent's: set one of them to 0."
         )
     training = recipe.training
-    name = "muon_learning_rate" if training.optimizer == "muon" else "learning_rate"
+    name = "muon_learning_rate" if training.optim == "muon" else "learning_rate"
     rate = (getattr(training, name) or 0.0) * training.learning_rate_scale
     if rate * adaptation.l2_sp > 1:
         raise ValueError(
@@ -115,9 +117,10 @@ def check_adaptation(recipe: Recipe) -> None:
             "The model of an adaptation is its parent: leave out model.start_from and model.config "
             f"({recipe.model.config})."
         )
-    if recipe.evaluation.every is None:
+    if recipe.evaluation.eval_steps is None:
         raise ValueError(
-            "evaluation.every=null would show nothing of what is learned and forgotten on the way: set a number of "
+            "evaluation.eval_steps=null would show nothing of what is learned and forgotten on the way: set a "
+            "number of "
             "updates, such as 200."
         )
 

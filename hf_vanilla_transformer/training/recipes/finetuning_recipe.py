@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..lora import LoraPlaces
+from ..lora import TargetModulesPreset
 from .reading import WritableRecipe
 from .training_recipe import OutputRecipe, read_recipe
 
@@ -112,21 +112,21 @@ class HeadRecipe:
 
 
 @dataclass
-class BodyRecipe:
+class BackboneRecipe:
     """What of the body is trained.
 
     Attributes:
         train: all of it, nothing (``frozen``: a probe of what the parent knows), or low-rank adapters by PEFT, which
             are merged into the weights at the end (``lora``).
         lora_rank, lora_alpha, lora_dropout: of the adapters (Hu et al. 2021).
-        lora_places: which maps get them; see `lora_targets`.
+        lora_target_modules: which linear maps get them; see `lora_targets`.
     """
 
     train: Literal["full", "frozen", "lora"] = "full"
     lora_rank: int = 8
     lora_alpha: float = 16.0
     lora_dropout: float = 0.0
-    lora_places: LoraPlaces = "attention"
+    lora_target_modules: TargetModulesPreset = "attention"
 
 
 @dataclass
@@ -136,15 +136,16 @@ class RatesRecipe:
     Attributes:
         learning_rate: the highest rate of the head; None for 5e-4 at a width of 128 and less for a wider body, see
             `default_learning_rate`.
-        factor: each layer's rate is that of the layer above divided by this, 2.6 in the paper; 1 for one rate for all.
-        schedule: ``slanted_triangular`` is Eq. 3; the others have a warm-up of the same length.
+        layerwise_lr_decay: each layer's rate is that of the layer above divided by this, 2.6 in the paper; 1 for one
+            rate for all.
+        lr_scheduler_type: ``slanted_triangular`` is Eq. 3; the others have a warm-up of the same length.
         cut_fraction: part of the updates in which the rate rises.
         ratio: how much smaller than the highest rate the lowest is.
     """
 
     learning_rate: float | None = None
-    factor: float = 1.0
-    schedule: Literal["slanted_triangular", "linear", "cosine", "constant"] = "slanted_triangular"
+    layerwise_lr_decay: float = 1.0
+    lr_scheduler_type: Literal["slanted_triangular", "linear", "cosine", "constant"] = "slanted_triangular"
     cut_fraction: float = 0.1
     ratio: float = 32.0
 
@@ -168,23 +169,23 @@ class FinetuneTrainingRecipe:
     """How long, and with which constants.
 
     Attributes:
-        max_epochs: passes over the training rows.
+        num_train_epochs: passes over the training rows.
         max_steps: ends the training earlier, after so many updates.
-        batch_size: rows of a batch.
-        accumulation: batches added up to one update.
+        per_device_train_batch_size: rows of a batch.
+        gradient_accumulation_steps: batches added up to one update.
         adam_beta1, adam_beta2, adam_epsilon: constants of Adam.
         weight_decay: of matrices, decoupled; biases and norms have none.
         max_grad_norm: gradients are clipped to this norm; 0 leaves them as they are.
         precision: ``bf16`` and ``fp16`` are autocast with float32 weights.
         gradient_checkpointing: compute activations again in the backward pass, to save memory.
-        log_every: updates between two lines of progress.
+        logging_steps: updates between two lines of progress.
         seed: of the head's weights, the order of the rows and dropout.
     """
 
-    max_epochs: float = 4.0
+    num_train_epochs: float = 4.0
     max_steps: int | None = None
-    batch_size: int = 32
-    accumulation: int = 1
+    per_device_train_batch_size: int = 32
+    gradient_accumulation_steps: int = 1
     adam_beta1: float = 0.9
     adam_beta2: float = 0.99
     adam_epsilon: float = 1e-8
@@ -192,7 +193,7 @@ class FinetuneTrainingRecipe:
     max_grad_norm: float = 1.0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     gradient_checkpointing: bool = False
-    log_every: int = 20
+    logging_steps: int = 20
     seed: int = 0
 
 
@@ -201,22 +202,22 @@ class FinetuneEvaluationRecipe:
     """When the model is scored on the validation split, and what follows from it.
 
     Attributes:
-        every: updates between two evaluations; None for once an epoch.
-        metric: decides which checkpoint is best; None for the task's own.
-        patience: evaluations without a better `metric` after which training stops; None for never.
-        keep: the finished model is the ``best`` on the validation split, or the ``last``.
+        eval_steps: updates between two evaluations; None for once an epoch.
+        metric_for_best_model: decides which checkpoint is best; None for the task's own.
+        patience: evaluations without a better `metric_for_best_model` after which training stops; None for never.
+        load_best_model_at_end: the final model is the best one on the validation split, not the last one.
         max_rows: score only so many rows of the validation split while training; the end result is of all.
-        batch_size: rows of a batch.
+        per_device_eval_batch_size: rows of a batch.
         num_beams: of a sequence-to-sequence task.
         test: score the finished model on the test split too. Leave it off while you are still choosing.
     """
 
-    every: int | None = None
-    metric: str | None = None
+    eval_steps: int | None = None
+    metric_for_best_model: str | None = None
     patience: int | None = None
-    keep: Literal["best", "last"] = "best"
+    load_best_model_at_end: bool = True
     max_rows: int | None = None
-    batch_size: int = 64
+    per_device_eval_batch_size: int = 64
     num_beams: int = 4
     test: bool = True
 
@@ -240,26 +241,27 @@ class FinetuneRecipe(WritableRecipe):
 
     Attributes:
         task: what is learned; see `hf_vanilla_transformer.training.finetuning.tasks`.
-        parent: a folder that a run made, or any checkpoint that `from_checkpoint` reads.
-        parent_format: what wrote the parent, as `from_checkpoint` names it.
+        base_model: a folder that a run made, or any checkpoint that `from_checkpoint` reads.
+        base_model_format: what wrote the parent, as `from_checkpoint` names it.
         from_scratch: random weights in the parent's shape, with its tokenizer: what the parent is worth.
-        decoder_parent: of a sequence-to-sequence task whose `parent` is an encoder: the decoder to put beside it.
-        backward_parent: a causal language model of texts read backwards. Both read the text, and their probabilities
+        decoder_base_model: of a sequence-to-sequence task whose `parent` is an encoder: the decoder to put beside it.
+        backward_base_model: a causal language model of texts read backwards. Both read the text, and their
+            probabilities
             are averaged (Howard and Ruder 2018, section 3.3).
     """
 
     task: str = "classification"
     description: str = ""
-    parent: str | None = None
-    parent_format: Literal["transformers", "bert-tf", "fairseq"] = "transformers"
+    base_model: str | None = None
+    base_model_format: Literal["transformers", "bert-tf", "fairseq"] = "transformers"
     from_scratch: bool = False
-    decoder_parent: str | None = None
-    backward_parent: str | None = None
-    attention: str = "sdpa"
+    decoder_base_model: str | None = None
+    backward_base_model: str | None = None
+    attn_implementation: str = "sdpa"
     data: LabelledDataRecipe = field(default_factory=LabelledDataRecipe)
     text_length: TextLengthRecipe = field(default_factory=TextLengthRecipe)
     head: HeadRecipe = field(default_factory=HeadRecipe)
-    body: BodyRecipe = field(default_factory=BodyRecipe)
+    backbone: BackboneRecipe = field(default_factory=BackboneRecipe)
     rates: RatesRecipe = field(default_factory=RatesRecipe)
     unfreezing: UnfreezingRecipe = field(default_factory=UnfreezingRecipe)
     training: FinetuneTrainingRecipe = field(default_factory=FinetuneTrainingRecipe)
@@ -285,11 +287,11 @@ def load_finetune_recipe(path: str | Path | None = None, overrides: Iterable[str
 
 
 _ABOVE_ZERO = [
-    ("training", "max_epochs"),
+    ("training", "num_train_epochs"),
     ("training", "adam_epsilon"),
     ("rates", "learning_rate"),
     ("unfreezing", "every_epochs"),
-    ("body", "lora_alpha"),
+    ("backbone", "lora_alpha"),
 ]
 _AT_LEAST = [
     ("data", "max_rows", 1),
@@ -297,26 +299,26 @@ _AT_LEAST = [
     ("text_length", "max_tokens", 4),
     ("text_length", "max_target_tokens", 2),
     ("text_length", "overlap", 0),
-    ("body", "lora_rank", 1),
-    ("rates", "factor", 1),
+    ("backbone", "lora_rank", 1),
+    ("rates", "layerwise_lr_decay", 1),
     ("rates", "ratio", 1),
     ("training", "max_steps", 1),
-    ("training", "batch_size", 1),
-    ("training", "accumulation", 1),
+    ("training", "per_device_train_batch_size", 1),
+    ("training", "gradient_accumulation_steps", 1),
     ("training", "weight_decay", 0),
     ("training", "max_grad_norm", 0),
-    ("training", "log_every", 1),
-    ("evaluation", "every", 1),
+    ("training", "logging_steps", 1),
+    ("evaluation", "eval_steps", 1),
     ("evaluation", "patience", 1),
     ("evaluation", "max_rows", 1),
-    ("evaluation", "batch_size", 1),
+    ("evaluation", "per_device_eval_batch_size", 1),
     ("evaluation", "num_beams", 1),
 ]
 _PARTS = [
     ("data", "validation_part", 0.0, 0.9),
     ("rates", "cut_fraction", 0.0, 1.0),
     ("head", "dropout", 0.0, 0.99),
-    ("body", "lora_dropout", 0.0, 0.99),
+    ("backbone", "lora_dropout", 0.0, 0.99),
     ("training", "adam_beta1", 0.0, 0.999999),
     ("training", "adam_beta2", 0.0, 0.999999),
 ]
@@ -342,15 +344,17 @@ def validate(recipe: FinetuneRecipe) -> None:
         value = getattr(getattr(recipe, section), name)
         if value is not None and not lowest <= value <= highest:
             raise ValueError(f"{section}.{name} must be in [{lowest:g}, {highest:g}], not {value}.")
-    if recipe.unfreezing.mode == "gradual" and recipe.body.train != "full":
+    if recipe.unfreezing.mode == "gradual" and recipe.backbone.train != "full":
         raise ValueError(
-            f"unfreezing.mode='gradual' thaws the body layer by layer, but with body.train={recipe.body.train!r} the "
+            "unfreezing.mode='gradual' thaws the body layer by layer, but with "
+            f"backbone.train={recipe.backbone.train!r} the "
             "body's own weights are never trained; leave one of them at its default."
         )
-    if recipe.from_scratch and recipe.body.train != "full":
+    if recipe.from_scratch and recipe.backbone.train != "full":
         raise ValueError(
-            f"from_scratch: true has nothing in the body to keep, so body.train={recipe.body.train!r} would train on "
-            "random features; set body.train: full."
+            f"from_scratch: true has nothing in the body to keep, so backbone.train={recipe.backbone.train!r} "
+            "would train on "
+            "random features; set backbone.train: full."
         )
     limit, length = recipe.text_length.max_tokens, recipe.text_length
     if limit is not None and length.overlap is not None and length.overlap >= limit - 3:

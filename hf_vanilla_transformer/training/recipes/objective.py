@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ...data.collators.span_corruption import sentinel_name
 
@@ -106,15 +106,6 @@ _ONLY_FOR: dict[str, tuple[str, ...]] = {
     "permute_sentences": ("denoising",),
     "sentinels": ("span",),
 }
-
-
-def move_old_fields(tree: dict[str, Any]) -> None:
-    """Recipes saved before there was a section `objective` have the mask probability among the fields of training."""
-    training = tree.get("training")
-    if isinstance(training, dict) and "mask_probability" in training:
-        value = training.pop("mask_probability")
-        if tree.get("task") == "masked_lm":
-            tree.setdefault("objective", {}).setdefault("mask_probability", value)
 
 
 def extra_tokens(recipe: Recipe) -> tuple[str, ...]:

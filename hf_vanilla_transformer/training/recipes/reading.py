@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from ...files import write_text
-from .objective import move_old_fields
+from .renamed_fields import renamed
 
 RECIPES_FOLDER = Path(__file__).parent
 
@@ -65,7 +65,6 @@ def read_recipe(kind: type[AnyRecipe], name_or_path: str | Path | None, override
         if not isinstance(loaded, dict):
             raise ValueError(f"{path} must hold a mapping such as `training: {{max_steps: 1000}}`, not {loaded!r}.")
         tree = loaded
-        move_old_fields(tree)
     for override in overrides:
         _apply(tree, override)
     return _build(kind, tree, "", where, kind)
@@ -137,6 +136,9 @@ def _build(cls: type, tree: Mapping[str, Any], prefix: str, where: str, root: ty
     for key, value in tree.items():
         if key not in hints:
             legal = [f"{prefix}{name}" for name in hints]
+            new = renamed(f"{prefix}{key}", {*legal, *(name for name, _ in fields_of(root))})
+            if new is not None:
+                raise ValueError(f"{prefix}{key} in {where} is now {new}.")
             hint = _nearest_key(f"{prefix}{key}", legal, root)
             raise ValueError(f"Unknown key {f'{prefix}{key}'!r} in {where}. {hint}")
         name = f"{prefix}{key}"

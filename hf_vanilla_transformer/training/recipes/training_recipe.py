@@ -29,14 +29,15 @@ class ModelRecipe:
         start_from: a folder or Hub name whose weights the training starts from (instead of ``preset`` and ``config``).
         initial_embeddings: ``cooccurrence`` starts the embeddings of a new model from which tokens share a pair of
             sentences, or a text, at the scale of random ones; the seconds it takes count as training.
-        attention: attention implementation, as transformers names it (``sdpa``, ``eager``, ``flash_attention_2``).
+        attn_implementation: attention implementation, as transformers names it (``sdpa``, ``eager``,
+            ``flash_attention_2``).
     """
 
     preset: str = "base"
     config: dict[str, Any] = field(default_factory=dict)
     start_from: str | None = None
     initial_embeddings: Literal["random", "cooccurrence"] = "random"
-    attention: str = "sdpa"
+    attn_implementation: str = "sdpa"
 
 
 @dataclass
@@ -118,14 +119,14 @@ class TrainingRecipe:
 
     Attributes:
         tokens_per_batch: most tokens of a side (source, target) in a batch of one process, padding included.
-        accumulation: batches added up to one update; the gradient is that of one batch of them all.
-        max_steps, max_epochs, max_minutes: training ends at whichever is reached first; at least one must be set.
+        gradient_accumulation_steps: batches added up to one update; the gradient is that of one batch of them all.
+        max_steps, num_train_epochs, max_minutes: training ends at whichever is reached first; at least one must be set.
             Evaluations and the writing of checkpoints do not count as minutes.
-        optimizer: ``adam`` (with decoupled weight decay, so 0 is the paper's Adam) or ``muon`` for the matrices inside
+        optim: ``adam`` (with decoupled weight decay, so 0 is the paper's Adam) or ``muon`` for the matrices inside
             the layers and ``adam`` for embeddings, norms and biases.
         learning_rate: peak of the schedule; None for ``noam``, whose peak follows from the width.
         learning_rate_scale: multiplies the schedule.
-        schedule: shape after the warm-up. ``noam`` is Eq. 3 of the paper.
+        lr_scheduler_type: shape after the warm-up. ``noam`` is Eq. 3 of the paper.
         schedule_by: what ``linear`` and ``cosine`` run along: updates, or minutes of training (``max_minutes``), and
             with these whichever of both is nearer to its end.
         warmup_steps: updates of linear warm-up.
@@ -143,20 +144,20 @@ class TrainingRecipe:
         precision: ``bf16`` and ``fp16`` are autocast with float32 weights.
         gradient_checkpointing: compute activations again in the backward pass, to save memory.
         torch_compile: compile the model.
-        dataloader_workers: processes that make batches beside the training; 0 makes them in it.
-        log_every: updates between two lines of progress.
+        dataloader_num_workers: processes that make batches beside the training; 0 makes them in it.
+        logging_steps: updates between two lines of progress.
         seed: of the weights, the order of the data, dropout and masking.
     """
 
     tokens_per_batch: int = 25000
-    accumulation: int = 1
+    gradient_accumulation_steps: int = 1
     max_steps: int | None = None
-    max_epochs: float | None = None
+    num_train_epochs: float | None = None
     max_minutes: float | None = None
-    optimizer: Literal["adam", "muon"] = "adam"
+    optim: Literal["adam", "muon"] = "adam"
     learning_rate: float | None = None
     learning_rate_scale: float = 1.0
-    schedule: Literal["noam", "inverse_sqrt", "linear", "cosine", "constant"] = "noam"
+    lr_scheduler_type: Literal["noam", "inverse_sqrt", "linear", "cosine", "constant"] = "noam"
     schedule_by: Literal["steps", "minutes"] = "steps"
     warmup_steps: int = 4000
     final_learning_rate_ratio: float = 0.0
@@ -174,8 +175,8 @@ class TrainingRecipe:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     gradient_checkpointing: bool = False
     torch_compile: bool = False
-    dataloader_workers: int = 0
-    log_every: int = 50
+    dataloader_num_workers: int = 0
+    logging_steps: int = 50
     seed: int = 0
 
 
@@ -184,22 +185,22 @@ class EvaluationRecipe:
     """When the model is scored on the validation split, and when that ends the training.
 
     Attributes:
-        every: updates between two evaluations (None: only at the end).
-        translate: also translate and compute BLEU and chrF (translation only); otherwise only the loss.
+        eval_steps: updates between two evaluations (None: only at the end).
+        predict_with_generate: also translate and compute BLEU and chrF (translation only); otherwise only the loss.
         max_rows: rows of the validation split to translate, or to compute a language model's loss of (None: all).
         num_beams: beams of these translations; the end result uses `generation`.
         tokens_per_batch: source tokens in a batch of translations or of the loss.
-        metric: decides which checkpoint is best and when to stop early.
-        patience: evaluations without a better `metric` after which training stops (None: never).
+        metric_for_best_model: decides which checkpoint is best and when to stop early.
+        patience: evaluations without a better `metric_for_best_model` after which training stops (None: never).
         bleu_tokenize: sacreBLEU's tokeniser; ``none`` for text that is tokenised already.
     """
 
-    every: int | None = None
-    translate: bool = True
+    eval_steps: int | None = None
+    predict_with_generate: bool = True
     max_rows: int | None = None
     num_beams: int = 1
     tokens_per_batch: int = 8192
-    metric: Literal["loss", "bleu", "chrf"] = "loss"
+    metric_for_best_model: Literal["loss", "bleu", "chrf"] = "loss"
     patience: int | None = None
     bleu_tokenize: Literal["13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "flores200", "none"] = "13a"
 
@@ -227,16 +228,17 @@ class CheckpointRecipe:
     """What is kept on disk while training.
 
     Attributes:
-        every: updates between two checkpoints (None: only when interrupted and at the end).
-        keep: the newest this many are kept, and the best one.
+        save_steps: updates between two checkpoints (None: only when interrupted and at the end).
+        save_total_limit: the newest this many are kept, and the best one.
         average_last: the finished model is the average of the last this many checkpoints (0: the last weights).
-        save_optimizer: without the optimizer's state a checkpoint is a third as large, and cannot be resumed from.
+        save_only_model: leave out the optimizer's state: a checkpoint is then a third as large, and a run cannot be
+            resumed from it.
     """
 
-    every: int | None = None
-    keep: int = 5
+    save_steps: int | None = None
+    save_total_limit: int = 5
     average_last: int = 0
-    save_optimizer: bool = True
+    save_only_model: bool = False
 
 
 @dataclass
@@ -244,12 +246,12 @@ class OutputRecipe:
     """Where the result goes.
 
     Attributes:
-        folder: the output folder; it must be new or empty, unless the run is resumed.
+        output_dir: the output folder; it must be new or empty, unless the run is resumed.
         report_to: also write to TensorBoard or trackio.
         plot: draw curves.png.
     """
 
-    folder: str | None = None
+    output_dir: str | None = None
     report_to: Literal["none", "tensorboard", "trackio"] = "none"
     plot: bool = True
 
@@ -282,30 +284,33 @@ def load_recipe(name_or_path: str | Path | None = None, overrides: Iterable[str]
 def validate(recipe: Recipe) -> None:
     """Checks what one field alone cannot: values that contradict each other. Raises ValueError with the remedy."""
     training = recipe.training
-    if training.max_steps is None and training.max_epochs is None and training.max_minutes is None:
+    if training.max_steps is None and training.num_train_epochs is None and training.max_minutes is None:
         raise ValueError(
-            "The recipe never ends: set training.max_steps, training.max_epochs or training.max_minutes, "
+            "The recipe never ends: set training.max_steps, training.num_train_epochs or training.max_minutes, "
             "for example --training.max_steps 1000."
         )
-    if training.learning_rate is None and training.schedule != "noam":
+    if training.learning_rate is None and training.lr_scheduler_type != "noam":
         raise ValueError(
-            f"training.schedule={training.schedule!r} needs training.learning_rate; only `noam` has a peak of its own."
+            f"training.lr_scheduler_type={training.lr_scheduler_type!r} needs training.learning_rate; only "
+            "`noam` has a peak of its own."
         )
-    if training.learning_rate is not None and training.schedule == "noam":
+    if training.learning_rate is not None and training.lr_scheduler_type == "noam":
         raise ValueError(
-            f"training.schedule='noam' has a peak that follows from width and warm-up, so training.learning_rate="
+            "training.lr_scheduler_type='noam' has a peak that follows from width and warm-up, so "
+            "training.learning_rate="
             f"{training.learning_rate} has no place; scale it with training.learning_rate_scale, or use inverse_sqrt."
         )
-    if training.schedule in ("linear", "cosine"):
+    if training.lr_scheduler_type in ("linear", "cosine"):
         along = "max_minutes" if training.schedule_by == "minutes" else "max_steps"
         if training.schedule_by == "minutes" and training.max_minutes is None:
             raise ValueError(f"training.schedule_by='minutes' needs training.{along}, where the schedule ends.")
-        if training.schedule_by == "steps" and training.max_steps is None and training.max_epochs is None:
+        if training.schedule_by == "steps" and training.max_steps is None and training.num_train_epochs is None:
             raise ValueError(
-                f"training.schedule={training.schedule!r} ends at the last update: set training.max_steps or "
-                "training.max_epochs, or training.schedule_by: minutes."
+                f"training.lr_scheduler_type={training.lr_scheduler_type!r} ends at the last update: set "
+                "training.max_steps or "
+                "training.num_train_epochs, or training.schedule_by: minutes."
             )
-    for name in ("max_steps", "max_epochs", "max_minutes", "learning_rate"):
+    for name in ("max_steps", "num_train_epochs", "max_minutes", "learning_rate"):
         value = getattr(training, name)
         if value is not None and value <= 0:
             raise ValueError(f"training.{name} must be above 0, not {value}.")
@@ -329,24 +334,30 @@ def validate(recipe: Recipe) -> None:
     _check_data(recipe)
     if recipe.tokenizer.dropout is not None and not 0 <= recipe.tokenizer.dropout < 1:
         raise ValueError(f"tokenizer.dropout must be in [0, 1), not {recipe.tokenizer.dropout}.")
-    if recipe.tokenizer.dropout and (recipe.task != "translation" or training.dataloader_workers):
+    if recipe.tokenizer.dropout and (recipe.task != "translation" or training.dataloader_num_workers):
         raise ValueError(
-            f"tokenizer.dropout={recipe.tokenizer.dropout} is for task=translation with training.dataloader_workers=0, "
-            f"not for task={recipe.task} with {training.dataloader_workers} workers; set it to null."
+            f"tokenizer.dropout={recipe.tokenizer.dropout} is for task=translation with "
+            "training.dataloader_num_workers=0, "
+            f"not for task={recipe.task} with {training.dataloader_num_workers} workers; set it to null."
         )
-    if recipe.evaluation.metric != "loss" and (recipe.task != "translation" or not recipe.evaluation.translate):
+    if recipe.evaluation.metric_for_best_model != "loss" and (
+        recipe.task != "translation" or not recipe.evaluation.predict_with_generate
+    ):
         raise ValueError(
-            f"evaluation.metric={recipe.evaluation.metric!r} needs translations: task must be `translation` and "
-            "evaluation.translate true. Use evaluation.metric: loss otherwise."
+            f"evaluation.metric_for_best_model={recipe.evaluation.metric_for_best_model!r} needs translations: "
+            "task must be `translation` and "
+            "evaluation.predict_with_generate true. Use evaluation.metric_for_best_model: loss otherwise."
         )
-    if recipe.evaluation.patience is not None and recipe.evaluation.every is None:
-        raise ValueError("evaluation.patience counts evaluations: set evaluation.every, for example 500.")
-    if recipe.checkpoint.average_last > 1 and recipe.checkpoint.every is None:
-        raise ValueError("checkpoint.average_last averages checkpoints: set checkpoint.every, for example 1000.")
-    if recipe.checkpoint.average_last > recipe.checkpoint.keep:
+    if recipe.evaluation.patience is not None and recipe.evaluation.eval_steps is None:
+        raise ValueError("evaluation.patience counts evaluations: set evaluation.eval_steps, for example 500.")
+    if recipe.checkpoint.average_last > 1 and recipe.checkpoint.save_steps is None:
+        raise ValueError("checkpoint.average_last averages checkpoints: set checkpoint.save_steps, for example 1000.")
+    if recipe.checkpoint.average_last > recipe.checkpoint.save_total_limit:
         raise ValueError(
-            f"checkpoint.average_last={recipe.checkpoint.average_last} needs as many checkpoints, but checkpoint.keep="
-            f"{recipe.checkpoint.keep} deletes the others. Set checkpoint.keep to {recipe.checkpoint.average_last}."
+            f"checkpoint.average_last={recipe.checkpoint.average_last} needs as many checkpoints, but "
+            "checkpoint.save_total_limit="
+            f"{recipe.checkpoint.save_total_limit} deletes the others. Set checkpoint.save_total_limit to "
+            f"{recipe.checkpoint.average_last}."
         )
 
 
@@ -363,32 +374,33 @@ def _check_data(recipe: Recipe) -> None:
                 )
         return
     if data.streaming or data.mixture:
-        if recipe.training.max_epochs is not None:
+        if recipe.training.num_train_epochs is not None:
             raise ValueError(
-                f"training.max_epochs={recipe.training.max_epochs:g} cannot be counted in a stream, whose length is "
-                "not known: set training.max_steps or training.max_minutes, and training.max_epochs to null."
+                f"training.num_train_epochs={recipe.training.num_train_epochs:g} cannot be counted in a stream, "
+                "whose length is "
+                "not known: set training.max_steps or training.max_minutes, and training.num_train_epochs to null."
             )
         mixture_sources(data)
 
 
 _AT_LEAST = [
     ("training", "tokens_per_batch", 1),
-    ("training", "accumulation", 1),
+    ("training", "gradient_accumulation_steps", 1),
     ("training", "warmup_steps", 0),
     ("training", "average_every", 1),
     ("training", "average_last", 1),
-    ("training", "log_every", 1),
+    ("training", "logging_steps", 1),
     ("training", "max_grad_norm", 0),
     ("training", "weight_decay", 0),
-    ("evaluation", "every", 1),
+    ("evaluation", "eval_steps", 1),
     ("evaluation", "patience", 1),
     ("evaluation", "num_beams", 1),
     ("evaluation", "tokens_per_batch", 1),
     ("evaluation", "max_rows", 1),
     ("generation", "num_beams", 1),
     ("generation", "max_extra_tokens", 0),
-    ("checkpoint", "every", 1),
-    ("checkpoint", "keep", 1),
+    ("checkpoint", "save_steps", 1),
+    ("checkpoint", "save_total_limit", 1),
     ("checkpoint", "average_last", 0),
     ("data", "max_length", 2),
     ("data", "max_rows", 1),

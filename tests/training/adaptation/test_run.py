@@ -38,13 +38,13 @@ from ..test_run import assert_same, interrupt_at, losses
 from ..toy import causal_lm_recipe
 
 QUICK = [
-    "training.max_epochs=null", "training.max_steps=8", "training.tokens_per_batch=96", "training.warmup_steps=2",
-    "training.log_every=2", "evaluation.every=4", "data.hold_out=12", "output.plot=false",
+    "training.num_train_epochs=null", "training.max_steps=8", "training.tokens_per_batch=96", "training.warmup_steps=2",
+    "training.logging_steps=2", "evaluation.eval_steps=4", "data.hold_out=12", "output.plot=false",
 ]  # fmt: skip
 
 
 def adaptation_recipe(parent, domain, output, *overrides):
-    return load_adaptation_recipe(parent, [*QUICK, f"data.path={domain}", f"output.folder={output}", *overrides])
+    return load_adaptation_recipe(parent, [*QUICK, f"data.path={domain}", f"output.output_dir={output}", *overrides])
 
 
 def naive_loss(model, tokenizer, texts, length):
@@ -339,7 +339,7 @@ def test_real_text(shared_data, tmp_path):
     recipe = adaptation_recipe(
         tmp_path / "parent", tmp_path / "imdb", tmp_path / "out", "adaptation.new_words=50", "adaptation.replay=0.2",
         "data.hold_out=20", "training.max_steps=60", "training.tokens_per_batch=960", "training.learning_rate=1e-2",
-        "evaluation.every=20", "output.plot=true",
+        "evaluation.eval_steps=20", "output.plot=true",
     )  # fmt: skip
     metrics = run_adaptation(recipe).metrics
     assert metrics["adaptation"]["gain"]["domain"] > 0.1

@@ -29,12 +29,12 @@ def small_recipe(reviews, tmp_path):
 
     def make(parent: Path, **fields) -> FinetuneRecipe:
         settings = {
-            "parent": str(parent),
+            "base_model": str(parent),
             "data.path": str(reviews),
-            "output.folder": str(tmp_path / "run"),
+            "output.output_dir": str(tmp_path / "run"),
             "output.plot": False,
-            "training.max_epochs": 1,
-            "training.batch_size": 16,
+            "training.num_train_epochs": 1,
+            "training.per_device_train_batch_size": 16,
             **{name.replace("__", "."): value for name, value in fields.items()},
         }
         return load_finetune_recipe(None, [f"{name}={_yaml(value)}" for name, value in settings.items()])

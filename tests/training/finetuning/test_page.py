@@ -21,15 +21,15 @@ def test_a_run_has_its_page(masked_lm, tmp_path, problem):
     recipe = load_finetune_recipe(
         None,
         [
-            f"parent='{masked_lm}'",
+            f"base_model='{masked_lm}'",
             f"data.path='{tmp_path / 'train.jsonl'}'",
-            "training.batch_size=8",
-            "training.max_epochs=1",
-            "training.log_every=1",
+            "training.per_device_train_batch_size=8",
+            "training.num_train_epochs=1",
+            "training.logging_steps=1",
             "unfreezing.mode=gradual",
             "unfreezing.every_epochs=0.5",
             f"head.problem={problem}",
-            f"output.folder='{tmp_path / 'run'}'",
+            f"output.output_dir='{tmp_path / 'run'}'",
         ],
     )
     run_finetuning(recipe)

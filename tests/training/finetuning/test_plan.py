@@ -25,13 +25,21 @@ def reviews(tmp_path):
 def recipe_for(parent, reviews, *overrides):
     return load_finetune_recipe(
         None,
-        [f"parent='{parent}'", f"data.path='{reviews}'", "training.batch_size=8", "training.max_epochs=3", *overrides],
+        [
+            f"base_model='{parent}'",
+            f"data.path='{reviews}'",
+            "training.per_device_train_batch_size=8",
+            "training.num_train_epochs=3",
+            *overrides,
+        ],
     )
 
 
 def test_the_plan_is_what_the_run_does(masked_lm, reviews, tmp_path):
     folder = tmp_path / "run"
-    recipe = recipe_for(masked_lm, reviews, "unfreezing.mode=gradual", f"output.folder='{folder}'", "output.plot=false")
+    recipe = recipe_for(
+        masked_lm, reviews, "unfreezing.mode=gradual", f"output.output_dir='{folder}'", "output.plot=false"
+    )
     text = plan(recipe)
     assert not folder.exists()
     assert "54 rows: neg 18, pos 36" in text and "validation     6 rows" in text
@@ -53,7 +61,12 @@ def test_the_plan_is_what_the_run_does(masked_lm, reviews, tmp_path):
 def test_updates():
     for rows, size_, accumulation, expected in ((54, 8, 1, 7), (64, 8, 4, 2), (65, 8, 4, 3), (3, 8, 1, 1)):
         recipe = load_finetune_recipe(
-            None, [f"training.batch_size={size_}", f"training.accumulation={accumulation}", "training.max_epochs=2.5"]
+            None,
+            [
+                f"training.per_device_train_batch_size={size_}",
+                f"training.gradient_accumulation_steps={accumulation}",
+                "training.num_train_epochs=2.5",
+            ],
         )
         assert updates_per_epoch(recipe, rows) == expected
         assert total_updates(recipe, rows) == -(-5 * expected // 2)
@@ -61,7 +74,7 @@ def test_updates():
 
 
 def test_plans_of_other_bodies(causal_lm, masked_lm, reviews):
-    frozen = plan(recipe_for(causal_lm, reviews, "body.train=frozen"))
+    frozen = plan(recipe_for(causal_lm, reviews, "backbone.train=frozen"))
     assert "head" in frozen.splitlines()[-1] and "layer" not in frozen.splitlines()[-1]
     windows = plan(recipe_for(masked_lm, reviews, "text_length.max_tokens=6", "text_length.too_long=window"))
     assert "more rows than texts" in windows and "at most 6" in windows

@@ -15,8 +15,9 @@ from hf_vanilla_transformer.training.recipes.finetuning_recipe import load_finet
 
 def test_a_run_leaves_everything_a_person_needs(masked_lm, small_recipe, tmp_path):
     recipe = small_recipe(
-        masked_lm, training__max_epochs=8, rates__learning_rate=3e-2, rates__factor=1.5, unfreezing__mode="gradual",
-        head__pooling="concat", output__plot=True, training__log_every=2,
+        masked_lm, training__num_train_epochs=8, rates__learning_rate=3e-2, rates__layerwise_lr_decay=1.5,
+        unfreezing__mode="gradual",
+        head__pooling="concat", output__plot=True, training__logging_steps=2,
     )  # fmt: skip
     result = run_finetuning(recipe, command="hf-vanilla finetune x")
     folder = tmp_path / "run"
@@ -49,8 +50,13 @@ def test_a_run_leaves_everything_a_person_needs(masked_lm, small_recipe, tmp_pat
 
 
 def test_an_interrupted_run_goes_on_and_ends_the_same(masked_lm, small_recipe, tmp_path, monkeypatch):
-    fields = {"training__max_epochs": 4, "evaluation__every": 3, "unfreezing__mode": "gradual", "head__dropout": 0.2}
-    whole = run_finetuning(small_recipe(masked_lm, output__folder=str(tmp_path / "whole"), **fields))
+    fields = {
+        "training__num_train_epochs": 4,
+        "evaluation__eval_steps": 3,
+        "unfreezing__mode": "gradual",
+        "head__dropout": 0.2,
+    }
+    whole = run_finetuning(small_recipe(masked_lm, output__output_dir=str(tmp_path / "whole"), **fields))
 
     class Interrupted(run_module.Interruption):
         def on_step_end(self, args, state, control, **kwargs):
@@ -65,8 +71,8 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(masked_lm, small_recipe, t
     assert not (folder / "results.json").exists()
     with pytest.raises(ValueError, match=r"--resume"):
         run_finetuning(recipe)
-    with pytest.raises(ValueError, match=r"rates.factor was 1.0 and is 2.0"):
-        run_finetuning(small_recipe(masked_lm, **fields, rates__factor=2.0), resume=True)
+    with pytest.raises(ValueError, match=r"rates.layerwise_lr_decay was 1.0 and is 2.0"):
+        run_finetuning(small_recipe(masked_lm, **fields, rates__layerwise_lr_decay=2.0), resume=True)
     again = run_finetuning(recipe, resume=True)
     assert again.steps == whole.steps == 12
     one, other = load_weights(tmp_path / "whole" / "model"), load_weights(folder / "model")
@@ -79,8 +85,9 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(masked_lm, small_recipe, t
 
 def test_the_best_on_validation_is_kept_and_patience_ends_the_run(masked_lm, small_recipe, tmp_path):
     recipe = small_recipe(
-        masked_lm, training__max_epochs=30, evaluation__every=1, evaluation__patience=2, rates__learning_rate=1e-6,
-        evaluation__metric="loss",
+        masked_lm, training__num_train_epochs=30, evaluation__eval_steps=1, evaluation__patience=2,
+        rates__learning_rate=1e-6,
+        evaluation__metric_for_best_model="loss",
     )  # fmt: skip
     recipe.rates.learning_rate = 10.0  # everything is worse after each update
     result = run_finetuning(recipe)
@@ -94,7 +101,9 @@ def test_the_best_on_validation_is_kept_and_patience_ends_the_run(masked_lm, sma
 def test_a_body_that_is_not_trained(masked_lm, small_recipe, tmp_path, body):
     if body == "lora":
         pytest.importorskip("peft")
-    run_finetuning(small_recipe(masked_lm, body__train=body, rates__learning_rate=1e-2, training__max_epochs=2))
+    run_finetuning(
+        small_recipe(masked_lm, backbone__train=body, rates__learning_rate=1e-2, training__num_train_epochs=2)
+    )
     before, after = load_weights(masked_lm), load_weights(tmp_path / "run" / "model")
     moved = {name for name in after if name in before and not torch.equal(before[name], after[name])}
     expected = (
@@ -108,7 +117,7 @@ def test_a_body_that_is_not_trained(masked_lm, small_recipe, tmp_path, body):
 
 
 def test_the_gain_over_other_starts(masked_lm, small_recipe, tmp_path):
-    first = run_finetuning(small_recipe(masked_lm, output__folder=str(tmp_path / "first")))
+    first = run_finetuning(small_recipe(masked_lm, output__output_dir=str(tmp_path / "first")))
     second = small_recipe(tmp_path / "first", comparison__start=["before", "scratch", str(tmp_path / "first")])
     result = run_finetuning(second)
     assert [gain.start for gain in result.gains] == ["before", "scratch", str(tmp_path / "first")]
@@ -118,7 +127,7 @@ def test_the_gain_over_other_starts(masked_lm, small_recipe, tmp_path):
     scratch = json.loads((tmp_path / "run" / "compared" / "scratch" / "results.json").read_text())
     assert scratch["run"]["from_scratch"] and scratch["run"]["lineage"] == []
     handicap = load_finetune_recipe(tmp_path / "run" / "compared" / "scratch")
-    assert (handicap.rates.factor, handicap.unfreezing.mode) == (1.0, "none")
+    assert (handicap.rates.layerwise_lr_decay, handicap.unfreezing.mode) == (1.0, "none")
     saved = json.loads((tmp_path / "run" / "results.json").read_text())
     gain = saved["gains"][1]["gains"]["test"]
     assert gain == pytest.approx(saved["test_accuracy"] - scratch["test_accuracy"])

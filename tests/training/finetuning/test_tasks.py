@@ -50,8 +50,9 @@ def test_a_number_a_text(masked_lm, small_recipe, tmp_path):
     data = json_lines(tmp_path / "rows.jsonl", [{"text": "good " * n, "label": n / 4} for n in range(1, 9)] * 4)
     result = run_finetuning(
         small_recipe(
-            masked_lm, data__path=data, head__problem="regression", rates__learning_rate=1e-2, rates__factor=1.2,
-            training__max_epochs=20, head__pooling="mean",
+            masked_lm, data__path=data, head__problem="regression", rates__learning_rate=1e-2,
+            rates__layerwise_lr_decay=1.2,
+            training__num_train_epochs=20, head__pooling="mean",
         )
     )  # fmt: skip
     assert result.metrics["validation_pearson"] > 0.7
@@ -88,7 +89,7 @@ def test_question_answering(parent, small_recipe, tmp_path, request):
     data = json_lines(tmp_path / "rows.jsonl", rows * 8)
     recipe = small_recipe(
         request.getfixturevalue(parent), task="question_answering", data__path=data, rates__learning_rate=2e-2,
-        rates__factor=1.2, training__max_epochs=25, text_length__max_tokens=64,
+        rates__layerwise_lr_decay=1.2, training__num_train_epochs=25, text_length__max_tokens=64,
     )  # fmt: skip
     result = run_finetuning(recipe)
     assert result.metrics["validation_exact_match"] == 1.0 and result.metrics["validation_f1"] == 1.0
@@ -169,7 +170,8 @@ def test_a_text_for_a_text(seq2seq, small_recipe, tmp_path):
     data = json_lines(tmp_path / "rows.jsonl", rows * 8)
     recipe = small_recipe(
         seq2seq, task="sequence_to_sequence", data__path=data, data__source="article", data__target="summary",
-        text_length__max_target_tokens=12, rates__learning_rate=3e-2, rates__factor=1.2, training__max_epochs=15,
+        text_length__max_target_tokens=12, rates__learning_rate=3e-2, rates__layerwise_lr_decay=1.2,
+        training__num_train_epochs=15,
         evaluation__num_beams=2,
     )  # fmt: skip
     result = run_finetuning(recipe)
@@ -209,7 +211,7 @@ def test_an_encoder_and_a_decoder_become_one_model(pair, small_recipe, tmp_path)
     rows = [{"source": "the old man", "target": "old man"}, {"source": "two dogs run", "target": "dogs"}]
     data = json_lines(tmp_path / "rows.jsonl", rows * 8)
     fields = {"task": "sequence_to_sequence", "data__path": data, "text_length__max_target_tokens": 8}
-    recipe = small_recipe(encoder, decoder_parent=str(decoder), rates__factor=2.6, **fields)
+    recipe = small_recipe(encoder, decoder_base_model=str(decoder), rates__layerwise_lr_decay=2.6, **fields)
     prepared = prepare(recipe)
     model = prepared.model
     ids = torch.tensor([[5, 6, 7]])
@@ -229,10 +231,10 @@ def test_an_encoder_and_a_decoder_become_one_model(pair, small_recipe, tmp_path)
     assert rates["head"] > rates["layer 1"]
     pipeline("text2text-generation", model=str(result.folder / "model"))("two dogs run")
 
-    with pytest.raises(ValueError, match="decoder_parent=FOLDER"):
+    with pytest.raises(ValueError, match="decoder_base_model=FOLDER"):
         prepare(small_recipe(encoder, **fields))
     with pytest.raises(ValueError, match="no causal language model"):
-        prepare(small_recipe(encoder, decoder_parent=str(encoder), **fields))
+        prepare(small_recipe(encoder, decoder_base_model=str(encoder), **fields))
 
 
 def test_an_encoder_and_a_decoder_that_do_not_match(masked_lm, causal_lm, pair, small_recipe, tmp_path):
@@ -240,9 +242,9 @@ def test_an_encoder_and_a_decoder_that_do_not_match(masked_lm, causal_lm, pair, 
     fields = {"task": "sequence_to_sequence", "data__path": data, "data__validation_part": 0.0}
     fields["text_length__max_target_tokens"] = 8
     with pytest.raises(ValueError, match="another vocabulary"):
-        prepare(small_recipe(masked_lm, decoder_parent=str(causal_lm), **fields))
+        prepare(small_recipe(masked_lm, decoder_base_model=str(causal_lm), **fields))
     with pytest.raises(ValueError, match="norm_first is True instead of False"):
-        prepare(small_recipe(masked_lm, decoder_parent=str(pair[1]), **fields))
+        prepare(small_recipe(masked_lm, decoder_base_model=str(pair[1]), **fields))
 
 
 def test_two_directions(causal_lm, small_recipe, tmp_path):
@@ -253,8 +255,8 @@ def test_two_directions(causal_lm, small_recipe, tmp_path):
     AutoTokenizer.from_pretrained(causal_lm).save_pretrained(backward)
     (backward / "recipe.yaml").write_text("task: causal_lm\ndata: {reverse: true, path: books}\n", encoding="utf-8")
 
-    fields = {"training__max_epochs": 2, "head__pooling": "concat", "rates__learning_rate": 1e-2}
-    result = run_finetuning(small_recipe(causal_lm, backward_parent=str(backward), **fields))
+    fields = {"training__num_train_epochs": 2, "head__pooling": "concat", "rates__learning_rate": 1e-2}
+    result = run_finetuning(small_recipe(causal_lm, backward_base_model=str(backward), **fields))
     assert result.model.config.classifier_direction == "both"
     moved = load_weights(result.folder / "model")
     name = "layers.0.mlp.fc1.weight"
@@ -270,10 +272,10 @@ def test_two_directions(causal_lm, small_recipe, tmp_path):
     with pytest.raises(ValueError, match="reads texts backwards"):
         prepare(small_recipe(backward, task="question_answering", data__path=_squad(tmp_path)))
     with pytest.raises(ValueError, match="give the forward one as parent"):
-        prepare(small_recipe(backward, backward_parent=str(causal_lm)))
+        prepare(small_recipe(backward, backward_base_model=str(causal_lm)))
     (backward / "recipe.yaml").write_text("task: causal_lm\ndata: {reverse: false}\n", encoding="utf-8")
     with pytest.raises(ValueError, match="texts read forwards"):
-        prepare(small_recipe(causal_lm, backward_parent=str(backward)))
+        prepare(small_recipe(causal_lm, backward_base_model=str(backward)))
 
 
 def _squad(folder):
@@ -283,15 +285,15 @@ def _squad(folder):
 
 def test_a_backward_parent_must_match(causal_lm, masked_lm, small_recipe, tmp_path):
     with pytest.raises(ValueError, match="reads both already"):
-        prepare(small_recipe(masked_lm, backward_parent=str(causal_lm)))
+        prepare(small_recipe(masked_lm, backward_base_model=str(causal_lm)))
     with pytest.raises(ValueError, match="no causal language model"):
-        prepare(small_recipe(causal_lm, backward_parent=str(masked_lm)))
+        prepare(small_recipe(causal_lm, backward_base_model=str(masked_lm)))
     config = vanilla.VanillaDecoderConfig.from_pretrained(causal_lm)
     config.num_hidden_layers = 1
     vanilla.VanillaDecoderForCausalLM(config).save_pretrained(tmp_path / "short")
     AutoTokenizer.from_pretrained(causal_lm).save_pretrained(tmp_path / "short")
     with pytest.raises(ValueError, match="num_hidden_layers is 1 instead of 2"):
-        prepare(small_recipe(causal_lm, backward_parent=str(tmp_path / "short")))
+        prepare(small_recipe(causal_lm, backward_base_model=str(tmp_path / "short")))
 
 
 def test_a_model_of_transformers_is_a_parent_too(small_recipe, tmp_path, masked_lm):

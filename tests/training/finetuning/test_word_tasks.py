@@ -19,11 +19,11 @@ from hf_vanilla_transformer.training.finetuning.tasks.token_classification impor
 DATA = Path(os.environ.get("HF_VANILLA_DATA", Path(__file__).parents[3].parent / "shared" / "data"))
 NOUNS, VERBS = ["dog", "man", "woman", "house"], ["sees", "reads", "walks", "runs"]
 FAST = {
-    "training__max_epochs": 30,
-    "training__batch_size": 8,
+    "training__num_train_epochs": 30,
+    "training__per_device_train_batch_size": 8,
     "rates__learning_rate": 1e-2,
-    "rates__factor": 1.0,
-    "rates__schedule": "constant",
+    "rates__layerwise_lr_decay": 1.0,
+    "rates__lr_scheduler_type": "constant",
     "head__config": {"parser_arc_size": 16, "parser_label_size": 16, "parser_dropout": 0.0, "dropout": 0.0},
 }
 
@@ -92,7 +92,7 @@ def test_chunks_are_learned_from_both_stacks(parent, sentences, small_recipe, re
 def test_the_body_may_stay_as_it_is(body, masked_lm, sentences, small_recipe):
     if body == "lora":
         pytest.importorskip("peft")
-    settings = {**FAST, "training__max_epochs": 1, "body__train": body}
+    settings = {**FAST, "training__num_train_epochs": 1, "backbone__train": body}
     recipe = small_recipe(masked_lm, task="dependency_parsing", data__path=str(sentences), **settings)
     result = run_finetuning(recipe)
     before = open_parent(masked_lm).weights["layers.0.mlp.fc1.weight"]
@@ -224,7 +224,7 @@ def test_real_sentences(name, task, fields, masked_lm, small_recipe, tmp_path):
     for split, part, rows in (("train", "train", slice(0, 60)), ("validation", "train", slice(60, 80))):
         whole = datasets.Dataset.from_parquet(str(DATA / name / f"{part}.parquet"), cache_dir=str(tmp_path / "cache"))
         whole.select(range(rows.start, rows.stop)).to_parquet(str(folder / f"{split}.parquet"))
-    settings = {**FAST, "training__max_epochs": 1, "text_length__max_tokens": 64, "data__on_bad_label": "warn"}
+    settings = {**FAST, "training__num_train_epochs": 1, "text_length__max_tokens": 64, "data__on_bad_label": "warn"}
     if task == "token_classification":
         settings["head__config"] = {}
     result = run_finetuning(small_recipe(masked_lm, task=task, data__path=str(folder), **{**settings, **fields}))

@@ -118,7 +118,7 @@ class Classification(Task):
             inputs,
             [len(row["input_ids"]) for row in inputs],
             self.collator(tokenizer),
-            batch_size=self.recipe.evaluation.batch_size,
+            batch_size=self.recipe.evaluation.per_device_eval_batch_size,
             progress=progress,
         )
         for numbers, outputs in batches:

@@ -106,7 +106,7 @@ class MultipleChoice(Task):
             encoded,
             lengths,
             self.collator(tokenizer),
-            batch_size=max(1, self.recipe.evaluation.batch_size // max(counts)),
+            batch_size=max(1, self.recipe.evaluation.per_device_eval_batch_size // max(counts)),
             progress=progress,
         )
         for numbers, outputs in batches:

@@ -59,7 +59,7 @@ class SequenceToSequence(Task):
         """There are none."""
 
     def build_model(self, parent: Parent) -> PreTrainedModel:
-        """The parent, or the parent and `decoder_parent` side by side."""
+        """The parent, or the parent and `decoder_base_model` side by side."""
         require_stack(parent, self.stacks, self.name)
         self._limit = longest_row(self.recipe, parent)
         self._pair = parent.stack == "encoder"
@@ -106,7 +106,7 @@ class SequenceToSequence(Task):
         sources = self._sources(rows, tokenizer)
         ids = sources["input_ids"]
         order = sorted(range(len(ids)), key=lambda index: (-len(ids[index]), index))
-        size = self.recipe.evaluation.batch_size
+        size = self.recipe.evaluation.per_device_eval_batch_size
         written = [""] * len(ids)
         with evaluation_mode(model):
             starts = range(0, len(order), size)

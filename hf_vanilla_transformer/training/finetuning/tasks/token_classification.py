@@ -120,7 +120,7 @@ class TokenClassification(Task):
             [{"input_ids": ids} for ids in encoded.input_ids],
             lengths,
             self.collator(tokenizer),
-            batch_size=self.recipe.evaluation.batch_size,
+            batch_size=self.recipe.evaluation.per_device_eval_batch_size,
             progress=progress,
         )
         left = tokenizer.padding_side == "left"
