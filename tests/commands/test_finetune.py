@@ -56,7 +56,7 @@ def test_fields_are_listed(capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--rates.faktor", "2"], "Did you mean 'rates.layerwise_lr_decay'?"),
+        (["--rates.layerwise_decay", "2"], "Did you mean 'rates.layerwise_lr_decay'?"),
         (["--task", "clasification"], "Did you mean 'classification'?"),
         (["--head.pooling", "max"], "head.pooling"),
         (["--unfreezing.mode", "gradual", "--backbone.train", "frozen"], "layer by layer"),

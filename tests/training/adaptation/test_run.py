@@ -242,7 +242,7 @@ def test_a_transformers_encoder_is_a_parent(masked_parent, domain, general, tmp_
     BertForMaskedLM(config).bert.save_pretrained(tmp_path / "headless")
     tokenizer.save_pretrained(tmp_path / "headless")
     recipe = dataclasses.replace(recipe, adaptation=dataclasses.replace(
-        recipe.adaptation, parent=str(tmp_path / "headless")))  # fmt: skip
+        recipe.adaptation, base_model=str(tmp_path / "headless")))  # fmt: skip
     with pytest.raises(ValueError, match="random numbers"):
         open_parent_model(recipe)
 
