@@ -35,7 +35,7 @@ RECIPE = """task: translation
 description: Learns five sentences.
 model: {start_from: null}
 data: {path: /home/somebody/corpus, source: en, target: fr}
-output: {folder: ~/runs/tiny}
+output: {output_dir: ~/runs/tiny}
 """
 
 

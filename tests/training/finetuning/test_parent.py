@@ -19,7 +19,7 @@ def test_ancestors_are_told_by_their_recipes(tmp_path):
     adapted = run_folder(
         tmp_path / "adapted", f"task: causal_lm\nmodel: {{start_from: {general}}}\ndata: {{path: imdb}}\n"
     )
-    tuned = run_folder(tmp_path / "tuned", f"task: classification\nparent: {adapted}\ndata: {{path: reviews.csv}}\n")
+    tuned = run_folder(tmp_path / "tuned", f"task: classification\nbase_model: {adapted}\ndata: {{path: reviews.csv}}\n")
     found = lineage(tuned)
     assert [one.source for one in found] == [tuned, adapted, general]
     assert found[2].data == ("brown", "wikitext") and found[0].task == "classification"
@@ -32,7 +32,7 @@ def test_ancestors_are_told_by_their_recipes(tmp_path):
 
 
 def test_lineages_end_where_nothing_is_known(tmp_path):
-    scratch = run_folder(tmp_path / "scratch", "task: classification\nparent: somewhere\nfrom_scratch: true\n")
+    scratch = run_folder(tmp_path / "scratch", "task: classification\nbase_model: somewhere\nfrom_scratch: true\n")
     assert len(lineage(scratch)) == 1
     around = run_folder(tmp_path / "around", f"model: {{start_from: {tmp_path / 'around'}}}\n")
     assert len(lineage(around)) == 1
