@@ -19,7 +19,8 @@ def test_ancestors_are_told_by_their_recipes(tmp_path):
     adapted = run_folder(
         tmp_path / "adapted", f"task: causal_lm\nmodel: {{start_from: {general}}}\ndata: {{path: imdb}}\n"
     )
-    tuned = run_folder(tmp_path / "tuned", f"task: classification\nbase_model: {adapted}\ndata: {{path: reviews.csv}}\n")
+    tuned_recipe = f"task: classification\nbase_model: {adapted}\ndata: {{path: reviews.csv}}\n"
+    tuned = run_folder(tmp_path / "tuned", tuned_recipe)
     found = lineage(tuned)
     assert [one.source for one in found] == [tuned, adapted, general]
     assert found[2].data == ("brown", "wikitext") and found[0].task == "classification"
