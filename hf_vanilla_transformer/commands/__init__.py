@@ -1,1 +1,1 @@
-"""The command line: `hf-vanilla COMMAND`, one module a command."""
+"""The command line: `hf-vanilla COMMAND`, with one module for each command."""

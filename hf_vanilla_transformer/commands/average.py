@@ -1,4 +1,4 @@
-"""Average the weights of the last checkpoints of a run, as in section 6.1 of the paper, into a new model folder."""
+"""Average the weights of the last checkpoints of a run (section 6.1 of the paper) into a new model folder."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which checkpoints, and where the result goes."""
-    parser.add_argument("folder", help="output folder of a run, with its checkpoints")
-    parser.add_argument("--last", type=int, default=5, help="how many checkpoints (default: 5)")
-    parser.add_argument("--output", metavar="FOLDER", required=True, help="folder for the averaged model; must be new")
+    """The checkpoints, and the folder of the result."""
+    parser.add_argument("folder", metavar="FOLDER", help="output folder of a run that kept checkpoints")
+    parser.add_argument("--last", type=int, default=5, metavar="N", help="number of checkpoints (default: %(default)s)")
+    parser.add_argument("--output", metavar="FOLDER", required=True, help="new folder for the averaged model")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,5 +30,5 @@ def run(arguments: argparse.Namespace) -> int:
     save_average(chosen, output)
     if (Path(arguments.folder) / RECIPE_FILE).is_file():
         load_recipe(arguments.folder).save(output / RECIPE_FILE)
-    print(f"{output}: the average of {', '.join(path.name for path in chosen)}")
+    print(f"{output}: average of {', '.join(path.name for path in chosen)}")
     return 0

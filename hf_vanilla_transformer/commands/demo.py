@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .lines import add_language_arguments
+
 if TYPE_CHECKING:
     from ..demo.grammar import GrammarCorpus, SentencePair
     from ..training import TrainingResult
@@ -71,8 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     page = parser.add_argument_group("with a MODEL: its page")
     page.add_argument("--space", metavar="FOLDER", help="write the page as a Space of the Hub, and open nothing")
     page.add_argument("--example", metavar="TEXT", action="append", help="a text to choose on the page; repeatable")
-    page.add_argument("--from", dest="source_language", metavar="CODE", help="source language, as the tokenizer's")
-    page.add_argument("--to", dest="target_language", metavar="CODE", help="target language, as the tokenizer's")
+    add_language_arguments(page)
     page.add_argument("--host", help="address to listen on (default: 127.0.0.1, this machine alone)")
     page.add_argument("--port", type=int, help="(default: the first free one from 7860)")
     page.add_argument("--device", help="cpu, cuda, mps ... (default: a GPU if there is one)")
@@ -84,23 +85,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the demo, or the page of a model."""
     training = ("output", "sentences", "steps", "seed")
-    page = ("space", "example", "source_language", "target_language", "host", "port", "device", "trust_remote_code")
-    flags = {"source_language": "--from", "target_language": "--to", "trust_remote_code": "--trust-remote-code"}
+    page = ("space", "example", "src_lang", "tgt_lang", "host", "port", "device", "trust_remote_code")
     strangers = training if arguments.model is not None else page
-    if given := [flags.get(name, f"--{name}") for name in strangers if getattr(arguments, name) is not None]:
+    if given := [f"--{name.replace('_', '-')}" for name in strangers if getattr(arguments, name) is not None]:
         raise ValueError(
             f"{', '.join(given)}: for the page of a model, so name the MODEL."
             if arguments.model is None
             else f"{', '.join(given)}: for the demo that trains, so leave out the MODEL {arguments.model}."
         )
     if arguments.model is not None:
-        from .page import run_page
-
-        return run_page(arguments)
+        return _show_model(arguments)
     arguments.output = "runs/demo" if arguments.output is None else arguments.output
     arguments.sentences = _SENTENCES if arguments.sentences is None else arguments.sentences
     arguments.seed = 0 if arguments.seed is None else arguments.seed
     return _learn(arguments)
+
+
+def _show_model(arguments: argparse.Namespace) -> int:
+    """Serves the page of the model until it is interrupted, or writes the folder of a Space."""
+    from ..web.page import import_gradio
+
+    try:
+        import_gradio()  # before the model is loaded
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+    languages = {"src_lang": arguments.src_lang, "tgt_lang": arguments.tgt_lang}
+    if arguments.space is not None:
+        from ..web.space import write_space
+
+        folder = write_space(arguments.model, arguments.space, examples=arguments.example, **languages)
+        print(f"{folder}: the folder of a Space. To publish it: hf upload --repo-type space USER/NAME {folder}")
+        return 0
+
+    from ..web.page_model import PageModel
+    from ..web.server import serve_page
+
+    model = PageModel.load(
+        arguments.model, device=arguments.device, trust_remote_code=bool(arguments.trust_remote_code), **languages
+    )
+    serve_page(model, examples=arguments.example, host=arguments.host, port=arguments.port)
+    return 0
 
 
 def _learn(arguments: argparse.Namespace) -> int:

@@ -1,11 +1,11 @@
-"""Fill in the masked words of sentences, one a line, from a file or standard input.
+"""Fill in the masked words of sentences, one sentence a line, from a file or standard input.
 
-Write the mask as the tokenizer does, such as [MASK] or <mask>, or as ___ for any model. MODEL is a folder or a name on
-the Hub, of this package or of any other masked language model of transformers.
+Write the mask token of the tokenizer, such as [MASK] or <mask>, or ___ for any model. MODEL is a masked language model
+of this package or of transformers: a folder, or a name on the Hub.
 
-A line comes out with its mask filled; lines without a mask come out as they are. With --n-best there are so many, each
-after the number of its line; with --scores, each after its probability. Of several masks in a line each is filled by
-itself, and the probability is the product.
+Each line is printed with its masks filled. A line without a mask is printed unchanged. --n-best prints the N most
+probable fillings, and --scores prints their probabilities. Several masks in a line are filled independently; the
+probability is the product.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import itertools
 import math
 from typing import Any
 
+from .attention_images import draw_self_attention
 from .lines import Answer, add_line_arguments, answer_writer, check_line_arguments, load_for_lines, windows_of_lines
-from .pictures import draw_self_attention
 
 EXAMPLES = """\
 examples:
@@ -28,18 +28,20 @@ _ANY_MASK = "___"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which model and which sentences."""
-    add_line_arguments(parser, "sentences", "sentences", "its probability")
-    parser.add_argument("--batch-size", type=int, default=32, help="sentences that run together (default: 32)")
+    """The options of the command."""
+    add_line_arguments(parser, "sentences", "filled sentences", "probability")
+    parser.add_argument(
+        "--batch-size", type=int, default=32, metavar="N", help="sentences in a batch (default: %(default)s)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fills all lines."""
+    """Fills in the masks of all lines."""
     check_line_arguments(arguments)
     windows = windows_of_lines(arguments.input)
     model, tokenizer = load_for_lines(arguments, "AutoModelForMaskedLM")
     if tokenizer.mask_token is None:
-        raise ValueError(f"The tokenizer of {arguments.model} has no mask token, so there is nothing to fill in.")
+        raise ValueError(f"The tokenizer of MODEL {arguments.model} has no mask token: use a masked language model.")
     with answer_writer(arguments) as writer:
         for lines in windows:
             filled = _filled(lines, model, tokenizer, arguments.n_best or 1, arguments.batch_size)
@@ -55,28 +57,28 @@ def _with_mask(line: str, tokenizer: Any) -> str:
 
 
 def _filled(lines: list[str], model: Any, tokenizer: Any, n_best: int, batch_size: int) -> list[list[Answer]]:
-    """The `n_best` ways to fill each line, by the product of the probabilities of its masks."""
+    """The `n_best` fillings of each line, ranked by the product of the probabilities of its masks."""
     from transformers import pipeline
 
     fill = pipeline("fill-mask", model=model, tokenizer=tokenizer, device=model.device, top_k=n_best)
     masked = [_with_mask(line, tokenizer) for line in lines]
-    wanted = [line for line in masked if tokenizer.mask_token in line]
-    found: Any = fill(wanted, batch_size=batch_size) if wanted else []
-    # The pipeline gives the guesses for one text alone without a list around them.
-    found = iter([found] if len(wanted) == 1 else found)
+    with_masks = [line for line in masked if tokenizer.mask_token in line]
+    predictions: Any = fill(with_masks, batch_size=batch_size) if with_masks else []
+    # For a single text, the pipeline returns its predictions without a list around them.
+    predictions = iter([predictions] if len(with_masks) == 1 else predictions)
     answers = []
     for line in masked:
         if tokenizer.mask_token not in line:
             answers.append([Answer(line, 1.0)])
             continue
-        guesses = next(found)
-        # One mask gives a list of guesses, several a list of such lists.
-        of_masks = guesses if isinstance(guesses[0], list) else [guesses]
-        before_each = line.split(tokenizer.mask_token)
+        predicted = next(predictions)
+        # One mask has a list of predictions, several masks have a list of such lists.
+        of_masks = predicted if isinstance(predicted[0], list) else [predicted]
+        parts = line.split(tokenizer.mask_token)
         best = []
-        for chosen in itertools.product(*of_masks):
-            words = [guess["token_str"].strip() for guess in chosen]
-            text = before_each[0] + "".join(word + rest for word, rest in zip(words, before_each[1:]))
-            best.append(Answer(text, math.prod(guess["score"] for guess in chosen)))
+        for combination in itertools.product(*of_masks):
+            words = [prediction["token_str"].strip() for prediction in combination]
+            text = parts[0] + "".join(word + part for word, part in zip(words, parts[1:]))
+            best.append(Answer(text, math.prod(prediction["score"] for prediction in combination)))
         answers.append(sorted(best, key=lambda answer: -answer.score)[:n_best])
     return answers

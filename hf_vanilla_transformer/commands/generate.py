@@ -1,10 +1,10 @@
-"""Go on from prompts, one a line, from a file or standard input; or from the one that --prompt gives.
+"""Continue prompts, one prompt a line, from a file or standard input, or the single prompt of --prompt.
 
-On a terminal, and with --stream, the text appears token by token as the model writes it. MODEL is a folder or a name
-on the Hub, of this package or of any other causal language model of transformers.
+On a terminal, and with --stream, the text appears token by token while the model generates it. MODEL is a causal
+language model of this package or of transformers: a folder, or a name on the Hub.
 
-An answer is printed as it is, so one that has line breaks takes several lines; --json keeps it on one. With --scores,
-the log probability of what follows the prompt and a tab come first; with --n-best, the number of the prompt.
+A continuation that contains line breaks is printed on several lines; --json keeps it on one line. --scores prints the
+log-probability of the tokens after the prompt, and --n-best the number of the prompt.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from .attention_images import draw_self_attention
 from .lines import Answer, add_line_arguments, answer_writer, check_line_arguments, load_for_lines, windows_of_lines
-from .pictures import draw_self_attention
 
 EXAMPLES = """\
 examples:
@@ -26,28 +26,39 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which model, which prompts, and how to choose the next token."""
-    add_line_arguments(parser, "prompts", "continuations", "the log probability of what follows the prompt")
-    parser.add_argument("--prompt", help="one prompt, instead of --input")
-    parser.add_argument("--stream", action="store_true", help="show each token as soon as it is there")
-    parser.add_argument("--max-new-tokens", type=int, default=100, help="most tokens of an answer (default: 100)")
-    parser.add_argument("--num-beams", type=int, default=1, help="beam search of this width instead of sampling")
-    parser.add_argument("--temperature", type=float, help="above 1 bolder, below 1 tamer; 0 always takes the likeliest")
-    parser.add_argument("--top-k", type=int, help="choose among so many tokens only")
-    parser.add_argument("--top-p", type=float, help="choose among the likeliest tokens with this much probability")
-    parser.add_argument("--seed", type=int, help="the same seed, the same text")
-    parser.add_argument("--only-new", action="store_true", help="print what follows the prompt, without the prompt")
+    """The options of the command."""
+    add_line_arguments(parser, "prompts", "continuations", "log-probability")
+    parser.add_argument("--prompt", metavar="TEXT", help="a single prompt instead of --input")
+    parser.add_argument("--stream", action="store_true", help="print each token as soon as it is generated")
+    parser.add_argument(
+        "--max-new-tokens", type=int, default=100, metavar="N", help="most tokens to generate (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--num-beams", type=int, default=1, metavar="N", help="use beam search of this width, no sampling"
+    )
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        metavar="T",
+        help="sampling temperature (default: of the model's generation config, or 1); 0 takes the most probable token",
+    )
+    parser.add_argument("--top-k", type=int, metavar="K", help="sample from the K most probable tokens")
+    parser.add_argument(
+        "--top-p", type=float, metavar="P", help="sample from the most probable tokens whose probabilities add up to P"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the sampling, to get the same text again")
+    parser.add_argument("--only-new", action="store_true", help="print the continuation without the prompt")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Answers all prompts."""
+    """Continues all prompts."""
     from transformers import set_seed
 
     check_line_arguments(arguments)
-    options = _choice(arguments)
+    options = _generate_options(arguments)
     streams = _streams(arguments)
     if arguments.prompt is not None and arguments.input is not None:
-        raise ValueError("--prompt and --input both say what to go on from: give one of them.")
+        raise ValueError("--prompt and --input exclude each other: give one of them.")
     windows = iter([[arguments.prompt]]) if arguments.prompt is not None else windows_of_lines(arguments.input)
     model, tokenizer = load_for_lines(arguments, "AutoModelForCausalLM")
     if arguments.seed is not None:
@@ -63,40 +74,42 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _choice(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The options for `generate`: the likeliest token, sampling, or a beam."""
+def _generate_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options for `generate`: greedy search, sampling, or beam search."""
     sampling = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p")}
     sampling = {name: value for name, value in sampling.items() if value is not None}
     if arguments.max_new_tokens < 1:
-        raise ValueError(f"--max-new-tokens {arguments.max_new_tokens} leaves nothing to write: give at least 1.")
+        raise ValueError(f"--max-new-tokens must be at least 1, not {arguments.max_new_tokens}.")
     if sampling.get("temperature", 1) < 0:
-        raise ValueError(f"--temperature {arguments.temperature} must not be negative; 0 takes the likeliest token.")
+        raise ValueError(f"--temperature must be at least 0, not {arguments.temperature}.")
     n_best = arguments.n_best or 1
     options = {"max_new_tokens": arguments.max_new_tokens, "num_return_sequences": n_best}
     if arguments.num_beams > 1:
         if sampling:
-            raise ValueError(f"--num-beams {arguments.num_beams} does not sample: leave out {_options(sampling)}.")
+            raise ValueError(f"--num-beams {arguments.num_beams} does not sample: leave {_flags(sampling)} out.")
         if n_best > arguments.num_beams:
-            raise ValueError(f"--n-best {n_best} needs --num-beams {n_best} at least, not {arguments.num_beams}.")
+            raise ValueError(f"--n-best {n_best} needs --num-beams of at least {n_best}, not {arguments.num_beams}.")
         return {**options, "num_beams": arguments.num_beams, "do_sample": False}
     if sampling.get("temperature") == 0:
         if n_best > 1:
-            raise ValueError(f"--temperature 0 has one answer, not {n_best}: raise it, or give --num-beams {n_best}.")
+            raise ValueError(
+                f"--temperature 0 has a single answer, not {n_best}: raise it, or give --num-beams {n_best}."
+            )
         return {**options, "num_beams": 1, "do_sample": False}
     return {**options, "num_beams": 1, "do_sample": True, **sampling}
 
 
-def _options(names: dict[str, Any]) -> str:
+def _flags(names: dict[str, Any]) -> str:
     return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
 
 def _streams(arguments: argparse.Namespace) -> bool:
-    """Whether tokens are shown as they come.
+    """Whether tokens are printed while they are generated.
 
     Raises:
-        ValueError: that was asked for, with options that need the whole answer first.
+        ValueError: `--stream` is given together with an option that needs the complete answer.
     """
-    needs_all = {
+    needs_complete_answer = {
         "--n-best": arguments.n_best is not None,
         "--scores": arguments.scores,
         "--json": arguments.json,
@@ -104,12 +117,10 @@ def _streams(arguments: argparse.Namespace) -> bool:
         "--attention": arguments.attention is not None,
         "--num-beams": arguments.num_beams > 1,
     }
-    if arguments.stream and any(needs_all.values()):
-        raise ValueError(
-            f"--stream shows tokens before {', '.join(name for name, given in needs_all.items() if given)} can have "
-            "its answer: leave one of them out."
-        )
-    return arguments.stream or (sys.stdout.isatty() and not any(needs_all.values()))
+    given = [name for name, is_given in needs_complete_answer.items() if is_given]
+    if arguments.stream and given:
+        raise ValueError(f"--stream cannot be combined with {', '.join(given)}, which needs the complete answer.")
+    return arguments.stream or (sys.stdout.isatty() and not given)
 
 
 def _each(windows: Iterator[list[str]]) -> Iterator[str]:
@@ -126,7 +137,7 @@ def _continue(
     *,
     stream: bool = False,
 ) -> list[Answer]:
-    """The continuations of a prompt, the best first if they are ranked; printed as they come if `stream`."""
+    """The continuations of a prompt, the best first; with `stream`, prints the only one and returns no answers."""
     from transformers import TextStreamer
 
     from ..generation import continuation_log_probabilities
@@ -134,12 +145,12 @@ def _continue(
     inputs = tokenizer(prompt, return_tensors="pt").to(model.device)
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     if not ids.shape[1]:
-        raise ValueError(f"The prompt {prompt!r} has no tokens, and {arguments.model} does not begin by itself.")
-    room = getattr(model.config, "max_position_embeddings", None)
-    if room is not None and ids.shape[1] + options["max_new_tokens"] > room:
+        raise ValueError(f"The prompt {prompt!r} has no tokens: give a prompt with text.")
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is not None and ids.shape[1] + options["max_new_tokens"] > positions:
         raise ValueError(
-            f"The prompt has {ids.shape[1]} tokens, and {options['max_new_tokens']} more are asked for, but the model "
-            f"has positions for {room}: shorten it, or lower --max-new-tokens."
+            f"A prompt of {ids.shape[1]} tokens and --max-new-tokens {options['max_new_tokens']} exceed the model's "
+            f"{positions} positions: shorten the prompt, or lower --max-new-tokens."
         )
     streamer = None
     if stream:
@@ -155,5 +166,5 @@ def _continue(
     shown = sequences[:, ids.shape[1] :] if arguments.only_new else sequences
     texts = tokenizer.batch_decode(shown, skip_special_tokens=True)
     answers = [Answer(text, score) for text, score in zip(texts, scores)]
-    # Samples come in no order.
+    # Samples are not ranked.
     return answers if options["num_beams"] > 1 else sorted(answers, key=lambda answer: -answer.score)

@@ -1,79 +1,89 @@
-"""Lines in and answers out, for the commands that use a model: files and streams, ranks, scores, JSON."""
+"""Reading input lines and writing answers, for the commands that apply a model to lines of text."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-# As much text as one window of a stream may have. A pipe gives at most 64 KiB at a time anyway.
+from ..files import file_aside
+
+# The maximum size of one window of a stream. A pipe holds at most 64 KiB anyway.
 _WINDOW_BYTES = 1 << 16
 _WINDOW_LINES = 1000
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One of the answers to a line.
+    """One answer of the model to an input line.
 
     Attributes:
-        text: what the model says.
-        score: how sure it is; the command says what the number means.
+        text: the answer.
+        score: its probability or log-probability, as the command documents.
     """
 
     text: str
     score: float
 
 
-def add_line_arguments(parser: argparse.ArgumentParser, what: str, answers: str, score: str) -> None:
-    """The options that all commands share which answer lines.
+def add_line_arguments(parser: argparse.ArgumentParser, inputs: str, answers: str, score: str) -> None:
+    """Adds the options that these commands share.
 
     Args:
         parser: of the command.
-        what: what a line is, such as ``source text``.
-        answers: what comes out, such as ``translations``.
-        score: what the score of an answer is.
+        inputs: name of the input lines in the help text, such as ``source text``.
+        answers: name of the answers, such as ``translations``.
+        score: name of an answer's score, such as ``log-probability``.
     """
     parser.add_argument("model", metavar="MODEL", help="folder of a model, or its name on the Hub")
-    parser.add_argument("--input", metavar="FILE", help=f"{what} (default: standard input, answered as it comes)")
-    parser.add_argument("--output", metavar="FILE", help=f"{answers} (default: standard output)")
+    parser.add_argument("--input", metavar="FILE", help=f"file with the {inputs}, one a line (default: standard input)")
+    parser.add_argument("--output", metavar="FILE", help=f"file for the {answers} (default: standard output)")
     parser.add_argument(
-        "--n-best", type=int, metavar="N", help=f"the N best {answers} of each line, its number before each"
+        "--n-best", type=int, metavar="N", help=f"print the N best {answers}, each after the number of its input line"
     )
-    parser.add_argument("--scores", action="store_true", help=f"before each answer, {score}")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line: the input and its answers")
+    parser.add_argument("--scores", action="store_true", help=f"print the {score} before each answer")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line: the input and its answers")
     parser.add_argument(
-        "--attention", metavar="PICTURE", help="draw what the model looks at: out.png, and out-2.png for the next line"
+        "--attention",
+        metavar="FILE",
+        help="draw the attention to a .png, .svg or .pdf file: out.png, then out-2.png for the second line, ...",
     )
-    parser.add_argument("--device", default=None, help="cpu, cuda, mps ... (default: a GPU if there is one)")
+    parser.add_argument("--device", help="cpu, cuda, mps, ... (default: the accelerator if there is one)")
     parser.add_argument(
-        "--trust-remote-code", action="store_true", help="run code that comes with the model, if it is not ours"
+        "--trust-remote-code",
+        action="store_true",
+        help="allow the model's own Python code to run (not needed for ours)",
     )
+
+
+def add_language_arguments(parser: argparse._ActionsContainer) -> None:
+    """Adds the options of tokenizers that know several languages, such as mBART, M2M100 and NLLB."""
+    parser.add_argument("--src-lang", metavar="CODE", help="source language, as the tokenizer writes it (eng_Latn, en)")
+    parser.add_argument("--tgt-lang", metavar="CODE", help="target language, as the tokenizer writes it (fra_Latn, fr)")
 
 
 def check_line_arguments(arguments: argparse.Namespace) -> None:
-    """Raises before any work what is wrong with the options of `add_line_arguments`.
+    """Checks the options of `add_line_arguments` before any work starts.
 
     Raises:
-        ValueError: a number that is none, or a picture without a known ending.
+        ValueError: `--n-best` is less than 1, or `--attention` has no suffix of an image.
     """
     if arguments.n_best is not None and arguments.n_best < 1:
-        raise ValueError(f"--n-best {arguments.n_best} is no number of answers: give at least 1.")
+        raise ValueError(f"--n-best must be at least 1, not {arguments.n_best}.")
     if arguments.attention is not None and Path(arguments.attention).suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise ValueError(f"--attention {arguments.attention} does not end like a picture: use .png, .svg or .pdf.")
+        raise ValueError(f"--attention {arguments.attention} must end with .png, .svg or .pdf.")
 
 
 def load_for_lines(arguments: argparse.Namespace, *auto_classes: str) -> tuple[Any, Any]:
-    """The model and the tokenizer that the command was given, by one of these Auto classes.
+    """Loads the model and the tokenizer of a command with one of these Auto classes.
 
     Raises:
-        ValueError: the model is of another kind, or without weights for this use.
+        ValueError: the checkpoint does not support the command.
         OSError: there is no such model.
     """
     from ..pipelines.loading import load_model
@@ -81,7 +91,7 @@ def load_for_lines(arguments: argparse.Namespace, *auto_classes: str) -> tuple[A
     return load_model(
         arguments.model,
         *auto_classes,
-        use=f"hf-vanilla {arguments.command}",
+        purpose=f"hf-vanilla {arguments.command}",
         device=arguments.device,
         trust_remote_code=arguments.trust_remote_code,
     )
@@ -95,19 +105,21 @@ def read_lines(path: str) -> list[str]:
         ValueError: it is not UTF-8; the message names the line.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"There is no file {path}; name the source text with --input, or pipe it in.")
+        raise FileNotFoundError(
+            f"There is no file --input {path}: give an existing file, or pipe the text to standard input."
+        )
     lines = [_decoded(line, number, path) for number, line in enumerate(Path(path).read_bytes().split(b"\n"), 1)]
     return lines[:-1] if lines and not lines[-1] else lines
 
 
-def windows_of_lines(path: str | None, *, whole: bool = False) -> Iterator[list[str]]:
-    """Lines in windows: of a file, so many that batches can be filled; of a stream, as many as are there.
+def windows_of_lines(path: str | None, *, one_window: bool = False) -> Iterator[list[str]]:
+    """Yields input lines in windows: 1000 lines of a file, or the lines of a stream that have arrived.
 
-    Whoever types, or pipes from a program that thinks between lines, has an answer to each line at once.
+    Lines that a user types, or that a slow program pipes in, are therefore answered at once.
 
     Args:
-        path: a file, which is read and checked at once; standard input if None.
-        whole: make one window of a file.
+        path: a file, which is read and checked before the first window; standard input if None.
+        one_window: put all lines of a file into one window.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -116,13 +128,13 @@ def windows_of_lines(path: str | None, *, whole: bool = False) -> Iterator[list[
     if path is None:
         return _windows_of_stream()
     lines = read_lines(path)
-    size = max(1, len(lines)) if whole else _WINDOW_LINES
+    size = max(1, len(lines)) if one_window else _WINDOW_LINES
     return (lines[start : start + size] for start in range(0, len(lines), size))
 
 
 def _windows_of_stream() -> Iterator[list[str]]:
     number, rest = 1, b""
-    while data := sys.stdin.buffer.read1(_WINDOW_BYTES):  # waits for something, then takes what is there
+    while data := sys.stdin.buffer.read1(_WINDOW_BYTES):  # blocks until data arrives, then returns what has arrived
         *complete, rest = (rest + data).split(b"\n")
         if complete:
             yield [_decoded(line, number + index, None) for index, line in enumerate(complete)]
@@ -139,10 +151,11 @@ def _decoded(line: bytes, number: int, path: str | None) -> str:
 
 
 class AnswerWriter:
-    """Writes the answers to each line in the form that the options ask for.
+    """Writes the answers to each line in the format that the options select.
 
-    Plain, the best answer is a line. `--scores` puts the score and a tab before it. `--n-best` writes a line for each
-    answer, the number of the input line and a tab first. `--json` writes everything, one object for each input line.
+    By default, the best answer is one output line. `--scores` writes the score and a tab before it. `--n-best` writes
+    one line for each answer, which begins with the number of the input line and a tab. `--json` writes one object with
+    all answers for each input line.
     """
 
     def __init__(self, arguments: argparse.Namespace, file: IO[str]) -> None:
@@ -153,11 +166,11 @@ class AnswerWriter:
         self.lines = 0
 
     def write(self, line: str, answers: list[Answer]) -> None:
-        """The next input line and its answers, the best first."""
+        """Writes the answers to the next input line, the best first."""
         self.lines += 1
         if self.json:
-            found = {"line": self.lines, "input": line, "answers": [asdict(answer) for answer in answers]}
-            print(json.dumps(found, ensure_ascii=False), file=self.file)
+            record = {"line": self.lines, "input": line, "answers": [asdict(answer) for answer in answers]}
+            print(json.dumps(record, ensure_ascii=False), file=self.file)
             return
         for answer in answers:
             columns = [str(self.lines)] if self.n_best is not None else []
@@ -165,26 +178,17 @@ class AnswerWriter:
             print("\t".join([*columns, answer.text]), file=self.file)
 
     def flush(self) -> None:
-        """Shows what was written to whoever is waiting."""
+        """Makes the answers visible to a reader of the stream."""
         self.file.flush()
 
 
 @contextmanager
 def answer_writer(arguments: argparse.Namespace) -> Iterator[AnswerWriter]:
-    """A writer to standard output, or to `--output`, which is there only when all answers are in it."""
+    """Yields a writer to standard output, or to the file `--output`, which exists only when it is complete."""
     if arguments.output is None:
         yield AnswerWriter(arguments, sys.stdout)
         return
-    path = Path(arguments.output)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            writer = AnswerWriter(arguments, file)
-            yield writer
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-        print(f"{path}: answers to {writer.lines} lines", file=sys.stderr)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
+    with file_aside(arguments.output) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
+        writer = AnswerWriter(arguments, file)
+        yield writer
+    print(f"{arguments.output}: answers to {writer.lines} lines", file=sys.stderr)

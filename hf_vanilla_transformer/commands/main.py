@@ -1,4 +1,4 @@
-"""`hf-vanilla COMMAND`: finds the command and runs it."""
+"""`hf-vanilla COMMAND`: imports the module of the command and runs it."""
 
 from __future__ import annotations
 
@@ -9,28 +9,36 @@ import os
 import sys
 from collections.abc import Sequence
 
-from .allocator import restart_with_tuned_allocator
+from .glibc_allocator import restart_with_tuned_allocator
 
-# Name: what it does. Each is a module here with `add_arguments(parser)` and `run(arguments) -> exit status`.
+# Name: summary. Each is a module of this folder with `add_arguments(parser)` and `run(arguments) -> exit status`.
 COMMANDS = {
-    "train": "train a model by a recipe",
-    "pretrain": "train a language model on running text, of any size",
-    "adapt": "go on training a language model on the text of a domain",
+    "train": "train a model with a recipe",
+    "pretrain": "pretrain a language model on text of any size",
+    "adapt": "continue pretraining on the text of a domain",
     "finetune": "fine-tune a trained model for a task",
-    "evaluate": "score a trained model on a test set",
+    "evaluate": "evaluate a trained model on a test set",
     "translate": "translate lines of text",
-    "generate": "go on from prompts",
+    "generate": "continue prompts",
     "fill": "fill in masked words",
-    "classify": "label lines of text, or their words",
+    "classify": "classify lines of text, or label their words",
     "average": "average the last checkpoints of a run",
-    "publish": "publish a model on the Hugging Face Hub, in one commit",
+    "publish": "publish a model on the Hugging Face Hub in one commit",
     "card": "write the card of a model to a file",
-    "convert": "convert a published model of a vanilla family into ours",
-    "export": "export a model to transformers' own classes, CTranslate2, ONNX or GGUF",
-    "demo": "learn to translate in three minutes, or show a MODEL in the browser",
+    "convert": "convert a published checkpoint to a model of this package",
+    "export": "export a model to transformers, CTranslate2, ONNX or GGUF",
+    "demo": "train a translation model in three minutes, or show a MODEL in the browser",
 }
 
-# Commands that compute; the others need no allocator.
+EXAMPLES = """\
+examples:
+  hf-vanilla demo                                                     train a small model, with no data and no network
+  hf-vanilla train --recipe multi30k-en-de-tiny --output runs/tiny    train with a recipe of the package
+  echo "A dog runs." | hf-vanilla translate runs/tiny                 use the trained model
+  hf-vanilla train --help                                             options and examples of one command
+"""
+
+# These commands run a model, so the allocator matters to them.
 _HEAVY = {
     "train",
     "pretrain",
@@ -56,15 +64,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         and not _asks_for_help(program_arguments)
     ):
         restart_with_tuned_allocator(program_arguments)
-    # transformers' progress bars and advice are for notebooks; our commands say themselves what they do.
+    # The progress bars and hints of transformers are for notebooks; our commands report their own progress.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "warning")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for chatty in ("httpx", "datasets", "absl", "filelock"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for verbose_logger in ("httpx", "datasets", "absl", "filelock"):
+        logging.getLogger(verbose_logger).setLevel(logging.WARNING)
 
     parser = argparse.ArgumentParser(
         prog="hf-vanilla",
-        description="The Transformer of 'Attention Is All You Need' as Hugging Face models.",
+        description="Train, fine-tune, use and publish the Transformer of 'Attention Is All You Need'.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -92,19 +102,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = module.run(parsed)
         _leave_process_group(status)
         return status
-    except BrokenPipeError:  # whoever read our output has had enough
+    except BrokenPipeError:  # the reader of our output, such as `head`, has closed the pipe
         return 0
     except (ValueError, OSError) as error:
         print(f"hf-vanilla {parsed.command}: {error}", file=sys.stderr)
-        # 2 is what was asked for, 1 is what happened on the way, such as a full disk.
+        # 2: the request is wrong. 1: the request is right but failed, for example because the disk is full.
         return 2 if isinstance(error, (ValueError, FileNotFoundError)) else 1
 
 
 def _leave_process_group(status: int) -> None:
-    """Ends what `accelerate launch` began.
+    """Ends the process group of `accelerate launch`; all processes but the first exit here.
 
-    The interpreter's exit aborts now and then in a process that others outlive ("terminate called without an active
-    exception", from a thread of a library), and the launcher then stops them all. Nothing is left to do there.
+    The interpreter's normal exit sometimes aborts in one of several processes ("terminate called without an active
+    exception", from a thread of a library). The launcher then kills the others. At this point no work is left.
     """
     torch = sys.modules.get("torch")
     if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():

@@ -1,10 +1,10 @@
-"""Translate text, one sentence a line, from a file or standard input to standard output.
+"""Translate text, one sentence a line, from a file or standard input.
 
-A file is translated in batches of like length, a stream as its lines come; the order of the lines stays. MODEL is a
-folder or a name on the Hub, of this package or of any other encoder-decoder of transformers.
+A file is translated in batches of sentences of similar length, a stream as its lines arrive; the output keeps the order
+of the lines. MODEL is an encoder-decoder of this package or of transformers: a folder, or a name on the Hub.
 
-With --scores, a translation's log probability and a tab come first. With --n-best, each translation has a line of its
-own, which begins with the number of its source line and a tab.
+--scores prints the log-probability of each translation and a tab before it. --n-best prints each translation on its own
+line, which begins with the number of its source line and a tab.
 """
 
 from __future__ import annotations
@@ -12,8 +12,16 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .lines import Answer, add_line_arguments, answer_writer, check_line_arguments, load_for_lines, windows_of_lines
-from .pictures import draw_cross_attention
+from .attention_images import draw_cross_attention
+from .lines import (
+    Answer,
+    add_language_arguments,
+    add_line_arguments,
+    answer_writer,
+    check_line_arguments,
+    load_for_lines,
+    windows_of_lines,
+)
 
 EXAMPLES = """\
 examples:
@@ -21,22 +29,32 @@ examples:
   hf-vanilla translate runs/tiny --input test.en --output test.de --num-beams 5
   hf-vanilla translate runs/tiny --input test.en --n-best 4 --scores
   echo "A dog runs." | hf-vanilla translate runs/tiny --attention runs/dog.png
-  hf-vanilla translate facebook/nllb-200-distilled-600M --from eng_Latn --to kor_Hang --split --input book.txt
+  hf-vanilla translate facebook/nllb-200-distilled-600M --src-lang eng_Latn --tgt-lang kor_Hang \\
+    --split-sentences --input book.txt
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which model, which text, and how to search. What is not given is as the model's recipe says."""
-    add_line_arguments(parser, "source text", "translations", "its log probability")
-    parser.add_argument("--from", dest="source_language", metavar="CODE", help="source language, as the tokenizer's")
-    parser.add_argument("--to", dest="target_language", metavar="CODE", help="target language, as the tokenizer's")
-    parser.add_argument("--prefix", default="", help="put before each sentence, for example '>>fra<< '")
-    parser.add_argument("--split", action="store_true", help="lines are paragraphs: translate sentence by sentence")
-    parser.add_argument("--num-beams", type=int, help="width of the beam, 1 for greedy search")
-    parser.add_argument("--length-penalty", type=float, help="exponent of the length penalty")
-    parser.add_argument("--length-penalty-form", choices=["gnmt", "power"], help="the paper's, or transformers'")
-    parser.add_argument("--max-extra-tokens", type=int, help="an output is at most this much longer than its input")
-    parser.add_argument("--tokens-per-batch", type=int, default=4096, help="source tokens in a batch (default: 4096)")
+    """The options of the command. The defaults of the search are those of the model's recipe."""
+    add_line_arguments(parser, "source text", "translations", "log-probability")
+    add_language_arguments(parser)
+    parser.add_argument("--prefix", default="", metavar="TEXT", help="text before each sentence, such as '>>fra<< '")
+    parser.add_argument("--split-sentences", action="store_true", help="translate each line sentence by sentence")
+    parser.add_argument("--num-beams", type=int, metavar="N", help="width of the beam; 1 is greedy search")
+    parser.add_argument("--length-penalty", type=float, metavar="X", help="exponent of the length penalty")
+    parser.add_argument(
+        "--length-penalty-form", choices=["gnmt", "power"], help="length penalty of the paper, or of transformers"
+    )
+    parser.add_argument(
+        "--max-extra-tokens", type=int, metavar="N", help="a translation has at most N tokens more than its source"
+    )
+    parser.add_argument(
+        "--tokens-per-batch",
+        type=int,
+        default=4096,
+        metavar="N",
+        help="source tokens in a batch (default: %(default)s)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,10 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
     from ..pipelines.languages import set_languages
 
     check_line_arguments(arguments)
-    windows = windows_of_lines(arguments.input, whole=arguments.output is not None)
+    windows = windows_of_lines(arguments.input, one_window=arguments.output is not None)
     model, tokenizer = load_for_lines(arguments, "AutoModelForSeq2SeqLM")
-    options = _search(arguments)
-    options["generate_options"] = set_languages(tokenizer, arguments.source_language, arguments.target_language)
+    options = _search_options(arguments)
+    options["generate_options"] = set_languages(tokenizer, arguments.src_lang, arguments.tgt_lang)
     with answer_writer(arguments) as writer:
         for lines in windows:
             for line, answers in zip(lines, _translations(lines, model, tokenizer, arguments, options)):
@@ -58,8 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _search(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The options of the search: those of the command line before the recipe's, and those before the paper's."""
+def _search_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options of the search, from the command line, else from the model's recipe, else from the paper."""
     from dataclasses import asdict
     from pathlib import Path
 
@@ -75,7 +93,7 @@ def _search(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.num_beams is None:
         options["num_beams"] = max(n_best, options["num_beams"])
     elif n_best > arguments.num_beams:
-        raise ValueError(f"--n-best {n_best} needs --num-beams {n_best} at least, not {arguments.num_beams}.")
+        raise ValueError(f"--n-best {n_best} needs --num-beams of at least {n_best}, not {arguments.num_beams}.")
     return {
         **options,
         "n_best": n_best,
@@ -87,21 +105,22 @@ def _search(arguments: argparse.Namespace) -> dict[str, Any]:
 def _translations(
     lines: list[str], model: Any, tokenizer: Any, arguments: argparse.Namespace, options: dict[str, Any]
 ) -> list[list[Answer]]:
-    """The answers to each line, made of those to its sentences if lines are to be split."""
+    """The translations of each line; with `--split-sentences`, joined from those of its sentences."""
     from ..generation import translate_n_best
     from ..pipelines import Sentence, join_sentences, split_sentences
 
-    parts = [split_sentences(line) if arguments.split else [] for line in lines]
-    parts = [sentences or [Sentence(line, "")] for line, sentences in zip(lines, parts)]
-    # A line without words stays one, prefix or not.
-    sources = [arguments.prefix + text if text.strip() else "" for sentences in parts for text, _ in sentences]
-    found = iter(translate_n_best(model, tokenizer, sources, **options))
+    of_lines = [split_sentences(line) if arguments.split_sentences else [] for line in lines]
+    of_lines = [sentences or [Sentence(line, "")] for line, sentences in zip(lines, of_lines)]
+    # A line without text gets no prefix, so that its translation stays empty.
+    sources = [arguments.prefix + text if text.strip() else "" for sentences in of_lines for text, _ in sentences]
+    translations = iter(translate_n_best(model, tokenizer, sources, **options))
     answers = []
-    for sentences in parts:
-        translated = [next(found) for _ in sentences]
+    for sentences in of_lines:
+        n_best_lists = [next(translations) for _ in sentences]
         best = []
-        for rank in range(min(len(some) for some in translated)):
-            text = join_sentences(Sentence(some[rank].text, gap) for some, (_, gap) in zip(translated, sentences))
-            best.append(Answer(text, sum(some[rank].log_probability or 0.0 for some in translated)))
+        for rank in range(min(len(n_best) for n_best in n_best_lists)):
+            ranked = [n_best[rank] for n_best in n_best_lists]
+            text = join_sentences(Sentence(one.text, gap) for one, (_, gap) in zip(ranked, sentences))
+            best.append(Answer(text, sum(one.log_probability or 0.0 for one in ranked)))
         answers.append(best)
     return answers

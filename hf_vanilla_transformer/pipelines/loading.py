@@ -1,4 +1,4 @@
-"""A model and its tokenizer from a folder or the Hub, for a use of it, and what is wrong if it has no such use."""
+"""Load a model for a task; explain if the checkpoint does not support it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-# Which command is for which Auto class.
+# The command for models of each Auto class.
 COMMANDS = {
     "AutoModelForSeq2SeqLM": "hf-vanilla translate",
     "AutoModelForCausalLM": "hf-vanilla generate",
@@ -18,20 +18,20 @@ COMMANDS = {
 
 
 def load_model(
-    source: str, *auto_classes: str, use: str, device: str | None = None, trust_remote_code: bool = False
+    source: str, *auto_classes: str, purpose: str, device: str | None = None, trust_remote_code: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model for a use, in evaluation mode on its device, and its tokenizer.
+    """Loads a model in evaluation mode, and its tokenizer.
 
     Args:
-        source: folder of a model, or its name on the Hub; of this package or of transformers.
-        *auto_classes: the Auto classes of transformers that will do. Of those that know the model, the one whose head
-            it was saved with is taken, else the first.
-        use: what it is for, for messages, such as ``hf-vanilla fill``.
-        device: where it goes; the accelerator of this machine if there is one, else the CPU, if None.
-        trust_remote_code: run code that comes with the model. Models of this package need none.
+        source: a model of this package or of transformers: its folder, or its name on the Hub.
+        *auto_classes: names of the Auto classes of transformers to choose from. If several support the model, the one
+            with the head that the checkpoint was saved with is used, else the first.
+        purpose: name of the task for error messages, such as ``hf-vanilla fill``.
+        device: device of the model; `default_device()` if None.
+        trust_remote_code: allow the model's own Python code to run; models of this package do not need it.
 
     Raises:
-        ValueError: the model is of another kind, or without weights for this use.
+        ValueError: none of `auto_classes` supports the model, or the checkpoint has no weights for its head.
         OSError: there is no such model.
     """
     import transformers
@@ -42,28 +42,28 @@ def load_model(
     transformers_logging.disable_progress_bar()
     options = {"trust_remote_code": True} if trust_remote_code else {}
     config = transformers.AutoConfig.from_pretrained(source, **options)
-    known = [name for name in auto_classes if _serves(getattr(transformers, name), config)]
-    if not known:
+    supported = [name for name in auto_classes if _supports(getattr(transformers, name), config)]
+    if not supported:
         others = dict.fromkeys(
-            command for name, command in COMMANDS.items() if _serves(getattr(transformers, name), config)
+            command for name, command in COMMANDS.items() if _supports(getattr(transformers, name), config)
         )
         raise ValueError(
-            f"{source} has a {type(config).__name__}, of which {use} can make nothing"
-            + (f"; it is for {' or '.join(others)}." if others else ".")
+            f"{purpose} does not support the {type(config).__name__} of {source}"
+            + (f"; use {' or '.join(others)}." if others else ".")
         )
     saved = (getattr(config, "architectures", None) or ["unknown"])[0]
-    fitting = [name for name in known if saved.endswith(name.removeprefix("AutoModel"))]
-    auto_class = getattr(transformers, (fitting or known)[0])
-    model, found = auto_class.from_pretrained(source, config=config, output_loading_info=True, **options)
-    if missing := sorted(found["missing_keys"]):
+    matching = [name for name in supported if saved.endswith(name.removeprefix("AutoModel"))]
+    auto_class = getattr(transformers, (matching or supported)[0])
+    model, loading_info = auto_class.from_pretrained(source, config=config, output_loading_info=True, **options)
+    if missing := sorted(loading_info["missing_keys"]):
         raise ValueError(
-            f"{source} was saved as {saved}, without weights for {', '.join(missing[:3])}"
-            f"{' ...' if len(missing) > 3 else ''}, which {use} needs: train them first."
+            f"{purpose} needs weights for {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}. {source} does "
+            f"not have them, because it was saved as {saved}: fine-tune it first, or use another checkpoint."
         )
     tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
     return model.to(device or default_device()).eval(), tokenizer
 
 
-def _serves(auto_class: Any, config: Any) -> bool:
-    """Whether an Auto class has a model for this configuration: in transformers, registered, or in the folder."""
+def _supports(auto_class: Any, config: Any) -> bool:
+    """Whether an Auto class has a model for this configuration: built in, registered, or in its `auto_map`."""
     return type(config) in auto_class._model_mapping or auto_class.__name__ in (getattr(config, "auto_map", None) or {})

@@ -1,4 +1,4 @@
-"""A page in the browser for a model: translations, masked words, next tokens, and the attention behind them.
+"""A web page for a model: translations, masked words or next tokens, and the attention weights behind them.
 
 It needs Gradio: `pip install 'hf_vanilla_transformer[web]'`. The names below are imported when they are first used.
 """
@@ -9,10 +9,11 @@ import importlib
 from typing import Any
 
 _MODULE_OF_NAME = {
-    "ModelOnPage": "answers",
+    "PageModel": "page_model",
     "attention_html": "drawings",
     "bars_html": "drawings",
     "build_page": "page",
+    "serve_page": "server",
     "write_space": "space",
 }
 

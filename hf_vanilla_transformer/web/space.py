@@ -1,4 +1,4 @@
-"""The page as a Space of the Hub: a folder that runs there as it stands."""
+"""The page of a model as a Space: a folder that runs on the Hugging Face Hub without changes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-import hf_vanilla_transformer
-
 from ..files import folder_aside
+from ..hub_names import check_hub_name
 from .page import import_gradio
 
+_PACKAGE = Path(__file__).parents[1]
+
 _APP = '''\
-"""The page of {name}. Made by `hf-vanilla demo`."""
+"""The page of {name}, written by `hf-vanilla demo`."""
 
 from pathlib import Path
 
-from hf_vanilla_transformer.web import ModelOnPage, build_page
+from hf_vanilla_transformer.web import PageModel, build_page
 
 MODEL = {model}
 EXAMPLES = {examples}
 
-page = build_page(ModelOnPage.load(MODEL, name={name!r}{languages}), examples=EXAMPLES)
+page = build_page(PageModel.load(MODEL, name={name!r}{languages}), examples=EXAMPLES)
 
 if __name__ == "__main__":
     page.launch()
@@ -44,10 +45,10 @@ app_file: app.py
 
 # {name}
 
-A page for the model: type a text and see the answers of the model, how likely it finds them, and what its attention
-looks at, layer by layer and head by head. Made with `hf-vanilla demo`.
+A page for the model: type a text to see the predictions of the model, their probabilities, and the attention weights of
+each layer and head. Written by `hf-vanilla demo`.
 
-On your own machine: `pip install -r requirements.txt gradio=={gradio}` and `python app.py`.
+To run it on your own machine: `pip install -r requirements.txt gradio=={gradio}` and `python app.py`.
 """
 
 
@@ -57,50 +58,50 @@ def write_space(
     *,
     examples: list[str] | None = None,
     name: str = "",
-    source_language: str | None = None,
-    target_language: str | None = None,
+    src_lang: str | None = None,
+    tgt_lang: str | None = None,
 ) -> Path:
-    """Writes a folder with which a Space shows a model.
+    """Writes the folder of a Space that shows a model.
 
-    It holds `app.py`, `requirements.txt`, `README.md` with the metadata of a Space, and a copy of this package, so that
-    the Space does not depend on where the package can be installed from. A model that is a folder is copied as well.
+    It contains `app.py`, `requirements.txt`, `README.md` with the metadata of the Space, and a copy of this package,
+    which the Space therefore need not install. If `model` is a folder, its files are copied as well.
 
     Args:
         model: folder of a model, or its name on the Hub.
-        folder: what to write; new or empty.
+        folder: the folder to write; new or empty.
         examples: texts to choose from on the page.
-        name: of the page; the last part of `model` if empty.
-        source_language: code of the language of the sources, for models that know many.
-        target_language: code of the language to translate into, for the same.
+        name: title of the page; the last part of `model` if empty.
+        src_lang: code of the source language, for models that know several languages.
+        tgt_lang: code of the target language, for the same models.
 
     Returns:
         `folder`.
 
     Raises:
-        ValueError: `folder` holds something.
-        FileNotFoundError: `model` is no folder of a model, and no name.
-        ImportError: Gradio is not installed, so its version is not known.
+        ValueError: `folder` is not empty.
+        FileNotFoundError: `model` is neither the folder of a model nor a name on the Hub.
+        ImportError: Gradio, whose version the Space needs, is not installed.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} holds something: remove it, or choose another folder for the Space.")
+        raise ValueError(f"The folder {folder} of the Space is not empty: remove it, or choose another folder.")
     gradio = import_gradio()
     source = Path(model)
     is_folder = source.is_dir()
     if is_folder and not (source / "config.json").is_file():
-        raise FileNotFoundError(f"{model} has no config.json, so it is no model's folder.")
-    if not is_folder and (model.count("/") != 1 or model.startswith((".", "/", "~"))):
-        raise FileNotFoundError(f"There is no folder {model}, and it is no name on the Hub, such as user/model.")
+        raise FileNotFoundError(f"The folder {model} has no config.json: give the folder of a saved model.")
+    if not is_folder:
+        check_hub_name(model, "model")
     name = name or source.resolve().name if is_folder else name or model.rsplit("/", 1)[-1]
     with folder_aside(folder) as aside:
         if is_folder:
             _copy_model(source, aside / "model")
         _copy_package(aside)
-        place = 'str(Path(__file__).resolve().with_name("model"))' if is_folder else repr(model)
-        given = {"source_language": source_language, "target_language": target_language}
-        languages = "".join(f", {option}={code!r}" for option, code in given.items() if code is not None)
-        shown = json.dumps(examples or [], ensure_ascii=False)
-        app = _APP.format(name=name, model=place, examples=shown, languages=languages)
+        model_code = 'str(Path(__file__).resolve().with_name("model"))' if is_folder else repr(model)
+        options = {"src_lang": src_lang, "tgt_lang": tgt_lang}
+        languages = "".join(f", {option}={code!r}" for option, code in options.items() if code is not None)
+        examples_code = json.dumps(examples or [], ensure_ascii=False)
+        app = _APP.format(name=name, model=model_code, examples=examples_code, languages=languages)
         if not is_folder:
             app = app.replace("from pathlib import Path\n\n", "")
         (aside / "app.py").write_text(app, encoding="utf-8")
@@ -116,22 +117,21 @@ def write_space(
 
 
 def _requirements() -> list[str]:
-    """Our dependencies without the extras, each at the version that is installed here, where the page was tried."""
-    needed = (Requirement(line) for line in requires(hf_vanilla_transformer.__name__) or [])
+    """The dependencies of this package without extras, each with the version that is installed here."""
+    needed = (Requirement(line) for line in requires(_PACKAGE.name) or [])
     names = [one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
-    # Builds of torch have a local version, such as +cpu, that the package index does not know.
+    # torch may have a local version, such as +cpu, that the package index does not know.
     return [f"{name}=={Version(version(name)).public}" for name in names]
 
 
 def _copy_package(folder: Path) -> None:
-    package = Path(hf_vanilla_transformer.__file__).parent
-    shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    shutil.copytree(_PACKAGE, folder / _PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
 
 
 def _copy_model(source: Path, folder: Path) -> None:
-    """The files of a model: not the runs and checkpoints that may lie in folders beside them."""
+    """Copies the files of a model without subfolders, which may contain runs and checkpoints."""
     folder.mkdir()
     for path in sorted(source.iterdir()):
-        # Training states are pickles, and no part of a model.
+        # These suffixes belong to training states, which are pickles.
         if path.is_file() and path.suffix not in (".pt", ".bin", ".pth", ".pkl"):
             shutil.copy2(path, folder / path.name)

@@ -187,7 +187,7 @@ def test_check_fails_on_an_outdated_page(tmp_path):
 
 
 def test_allocator_settings_are_those_of_the_commands(monkeypatch):
-    from hf_vanilla_transformer.commands.allocator import SETTINGS
+    from hf_vanilla_transformer.commands.glibc_allocator import SETTINGS
 
     assert allocator.TUNED == SETTINGS
     monkeypatch.setenv("MALLOC_MMAP_MAX_", "0")

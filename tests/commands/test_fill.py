@@ -1,4 +1,4 @@
-"""`hf-vanilla fill`: the words of the model's own probabilities."""
+"""`hf-vanilla fill`: masks are filled with the most probable words of the model."""
 
 import itertools
 import json
@@ -12,16 +12,16 @@ from hf_vanilla_transformer.pipelines.loading import load_model
 
 @pytest.fixture(scope="module")
 def probabilities(masked_lm):
-    """For each mask of a text the probability of every token."""
-    model, tokenizer = load_model(str(masked_lm), "AutoModelForMaskedLM", use="a test", device="cpu")
+    """A function that returns the probability of every token for each mask of a text, and the tokenizer."""
+    model, tokenizer = load_model(str(masked_lm), "AutoModelForMaskedLM", purpose="a test", device="cpu")
 
-    def ask(text):
+    def predict(text):
         inputs = tokenizer(text, return_tensors="pt")
         with torch.no_grad():
             logits = model(**inputs).logits[0][inputs["input_ids"][0] == tokenizer.mask_token_id]
         return logits.softmax(-1), tokenizer
 
-    return ask
+    return predict
 
 
 def filled(capsys, folder, tmp_path, text, *arguments):
@@ -30,7 +30,7 @@ def filled(capsys, folder, tmp_path, text, *arguments):
     return capsys.readouterr().out.splitlines()
 
 
-def test_the_likeliest_words(masked_lm, probabilities, capsys, tmp_path):
+def test_masks_are_filled_with_the_most_probable_words(masked_lm, probabilities, capsys, tmp_path):
     text = "Paris is the ___ of France.\nno mask\n\nThe [MASK] man reads.\n"
     lines = filled(capsys, masked_lm, tmp_path, text, "--n-best", "2", "--scores")
     rows = [line.split("\t") for line in lines]
@@ -43,23 +43,23 @@ def test_the_likeliest_words(masked_lm, probabilities, capsys, tmp_path):
     assert [float(row[1]) for row in rows[:2]] == pytest.approx(best.values.tolist(), abs=1e-4)
 
 
-def test_several_masks_are_ranked_by_their_product(masked_lm, probabilities, capsys, tmp_path):
-    seen = tmp_path / "seen.png"
-    given = ["--n-best", "3", "--json", "--attention", str(seen)]
+def test_several_masks_are_ranked_by_the_product_of_their_probabilities(masked_lm, probabilities, capsys, tmp_path):
+    image = tmp_path / "attention.png"
+    given = ["--n-best", "3", "--json", "--attention", str(image)]
     (line,) = filled(capsys, masked_lm, tmp_path, "The ___ man ___ a book.\n", *given)
-    found = [answer["score"] for answer in json.loads(line)["answers"]]
+    scores = [answer["score"] for answer in json.loads(line)["answers"]]
     of_masks, _ = probabilities("The [MASK] man [MASK] a book.")
     best = [mask.topk(3).values.tolist() for mask in of_masks]
     expected = sorted((first * second for first, second in itertools.product(*best)), reverse=True)[:3]
-    assert found == pytest.approx(expected, rel=1e-3)
-    assert seen.is_file()
+    assert scores == pytest.approx(expected, rel=1e-3)
+    assert image.is_file()
 
 
-def test_a_model_without_masks_is_refused(causal_lm, text_classifier, capsys, tmp_path):
+def test_a_model_without_masked_language_modeling_is_rejected(causal_lm, text_classifier, capsys, tmp_path):
     (tmp_path / "text").write_text("A ___.\n")
     for folder, message in [
-        (causal_lm, "it is for hf-vanilla generate"),
-        (text_classifier, "was saved as VanillaEncoderForSequenceClassification, without weights for"),
+        (causal_lm, "hf-vanilla generate"),
+        (text_classifier, "saved as VanillaEncoderForSequenceClassification"),
     ]:
         assert main(["fill", str(folder), "--input", str(tmp_path / "text"), "--device", "cpu"]) == 2
         assert message in capsys.readouterr().err

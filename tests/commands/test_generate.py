@@ -1,4 +1,4 @@
-"""`hf-vanilla generate`: the same text as the model's own `generate`, at once or token by token."""
+"""`hf-vanilla generate`: the same text as the model's own `generate`, with and without streaming."""
 
 import io
 import json
@@ -15,19 +15,19 @@ from ..tiny_folders import SENTENCES
 
 @pytest.fixture(scope="module")
 def loaded(causal_lm):
-    return load_model(str(causal_lm), "AutoModelForCausalLM", use="a test", device="cpu")
+    return load_model(str(causal_lm), "AutoModelForCausalLM", purpose="a test", device="cpu")
 
 
 def greedy(loaded, prompt, tokens=6):
-    """(the whole text, the log probability of what is new)."""
+    """The text of greedy search and the log-probability of its new tokens."""
     model, tokenizer = loaded
     inputs = tokenizer(prompt, return_tensors="pt")
-    written = model.generate(**inputs, max_new_tokens=tokens, do_sample=False)
+    sequence = model.generate(**inputs, max_new_tokens=tokens, do_sample=False)
     with torch.no_grad():
-        steps = model(written).logits[0].log_softmax(-1)
+        steps = model(sequence).logits[0].log_softmax(-1)
     start = inputs["input_ids"].shape[1]
-    score = sum(steps[place - 1, written[0, place]].item() for place in range(start, written.shape[1]))
-    return tokenizer.decode(written[0], skip_special_tokens=True), score
+    score = sum(steps[position - 1, sequence[0, position]].item() for position in range(start, sequence.shape[1]))
+    return tokenizer.decode(sequence[0], skip_special_tokens=True), score
 
 
 def generated(capsys, folder, *arguments):
@@ -35,7 +35,7 @@ def generated(capsys, folder, *arguments):
     return capsys.readouterr().out
 
 
-def test_lines_of_a_file_and_a_prompt(causal_lm, loaded, capsys, tmp_path):
+def test_prompts_of_a_file_and_a_single_prompt_are_continued(causal_lm, loaded, capsys, tmp_path):
     (tmp_path / "prompts").write_text("\n".join(SENTENCES[:2]))
     given = ["--temperature", "0", "--json"]
     lines = generated(capsys, causal_lm, "--input", str(tmp_path / "prompts"), *given).splitlines()
@@ -49,40 +49,40 @@ def test_lines_of_a_file_and_a_prompt(causal_lm, loaded, capsys, tmp_path):
     assert SENTENCES[0] + new == plain
 
 
-def test_a_stream_shows_the_same_text(causal_lm, loaded, capsys, monkeypatch):
+def test_streaming_prints_the_same_text(causal_lm, loaded, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{SENTENCES[0]}\n".encode())))
     assert generated(capsys, causal_lm, "--temperature", "0", "--stream") == greedy(loaded, SENTENCES[0])[0] + "\n"
 
 
-def test_beams_and_samples(causal_lm, capsys, tmp_path):
+def test_beam_search_and_sampling_return_ranked_answers(causal_lm, capsys, tmp_path):
     beams = generated(capsys, causal_lm, "--prompt", "A dog", "--num-beams", "3", "--n-best", "3", "--json")
     assert len(json.loads(beams)["answers"]) == 3
     sampled = ["--prompt", "A dog", "--n-best", "3", "--seed", "1", "--json", "--top-k", "20"]
-    once = generated(capsys, causal_lm, *sampled, "--attention", str(tmp_path / "seen.svg"))
+    once = generated(capsys, causal_lm, *sampled, "--attention", str(tmp_path / "attention.svg"))
     assert once == generated(capsys, causal_lm, *sampled)
     scores = [answer["score"] for answer in json.loads(once)["answers"]]
     assert scores == sorted(scores, reverse=True)
-    assert (tmp_path / "seen.svg").is_file()
+    assert (tmp_path / "attention.svg").is_file()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--stream", "--n-best", "2"], "--stream shows tokens before --n-best"),
-        (["--num-beams", "2", "--top-k", "5"], "leave out --top-k"),
-        (["--num-beams", "2", "--n-best", "3"], "--n-best 3 needs --num-beams 3"),
-        (["--temperature", "0", "--n-best", "2"], "--temperature 0 has one answer"),
-        (["--temperature", "-1"], "must not be negative"),
-        (["--max-new-tokens", "0"], "leaves nothing to write"),
-        (["--max-new-tokens", "900"], "has positions for 64"),
-        (["--input", "nowhere"], "give one of them"),
+        (["--stream", "--n-best", "2"], "--n-best"),
+        (["--num-beams", "2", "--top-k", "5"], "--top-k"),
+        (["--num-beams", "2", "--n-best", "3"], "--n-best 3"),
+        (["--temperature", "0", "--n-best", "2"], "--temperature 0"),
+        (["--temperature", "-1"], "--temperature must be at least 0, not -1"),
+        (["--max-new-tokens", "0"], "--max-new-tokens must be at least 1, not 0"),
+        (["--max-new-tokens", "900"], "64 positions"),
+        (["--input", "nowhere"], "--prompt and --input"),
     ],
 )
-def test_faults_are_named(causal_lm, arguments, message, capsys):
+def test_invalid_options_are_named(causal_lm, arguments, message, capsys):
     assert main(["generate", str(causal_lm), "--prompt", "A dog", "--device", "cpu", *arguments]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_a_translation_model_is_told_its_command(seq2seq, capsys):
+def test_the_error_for_a_translation_model_names_its_command(seq2seq, capsys):
     assert main(["generate", str(seq2seq), "--prompt", "A dog"]) == 2
-    assert "it is for hf-vanilla translate" in capsys.readouterr().err
+    assert "hf-vanilla translate" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Lines in, answers out: files, streams, ranks, scores, JSON, and what is wrong with them."""
+"""Reading input lines from files and streams, and writing answers in each format."""
 
 import argparse
 import io
@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from hf_vanilla_transformer.commands.attention_images import image_path
 from hf_vanilla_transformer.commands.lines import (
     Answer,
     add_line_arguments,
@@ -15,26 +16,25 @@ from hf_vanilla_transformer.commands.lines import (
     check_line_arguments,
     windows_of_lines,
 )
-from hf_vanilla_transformer.commands.pictures import picture_path
 
 
 def options(*arguments):
     parser = argparse.ArgumentParser()
-    add_line_arguments(parser, "source text", "translations", "its log probability")
+    add_line_arguments(parser, "source text", "translations", "log-probability")
     return parser.parse_args(["model", *arguments])
 
 
-def test_a_file_is_read_in_windows_or_whole(tmp_path):
+def test_a_file_is_read_in_windows_or_in_one(tmp_path):
     path = tmp_path / "lines"
     path.write_bytes(b"one\r\n\nthree\n" * 500 + "vier ü".encode())
     assert [len(window) for window in windows_of_lines(str(path))] == [1000, 501]
-    (whole,) = windows_of_lines(str(path), whole=True)
-    assert whole[:3] == ["one", "", "three"] and whole[-1] == "vier ü"
+    (lines,) = windows_of_lines(str(path), one_window=True)
+    assert lines[:3] == ["one", "", "three"] and lines[-1] == "vier ü"
     path.write_bytes(b"")
     assert list(windows_of_lines(str(path))) == []
 
 
-def test_a_stream_is_answered_as_it_comes(monkeypatch):
+def test_lines_of_a_stream_are_read_as_they_arrive(monkeypatch):
     reading, writing = os.pipe()
     with open(reading, encoding="utf-8") as stdin, open(writing, "wb", buffering=0) as stream:
         monkeypatch.setattr(sys, "stdin", stdin)
@@ -49,14 +49,14 @@ def test_a_stream_is_answered_as_it_comes(monkeypatch):
         assert list(windows) == [["last"]]
 
 
-def test_a_line_that_is_no_text_is_named(tmp_path, monkeypatch):
+def test_a_line_that_is_not_utf_8_is_named(tmp_path, monkeypatch):
     (tmp_path / "bad").write_bytes(b"good\n\xff\n")
-    with pytest.raises(ValueError, match=r"Line 2 of .*bad is not UTF-8"):
+    with pytest.raises(ValueError, match=r"Line 2 of .*bad\b.*UTF-8"):
         windows_of_lines(str(tmp_path / "bad"))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"good\n\xff\n")))
     with pytest.raises(ValueError, match="Line 2 of standard input"):
         list(windows_of_lines(None))
-    with pytest.raises(FileNotFoundError, match="no file nowhere"):
+    with pytest.raises(FileNotFoundError, match="--input nowhere"):
         windows_of_lines("nowhere")
 
 
@@ -69,13 +69,13 @@ def test_a_line_that_is_no_text_is_named(tmp_path, monkeypatch):
         (["--n-best", "2", "--scores"], "1\t-0.5000\teins\n1\t-1.2500\tzwei\n"),
     ],
 )
-def test_forms_of_answers(arguments, expected, capsys):
+def test_answers_have_the_chosen_format(arguments, expected, capsys):
     with answer_writer(options(*arguments)) as writer:
         writer.write("one", [Answer("eins", -0.5), Answer("zwei", -1.25)])
     assert capsys.readouterr().out == expected
 
 
-def test_json_has_everything(tmp_path, capsys):
+def test_json_contains_the_input_and_all_answers(tmp_path, capsys):
     path = tmp_path / "new" / "answers"
     with answer_writer(options("--json", "--output", str(path))) as writer:
         writer.write("ü", [Answer("a\nb", -0.5)])
@@ -85,10 +85,10 @@ def test_json_has_everything(tmp_path, capsys):
         "input": "ü",
         "answers": [{"text": "a\nb", "score": -0.5}],
     }
-    assert "answers to 1 lines" in capsys.readouterr().err
+    assert f"{path}: answers to 1 lines" in capsys.readouterr().err
 
 
-def test_an_output_is_whole_or_not_there(tmp_path):
+def test_an_output_file_is_complete_or_absent(tmp_path):
     with pytest.raises(RuntimeError), answer_writer(options("--output", str(tmp_path / "answers"))) as writer:
         writer.write("one", [Answer("eins", 0.0)])
         raise RuntimeError
@@ -97,15 +97,15 @@ def test_an_output_is_whole_or_not_there(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--n-best", "0"], "--n-best 0"), (["--attention", "out.txt"], "out.txt does not end like a picture")],
+    [(["--n-best", "0"], "--n-best must be at least 1, not 0"), (["--attention", "out.txt"], "--attention out.txt")],
 )
-def test_options_are_checked_before_work(arguments, message):
+def test_options_are_checked_before_the_work(arguments, message):
     with pytest.raises(ValueError, match=message):
         check_line_arguments(options(*arguments))
 
 
-def test_pictures_are_numbered_from_the_second():
-    assert [str(picture_path("a/out.png", number)) for number in (1, 2, 10)] == [
+def test_images_are_numbered_from_the_second():
+    assert [str(image_path("a/out.png", number)) for number in (1, 2, 10)] == [
         "a/out.png",
         "a/out-2.png",
         "a/out-10.png",

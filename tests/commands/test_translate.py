@@ -1,4 +1,4 @@
-"""`hf-vanilla translate`: n-best lists, scores, pictures, prefixes, split paragraphs."""
+"""`hf-vanilla translate`: n-best lists, scores, attention images, prefixes, and split lines."""
 
 import io
 import json
@@ -14,8 +14,8 @@ from ..tiny_folders import SENTENCES
 
 
 @pytest.fixture
-def told(monkeypatch, capsys):
-    """Runs a command on standard input; gives the lines it prints."""
+def run_command(monkeypatch, capsys):
+    """A function that runs a command on standard input and returns the lines that it prints."""
 
     def run(text, *arguments):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
@@ -27,7 +27,7 @@ def told(monkeypatch, capsys):
 
 @pytest.fixture(scope="module")
 def reference(seq2seq):
-    model, tokenizer = load_model(str(seq2seq), "AutoModelForSeq2SeqLM", use="a test", device="cpu")
+    model, tokenizer = load_model(str(seq2seq), "AutoModelForSeq2SeqLM", purpose="a test", device="cpu")
 
     def translate(sentences, n_best=1):
         options = {"num_beams": max(4, n_best), "scores": True}
@@ -36,51 +36,51 @@ def reference(seq2seq):
     return translate
 
 
-def test_n_best_lists_with_scores(told, seq2seq, reference):
-    lines = told(f"{SENTENCES[0]}\n{SENTENCES[1]}\n", "translate", str(seq2seq), "--n-best", "3", "--scores")
+def test_n_best_lists_have_scores(run_command, seq2seq, reference):
+    lines = run_command(f"{SENTENCES[0]}\n{SENTENCES[1]}\n", "translate", str(seq2seq), "--n-best", "3", "--scores")
     expected = [
         (str(number), best.log_probability, best.text)
-        for number, found in enumerate(reference(SENTENCES[:2], 3), 1)
-        for best in found
+        for number, n_best in enumerate(reference(SENTENCES[:2], 3), 1)
+        for best in n_best
     ]
     rows = [line.split("\t") for line in lines]
     assert [(number, text) for number, _, text in rows] == [(number, text) for number, _, text in expected]
     assert [float(score) for _, score, _ in rows] == pytest.approx([score for _, score, _ in expected], abs=1e-3)
 
 
-def test_json_and_pictures(told, seq2seq, reference, tmp_path):
-    picture = tmp_path / "seen" / "out.png"
+def test_json_answers_and_attention_images(run_command, seq2seq, reference, tmp_path):
+    image = tmp_path / "attention" / "out.png"
     text = f"{SENTENCES[0]}\n\n{SENTENCES[1]}\n"
-    lines = told(text, "translate", str(seq2seq), "--json", "--attention", str(picture))
+    lines = run_command(text, "translate", str(seq2seq), "--json", "--attention", str(image))
     answers = [json.loads(line) for line in lines]
     assert [answer["input"] for answer in answers] == [SENTENCES[0], "", SENTENCES[1]]
     assert answers[0]["answers"][0]["text"] == reference(SENTENCES[:1])[0][0].text
     assert answers[1]["answers"] == [{"text": "", "score": 0.0}]
-    assert sorted(path.name for path in picture.parent.iterdir()) == ["out-3.png", "out.png"]
+    assert sorted(path.name for path in image.parent.iterdir()) == ["out-3.png", "out.png"]
 
 
-def test_paragraphs_and_prefixes(told, seq2seq, reference):
-    (line,) = told("A dog. A man.\n", "translate", str(seq2seq), "--split", "--prefix", ">>fra<< ")
-    expected = [found[0].text for found in reference([">>fra<< A dog.", ">>fra<< A man."])]
+def test_each_sentence_of_a_line_gets_the_prefix(run_command, seq2seq, reference):
+    (line,) = run_command("A dog. A man.\n", "translate", str(seq2seq), "--split-sentences", "--prefix", ">>fra<< ")
+    expected = [n_best[0].text for n_best in reference([">>fra<< A dog.", ">>fra<< A man."])]
     assert line == " ".join(expected)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--n-best", "4", "--num-beams", "2"], "--n-best 4 needs --num-beams 4"),
-        (["--to", "fr"], "has no languages"),
-        (["--from", "en"], "has no languages"),
+        (["--n-best", "4", "--num-beams", "2"], "--n-best 4"),
+        (["--tgt-lang", "fr"], "tgt_lang='fr'"),
+        (["--src-lang", "en"], "src_lang='en'"),
     ],
 )
-def test_faults_are_named(seq2seq, arguments, message, capsys, tmp_path):
+def test_invalid_options_are_named(seq2seq, arguments, message, capsys, tmp_path):
     (tmp_path / "text").write_text("A dog.\n")
     given = ["translate", str(seq2seq), "--input", str(tmp_path / "text"), "--device", "cpu"]
     assert main([*given, *arguments]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_a_model_of_another_kind_is_told_its_command(causal_lm, capsys, tmp_path):
+def test_the_error_for_another_kind_of_model_names_its_command(causal_lm, capsys, tmp_path):
     (tmp_path / "text").write_text("A dog.\n")
     assert main(["translate", str(causal_lm), "--input", str(tmp_path / "text"), "--device", "cpu"]) == 2
-    assert "it is for hf-vanilla generate" in capsys.readouterr().err
+    assert "hf-vanilla generate" in capsys.readouterr().err

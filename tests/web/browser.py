@@ -1,4 +1,4 @@
-"""A real browser without a display and without a network, and what a person does in it."""
+"""A headless browser without a network, and functions that use a page as a person does."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
-    # Whatever the page asks of another machine fails at once, as without a network.
+    # Requests to other machines fail at once, as without a network.
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 )
 
 
 def start_browser(profile: Path, width: int = 1100, height: int = 1400) -> webdriver.Chrome:
-    """Chromium with a fresh profile in a folder, which keeps a log of what pages ask for."""
+    """Starts Chromium with a new profile in a folder and a log of the requests that pages make."""
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for flag in (*_FLAGS, f"--window-size={width},{height}", f"--user-data-dir={profile}"):
@@ -42,17 +42,17 @@ def start_browser(profile: Path, width: int = 1100, height: int = 1400) -> webdr
 
 
 def wait_for(browser: webdriver.Chrome, css: str, found: Callable[[Any], bool] = lambda element: True) -> Any:
-    """The first element of a selector that is as it should be, as soon as there is one."""
+    """Waits for an element of a selector that satisfies `found`, and returns it."""
 
     def look(driver: webdriver.Chrome) -> Any:
         return next((element for element in driver.find_elements("css selector", css) if found(element)), False)
 
     ignored = [StaleElementReferenceException]
-    return WebDriverWait(browser, SECONDS, ignored_exceptions=ignored).until(look, f"no {css} as it should be")
+    return WebDriverWait(browser, SECONDS, ignored_exceptions=ignored).until(look, f"no {css} satisfies the condition")
 
 
 def type_and_press(browser: webdriver.Chrome, text: str) -> None:
-    """Puts a text into the page's field and presses its main button."""
+    """Types a text into the text field and presses the main button."""
     field = wait_for(browser, "#source textarea")
     field.clear()
     field.send_keys(text)
@@ -60,11 +60,11 @@ def type_and_press(browser: webdriver.Chrome, text: str) -> None:
 
 
 def choose(browser: webdriver.Chrome, menu: str, choice: str) -> None:
-    """Picks a choice of one of Gradio's menus."""
+    """Selects an option of one of Gradio's menus."""
     option = f'#{menu} [role="option"]'
 
     def opened(driver: webdriver.Chrome) -> bool:
-        # An answer that arrives just now closes the menu again.
+        # A prediction that arrives at this moment closes the menu again.
         if not driver.find_elements("css selector", option):
             driver.find_element("css selector", "h1").click()
             driver.find_element("css selector", f"#{menu} input").click()

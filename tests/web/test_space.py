@@ -1,4 +1,4 @@
-"""The folder of a Space: its metadata is valid, and its page starts in a process without our package."""
+"""The folder of a Space: its metadata is valid, and its page runs with the copied package."""
 
 import ast
 import json
@@ -15,7 +15,7 @@ from hf_vanilla_transformer.commands.main import main
 
 gradio = pytest.importorskip("gradio")
 
-# As `app.py` runs in a Space, from its own folder and with the package that lies in it; then one answer is asked for.
+# Runs `app.py` as a Space does: from its own folder, with the package in that folder.
 _RUN = """
 import runpy, sys
 sys.path.insert(0, ".")
@@ -26,7 +26,7 @@ print(len(app["page"].fns), app["MODEL"])
 """
 
 
-def test_a_space_of_a_folder_runs_as_it_stands(seq2seq, tmp_path, capsys):
+def test_a_space_of_a_model_folder_runs_without_changes(seq2seq, tmp_path, capsys):
     space = tmp_path / "space"
     given = ["demo", str(seq2seq), "--space", str(space), "--example", 'A "dog".']
     assert main(given) == 0
@@ -52,10 +52,10 @@ def test_a_space_of_a_folder_runs_as_it_stands(seq2seq, tmp_path, capsys):
     assert Path(where).is_relative_to(space)
     assert page.endswith(str(space / "model"))
     assert main(given) == 2
-    assert "holds something" in capsys.readouterr().err
+    assert f"{space} of the Space is not empty" in capsys.readouterr().err
 
 
-def test_a_space_of_a_name_loads_it_from_the_hub(tmp_path):
+def test_a_space_of_a_hub_name_loads_the_model_from_the_hub(tmp_path):
     space = tmp_path / "space"
     assert main(["demo", "someone/some-model", "--space", str(space), "--example", "Ein Hund."]) == 0
     assert not (space / "model").exists()
@@ -69,25 +69,25 @@ def test_a_space_of_a_name_loads_it_from_the_hub(tmp_path):
     assert metadata["models"] == ["someone/some-model"] and json.dumps(metadata["title"]) == '"some-model"'
 
 
-def test_a_space_knows_its_languages(tmp_path):
+def test_a_space_passes_the_languages_on(tmp_path):
     space = tmp_path / "space"
-    given = ["demo", "facebook/nllb-200-distilled-600M", "--from", "eng_Latn", "--to", "kor_Hang"]
+    given = ["demo", "facebook/nllb-200-distilled-600M", "--src-lang", "eng_Latn", "--tgt-lang", "kor_Hang"]
     assert main([*given, "--space", str(space)]) == 0
     app = (space / "app.py").read_text()
-    assert "source_language='eng_Latn', target_language='kor_Hang')" in app
+    assert "src_lang='eng_Latn', tgt_lang='kor_Hang')" in app
     ast.parse(app)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["no/such/folder", "--space", "x"], "There is no folder no/such/folder"),
-        (["user/model", "--space", "x", "--steps", "3"], "--steps: for the demo that trains"),
-        (["--port", "80"], "--port: for the page of a model"),
-        (["--to", "fr_XX"], "--to: for the page of a model"),
+        (["no/such/folder", "--space", "x"], "model='no/such/folder'"),
+        (["user/model", "--space", "x", "--steps", "3"], "--steps"),
+        (["--port", "80"], "--port"),
+        (["--tgt-lang", "fr_XX"], "--tgt-lang"),
     ],
 )
-def test_faults_are_named(arguments, message, capsys, tmp_path, monkeypatch):
+def test_invalid_arguments_are_named(arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["demo", *arguments]) == 2
     assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Commands that compute start again once, with an allocator that keeps its memory."""
+"""Commands that run a model restart once, with an allocator that keeps freed memory."""
 
 import os
 import platform
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from hf_vanilla_transformer.commands import allocator
+from hf_vanilla_transformer.commands import glibc_allocator as allocator
 
 on_glibc = pytest.mark.skipif(
     not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc", reason="the settings are glibc's"
@@ -16,7 +16,7 @@ on_glibc = pytest.mark.skipif(
 
 @on_glibc
 @pytest.mark.parametrize(
-    ("environment", "wanted"),
+    ("environment", "expected"),
     [
         ({}, True),
         ({"MALLOC_TOP_PAD_": "1"}, False),
@@ -25,19 +25,19 @@ on_glibc = pytest.mark.skipif(
         (allocator.SETTINGS, False),
     ],
 )
-def test_only_an_undecided_environment_is_changed(environment, wanted):
-    assert allocator.wanted(environment) is wanted
+def test_only_default_settings_need_a_restart(environment, expected):
+    assert allocator.needs_restart(environment) is expected
 
 
-def test_other_systems_are_left_alone(monkeypatch):
+def test_other_systems_need_no_restart(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert not allocator.wanted({})
-    monkeypatch.setattr(os, "execve", lambda *arguments: pytest.fail("must not start again"))
+    assert not allocator.needs_restart({})
+    monkeypatch.setattr(os, "execve", lambda *arguments: pytest.fail("must not restart"))
     allocator.restart_with_tuned_allocator(["train"])
 
 
 @on_glibc
-def test_a_command_starts_again_once_with_its_own_arguments(monkeypatch):
+def test_a_command_restarts_once_with_its_own_arguments(monkeypatch):
     started = []
     monkeypatch.setattr(os, "execve", lambda *arguments: started.append(arguments))
     for name in (*allocator.SETTINGS, "LD_PRELOAD", allocator.OPT_OUT):
@@ -47,20 +47,21 @@ def test_a_command_starts_again_once_with_its_own_arguments(monkeypatch):
     assert executable == sys.executable
     assert command[-5:] == ["-m", "hf_vanilla_transformer.commands.main", "train", "--recipe", "x y"]
     assert allocator.SETTINGS.items() <= environment.items()
-    assert not allocator.wanted(environment)
+    assert not allocator.needs_restart(environment)
 
 
 @on_glibc
 @pytest.mark.parametrize("opt_out", [False, True])
-def test_a_real_process_has_the_settings_from_its_start(opt_out):
+def test_a_restarted_process_has_the_settings(opt_out):
     code = (
         "import os, sys; from hf_vanilla_transformer.commands import main, train;"
         "train.run = lambda arguments: print(os.environ.get('MALLOC_MMAP_MAX_')) or 0;"
         "main.restart_with_tuned_allocator = lambda arguments: os.execve(sys.executable, [sys.executable, '-c',"
-        " 'import os; print(os.environ.get(\"MALLOC_MMAP_MAX_\"))'], {**os.environ, **main_settings()})"
-        " if wanted() else None;"
-        "from hf_vanilla_transformer.commands import allocator;"
-        "main_settings = lambda: allocator.SETTINGS; wanted = lambda: allocator.wanted(dict(os.environ));"
+        " 'import os; print(os.environ.get(\"MALLOC_MMAP_MAX_\"))'], {**os.environ, **settings()})"
+        " if needs_restart() else None;"
+        "from hf_vanilla_transformer.commands import glibc_allocator;"
+        "settings = lambda: glibc_allocator.SETTINGS;"
+        "needs_restart = lambda: glibc_allocator.needs_restart(dict(os.environ));"
         "sys.argv = ['hf-vanilla', 'train', '--recipe', 'x']; main.main()"
     )
     kept = {name: value for name, value in os.environ.items() if name not in (*allocator.SETTINGS, "LD_PRELOAD")}
@@ -70,10 +71,10 @@ def test_a_real_process_has_the_settings_from_its_start(opt_out):
 
 
 @on_glibc
-def test_help_does_not_start_again():
+def test_help_does_not_restart():
     code = (
         "import sys; from hf_vanilla_transformer.commands import main;"
-        "main.restart_with_tuned_allocator = lambda arguments: sys.exit('started again');"
+        "main.restart_with_tuned_allocator = lambda arguments: sys.exit('restarted');"
         "sys.argv = ['hf-vanilla', 'train', '--help'];\n"
         "try: main.main()\nexcept SystemExit as ended: sys.exit(ended.code)"
     )
