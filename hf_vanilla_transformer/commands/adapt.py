@@ -101,7 +101,7 @@ def write_model(result: TrainingResult, recipe: Recipe, command: str) -> Path:
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
-    from ..training.adaptation.parent import load_adaptation_recipe
+    from ..training.adaptation.language_model import load_adaptation_recipe
     from ..training.recipes.training_recipe import load_recipe
     from .train import dotted_overrides
 

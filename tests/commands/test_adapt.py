@@ -12,7 +12,7 @@ from hf_vanilla_transformer.commands.main import main
 from hf_vanilla_transformer.training import TrainingResult
 from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
 
-from ..training.adaptation.conftest import causal_parent, domain, general  # noqa: F401
+from ..training.adaptation.conftest import causal_base, domain, general  # noqa: F401
 
 QUICK = [
     "--training.num_train_epochs", "null", "--training.max_steps", "8", "--training.tokens_per_batch", "96",
@@ -21,13 +21,13 @@ QUICK = [
 ]  # fmt: skip
 
 
-def test_a_parent_is_adapted(causal_parent, domain, general, tmp_path, capsys):  # noqa: F811
+def test_a_parent_is_adapted(causal_base, domain, general, tmp_path, capsys):  # noqa: F811
     output = tmp_path / "adapted"
-    assert main(["adapt", str(causal_parent), "--data.path", str(domain), "--output", str(output), *QUICK,
+    assert main(["adapt", str(causal_base), "--data.path", str(domain), "--output", str(output), *QUICK,
                  "--adaptation.replay", "0.25", "--adaptation.l2_sp", "2"]) == 0  # fmt: skip
     printed = capsys.readouterr().err
-    assert "Gain over the parent: domain perplexity" in printed and "general perplexity" in printed
-    assert "| parent | 0 |" in printed
+    assert "Gain over the base model: domain perplexity" in printed and "general perplexity" in printed
+    assert "| base model | 0 |" in printed
 
     recipe = load_recipe(output)
     # Task, length and general text are the parent's.
@@ -36,7 +36,7 @@ def test_a_parent_is_adapted(causal_parent, domain, general, tmp_path, capsys): 
     results = json.loads((output / "results.json").read_text())
     course = results["adaptation"]["course"]
     assert [(point["when"], point["step"]) for point in course] == [
-        ("parent", 0), ("training", 4), ("training", 8), ("after", 8),
+        ("base model", 0), ("training", 4), ("training", 8), ("after", 8),
     ]  # fmt: skip
     assert all(point["general"]["perplexity"] > 1 and point["domain"]["perplexity"] > 1 for point in course)
     assert results["adaptation"]["gain"]["domain"] > 0
@@ -45,7 +45,7 @@ def test_a_parent_is_adapted(causal_parent, domain, general, tmp_path, capsys): 
     assert (output / "perplexity.md").read_text().startswith("|")
 
     card = (output / "model" / "README.md").read_text()
-    assert f"The training started from `{causal_parent.name}`" in card
+    assert f"The training started from `{causal_base.name}`" in card
     assert f"Adapted to `{domain.name}`, with 25% of `{general.name}` among it" in card
     assert f"on `{general.name}`" in card  # what the parent was made from
     assert "perplexity.png" in card and "domain_perplexity_after" in card
@@ -57,12 +57,12 @@ def test_a_parent_is_adapted(causal_parent, domain, general, tmp_path, capsys): 
     assert main(["adapt", str(output), "--data.path", str(general), "--output", str(again), *QUICK,
                  "--adaptation.general.path", str(general)]) == 0  # fmt: skip
     line = json.loads((again / "results.json").read_text())["adaptation"]["lineage"]
-    assert line.index("adapted") < line.index(causal_parent.name)
+    assert line.index("adapted") < line.index(causal_base.name)
 
 
-def test_the_plan(causal_parent, domain, tmp_path, capsys):  # noqa: F811
+def test_the_plan(causal_base, domain, tmp_path, capsys):  # noqa: F811
     output = tmp_path / "none"
-    assert main(["adapt", str(causal_parent), "--data.path", str(domain), "--output", str(output), *QUICK,
+    assert main(["adapt", str(causal_base), "--data.path", str(domain), "--output", str(output), *QUICK,
                  "--adaptation.new_words", "5", "--adaptation.replay", "0.5", "--dry-run",
                  "--adaptation.embeddings", "cooccurrence"]) == 0  # fmt: skip
     printed = capsys.readouterr().out
@@ -72,7 +72,7 @@ def test_the_plan(causal_parent, domain, tmp_path, capsys):  # noqa: F811
         "50% of the training tokens",
         "directions that the domain's texts give",
         "after 8 updates",
-        str(causal_parent.name),
+        str(causal_base.name),
     ):
         assert part in printed
     assert not output.exists()
@@ -85,7 +85,7 @@ def test_the_plan(causal_parent, domain, tmp_path, capsys):  # noqa: F811
         (["nowhere/at/all"], "no folder"),
         (["PARENT", "--task.x", "1"], "task"),
         (["PARENT", "--set", "task=masked_lm", "--set", "data.path=DOMAIN"], "is a decoder"),
-        (["PARENT", "--data.path", "DOMAIN", "--data.max_length", "512"], "positions of the parent"),
+        (["PARENT", "--data.path", "DOMAIN", "--data.max_length", "512"], "positions of the base model"),
         (["PARENT", "--data.path", "DOMAIN", "--data.hold_out", "0"], "no validation split .* data.hold_out"),
         (["PARENT", "--data.path", "DOMAIN", "--data.hold_out", "100"], "leaves nothing|hold_out"),
         (["PARENT", "--data.path", "EMPTY"], "no .*row|No .*row|empty"),
@@ -105,12 +105,12 @@ def test_the_plan(causal_parent, domain, tmp_path, capsys):  # noqa: F811
         (["PARENT", "--resume", "x"], "Name the PARENT"),
     ],
 )
-def test_what_does_not_fit_is_said_before_the_work(arguments, message, causal_parent, domain, tmp_path, capsys):  # noqa: F811
+def test_what_does_not_fit_is_said_before_the_work(arguments, message, causal_base, domain, tmp_path, capsys):  # noqa: F811
     import re
 
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "train.txt").write_text("\n  \n\n")
-    places = {"PARENT": causal_parent, "DOMAIN": domain, "EMPTY": tmp_path / "empty"}
+    places = {"PARENT": causal_base, "DOMAIN": domain, "EMPTY": tmp_path / "empty"}
     for name, place in places.items():
         arguments = [argument.replace(name, str(place)) for argument in arguments]
     output = tmp_path / "none"
@@ -120,10 +120,10 @@ def test_what_does_not_fit_is_said_before_the_work(arguments, message, causal_pa
     assert not output.exists()
 
 
-def test_replay_without_general_text(causal_parent, domain, tmp_path, capsys):  # noqa: F811
+def test_replay_without_general_text(causal_base, domain, tmp_path, capsys):  # noqa: F811
     lonely = tmp_path / "published"
     lonely.mkdir()
-    for file in causal_parent.iterdir():
+    for file in causal_base.iterdir():
         if file.suffix in (".json", ".safetensors"):
             (lonely / file.name).write_bytes(file.read_bytes())
     arguments = ["adapt", str(lonely), "--data.path", str(domain), "--output", str(tmp_path / "out")]
@@ -135,14 +135,14 @@ def test_replay_without_general_text(causal_parent, domain, tmp_path, capsys):  
     assert all("general" not in point for point in course)
 
 
-def test_a_recipe_file_decides(causal_parent, domain, general, tmp_path, capsys):  # noqa: F811
+def test_a_recipe_file_decides(causal_base, domain, general, tmp_path, capsys):  # noqa: F811
     file = tmp_path / "mine.yaml"
     tree = load_recipe("adapt").to_dict()
     tree["task"] = "causal_lm"
     tree["data"]["max_length"] = 16
     tree["data"]["path"] = str(domain)
     file.write_text(yaml.safe_dump(tree))
-    arguments = ["adapt", str(causal_parent), "--recipe", str(file), "--output", str(tmp_path / "out"), *QUICK]
+    arguments = ["adapt", str(causal_base), "--recipe", str(file), "--output", str(tmp_path / "out"), *QUICK]
     assert main(arguments) == 0
     assert load_recipe(tmp_path / "out").data.max_length == 16
     tree["task"] = "masked_lm"
@@ -152,19 +152,19 @@ def test_a_recipe_file_decides(causal_parent, domain, general, tmp_path, capsys)
     assert "is a decoder" in capsys.readouterr().err
 
 
-def test_train_leaves_adaptations_alone(causal_parent, domain, tmp_path, capsys):  # noqa: F811
+def test_train_leaves_adaptations_alone(causal_base, domain, tmp_path, capsys):  # noqa: F811
     output = tmp_path / "out"
-    assert main(["adapt", str(causal_parent), "--data.path", str(domain), "--output", str(output), *QUICK]) == 0
+    assert main(["adapt", str(causal_base), "--data.path", str(domain), "--output", str(output), *QUICK]) == 0
     assert main(["train", "--recipe", str(output / "recipe.yaml"), "--output", str(tmp_path / "x")]) == 2
     assert "hf-vanilla adapt" in capsys.readouterr().err
-    assert main(["adapt", "--resume", str(causal_parent)]) == 2
+    assert main(["adapt", "--resume", str(causal_base)]) == 2
     assert "is no adaptation" in capsys.readouterr().err
 
 
-def test_the_card_names_what_is_on_the_hub(causal_parent, domain, tmp_path):  # noqa: F811
+def test_the_card_names_what_is_on_the_hub(causal_base, domain, tmp_path):  # noqa: F811
     """A parent and texts with names on the Hub are in the metadata."""
-    model = AutoModelForCausalLM.from_pretrained(causal_parent)
-    tokenizer = AutoTokenizer.from_pretrained(causal_parent)
+    model = AutoModelForCausalLM.from_pretrained(causal_base)
+    tokenizer = AutoTokenizer.from_pretrained(causal_base)
     recipe = load_recipe(
         "adapt",
         ["task=causal_lm", "adaptation.base_model=someone/base", "data.path=someone/reviews", "adaptation.replay=0.25",

@@ -1,4 +1,5 @@
-"""An adaptation: the run of a recipe that starts from a parent, with what it learns and forgets measured on the way."""
+"""An adaptation: the run of a recipe that starts from a base model, with what it learns and forgets measured on the
+way."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from ...reports.curves import read_metrics
 from ..batches import Rows
 from ..collators import collator
 from ..corpus import Corpus, encode, load_corpus
-from ..finetuning.parent import describe, lineage
+from ..finetuning.base_model import describe, lineage
 from ..folder import METRICS_FILE
 from ..initial_embeddings import whole_texts
 from ..model import CLASSES
@@ -28,7 +29,7 @@ from ..trainer import RecipeTrainer, token_sampler
 from .course import DOMAIN, GENERAL, Perplexities, course_of, gains, table
 from .embeddings import extend_embeddings, turn_embeddings
 from .l2_sp import L2SP, L2SPCallback
-from .parent import open_parent_model
+from .language_model import open_language_model
 from .plot import plot_course
 from .replay import ReplaySampler, joined
 from .vocabulary import ExtendedTokenizer, differing_texts, extend_tokenizer, frequent_words
@@ -45,7 +46,8 @@ _COMPARED = 1000
 
 
 def run_adaptation(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
-    """Adapts a parent to the text of ``data`` and writes the result to ``output.output_dir``, as `run_training` does.
+    """Adapts a base model to the text of ``data`` and writes the result to ``output.output_dir``, as `run_training`
+    does.
 
     Beside what every run leaves there are the course of the perplexities as a table (perplexity.md), a picture
     (perplexity.png) and numbers (results.json, under ``adaptation``), and the model that the training started from
@@ -59,13 +61,13 @@ def run_adaptation(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
         ValueError, FileNotFoundError: something does not fit; raised before the long work.
     """
     if recipe.adaptation.base_model is None:
-        raise ValueError("adaptation.base_model is not set: say which model is adapted, as in hf-vanilla adapt PARENT.")
+        raise ValueError("adaptation.base_model is not set: say which model is adapted, as in hf-vanilla adapt MODEL.")
     adaptation = Adaptation(recipe)
     return run_training(recipe, resume=resume, preparation=adaptation.prepare, finish=adaptation.finish)
 
 
 class Adaptation:
-    """What a run of `recipe` does beyond training: opens the parent, extends, replays, decays, measures.
+    """What a run of `recipe` does beyond training: opens the base model, extends, replays, decays, measures.
 
     Args:
         recipe: of the adaptation.
@@ -81,8 +83,8 @@ class Adaptation:
         """Everything before the first update, with the arguments of `training.run.prepare`."""
         self.folder = folder
         if resume_from is None:
-            parent = open_parent_model(recipe)  # the first thing that may not fit
-            model, tokenizer = parent.model, parent.tokenizer
+            base_model = open_language_model(recipe)  # the first thing that may not fit
+            model, tokenizer = base_model.model, base_model.tokenizer
         else:
             model, tokenizer = self._start_again(folder, resume_from)
         corpus, general = load_texts(recipe)
@@ -123,13 +125,15 @@ class Adaptation:
             return
         texts = self.perplexities.encoded(prepared.tokenizer)
         records = read_metrics(self.folder / METRICS_FILE)
-        course = course_of(self.facts["parent"], self.facts["start"], records, after, trainer.state.global_step, texts)
+        course = course_of(
+            self.facts["base_model"], self.facts["start"], records, after, trainer.state.global_step, texts
+        )
         gain = gains(course, self.unit)
         for name in texts:
             metrics[f"validation_{name}_{self.unit}_before"] = course[0][name][self.unit]
             metrics[f"validation_{name}_{self.unit}_after"] = course[-1][name][self.unit]
         metrics["adaptation"] = {
-            "parent": self.recipe.adaptation.base_model,
+            "base_model": self.recipe.adaptation.base_model,
             "lineage": self.facts["lineage"],
             "unit": self.unit,
             "gain": gain,
@@ -150,19 +154,19 @@ class Adaptation:
     def _start(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus
     ) -> PreTrainedTokenizerBase:
-        """Measures the parent and extends it if it shall be; returns its tokenizer, or the extended one."""
+        """Measures the base model and extends it if it shall be; returns its tokenizer, or the extended one."""
         adaptation = self.recipe.adaptation
         model.to(default_device())
         extended = extend(self.recipe, tokenizer, corpus)
-        logger.info("Measuring the parent %s ...", adaptation.base_model)
+        logger.info("Measuring the base model %s ...", adaptation.base_model)
         before = self.perplexities.measure(model, tokenizer)
         self.facts = {
             "lineage": describe(lineage(adaptation.base_model)),
-            "parent": before,
+            "base_model": before,
             "start": None,
             "new_tokens": {},
         }
-        logger.info("The parent: %s", _shown(before, self.unit))
+        logger.info("The base model: %s", _shown(before, self.unit))
         if extended is not None and extended.pieces:
             tokenizer = extended.tokenizer
             extend_embeddings(model, extended.pieces)
@@ -184,7 +188,7 @@ class Adaptation:
         write_text(self.folder / ADAPTATION_FILE, json.dumps(self.facts, indent=2, ensure_ascii=False) + "\n")
 
     def _start_again(self, folder: Path, checkpoint: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        """The start of an interrupted run. The parent may be elsewhere by now, and is not asked again."""
+        """The start of an interrupted run. The base model may be elsewhere by now, and is not asked again."""
         for needed in (folder / ADAPTATION_FILE, folder / START_FOLDER):
             if not needed.exists():
                 raise FileNotFoundError(f"There is no {needed}, from which the run was started: it cannot be resumed.")
@@ -218,7 +222,7 @@ def load_texts(recipe: Recipe) -> tuple[Corpus, Corpus | None]:
     general_data = recipe.adaptation.general
     if general_data.path is None:
         logger.warning(
-            "What is forgotten is not measured: name general text, such as what the parent was trained on, with "
+            "What is forgotten is not measured: name general text, such as what the base model was trained on, with "
             "--adaptation.general.path."
         )
         return corpus, None
@@ -254,7 +258,7 @@ def training_rows(
 
 
 def extend(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> ExtendedTokenizer | None:
-    """The parent's tokenizer with the frequent words of the domain; None if it shall stay as it is."""
+    """The base model's tokenizer with the frequent words of the domain; None if it shall stay as it is."""
     adaptation = recipe.adaptation
     if not adaptation.new_words:
         return None
@@ -264,7 +268,8 @@ def extend(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -
     extended = extend_tokenizer(tokenizer, words, adaptation.new_words)
     if not extended.pieces:
         logger.warning(
-            "No word stands %d times in the domain text and is taken apart by the parent's tokenizer, which stays as "
+            "No word stands %d times in the domain text and is taken apart by the base model's tokenizer, which "
+            "stays as "
             "it is; lower adaptation.min_count for rarer ones.",
             adaptation.min_count,
         )
@@ -292,7 +297,7 @@ def gain_line(course: list[dict[str, Any]], gain: dict[str, float], unit: str) -
     for name, part in gain.items():
         before, after = course[0][name][unit], course[-1][name][unit]
         parts.append(f"{name} {unit.replace('_', ' ')} {before:,.4g} -> {after:,.4g} ({-100 * part:+.1f} %)")
-    return "Gain over the parent: " + "; ".join(parts)
+    return "Gain over the base model: " + "; ".join(parts)
 
 
 def _require_validation(corpus: Corpus, section: str, path: str | None) -> None:

@@ -109,22 +109,23 @@ def scores_of(loss: float, text: MeasuredText) -> dict[str, float]:
 
 
 def course_of(
-    parent: dict[str, dict[str, float]],
+    base_model: dict[str, dict[str, float]],
     start: dict[str, dict[str, float]] | None,
     records: list[dict[str, Any]],
     after: dict[str, dict[str, float]],
     steps: int,
     texts: dict[str, MeasuredText],
 ) -> list[dict[str, Any]]:
-    """All measurements in order: the parent, the start where its tokenizer was extended, the evaluations, the result.
+    """All measurements in order: the base model, the start where its tokenizer was extended, the evaluations, the
+    result.
 
     Args:
-        parent, start, after: of `Perplexities.measure`.
+        base_model, start, after: of `Perplexities.measure`.
         records: of metrics.jsonl; evaluations have `eval_domain_loss` or `eval_loss`, and `eval_general_loss`.
         steps: updates of the whole run.
         texts: as the new tokenizer encodes them.
     """
-    course = [{"when": "parent", "step": 0, **parent}]
+    course = [{"when": "base model", "step": 0, **base_model}]
     if start is not None:
         course.append({"when": "start", "step": 0, **start})
     for record in records:
@@ -140,12 +141,13 @@ def course_of(
 
 
 def gains(course: list[dict[str, Any]], unit: str) -> dict[str, float]:
-    """How much better (above 0) the result is than the parent on each text, as a part of the parent's perplexity."""
-    parent, after = course[0], course[-1]
+    """How much better (above 0) the result is than the base model on each text, as a part of the base model's
+    perplexity."""
+    base_model, after = course[0], course[-1]
     return {
-        name: 1.0 - after[name][unit] / parent[name][unit]
+        name: 1.0 - after[name][unit] / base_model[name][unit]
         for name in (DOMAIN, GENERAL)
-        if name in parent and name in after and math.isfinite(parent[name][unit])
+        if name in base_model and name in after and math.isfinite(base_model[name][unit])
     }
 
 

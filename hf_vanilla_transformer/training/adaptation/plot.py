@@ -12,7 +12,7 @@ _COLOURS = {DOMAIN: "tab:blue", GENERAL: "tab:orange"}
 
 
 def plot_course(course: list[dict[str, Any]], unit: str, picture: Path) -> None:
-    """Draws `picture`: one line a text over the updates, with the parent's perplexity as a dotted line beside it.
+    """Draws `picture`: one line a text over the updates, with the base model's perplexity as a dotted line beside it.
 
     Args:
         course: of `course_of`.
@@ -31,7 +31,7 @@ def plot_course(course: list[dict[str, Any]], unit: str, picture: Path) -> None:
         if name not in course[0]:
             continue
         before = course[0][name][unit]
-        axes.axhline(before, color=colour, linestyle=":", linewidth=1, label=f"{name}, parent")
+        axes.axhline(before, color=colour, linestyle=":", linewidth=1, label=f"{name}, base model")
         # The last measurement is of the chosen weights, which may be those of an earlier update.
         points = [point for point in course[:-1] if name in point]
         steps, values = zip(*((point["step"], point[name][unit]) for point in points))

@@ -120,7 +120,7 @@ def extend_tokenizer(
     alone.
 
     Args:
-        tokenizer: of the parent.
+        tokenizer: of the base model.
         words: of `frequent_words` with this tokenizer.
         new_tokens: how many entries the vocabulary may grow by. A word of BPE that has more than two pieces needs one
             for each of its beginnings as well.

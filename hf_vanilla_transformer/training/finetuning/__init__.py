@@ -1,11 +1,12 @@
-"""Fine-tuning: a trained body, a head for a task, and what Howard and Ruder 2018 do so that the body is not spoiled."""
+"""Fine-tuning: a trained backbone, a head for a task, and what Howard and Ruder 2018 do so that the backbone is not
+spoiled."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-# Imported when they are asked for: a parent can be opened without what a run needs.
+# Imported when they are asked for: a base model can be opened without what a run needs.
 _FILES = {
     "FinetuneRecipe": ".recipes.finetuning_recipe",
     "FinetuneResult": "finetuning_run",
@@ -14,9 +15,9 @@ _FILES = {
     "Task": "task",
     "TrainableRecord": "unfreezing",
     "discriminative_groups": "parameter_groups",
-    "freeze_body": "parameter_groups",
+    "freeze_backbone": "parameter_groups",
     "load_finetune_recipe": ".recipes.finetuning_recipe",
-    "open_parent": "parent",
+    "open_base_model": "base_model",
     "run_finetuning": "finetuning_run",
     "trainable_table": "unfreezing",
 }

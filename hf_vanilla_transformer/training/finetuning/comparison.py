@@ -1,4 +1,4 @@
-"""What a parent is worth: the same fine-tuning from another start, and the difference."""
+"""What a base model is worth: the same fine-tuning from another start, and the difference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from ..folder import RESULTS_FILE
 from ..recipes.finetuning_recipe import FinetuneRecipe
-from .parent import lineage
+from .base_model import lineage
 from .trainer import higher_is_better
 
 
@@ -22,7 +22,7 @@ class Gain:
         start: `before`, `scratch`, or the folder of an earlier fine-tuning.
         folder: where its results are.
         scores: the main metric of each split that both were scored on: from there.
-        gains: how much better it is from the parent; negative if it is worse.
+        gains: how much better it is from the base model; negative if it is worse.
     """
 
     start: str
@@ -36,7 +36,7 @@ def check_comparison(recipe: FinetuneRecipe) -> None:
     for start in recipe.comparison.start:
         if start == "scratch" and recipe.backbone.train != "full":
             raise ValueError(
-                "comparison.start: scratch has no body to leave alone, but "
+                "comparison.start: scratch has no backbone to leave alone, but "
                 f"backbone.train={recipe.backbone.train!r}; compare "
                 "with `before` or an earlier run."
             )
@@ -63,7 +63,7 @@ def compared_recipes(recipe: FinetuneRecipe) -> list[tuple[str, FinetuneRecipe |
         other.output.output_dir = str(Path(recipe.output.output_dir) / "compared" / start)
         if start == "scratch":
             other.from_scratch = True
-            # Random weights have nothing to keep: slowed down or frozen they would make the parent look better.
+            # Random weights have nothing to keep: slowed down or frozen they would make the base model look better.
             other.rates.layerwise_lr_decay = 1.0
             other.unfreezing.mode = "none"
         else:

@@ -11,41 +11,42 @@ from transformers import PreTrainedTokenizerBase
 from ...models.configuration_vanilla import VanillaConfig, VanillaTransformerConfig
 from ...models.modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration
 from ..recipes.finetuning_recipe import FinetuneRecipe
+from .base_model import BaseModel, open_base_model
 from .heads import MAY_DIFFER, check_dropout, differences
 from .parameter_groups import count_as_head
-from .parent import Parent, open_parent
 
 # What each stack has of its own, or what does not matter to the other one. Segments are looked at apart.
 _OWN = {"tie_word_embeddings", "lm_head_bias", "lm_head_transform", "type_vocab_size"}
 _OWN |= {"bos_token_id", "eos_token_id", "pad_token_id"}
 
 
-def sequence_model(recipe: FinetuneRecipe, parent: Parent) -> VanillaTransformerForConditionalGeneration:
+def sequence_model(recipe: FinetuneRecipe, base_model: BaseModel) -> VanillaTransformerForConditionalGeneration:
     """The model of a sequence-to-sequence task.
 
     Raises:
         ValueError: there is one stack only, or the two do not match.
     """
-    if parent.stack == "encoder_decoder":
+    if base_model.stack == "encoder_decoder":
         if recipe.decoder_base_model is not None:
             raise ValueError(
-                f"decoder_base_model={recipe.decoder_base_model!r} belongs beside an encoder, but the parent "
-                f"{parent.source} "
+                f"decoder_base_model={recipe.decoder_base_model!r} belongs beside an encoder, but the base model "
+                f"{base_model.source} "
                 "has a decoder already; leave it out."
             )
-        config = parent.head_config(**recipe.head.config)
+        config = base_model.head_config(**recipe.head.config)
         torch.manual_seed(recipe.training.seed)
         model = VanillaTransformerForConditionalGeneration(config)
-        parent.put_into(model)
-        if parent.generation_config is not None:
-            model.generation_config = copy.deepcopy(parent.generation_config)
+        base_model.put_into(model)
+        if base_model.generation_config is not None:
+            model.generation_config = copy.deepcopy(base_model.generation_config)
     elif recipe.decoder_base_model is None:
         raise ValueError(
-            f"The parent {parent.source} is an encoder, which writes nothing: put a causal language model beside it, "
+            f"The base model {base_model.source} is an encoder, which writes nothing: put a causal language model "
+            "beside it, "
             "decoder_base_model=FOLDER (--set decoder_base_model=FOLDER), trained with the same tokenizer and width."
         )
     else:
-        model = _side_by_side(recipe, parent)
+        model = _side_by_side(recipe, base_model)
     check_dropout(recipe, model)
     model.generation_config.max_new_tokens = recipe.text_length.max_target_tokens
     model.generation_config.max_length = None
@@ -68,9 +69,9 @@ def start_and_end(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
     return start, end
 
 
-def _side_by_side(recipe: FinetuneRecipe, encoder: Parent) -> VanillaTransformerForConditionalGeneration:
+def _side_by_side(recipe: FinetuneRecipe, encoder: BaseModel) -> VanillaTransformerForConditionalGeneration:
     """The keys of the stacks are those of the models they come from; only the cross-attention is new."""
-    decoder = open_parent(
+    decoder = open_base_model(
         recipe.decoder_base_model, random_weights=recipe.from_scratch, attention=recipe.attn_implementation
     )
     _check_pair(recipe, encoder, decoder)
@@ -98,9 +99,9 @@ def _side_by_side(recipe: FinetuneRecipe, encoder: Parent) -> VanillaTransformer
     config._attn_implementation = recipe.attn_implementation
     torch.manual_seed(recipe.training.seed)
     model = VanillaTransformerForConditionalGeneration(config)
-    for stack, parent in ((model.model.encoder, encoder), (model.model.decoder, decoder)):
-        missing = parent.put_into(stack)
-        if parent.weights and "embed_token_types.weight" in missing:
+    for stack, base_model in ((model.model.encoder, encoder), (model.model.decoder, decoder)):
+        missing = base_model.put_into(stack)
+        if base_model.weights and "embed_token_types.weight" in missing:
             # A stack without segments adds nothing; so does this one then.
             torch.nn.init.zeros_(stack.embed_token_types.weight)
     model.tie_weights()
@@ -108,7 +109,7 @@ def _side_by_side(recipe: FinetuneRecipe, encoder: Parent) -> VanillaTransformer
     return model
 
 
-def _check_pair(recipe: FinetuneRecipe, encoder: Parent, decoder: Parent) -> None:
+def _check_pair(recipe: FinetuneRecipe, encoder: BaseModel, decoder: BaseModel) -> None:
     name = recipe.decoder_base_model
     if decoder.stack != "decoder":
         raise ValueError(f"decoder_base_model={name!r} is no causal language model.")

@@ -12,17 +12,17 @@ import torch
 from torch import nn
 
 from ..recipes.finetuning_recipe import FinetuneRecipe
-from .body import prepare_body
+from .backbone import prepare_backbone
+from .base_model import describe
 from .finetuning_run import Prepared, prepare
 from .memory import estimate_memory
 from .parameter_groups import discriminative_groups, layer_names, parameters_by_layer
-from .parent import describe
 from .trainer import main_metric
 from .unfreezing import Trainable, thawed_parts, trainable_now, trainable_table
 
 
 def plan(recipe: FinetuneRecipe) -> str:
-    """Reads parent and data, builds the model, and describes the training; nothing is written.
+    """Reads base model and data, builds the model, and describes the training; nothing is written.
 
     Args:
         recipe: what would be done.
@@ -34,13 +34,13 @@ def plan(recipe: FinetuneRecipe) -> str:
     lengths = np.array([len(ids) for ids in prepared.train_rows["input_ids"]])
     per_epoch = updates_per_epoch(recipe, len(lengths))
     steps = total_updates(recipe, len(lengths))
-    model = prepare_body(prepared.model, recipe.backbone)
+    model = prepare_backbone(prepared.model, recipe.backbone)
     accumulation = recipe.training.gradient_accumulation_steps
     if recipe.training.gradient_checkpointing:
         model.gradient_checkpointing_enable()
     lines = [
         ("task", f"{recipe.task}, chosen by {main_metric(prepared.task)}"),
-        ("parent", describe(prepared.parent.lineage) or f"random weights in the shape of {recipe.base_model}"),
+        ("base model", describe(prepared.base_model.lineage) or f"random weights in the shape of {recipe.base_model}"),
         ("model", f"{type(prepared.model).__name__}, {prepared.model.num_parameters():,} parameters"),
         *_rows(prepared),
         *_tokens(recipe, prepared, lengths, steps, per_epoch),
@@ -155,5 +155,5 @@ def _evaluations(recipe: FinetuneRecipe, prepared: Prepared, steps: int, per_epo
 def _longest(prepared: Prepared, lengths: np.ndarray) -> dict[str, Any]:
     """The longest training row as a batch of one."""
     row = prepared.train_rows[int(lengths.argmax())]
-    batch = prepared.task.collator(prepared.parent.tokenizer)([row])
+    batch = prepared.task.collator(prepared.base_model.tokenizer)([row])
     return {name: value for name, value in batch.items() if isinstance(value, torch.Tensor)}

@@ -24,13 +24,13 @@ from ...reports.curves import plot_curves, trim_metrics
 from ..averaging import checkpoints
 from ..folder import CURVES_FILE, METRICS_FILE, RECIPE_FILE, RESULTS_FILE
 from ..recipes.finetuning_recipe import FinetuneRecipe, validate
-from .body import finished_model, prepare_body
+from .backbone import finished_model, prepare_backbone
+from .base_model import BaseModel, open_base_model
 from .comparison import Gain, check_comparison, compared_recipes, gain_table, read_gain
 from .course import Course, Interruption
 from .folder import PREDICTIONS_FILE, TRAINABLE_FILE, check_new, check_resumable
 from .model_folder import write_model_folder
 from .page import write_run_page
-from .parent import Parent, open_parent
 from .splits import draw_rows
 from .task import Prediction, Splits, Task
 from .tasks import make_task
@@ -77,7 +77,7 @@ class Prepared:
         task: has seen its rows.
         splits: labels as numbers; of the training rows those that are learned from.
         available: training rows that there were before `data.max_labels` drew some.
-        parent: what is fine-tuned.
+        base_model: what is fine-tuned.
         model: with its new head, not yet frozen.
         train_rows: encoded.
     """
@@ -85,25 +85,25 @@ class Prepared:
     task: Task
     splits: Splits
     available: int
-    parent: Parent
+    base_model: BaseModel
     model: PreTrainedModel
     train_rows: datasets.Dataset
 
 
 def prepare(recipe: FinetuneRecipe) -> Prepared:
-    """Reads parent and data and builds the model; everything that does not fit is found here, before the long work.
+    """Reads base model and data and builds the model; everything that does not fit is found here, before the long work.
 
     Raises:
-        FileNotFoundError: parent or data are not there.
+        FileNotFoundError: base model or data are not there.
         ValueError: they do not fit the task or each other.
     """
     validate(recipe)
     if recipe.base_model is None:
         raise ValueError(
-            "parent is not set: say what is fine-tuned, for example hf-vanilla finetune runs/my-model --task ..."
+            "base_model is not set: say what is fine-tuned, for example hf-vanilla finetune runs/my-model --task ..."
         )
     task = make_task(recipe)
-    parent = open_parent(
+    base_model = open_base_model(
         recipe.base_model,
         format=recipe.base_model_format,
         random_weights=recipe.from_scratch,
@@ -116,15 +116,17 @@ def prepare(recipe: FinetuneRecipe) -> Prepared:
             logger.info("%s", report)
     available = len(splits.train)
     splits.train = draw_rows(task, splits.train)
-    model = task.build_model(parent)
-    return Prepared(task, splits, available, parent, model, _model_columns(task.encode(splits.train, parent.tokenizer)))
+    model = task.build_model(base_model)
+    return Prepared(
+        task, splits, available, base_model, model, _model_columns(task.encode(splits.train, base_model.tokenizer))
+    )
 
 
 def run_finetuning(recipe: FinetuneRecipe, *, resume: bool = False, command: str = "") -> FinetuneResult:
     """Fine-tunes as the recipe says and writes everything to ``output.output_dir``.
 
     Args:
-        recipe: what to do; `parent`, `data.path` and `output.output_dir` must be set.
+        recipe: what to do; `base_model`, `data.path` and `output.output_dir` must be set.
         resume: go on with the interrupted run in that folder.
         command: what was typed, for the card.
 
@@ -143,8 +145,8 @@ def run_finetuning(recipe: FinetuneRecipe, *, resume: bool = False, command: str
         prepared.model.config.use_cache = False
     trainer = FinetuneTrainer(
         prepared.task,
-        prepare_body(prepared.model, recipe.backbone),
-        prepared.parent.tokenizer,
+        prepare_backbone(prepared.model, recipe.backbone),
+        prepared.base_model.tokenizer,
         prepared.train_rows,
         prepared.splits.validation,
         str(folder / "checkpoints"),
@@ -173,7 +175,12 @@ def run_finetuning(recipe: FinetuneRecipe, *, resume: bool = False, command: str
             f"Interrupted after {steps:,} updates. Go on with: hf-vanilla finetune --resume {folder}", file=sys.stderr
         )
         return FinetuneResult(
-            folder, trainer.model, prepared.parent.tokenizer, interrupted=True, steps=steps, main_process=main_process
+            folder,
+            trainer.model,
+            prepared.base_model.tokenizer,
+            interrupted=True,
+            steps=steps,
+            main_process=main_process,
         )
     model = finished_model(trainer.model)
     model.eval()
@@ -182,7 +189,7 @@ def run_finetuning(recipe: FinetuneRecipe, *, resume: bool = False, command: str
     result = FinetuneResult(
         folder,
         model,
-        prepared.parent.tokenizer,
+        prepared.base_model.tokenizer,
         metrics,
         predictions,
         list(prepared.task.labels),
@@ -232,7 +239,7 @@ def _final_scores(
         rows = getattr(prepared.splits, split)
         if rows is None:
             continue
-        found[split] = prepared.task.predict(model, prepared.parent.tokenizer, rows)
+        found[split] = prepared.task.predict(model, prepared.base_model.tokenizer, rows)
         scores = prepared.task.metrics(found[split])
         metrics |= {f"{split}_{name}": value for name, value in scores.items()}
     return metrics, found
@@ -256,7 +263,7 @@ def _facts(trainer: FinetuneTrainer, prepared: Prepared, record: TrainableRecord
             "train_rows_available": prepared.available,
             "trainable_parameters": max((entry.parameters for entry in record.history), default=0),
             "parameters": prepared.model.num_parameters(),
-            "lineage": [dataclasses.asdict(ancestor) for ancestor in prepared.parent.lineage],
+            "lineage": [dataclasses.asdict(ancestor) for ancestor in prepared.base_model.lineage],
         },
     }
 
@@ -278,7 +285,7 @@ def _write(
     for split, predictions in result.predictions.items():
         lines = (json.dumps(one.to_dict(), ensure_ascii=False) for one in predictions)
         write_text(folder / PREDICTIONS_FILE.format(split=split), "".join(f"{line}\n" for line in lines))
-    write_model_folder(recipe, prepared.parent, result, command)
+    write_model_folder(recipe, prepared.base_model, result, command)
     # Last: where it is, the run is complete.
     write_text(folder / RESULTS_FILE, json.dumps(result.metrics, indent=2) + "\n")
     if checkpoints(folder):  # three times the size of the model, and nothing is left to go on with

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from ..recipes.finetuning_recipe import FinetuneRecipe
-from .parent import Parent
+from .base_model import BaseModel
 
 
-def longest_row(recipe: FinetuneRecipe, parent: Parent) -> int:
+def longest_row(recipe: FinetuneRecipe, base_model: BaseModel) -> int:
     """The longest row in tokens, special tokens included.
 
     Raises:
         ValueError: the recipe asks for more than learned positions have.
     """
-    config = parent.config
+    config = base_model.config
     wanted = recipe.text_length.max_tokens
     if wanted is None:
         return config.max_position_embeddings
     if config.position_embedding_type == "learned" and wanted > config.max_position_embeddings:
         raise ValueError(
-            f"text_length.max_tokens={wanted} is more than the parent {parent.source} has positions for "
+            f"text_length.max_tokens={wanted} is more than the base model {base_model.source} has positions for "
             f"({config.max_position_embeddings}); lower it, or read in windows: text_length.too_long: window."
         )
     return wanted

@@ -1,4 +1,4 @@
-"""The folder of a fine-tuned model: what a pipeline loads and the Hub takes, with parent and data on its card."""
+"""The folder of a fine-tuned model: what a pipeline loads and the Hub takes, with base model and data on its card."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ...hub.local_paths import shown
 from ...hub.model_card import is_hub_name
 from ..folder import CURVES_FILE, METRICS_FILE
 from ..recipes.finetuning_recipe import FinetuneRecipe
+from .base_model import BaseModel, describe
 from .folder import TRAINABLE_FILE
 from .lengths import longest_row
-from .parent import Parent, describe
 
 if TYPE_CHECKING:
     from .finetuning_run import FinetuneResult
@@ -27,18 +27,20 @@ _SUMMARIES = {
 }
 
 
-def write_model_folder(recipe: FinetuneRecipe, parent: Parent, result: FinetuneResult, command: str = "") -> Path:
+def write_model_folder(
+    recipe: FinetuneRecipe, base_model: BaseModel, result: FinetuneResult, command: str = ""
+) -> Path:
     """Writes ``model`` in the output folder of a run."""
     folder = result.folder
     # So that a pipeline with truncation=True cuts where the model ends.
-    result.tokenizer.model_max_length = min(result.tokenizer.model_max_length, longest_row(recipe, parent))
+    result.tokenizer.model_max_length = min(result.tokenizer.model_max_length, longest_row(recipe, base_model))
     plots = {"Training and validation.": folder / CURVES_FILE} if (folder / CURVES_FILE).is_file() else {}
     files = [folder / name for name in (METRICS_FILE, TRAINABLE_FILE) if (folder / name).is_file()]
     return export_folder(
         result.model,
         result.tokenizer,
         folder / "model",
-        card=card_text(recipe, parent, result, command),
+        card=card_text(recipe, base_model, result, command),
         recipe=recipe,
         metrics=result.metrics,
         plots=plots,
@@ -47,13 +49,15 @@ def write_model_folder(recipe: FinetuneRecipe, parent: Parent, result: FinetuneR
     )
 
 
-def card_text(recipe: FinetuneRecipe, parent: Parent, result: FinetuneResult, command: str = "") -> ModelCardText:
-    """What the run knows for the card: the data, the parent, and what the parent was made of."""
+def card_text(
+    recipe: FinetuneRecipe, base_model: BaseModel, result: FinetuneResult, command: str = ""
+) -> ModelCardText:
+    """What the run knows for the card: the data, the base model, and what the base model was made of."""
     rows = result.metrics["run"]["train_rows"]
     source = f"`{shown(recipe.data.path)}`"
     data = f"Fine-tuned on {rows:,} rows of {source}"
-    if parent.lineage:
-        data += f", starting from {describe(parent.lineage)}"
+    if base_model.lineage:
+        data += f", starting from {describe(base_model.lineage)}"
     if recipe.backward_base_model is not None and not recipe.from_scratch:
         data += f"; the other direction starts from `{Path(recipe.backward_base_model).name}`"
     if recipe.from_scratch:

@@ -1,6 +1,6 @@
 """Discriminative learning rates: each layer has its own, smaller the further it is from the head.
 
-Howard and Ruder 2018, section 3.2: the rate of a layer is that of the layer above divided by 2.6. What a body has
+Howard and Ruder 2018, section 3.2: the rate of a layer is that of the layer above divided by 2.6. What a backbone has
 learned of language lies deep down and shall move little, the new head starts from nothing and shall move fast.
 """
 
@@ -65,10 +65,11 @@ def part_of(name: str, parameter: nn.Parameter, layers: int) -> str:
 
 
 def default_learning_rate(model: nn.Module) -> float:
-    """Adam's rate for a pretrained body where none is given: 5e-4 at a width of 128, less in proportion for wider ones.
+    """Adam's rate for a pretrained backbone where none is given: 5e-4 at a width of 128, less in proportion for wider
+    ones.
 
     The first was chosen on validation rows (`benchmarks/transfer`); that the best rate falls as the width grows is from
-    Yang et al. 2022, Tensor Programs V, table 3. A body as wide as BERT base gets 8.3e-5.
+    Yang et al. 2022, Tensor Programs V, table 3. A backbone as wide as BERT base gets 8.3e-5.
     """
     return 5e-4 * 128 / model.config.hidden_size
 
@@ -130,8 +131,8 @@ def parameters_by_layer(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     return parts
 
 
-def freeze_body(model: nn.Module) -> None:
-    """Leaves only the head trainable: a probe of what the body knows without being changed."""
+def freeze_backbone(model: nn.Module) -> None:
+    """Leaves only the head trainable: a probe of what the backbone knows without being changed."""
     for part, parameters in parameters_by_layer(model).items():
         for parameter in parameters:
             parameter.requires_grad_(part == "head")

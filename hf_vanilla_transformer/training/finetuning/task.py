@@ -14,7 +14,7 @@ from ...data import RowReport
 from ..recipes.finetuning_recipe import FinetuneRecipe
 
 if TYPE_CHECKING:
-    from .parent import Parent
+    from .base_model import BaseModel
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Task(ABC):
 
     Attributes:
         name: as `recipe.task` says it.
-        stacks: the kinds of parent it can start from: `encoder`, `decoder`, `encoder_decoder`.
+        stacks: the kinds of base model it can start from: `encoder`, `decoder`, `encoder_decoder`.
         main_metric: of `metrics`, which decides what is best.
         higher_is_better: whether more of it is better.
         labels: their names in the order of the model's outputs, once `fit_labels` has run; empty for other tasks.
@@ -100,11 +100,11 @@ class Task(ABC):
         return None
 
     @abstractmethod
-    def build_model(self, parent: Parent) -> PreTrainedModel:
-        """The parent's body with the head of this task; called after `fit_labels`.
+    def build_model(self, base_model: BaseModel) -> PreTrainedModel:
+        """The base model's backbone with the head of this task; called after `fit_labels`.
 
         Raises:
-            ValueError: the parent is of a stack that the task cannot use.
+            ValueError: the base model is of a stack that the task cannot use.
         """
 
     @abstractmethod

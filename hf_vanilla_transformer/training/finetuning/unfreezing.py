@@ -38,7 +38,7 @@ class Trainable:
 class GradualUnfreezing(TrainerCallback):
     """Begins with the head alone and adds one layer after the other, from the top down.
 
-    Howard and Ruder 2018, section 3.3: all at once, the first gradients of a random head would spoil the body.
+    Howard and Ruder 2018, section 3.3: all at once, the first gradients of a random head would spoil the backbone.
 
     ```python
     trainer = Trainer(model, arguments, callbacks=[GradualUnfreezing(every_epochs=1)], ...)

@@ -23,7 +23,7 @@ def write_lines(path: Path, words: list[str], rows: int, seed: int) -> None:
 
 @pytest.fixture(scope="session")
 def general(tmp_path_factory) -> Path:
-    """Folder of the text that the parents are trained on."""
+    """Folder of the text that the base models are trained on."""
     folder = tmp_path_factory.mktemp("general")
     write_lines(folder / "train.txt", GENERAL, 80, 0)
     write_lines(folder / "validation.txt", GENERAL, 12, 1)
@@ -39,17 +39,17 @@ def domain(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def causal_parent(general, tmp_path_factory) -> Path:
+def causal_base(general, tmp_path_factory) -> Path:
     """Folder of the run of a causal language model."""
-    folder = tmp_path_factory.mktemp("parents") / "causal"
+    folder = tmp_path_factory.mktemp("base_models") / "causal"
     run_training(causal_lm_recipe(general, folder, "data.max_length=24", "training.max_steps=20"))
     return folder
 
 
 @pytest.fixture(scope="session")
-def masked_parent(general, tmp_path_factory) -> Path:
+def masked_base(general, tmp_path_factory) -> Path:
     """Folder of the run of a masked language model."""
-    folder = tmp_path_factory.mktemp("parents") / "masked"
+    folder = tmp_path_factory.mktemp("base_models") / "masked"
     run_training(masked_lm_recipe(general, folder, "training.max_steps=20"))
     return folder
 

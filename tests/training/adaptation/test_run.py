@@ -1,4 +1,4 @@
-"""An adaptation from parent to folder: what is measured, extended, held, interrupted and resumed."""
+"""An adaptation from base model to folder: what is measured, extended, held, interrupted and resumed."""
 
 import dataclasses
 import json
@@ -23,13 +23,13 @@ from hf_vanilla_transformer.training.adaptation.adaptation_run import load_texts
 from hf_vanilla_transformer.training.adaptation.course import Perplexities, gains, scores_of, table
 from hf_vanilla_transformer.training.adaptation.embeddings import turn_embeddings
 from hf_vanilla_transformer.training.adaptation.l2_sp import L2SP
-from hf_vanilla_transformer.training.adaptation.parent import (
+from hf_vanilla_transformer.training.adaptation.language_model import (
+    base_model_settings,
     load_adaptation_recipe,
-    open_parent_model,
-    parent_settings,
+    open_language_model,
 )
 from hf_vanilla_transformer.training.averaging import load_weights
-from hf_vanilla_transformer.training.finetuning.parent import describe, lineage
+from hf_vanilla_transformer.training.finetuning.base_model import describe, lineage
 from hf_vanilla_transformer.training.initial_embeddings import cooccurrence_embeddings
 from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
 from hf_vanilla_transformer.training.run import run_training
@@ -43,8 +43,10 @@ QUICK = [
 ]  # fmt: skip
 
 
-def adaptation_recipe(parent, domain, output, *overrides):
-    return load_adaptation_recipe(parent, [*QUICK, f"data.path={domain}", f"output.output_dir={output}", *overrides])
+def adaptation_recipe(base_model, domain, output, *overrides):
+    return load_adaptation_recipe(
+        base_model, [*QUICK, f"data.path={domain}", f"output.output_dir={output}", *overrides]
+    )
 
 
 def naive_loss(model, tokenizer, texts, length):
@@ -59,14 +61,14 @@ def naive_loss(model, tokenizer, texts, length):
 
 
 @torch.no_grad()
-def test_perplexities_are_those_of_a_naive_loop(causal_parent, domain, tmp_path):
-    recipe = adaptation_recipe(causal_parent, domain, tmp_path / "out")
-    parent = open_parent_model(recipe)
+def test_perplexities_are_those_of_a_naive_loop(causal_base, domain, tmp_path):
+    recipe = adaptation_recipe(causal_base, domain, tmp_path / "out")
+    base_model = open_language_model(recipe)
     corpus, general = load_texts(recipe)
     texts = {"domain": corpus.validation, "general": general.validation}
-    measured = Perplexities(recipe, texts).measure(parent.model, parent.tokenizer)
+    measured = Perplexities(recipe, texts).measure(base_model.model, base_model.tokenizer)
     for name, rows in texts.items():
-        loss, predicted, tokens = naive_loss(parent.model.eval(), parent.tokenizer, rows["text"], 24)
+        loss, predicted, tokens = naive_loss(base_model.model.eval(), base_model.tokenizer, rows["text"], 24)
         mean = loss / predicted
         words = sum(len(text.split()) for text in rows["text"])
         characters = sum(map(len, rows["text"]))
@@ -77,19 +79,19 @@ def test_perplexities_are_those_of_a_naive_loop(causal_parent, domain, tmp_path)
         assert scores["bits_per_character"] == pytest.approx(mean * tokens / characters / math.log(2), rel=1e-4)
 
 
-def test_an_adapted_encoder_knows_new_words(masked_parent, domain, general, tmp_path):
+def test_an_adapted_encoder_knows_new_words(masked_base, domain, general, tmp_path):
     recipe = adaptation_recipe(
-        masked_parent, domain, tmp_path / "out", "adaptation.new_words=4", "adaptation.min_count=5",
+        masked_base, domain, tmp_path / "out", "adaptation.new_words=4", "adaptation.min_count=5",
         "adaptation.l2_sp=5", "adaptation.l2_sp_new_rows=free", "adaptation.replay=0.3", "output.plot=true",
     )  # fmt: skip
     assert recipe.task == "masked_lm"
     result = run_adaptation(recipe)
     folder = tmp_path / "out"
     course = json.loads((folder / "results.json").read_text())["adaptation"]["course"]
-    assert [point["when"] for point in course] == ["parent", "start", "training", "training", "after"]
+    assert [point["when"] for point in course] == ["base model", "start", "training", "training", "after"]
     # Per word they compare, though there are fewer tokens now.
     assert course[-1]["domain"]["word_perplexity"] < course[0]["domain"]["word_perplexity"]
-    before = AutoTokenizer.from_pretrained(masked_parent)
+    before = AutoTokenizer.from_pretrained(masked_base)
     after = AutoTokenizer.from_pretrained(folder)
     assert len(after) == len(before) + 4 == result.model.config.vocab_size
     assert len(after("headache")["input_ids"]) == 3 < len(before("headache")["input_ids"])
@@ -102,9 +104,9 @@ def test_an_adapted_encoder_knows_new_words(masked_parent, domain, general, tmp_
     assert course[2]["domain"]["loss"] == pytest.approx(evaluation["eval_domain_loss"])
 
 
-@pytest.mark.parametrize("parent", ["causal_parent", "masked_parent"])
-def test_embeddings_take_the_directions_of_the_domain(parent, request, domain, general, tmp_path):
-    folder = request.getfixturevalue(parent)
+@pytest.mark.parametrize("base_model", ["causal_base", "masked_base"])
+def test_embeddings_take_the_directions_of_the_domain(base_model, request, domain, general, tmp_path):
+    folder = request.getfixturevalue(base_model)
     more = ["adaptation.embeddings=cooccurrence", f"adaptation.general.path={general}"]
     run_adaptation(adaptation_recipe(folder, domain, tmp_path / "out", *more))
     before, start = (load_weights(place) for place in (folder, tmp_path / "out" / "start"))
@@ -120,7 +122,7 @@ def test_embeddings_take_the_directions_of_the_domain(parent, request, domain, g
     )
     adaptation = json.loads((tmp_path / "out" / "results.json").read_text())["adaptation"]
     assert adaptation["embeddings"] == "cooccurrence"
-    assert [point["when"] for point in adaptation["course"]][:2] == ["parent", "start"]
+    assert [point["when"] for point in adaptation["course"]][:2] == ["base model", "start"]
 
 
 def test_turned_embeddings_keep_their_lengths_and_take_the_angles_between_the_directions():
@@ -145,21 +147,21 @@ def test_turned_embeddings_keep_their_lengths_and_take_the_angles_between_the_di
         assert (turned * torch.nn.functional.normalize(old, dim=1)).sum() < nearness
 
 
-def test_without_new_words_only_what_is_asked_for_changes(causal_parent, domain, tmp_path):
-    result = run_adaptation(adaptation_recipe(causal_parent, domain, tmp_path / "out"))
+def test_without_new_words_only_what_is_asked_for_changes(causal_base, domain, tmp_path):
+    result = run_adaptation(adaptation_recipe(causal_base, domain, tmp_path / "out"))
     assert AutoTokenizer.from_pretrained(tmp_path / "out").get_vocab() == (
-        AutoTokenizer.from_pretrained(causal_parent).get_vocab()
+        AutoTokenizer.from_pretrained(causal_base).get_vocab()
     )
-    assert_same(load_weights(tmp_path / "out" / "start"), load_weights(causal_parent))
-    data = Path(lineage(causal_parent)[0].data[0]).name
-    assert result.metrics["adaptation"]["lineage"] == f"`{causal_parent.name}` (causal_lm on `{data}`)"
+    assert_same(load_weights(tmp_path / "out" / "start"), load_weights(causal_base))
+    data = Path(lineage(causal_base)[0].data[0]).name
+    assert result.metrics["adaptation"]["lineage"] == f"`{causal_base.name}` (causal_lm on `{data}`)"
 
 
-def test_l2_sp_keeps_the_weights_near_the_parents(causal_parent, domain, tmp_path):
+def test_l2_sp_keeps_the_weights_near_the_base_model(causal_base, domain, tmp_path):
     distances = []
     for strength in (0, 60):
         recipe = adaptation_recipe(
-            causal_parent, domain, tmp_path / str(strength), f"adaptation.l2_sp={strength}",
+            causal_base, domain, tmp_path / str(strength), f"adaptation.l2_sp={strength}",
             "training.learning_rate=1e-2",
         )  # fmt: skip
         model = run_adaptation(recipe).model
@@ -172,17 +174,17 @@ def test_l2_sp_keeps_the_weights_near_the_parents(causal_parent, domain, tmp_pat
     assert 0 < distances[1] < 0.8 * distances[0]
 
 
-def test_an_interrupted_adaptation_goes_on_bit_for_bit(causal_parent, domain, tmp_path, monkeypatch, capsys):
+def test_an_interrupted_adaptation_goes_on_bit_for_bit(causal_base, domain, tmp_path, monkeypatch, capsys):
     more = ["adaptation.replay=0.4", "adaptation.l2_sp=3", "adaptation.new_words=4", "training.max_steps=16"]
-    whole = run_adaptation(adaptation_recipe(causal_parent, domain, tmp_path / "whole", *more))
+    whole = run_adaptation(adaptation_recipe(causal_base, domain, tmp_path / "whole", *more))
     with monkeypatch.context() as patch:
         interrupt_at(patch, step=7)
-        stopped = run_adaptation(adaptation_recipe(causal_parent, domain, tmp_path / "parts", *more))
+        stopped = run_adaptation(adaptation_recipe(causal_base, domain, tmp_path / "parts", *more))
     assert stopped.interrupted
     assert f"hf-vanilla adapt --resume {tmp_path / 'parts'}" in capsys.readouterr().err
     saved = load_recipe(tmp_path / "parts")
-    # The parent is not asked again, and what it was measured at is kept.
-    monkeypatch.setattr("hf_vanilla_transformer.training.adaptation.adaptation_run.open_parent_model", None)
+    # The base model is not asked again, and what it was measured at is kept.
+    monkeypatch.setattr("hf_vanilla_transformer.training.adaptation.adaptation_run.open_language_model", None)
     resumed = run_adaptation(saved, resume=True)
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     assert_same(load_weights(tmp_path / "parts"), load_weights(tmp_path / "whole"))
@@ -192,32 +194,32 @@ def test_an_interrupted_adaptation_goes_on_bit_for_bit(causal_parent, domain, tm
 
 
 @pytest.mark.parametrize("change", ["adaptation.replay=0.5", "adaptation.l2_sp=1", "data.max_length=20"])
-def test_a_changed_recipe_is_not_resumed(change, causal_parent, domain, tmp_path, monkeypatch):
+def test_a_changed_recipe_is_not_resumed(change, causal_base, domain, tmp_path, monkeypatch):
     interrupt_at(monkeypatch, step=3)
-    recipe = adaptation_recipe(causal_parent, domain, tmp_path / "out", "adaptation.replay=0.4")
+    recipe = adaptation_recipe(causal_base, domain, tmp_path / "out", "adaptation.replay=0.4")
     assert run_adaptation(recipe).interrupted
     with pytest.raises(ValueError, match=r"The recipe's (adaptation|data) is .* cannot"):
         run_adaptation(load_recipe(tmp_path / "out", [change]), resume=True)
 
 
-def test_a_run_without_its_start_is_not_resumed(causal_parent, domain, tmp_path, monkeypatch):
+def test_a_run_without_its_start_is_not_resumed(causal_base, domain, tmp_path, monkeypatch):
     interrupt_at(monkeypatch, step=3)
-    run_adaptation(adaptation_recipe(causal_parent, domain, tmp_path / "out"))
+    run_adaptation(adaptation_recipe(causal_base, domain, tmp_path / "out"))
     (tmp_path / "out" / "adaptation.json").unlink()
     with pytest.raises(FileNotFoundError, match="cannot be resumed"):
         run_adaptation(load_recipe(tmp_path / "out"), resume=True)
 
 
-def test_a_transformers_decoder_is_a_parent(causal_parent, domain, general, tmp_path):
+def test_a_transformers_decoder_is_a_base_model(causal_base, domain, general, tmp_path):
     """GPT-2 has no token for padding, and its texts have no mark but at their ends."""
-    tokenizer = AutoTokenizer.from_pretrained(causal_parent)
+    tokenizer = AutoTokenizer.from_pretrained(causal_base)
     tokenizer.pad_token = None
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=len(tokenizer) + 3, n_positions=24, n_embd=16, n_layer=1, n_head=2,
                         bos_token_id=tokenizer.eos_token_id, eos_token_id=tokenizer.eos_token_id)  # fmt: skip
     GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
     tokenizer.save_pretrained(tmp_path / "gpt2")
-    assert parent_settings(tmp_path / "gpt2") == {"task": "causal_lm", "data.max_length": 24}
+    assert base_model_settings(tmp_path / "gpt2") == {"task": "causal_lm", "data.max_length": 24}
     recipe = adaptation_recipe(
         tmp_path / "gpt2", domain, tmp_path / "out", f"adaptation.general.path={general}", "adaptation.new_words=5",
         "adaptation.replay=0.2",
@@ -228,8 +230,8 @@ def test_a_transformers_decoder_is_a_parent(causal_parent, domain, general, tmp_
     assert result.metrics["adaptation"]["gain"].keys() == {"domain", "general"}
 
 
-def test_a_transformers_encoder_is_a_parent(masked_parent, domain, general, tmp_path):
-    tokenizer = AutoTokenizer.from_pretrained(masked_parent)
+def test_a_transformers_encoder_is_a_base_model(masked_base, domain, general, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(masked_base)
     torch.manual_seed(0)
     config = BertConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
                         intermediate_size=32, max_position_embeddings=40, pad_token_id=0)  # fmt: skip
@@ -244,10 +246,10 @@ def test_a_transformers_encoder_is_a_parent(masked_parent, domain, general, tmp_
     recipe = dataclasses.replace(recipe, adaptation=dataclasses.replace(
         recipe.adaptation, base_model=str(tmp_path / "headless")))  # fmt: skip
     with pytest.raises(ValueError, match="random numbers"):
-        open_parent_model(recipe)
+        open_language_model(recipe)
 
 
-def test_a_tokenizer_of_another_model_is_refused(causal_parent, masked_parent, domain, tmp_path):
+def test_a_tokenizer_of_another_model_is_refused(causal_base, masked_base, domain, tmp_path):
     small = tmp_path / "small"
     sizes = {"vocab_size": 30, "hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1,
              "intermediate_size": 16, "max_position_embeddings": 32, "bos_token_id": 1, "eos_token_id": 2}  # fmt: skip
@@ -255,28 +257,28 @@ def test_a_tokenizer_of_another_model_is_refused(causal_parent, masked_parent, d
     recipe = adaptation_recipe(small, domain, tmp_path / "out")
     with pytest.raises(ValueError, match="has no tokenizer"):
         run_adaptation(recipe)
-    recipe = adaptation_recipe(small, domain, tmp_path / "out", f"tokenizer.path={causal_parent}")
+    recipe = adaptation_recipe(small, domain, tmp_path / "out", f"tokenizer.path={causal_base}")
     with pytest.raises(ValueError, match="belong to different models"):
         run_adaptation(recipe)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_model_without_its_head_is_no_parent(masked_parent, domain, tmp_path):
-    VanillaEncoderForSequenceClassification.from_pretrained(masked_parent).save_pretrained(tmp_path / "classifier")
-    AutoTokenizer.from_pretrained(masked_parent).save_pretrained(tmp_path / "classifier")
+def test_a_model_without_its_head_is_not_a_base_model(masked_base, domain, tmp_path):
+    VanillaEncoderForSequenceClassification.from_pretrained(masked_base).save_pretrained(tmp_path / "classifier")
+    AutoTokenizer.from_pretrained(masked_base).save_pretrained(tmp_path / "classifier")
     with pytest.raises(ValueError, match=r"has no lm_head.* random numbers"):
         run_adaptation(adaptation_recipe(tmp_path / "classifier", domain, tmp_path / "out"))
 
 
-def test_a_model_with_more_than_the_head_is_a_parent(masked_parent, domain, general, tmp_path):
+def test_a_model_with_more_than_the_head_is_a_base_model(masked_base, domain, general, tmp_path):
     """BERT was trained to tell whether a sentence is the next one, too."""
     torch.manual_seed(0)
-    config = AutoConfig.from_pretrained(masked_parent)
+    config = AutoConfig.from_pretrained(masked_base)
     both = VanillaEncoderForPreTraining(config)
     both.save_pretrained(tmp_path / "both")
-    AutoTokenizer.from_pretrained(masked_parent).save_pretrained(tmp_path / "both")
+    AutoTokenizer.from_pretrained(masked_base).save_pretrained(tmp_path / "both")
     recipe = adaptation_recipe(tmp_path / "both", domain, tmp_path / "out")
-    model = open_parent_model(recipe).model
+    model = open_language_model(recipe).model
     ids = torch.tensor([[5, 6, 7]])
     with torch.no_grad():
         torch.testing.assert_close(model.eval()(input_ids=ids).logits, both.eval()(input_ids=ids).prediction_logits)
@@ -289,24 +291,24 @@ def test_a_denoiser_is_adapted_as_it_was_trained(general, domain, tmp_path):
     )
     changes = ["task=denoising", "model.preset=tiny", f"model.config={model}", "data.max_length=24",
                "objective.mask_probability=0.4", "training.max_steps=4"]  # fmt: skip
-    run_training(causal_lm_recipe(general, tmp_path / "parent", *changes))
-    recipe = adaptation_recipe(tmp_path / "parent", domain, tmp_path / "out", "adaptation.new_words=3")
+    run_training(causal_lm_recipe(general, tmp_path / "base", *changes))
+    recipe = adaptation_recipe(tmp_path / "base", domain, tmp_path / "out", "adaptation.new_words=3")
     assert (recipe.task, recipe.objective.mask_probability) == ("denoising", 0.4)
     gain = run_adaptation(recipe).metrics["adaptation"]["gain"]
     assert gain.keys() == {"domain", "general"}
 
 
-def test_the_line_of_parents(causal_parent, domain, general, tmp_path):
-    run_adaptation(adaptation_recipe(causal_parent, domain, tmp_path / "first"))
+def test_the_lineage(causal_base, domain, general, tmp_path):
+    run_adaptation(adaptation_recipe(causal_base, domain, tmp_path / "first"))
     found = lineage(tmp_path / "first")
-    assert [ancestor.source for ancestor in found] == [str(tmp_path / "first"), str(causal_parent)]
-    assert describe(found).startswith(f"`first` (causal_lm on `{domain.name}`), made from `{causal_parent.name}`")
+    assert [ancestor.source for ancestor in found] == [str(tmp_path / "first"), str(causal_base)]
+    assert describe(found).startswith(f"`first` (causal_lm on `{domain.name}`), made from `{causal_base.name}`")
 
 
 def test_gains_and_the_table():
     point = {"perplexity": 20.0}
     course = [
-        {"when": "parent", "step": 0, "domain": {"perplexity": 40.0}, "general": {"perplexity": 10.0}},
+        {"when": "base model", "step": 0, "domain": {"perplexity": 40.0}, "general": {"perplexity": 10.0}},
         {"when": "training", "step": 5, "domain": point},
         {"when": "after", "step": 9, "domain": point, "general": {"perplexity": 12.0}},
     ]
@@ -324,20 +326,20 @@ def test_scores_of_nothing_are_finite():
 
 
 def test_real_text(shared_data, tmp_path):
-    """A parent of a few paragraphs of Brown goes on with a few reviews of films."""
+    """A base model of a few paragraphs of Brown goes on with a few reviews of films."""
     for name, source, split, rows in (("brown", "brown", "train", 150), ("imdb", "imdb", "unsupervised", 100)):
         file = str(shared_data / source / f"{split}.parquet")
         texts = datasets.load_dataset("parquet", data_files=file, split=f"train[:{rows}]")["text"]
         (tmp_path / name).mkdir()
         lines = [" ".join(text.split()) for text in texts]
         (tmp_path / name / "train.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    parent = causal_lm_recipe(
-        tmp_path / "brown", tmp_path / "parent", "tokenizer.vocab_size=600", "data.max_length=48", "data.hold_out=20",
+    base_model = causal_lm_recipe(
+        tmp_path / "brown", tmp_path / "base", "tokenizer.vocab_size=600", "data.max_length=48", "data.hold_out=20",
         "training.tokens_per_batch=960", "training.max_steps=60", "training.learning_rate=1e-2",
     )  # fmt: skip
-    run_training(parent)
+    run_training(base_model)
     recipe = adaptation_recipe(
-        tmp_path / "parent", tmp_path / "imdb", tmp_path / "out", "adaptation.new_words=50", "adaptation.replay=0.2",
+        tmp_path / "base", tmp_path / "imdb", tmp_path / "out", "adaptation.new_words=50", "adaptation.replay=0.2",
         "data.hold_out=20", "training.max_steps=60", "training.tokens_per_batch=960", "training.learning_rate=1e-2",
         "evaluation.eval_steps=20", "output.plot=true",
     )  # fmt: skip
@@ -348,14 +350,14 @@ def test_real_text(shared_data, tmp_path):
     assert "movie" in words or "film" in words
 
 
-def test_settings_of_a_parent(causal_parent, general, tmp_path):
+def test_settings_of_a_base_model(causal_base, general, tmp_path):
     """A backward language model goes on backwards; of a mixture the first source is the general text."""
-    tree = load_recipe(causal_parent).to_dict()
+    tree = load_recipe(causal_base).to_dict()
     tree["data"] |= {"reverse": True, "packing": True, "path": None}
     tree["data"]["mixture"] = [{"path": str(general), "weight": 2, "split": "train"}, {"path": "elsewhere"}]
-    (tmp_path / "config.json").write_bytes((causal_parent / "config.json").read_bytes())
+    (tmp_path / "config.json").write_bytes((causal_base / "config.json").read_bytes())
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(tree))
-    found = parent_settings(tmp_path)
+    found = base_model_settings(tmp_path)
     assert (found["task"], found["data.reverse"], found["data.packing"]) == ("causal_lm", True, True)
     assert (found["adaptation.general.path"], found["adaptation.general.train"]) == (str(general), ["train"])
     recipe = load_adaptation_recipe(tmp_path, ["data.path=reviews", "data.reverse=false"])
@@ -365,4 +367,4 @@ def test_settings_of_a_parent(causal_parent, general, tmp_path):
     # Where the text is no more, or was named otherwise, it is nobody's.
     tree["data"]["mixture"][0]["path"] = "gone"
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(tree))
-    assert "adaptation.general.path" not in parent_settings(tmp_path)
+    assert "adaptation.general.path" not in base_model_settings(tmp_path)

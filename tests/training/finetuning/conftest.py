@@ -1,4 +1,4 @@
-"""Tiny parents and labelled texts that the tests of fine-tuning share."""
+"""Tiny base models and labelled texts that the tests of fine-tuning share."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def reviews(tmp_path_factory) -> Path:
 def small_recipe(reviews, tmp_path):
     """Makes a recipe of a few updates on `reviews`; keywords are dotted names with `__`."""
 
-    def make(parent: Path, **fields) -> FinetuneRecipe:
+    def make(base_model: Path, **fields) -> FinetuneRecipe:
         settings = {
-            "base_model": str(parent),
+            "base_model": str(base_model),
             "data.path": str(reviews),
             "output.output_dir": str(tmp_path / "run"),
             "output.plot": False,

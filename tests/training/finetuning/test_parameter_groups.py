@@ -7,7 +7,7 @@ from transformers import BertConfig, BertForSequenceClassification, GPT2Config, 
 import hf_vanilla_transformer as vanilla
 from hf_vanilla_transformer.training.finetuning.parameter_groups import (
     discriminative_groups,
-    freeze_body,
+    freeze_backbone,
     layer_names,
     layer_of,
     parameters_by_layer,
@@ -67,7 +67,7 @@ def test_parts_by_name():
 
 def test_frozen_parameters_have_no_group_and_a_probe_trains_its_head_alone():
     model = heads()[0]
-    freeze_body(model)
+    freeze_backbone(model)
     groups = discriminative_groups(model, learning_rate=1.0)
     assert {group["name"] for group in groups} == {"head"}
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}

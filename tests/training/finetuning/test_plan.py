@@ -22,11 +22,11 @@ def reviews(tmp_path):
     return path
 
 
-def recipe_for(parent, reviews, *overrides):
+def recipe_for(base_model, reviews, *overrides):
     return load_finetune_recipe(
         None,
         [
-            f"base_model='{parent}'",
+            f"base_model='{base_model}'",
             f"data.path='{reviews}'",
             "training.per_device_train_batch_size=8",
             "training.num_train_epochs=3",
@@ -73,7 +73,7 @@ def test_updates():
     assert total_updates(load_finetune_recipe(None, ["training.max_steps=3"]), 1000) == 3
 
 
-def test_plans_of_other_bodies(causal_lm, masked_lm, reviews):
+def test_plans_of_other_backbones(causal_lm, masked_lm, reviews):
     frozen = plan(recipe_for(causal_lm, reviews, "backbone.train=frozen"))
     assert "head" in frozen.splitlines()[-1] and "layer" not in frozen.splitlines()[-1]
     windows = plan(recipe_for(masked_lm, reviews, "text_length.max_tokens=6", "text_length.too_long=window"))

@@ -1,4 +1,4 @@
-"""A fine-tuning from a parent's folder to a folder that a pipeline loads."""
+"""A fine-tuning from a base model's folder to a folder that a pipeline loads."""
 
 import json
 
@@ -97,22 +97,22 @@ def test_the_best_on_validation_is_kept_and_patience_ends_the_run(masked_lm, sma
     assert result.metrics["validation_loss"] == pytest.approx(min(losses), rel=1e-4)
 
 
-@pytest.mark.parametrize("body", ["frozen", "lora"])
-def test_a_body_that_is_not_trained(masked_lm, small_recipe, tmp_path, body):
-    if body == "lora":
+@pytest.mark.parametrize("backbone", ["frozen", "lora"])
+def test_a_backbone_that_is_not_trained(masked_lm, small_recipe, tmp_path, backbone):
+    if backbone == "lora":
         pytest.importorskip("peft")
     run_finetuning(
-        small_recipe(masked_lm, backbone__train=body, rates__learning_rate=1e-2, training__num_train_epochs=2)
+        small_recipe(masked_lm, backbone__train=backbone, rates__learning_rate=1e-2, training__num_train_epochs=2)
     )
     before, after = load_weights(masked_lm), load_weights(tmp_path / "run" / "model")
     moved = {name for name in after if name in before and not torch.equal(before[name], after[name])}
     expected = (
-        {f"model.layers.{n}.self_attn.{m}_proj.weight" for n in (0, 1) for m in "qv"} if body == "lora" else set()
+        {f"model.layers.{n}.self_attn.{m}_proj.weight" for n in (0, 1) for m in "qv"} if backbone == "lora" else set()
     )
     assert moved == expected
     assert not any("lora" in name for name in after)
     entry = json.loads((tmp_path / "run" / "trainable.json").read_text())[0]
-    assert entry["parts"] == (["head"] if body == "frozen" else ["head", "layer 1", "layer 0"])
+    assert entry["parts"] == (["head"] if backbone == "frozen" else ["head", "layer 1", "layer 0"])
     AutoModelForSequenceClassification.from_pretrained(tmp_path / "run" / "model")
 
 
@@ -182,7 +182,7 @@ def test_validation_by_a_sample_has_all_classes(masked_lm, small_recipe):
     trainer = run_module.FinetuneTrainer(
         prepared.task,
         prepared.model,
-        prepared.parent.tokenizer,
+        prepared.base_model.tokenizer,
         prepared.train_rows,
         prepared.splits.validation,
         "unused",
@@ -198,7 +198,7 @@ def test_long_texts(masked_lm, small_recipe, tmp_path):
     assert len(cut.train_rows) == 6 and max(map(len, cut.train_rows["input_ids"])) == 16
     windows = run_module.prepare(small_recipe(masked_lm, **fields, text_length__too_long="window"))
     assert len(windows.train_rows) > 20 and max(map(len, windows.train_rows["input_ids"])) == 16
-    found = windows.task.predict(windows.model, windows.parent.tokenizer, windows.splits.validation)
+    found = windows.task.predict(windows.model, windows.base_model.tokenizer, windows.splits.validation)
     assert len(found) == 2 and {one.extra.get("windows", 1) > 1 for one in found} == {True, False}
     with pytest.raises(ValueError, match="longer than 16 tokens"):
         run_module.prepare(small_recipe(masked_lm, **fields, text_length__too_long="refuse"))
@@ -209,7 +209,7 @@ def test_what_does_not_fit_is_said_before_the_work(masked_lm, seq2seq, small_rec
         run_finetuning(small_recipe(seq2seq))
     with pytest.raises(FileNotFoundError, match="nowhere"):
         run_finetuning(small_recipe(tmp_path / "nowhere"))
-    with pytest.raises(ValueError, match="more than the parent"):
+    with pytest.raises(ValueError, match="more than the base model"):
         run_finetuning(small_recipe(masked_lm, text_length__max_tokens=65))
     with pytest.raises(ValueError, match="no field 'drop'"):
         run_finetuning(small_recipe(masked_lm, head__config={"drop": 0.1}))

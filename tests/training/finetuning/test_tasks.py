@@ -29,15 +29,17 @@ def test_every_task_says_what_it_is(small_recipe, masked_lm):
         assert task.name == name and task.stacks and task.main_metric
 
 
-@pytest.mark.parametrize("parent", ["masked_lm", "causal_lm"])
-def test_several_labels_a_text(parent, small_recipe, tmp_path, request):
+@pytest.mark.parametrize("base_model", ["masked_lm", "causal_lm"])
+def test_several_labels_a_text(base_model, small_recipe, tmp_path, request):
     rows = [
         {"text": "good film", "label": ["film", "good"]},
         {"text": "bad", "label": []},
         {"text": "good", "label": ["good"]},
     ]
     data = json_lines(tmp_path / "rows.jsonl", rows * 8)
-    result = run_finetuning(small_recipe(request.getfixturevalue(parent), data__path=data, head__problem="multi_label"))
+    result = run_finetuning(
+        small_recipe(request.getfixturevalue(base_model), data__path=data, head__problem="multi_label")
+    )
     assert {"validation_f1", "validation_f1_macro", "validation_accuracy", "validation_loss"} <= result.metrics.keys()
     assert result.model.config.problem_type == "multi_label_classification"
     answers = pipeline("text-classification", model=str(result.folder / "model"), top_k=None)(["good film"])[0]
@@ -68,15 +70,15 @@ def test_pairs_of_texts(masked_lm, small_recipe, tmp_path):
     recipe = small_recipe(masked_lm, data__path=data, data__text="first", data__text_pair="second")
     prepared = prepare(recipe)
     row = prepared.train_rows[0]
-    tokenizer = prepared.parent.tokenizer
+    tokenizer = prepared.base_model.tokenizer
     text = prepared.splits.train[0]
     assert row["input_ids"] == tokenizer(text["text"], text["text_pair"])["input_ids"]
     assert set(row["token_type_ids"]) == {0, 1}
     assert run_finetuning(recipe).predictions["validation"][0].text in (["good film", "good"], ["bad", "good"])
 
 
-@pytest.mark.parametrize("parent", ["masked_lm", "causal_lm"])
-def test_question_answering(parent, small_recipe, tmp_path, request):
+@pytest.mark.parametrize("base_model", ["masked_lm", "causal_lm"])
+def test_question_answering(base_model, small_recipe, tmp_path, request):
     rows = [
         {
             "question": "what is the capital?",
@@ -88,7 +90,7 @@ def test_question_answering(parent, small_recipe, tmp_path, request):
     ]
     data = json_lines(tmp_path / "rows.jsonl", rows * 8)
     recipe = small_recipe(
-        request.getfixturevalue(parent), task="question_answering", data__path=data, rates__learning_rate=2e-2,
+        request.getfixturevalue(base_model), task="question_answering", data__path=data, rates__learning_rate=2e-2,
         rates__layerwise_lr_decay=1.2, training__num_train_epochs=25, text_length__max_tokens=64,
     )  # fmt: skip
     result = run_finetuning(recipe)
@@ -104,9 +106,9 @@ def test_question_answering(parent, small_recipe, tmp_path, request):
 
 
 @pytest.mark.parametrize("may_be_none", [False, True])
-@pytest.mark.parametrize("parent", ["masked_lm", "causal_lm"])
-def test_answers_over_windows_are_those_of_the_pipeline(parent, may_be_none, small_recipe, tmp_path, request):
-    folder = request.getfixturevalue(parent)
+@pytest.mark.parametrize("base_model", ["masked_lm", "causal_lm"])
+def test_answers_over_windows_are_those_of_the_pipeline(base_model, may_be_none, small_recipe, tmp_path, request):
+    folder = request.getfixturevalue(base_model)
     context = " ".join(CONTEXTS * 4)
     rows = [{"question": "who reads?", "context": context, "answers": {"text": ["Paris"], "answer_start": [0]}}] * 4
     rows += [{"question": "why?", "context": context, "answers": {"text": [], "answer_start": []}}] * 4 * may_be_none
@@ -119,7 +121,7 @@ def test_answers_over_windows_are_those_of_the_pipeline(parent, may_be_none, sma
     # Of each passage the one window with the answer, or all of them where none is an answer, too.
     assert (len(prepared.train_rows) == 4) != may_be_none
     model = randomised(prepared.model)
-    predictions = prepared.task.predict(model, prepared.parent.tokenizer, prepared.splits.train)
+    predictions = prepared.task.predict(model, prepared.base_model.tokenizer, prepared.splits.train)
     ask = pipeline("question-answering", model=model, tokenizer=AutoTokenizer.from_pretrained(folder))
     for one in predictions:
         answer = ask(
@@ -224,7 +226,7 @@ def test_an_encoder_and_a_decoder_become_one_model(pair, small_recipe, tmp_path)
     assert model.lm_head.weight is model.model.decoder.embed_tokens.weight
     assert not model.model.decoder.embed_token_types.weight.any()
     row = prepared.train_rows[0]
-    tokenizer = prepared.parent.tokenizer
+    tokenizer = prepared.base_model.tokenizer
     assert row["labels"][-1] == tokenizer.sep_token_id and row["labels"][0] != tokenizer.cls_token_id
     result = run_finetuning(recipe)
     rates = json.loads((result.folder / "trainable.json").read_text())[0]["learning_rates"]
@@ -271,7 +273,7 @@ def test_two_directions(causal_lm, small_recipe, tmp_path):
     assert alone.model.config.classifier_direction == "backward"
     with pytest.raises(ValueError, match="reads texts backwards"):
         prepare(small_recipe(backward, task="question_answering", data__path=_squad(tmp_path)))
-    with pytest.raises(ValueError, match="give the forward one as parent"):
+    with pytest.raises(ValueError, match="give the forward one as base model"):
         prepare(small_recipe(backward, backward_base_model=str(causal_lm)))
     (backward / "recipe.yaml").write_text("task: causal_lm\ndata: {reverse: false}\n", encoding="utf-8")
     with pytest.raises(ValueError, match="texts read forwards"):

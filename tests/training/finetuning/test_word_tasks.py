@@ -11,8 +11,8 @@ from transformers import Trainer, TrainingArguments
 
 from hf_vanilla_transformer import VanillaEncoderForDependencyParsing
 from hf_vanilla_transformer.data import DependencyParsingCollator
+from hf_vanilla_transformer.training.finetuning.base_model import open_base_model
 from hf_vanilla_transformer.training.finetuning.finetuning_run import prepare, run_finetuning
-from hf_vanilla_transformer.training.finetuning.parent import open_parent
 from hf_vanilla_transformer.training.finetuning.tasks.dependency_parsing import DependencyParsing
 from hf_vanilla_transformer.training.finetuning.tasks.token_classification import TokenClassification
 
@@ -74,9 +74,9 @@ def test_trees_are_learned_and_the_folder_parses(masked_lm, sentences, small_rec
     )
 
 
-@pytest.mark.parametrize("parent", ["masked_lm", "causal_lm"])
-def test_chunks_are_learned_from_both_stacks(parent, sentences, small_recipe, request):
-    folder = request.getfixturevalue(parent)
+@pytest.mark.parametrize("base_model", ["masked_lm", "causal_lm"])
+def test_chunks_are_learned_from_both_stacks(base_model, sentences, small_recipe, request):
+    folder = request.getfixturevalue(base_model)
     config = {"dropout": 0.0}
     settings = {**FAST, "head__config": config}
     recipe = small_recipe(folder, task="token_classification", data__path=str(sentences), **settings)
@@ -88,14 +88,14 @@ def test_chunks_are_learned_from_both_stacks(parent, sentences, small_recipe, re
     assert record["gold"] == ["B-NP", "I-NP", "O", "B-NP", "I-NP"] and len(record["predicted"]) == 5
 
 
-@pytest.mark.parametrize("body", ["frozen", "lora"])
-def test_the_body_may_stay_as_it_is(body, masked_lm, sentences, small_recipe):
-    if body == "lora":
+@pytest.mark.parametrize("backbone", ["frozen", "lora"])
+def test_the_backbone_may_stay_as_it_is(backbone, masked_lm, sentences, small_recipe):
+    if backbone == "lora":
         pytest.importorskip("peft")
-    settings = {**FAST, "training__num_train_epochs": 1, "backbone__train": body}
+    settings = {**FAST, "training__num_train_epochs": 1, "backbone__train": backbone}
     recipe = small_recipe(masked_lm, task="dependency_parsing", data__path=str(sentences), **settings)
     result = run_finetuning(recipe)
-    before = open_parent(masked_lm).weights["layers.0.mlp.fc1.weight"]
+    before = open_base_model(masked_lm).weights["layers.0.mlp.fc1.weight"]
     torch.testing.assert_close(result.model.state_dict()["model.layers.0.mlp.fc1.weight"], before)
     assert 0 <= result.metrics["validation_uas"] <= 1
 
@@ -166,8 +166,8 @@ def test_tags_in_windows(masked_lm, sentences, small_recipe, caplog):
 
 
 def test_the_loss_is_that_of_the_model(masked_lm, causal_lm, sentences, small_recipe):
-    for parent in (masked_lm, causal_lm):
-        ready = prepare(small_recipe(parent, task="token_classification", data__path=str(sentences)))
+    for base_model in (masked_lm, causal_lm):
+        ready = prepare(small_recipe(base_model, task="token_classification", data__path=str(sentences)))
         rows, tokenizer = ready.splits.validation, ready.parent.tokenizer
         ready.model.eval()
         scores = ready.task.metrics(ready.task.predict(ready.model, tokenizer, rows))

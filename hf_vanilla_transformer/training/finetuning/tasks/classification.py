@@ -15,10 +15,10 @@ from ....data.readers.labelled import load_labelled
 from ....data.readers.labels import Labels, fit_labels
 from ....evaluation.classification import class_scores, multi_label_scores, number_scores
 from ...recipes.finetuning_recipe import FinetuneRecipe
+from ..base_model import BaseModel, require_stack
 from ..batches import outputs_by_length
 from ..heads import classification_model
 from ..lengths import longest_row
-from ..parent import Parent, require_stack
 from ..splits import csv_format, read_splits
 from ..task import Prediction, Splits, Task
 
@@ -80,13 +80,13 @@ class Classification(Task):
         """The class of each row, where it has one."""
         return list(rows["label"]) if self.kind == "single" else None
 
-    def build_model(self, parent: Parent) -> PreTrainedModel:
-        """The parent's body with a classifier."""
-        require_stack(parent, self.stacks, self.name)
-        self._limit = longest_row(self.recipe, parent)
-        self._segments = parent.stack == "encoder" and parent.config.type_vocab_size > 1
+    def build_model(self, base_model: BaseModel) -> PreTrainedModel:
+        """The base model's backbone with a classifier."""
+        require_stack(base_model, self.stacks, self.name)
+        self._limit = longest_row(self.recipe, base_model)
+        self._segments = base_model.stack == "encoder" and base_model.config.type_vocab_size > 1
         names = dict(enumerate(self.labels)) if self.labels else {0: "value"}
-        return classification_model(self.recipe, parent, names, self.known.problem_type)
+        return classification_model(self.recipe, base_model, names, self.known.problem_type)
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
         """One row a window, each with the label of its text."""

@@ -16,10 +16,10 @@ from ....evaluation.parsing import attachment_scores
 from ....models.losses_vanilla import IGNORED_LABEL
 from ....models.modeling_vanilla_parsing import DependencyTree, VanillaEncoderForDependencyParsing
 from ...recipes.finetuning_recipe import FinetuneRecipe
+from ..base_model import BaseModel, require_stack
 from ..batches import outputs_by_length
 from ..heads import head_model
 from ..lengths import longest_row
-from ..parent import Parent, require_stack
 from ..splits import read_splits
 from ..task import Prediction, Splits, Task
 from .word_labels import fit_word_labels
@@ -62,20 +62,20 @@ class DependencyParsing(Task):
         """Names of the relations."""
         self.labels = fit_word_labels(splits, "relations", self.recipe.data.on_bad_label)
 
-    def build_model(self, parent: Parent) -> PreTrainedModel:
-        """The parent's body with biaffine scorers.
+    def build_model(self, base_model: BaseModel) -> PreTrainedModel:
+        """The base model's backbone with biaffine scorers.
 
         Raises:
             ValueError: no encoder, or long sentences are to be read in windows, between which there are no arcs.
         """
-        require_stack(parent, self.stacks, self.name)
+        require_stack(base_model, self.stacks, self.name)
         if self.recipe.text_length.too_long == "window":
             raise ValueError(
                 "text_length.too_long: window cuts a sentence, but a tree has arcs from one part to another; choose "
-                "truncate or refuse, or a parent that reads more tokens."
+                "truncate or refuse, or a base model that reads more tokens."
             )
-        self._limit = longest_row(self.recipe, parent)
-        return head_model(self.recipe, parent, VanillaEncoderForDependencyParsing, dict(enumerate(self.labels)))
+        self._limit = longest_row(self.recipe, base_model)
+        return head_model(self.recipe, base_model, VanillaEncoderForDependencyParsing, dict(enumerate(self.labels)))
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
         """One row a sentence. In a sentence that was cut, words whose head is gone are not learned."""
@@ -127,7 +127,8 @@ class DependencyParsing(Task):
         if encoded.long:
             unread = sum(len(words) for words in rows["tokens"][:]) - sum(encoded.words)
             logger.warning(
-                "%s words of %s sentences are beyond the model's reach and count as wrong; choose a parent that reads "
+                "%s words of %s sentences are beyond the model's reach and count as wrong; choose a base model that "
+                "reads "
                 "more tokens, or raise text_length.max_tokens.", f"{unread:,}", f"{encoded.long:,}",
             )  # fmt: skip
         columns = zip(rows["tokens"][:], rows["heads"][:], rows["relations"][:])

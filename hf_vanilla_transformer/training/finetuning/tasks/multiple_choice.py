@@ -14,10 +14,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ....data.long_texts import encode_texts
 from ....data.readers.passages import load_choices
 from ...recipes.finetuning_recipe import FinetuneRecipe
+from ..base_model import BaseModel, require_stack
 from ..batches import outputs_by_length
 from ..heads import head_model, pooling_of
 from ..lengths import longest_row, refuse_windows
-from ..parent import Parent, require_stack
 from ..splits import read_splits
 from ..task import Prediction, Splits, Task
 
@@ -68,13 +68,13 @@ class MultipleChoice(Task):
         if len(places) == 1:
             self.notes.append(f"In every training row choice {places.pop() + 1} is the right one.")
 
-    def build_model(self, parent: Parent) -> PreTrainedModel:
-        """The parent's body with a score for a text."""
-        require_stack(parent, self.stacks, self.name)
-        self._limit = longest_row(self.recipe, parent)
-        self._segments = parent.config.type_vocab_size > 1
-        pooling = pooling_of(self.recipe, parent)
-        return head_model(self.recipe, parent, "AutoModelForMultipleChoice", classifier_pooling=pooling)
+    def build_model(self, base_model: BaseModel) -> PreTrainedModel:
+        """The base model's backbone with a score for a text."""
+        require_stack(base_model, self.stacks, self.name)
+        self._limit = longest_row(self.recipe, base_model)
+        self._segments = base_model.config.type_vocab_size > 1
+        pooling = pooling_of(self.recipe, base_model)
+        return head_model(self.recipe, base_model, "AutoModelForMultipleChoice", classifier_pooling=pooling)
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
         """Lists of ids, one a choice."""

@@ -13,10 +13,10 @@ from ....data.readers.passages import load_questions
 from ....evaluation.question_answering import answer_scores
 from ....generation.answer_spans import AnswerWindow, best_spans
 from ...recipes.finetuning_recipe import FinetuneRecipe
+from ..base_model import BaseModel, require_stack
 from ..batches import outputs_by_length
 from ..heads import head_model
 from ..lengths import longest_row
-from ..parent import Parent, require_stack
 from ..splits import read_splits
 from ..task import Prediction, Splits, Task
 
@@ -59,12 +59,12 @@ class QuestionAnswering(Task):
         """Whether a question may have no answer."""
         self._may_be_none = any(not answers for answers in splits.train["answers"])
 
-    def build_model(self, parent: Parent) -> PreTrainedModel:
-        """The parent's body with a head for both ends of an answer."""
-        require_stack(parent, self.stacks, self.name)
-        self._limit = longest_row(self.recipe, parent)
-        self._segments = parent.stack == "encoder" and parent.config.type_vocab_size > 1
-        return head_model(self.recipe, parent, "AutoModelForQuestionAnswering")
+    def build_model(self, base_model: BaseModel) -> PreTrainedModel:
+        """The base model's backbone with a head for both ends of an answer."""
+        require_stack(base_model, self.stacks, self.name)
+        self._limit = longest_row(self.recipe, base_model)
+        self._segments = base_model.stack == "encoder" and base_model.config.type_vocab_size > 1
+        return head_model(self.recipe, base_model, "AutoModelForQuestionAnswering")
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
         """One row a window that holds the answer; questions without one point to the first token."""

@@ -15,9 +15,9 @@ from ....evaluation.rouge import rouge_scores
 from ....evaluation_mode import evaluation_mode
 from ....progress import progress_bar
 from ...recipes.finetuning_recipe import FinetuneRecipe
+from ..base_model import BaseModel, require_stack
 from ..encoder_decoder import sequence_model, start_and_end
 from ..lengths import longest_row, refuse_windows
-from ..parent import Parent, require_stack
 from ..splits import read_splits
 from ..task import Prediction, Splits, Task
 
@@ -58,18 +58,22 @@ class SequenceToSequence(Task):
     def fit_labels(self, splits: Splits) -> None:
         """There are none."""
 
-    def build_model(self, parent: Parent) -> PreTrainedModel:
-        """The parent, or the parent and `decoder_base_model` side by side."""
-        require_stack(parent, self.stacks, self.name)
-        self._limit = longest_row(self.recipe, parent)
-        self._pair = parent.stack == "encoder"
+    def build_model(self, base_model: BaseModel) -> PreTrainedModel:
+        """The base model, or the base model and `decoder_base_model` side by side."""
+        require_stack(base_model, self.stacks, self.name)
+        self._limit = longest_row(self.recipe, base_model)
+        self._pair = base_model.stack == "encoder"
         target = self.recipe.text_length.max_target_tokens
-        if parent.config.position_embedding_type == "learned" and target > parent.config.max_position_embeddings:
+        if (
+            base_model.config.position_embedding_type == "learned"
+            and target > base_model.config.max_position_embeddings
+        ):
             raise ValueError(
-                f"text_length.max_target_tokens={target} is more than the parent {parent.source} has positions for "
-                f"({parent.config.max_position_embeddings}); lower it."
+                f"text_length.max_target_tokens={target} is more than the base model {base_model.source} has "
+                "positions for "
+                f"({base_model.config.max_position_embeddings}); lower it."
             )
-        model = sequence_model(self.recipe, parent)
+        model = sequence_model(self.recipe, base_model)
         model.generation_config.num_beams = self.recipe.evaluation.num_beams
         return model
 

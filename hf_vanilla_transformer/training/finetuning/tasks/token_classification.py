@@ -16,10 +16,10 @@ from ....data.word_pieces import EncodedWords, encode_words
 from ....evaluation.chunking import are_chunk_tags, chunk_scores, tag_scores
 from ....models.losses_vanilla import IGNORED_LABEL
 from ...recipes.finetuning_recipe import FinetuneRecipe
+from ..base_model import BaseModel, require_stack
 from ..batches import outputs_by_length
 from ..heads import head_model
 from ..lengths import longest_row
-from ..parent import Parent, require_stack
 from ..splits import read_splits
 from ..task import Prediction, Splits, Task
 from .word_labels import fit_word_labels
@@ -73,12 +73,12 @@ class TokenClassification(Task):
         self.has_chunks = are_chunk_tags(self.labels)
         self.main_metric = "f1" if self.has_chunks else "accuracy"
 
-    def build_model(self, parent: Parent) -> PreTrainedModel:
-        """The parent's body with a classifier of each token."""
-        require_stack(parent, self.stacks, self.name)
-        self._limit = longest_row(self.recipe, parent)
-        self._last_piece = parent.stack == "decoder"
-        return head_model(self.recipe, parent, "AutoModelForTokenClassification", dict(enumerate(self.labels)))
+    def build_model(self, base_model: BaseModel) -> PreTrainedModel:
+        """The base model's backbone with a classifier of each token."""
+        require_stack(base_model, self.stacks, self.name)
+        self._limit = longest_row(self.recipe, base_model)
+        self._last_piece = base_model.stack == "decoder"
+        return head_model(self.recipe, base_model, "AutoModelForTokenClassification", dict(enumerate(self.labels)))
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
         """One row a window; the label of a word is at one of its tokens, and the others have none."""

@@ -1,4 +1,4 @@
-"""What of a body is trained: all, nothing, or low-rank adapters."""
+"""What of a backbone is trained: all, nothing, or low-rank adapters."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from torch import nn
 
 from ..lora import lora_targets
 from ..recipes.finetuning_recipe import BackboneRecipe
-from .parameter_groups import freeze_body, layer_of, parameters_by_layer
+from .parameter_groups import freeze_backbone, layer_of, parameters_by_layer
 
 
-def prepare_body(model: nn.Module, backbone: BackboneRecipe) -> nn.Module:
-    """Freezes the body or puts adapters into it, as the recipe says.
+def prepare_backbone(model: nn.Module, backbone: BackboneRecipe) -> nn.Module:
+    """Freezes the backbone or puts adapters into it, as the recipe says.
 
     Returns:
         The model to train: the same one, or PEFT's around it.
 
     Raises:
         ImportError: PEFT is not installed.
-        ValueError: a frozen body leaves nothing to train.
+        ValueError: a frozen backbone leaves nothing to train.
     """
     if backbone.train == "full":
         return model
     if backbone.train == "frozen":
-        freeze_body(model)
+        freeze_backbone(model)
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise ValueError(
                 f"backbone.train='frozen' leaves {type(model).__name__} nothing to train, since it has no new "

@@ -1,4 +1,4 @@
-"""The parent of an adaptation: a language model with its head, its tokenizer, and what its own recipe says."""
+"""The base model of an adaptation: a language model with its head, its tokenizer, and what its own recipe says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ...conversion.checkpoint_files import CheckpointSource
 from ...conversion.checkpoint_tokenizer import load_tokenizer
 from ...conversion.families import FAMILIES
 from ...hub.local_paths import shown
-from ..finetuning.parent import STACKS, model_folder, recipe_of
+from ..finetuning.base_model import STACKS, model_folder, recipe_of
 from ..model import CLASSES
 from ..recipes.objective import OBJECTIVES
 from ..recipes.training_recipe import Recipe, load_recipe, recipe_file
@@ -45,8 +45,8 @@ class LanguageModel:
     tokenizer: PreTrainedTokenizerBase
 
 
-def parent_stack(source: str | Path) -> str:
-    """The `model_type` of the stack that a parent has or converts to, from its config.json alone.
+def base_model_stack(source: str | Path) -> str:
+    """The `model_type` of the stack that a base model has or converts to, from its config.json alone.
 
     Raises:
         FileNotFoundError: there is no such folder or model.
@@ -61,16 +61,16 @@ def parent_stack(source: str | Path) -> str:
     return find_class(where, None)[0].stack  # which says what is wrong
 
 
-def parent_settings(source: str | Path) -> dict[str, Any]:
-    """What an adaptation takes over from its parent unless told otherwise, by dotted names of the recipe.
+def base_model_settings(source: str | Path) -> dict[str, Any]:
+    """What an adaptation takes over from its base model unless told otherwise, by dotted names of the recipe.
 
-    Task and objective, length, packing and direction are those that the parent was trained with, as far as its recipe
-    tells; the general text is what the parent was trained on, where that is still there.
+    Task and objective, length, packing and direction are those that the base model was trained with, as far as its
+    recipe tells; the general text is what the base model was trained on, where that is still there.
 
     Raises:
-        FileNotFoundError, ValueError: as `parent_stack`.
+        FileNotFoundError, ValueError: as `base_model_stack`.
     """
-    stack = parent_stack(source)
+    stack = base_model_stack(source)
     before = recipe_of(str(source))
     data = before.get("data") or {}
     found: dict[str, Any] = {}
@@ -94,31 +94,32 @@ def parent_settings(source: str | Path) -> dict[str, Any]:
     # The recipe beside published weights names its data by the last part of the path, which is no place to look for it.
     if found.get("task") in OBJECTIVES.values() and data.get("path") and Path(data["path"]).exists():
         for name in ("path", "config", "text_column", "train", "validation", "sample_by", "hold_out", "max_rows"):
-            # Where the parent held nothing out and there is no validation split, it is measured on what it has read.
+            # Where the base model held nothing out and there is no validation split, it is measured on what it has
+            # read.
             if data.get(name) is not None and (name, data[name]) != ("hold_out", 0):
                 found[f"adaptation.general.{name}"] = data[name]
     return found
 
 
 def adaptation_overrides(source: str | Path, recipe: str | Path, overrides: list[str]) -> list[str]:
-    """`parent_settings` as overrides of a recipe, without those that the recipe file or `overrides` decide.
+    """`base_model_settings` as overrides of a recipe, without those that the recipe file or `overrides` decide.
 
     Args:
-        source: the parent.
-        recipe: name or YAML file of the recipe. That of the package decides nothing that a parent tells better.
+        source: the base model.
+        recipe: name or YAML file of the recipe. That of the package decides nothing that a base model tells better.
         overrides: ``"data.max_length=128"``, as for `load_recipe`.
     """
     file = recipe_file(recipe)
     tree = {} if file == recipe_file(DEFAULT_RECIPE) else yaml.safe_load(file.read_text(encoding="utf-8"))
     decided = {override.partition("=")[0].strip().lstrip("-") for override in overrides}
     kept = []
-    for name, value in parent_settings(source).items():
+    for name, value in base_model_settings(source).items():
         parts = name.split(".")
         node: Any = tree
         for part in parts:
             node = node.get(part) if isinstance(node, dict) else None
         if node is None and not any(".".join(parts[:depth]) in decided for depth in range(1, len(parts) + 1)):
-            # A general text that the user names has nothing to do with the splits of the parent's.
+            # A general text that the user names has nothing to do with the splits of the base model's.
             if name.startswith("adaptation.general.") and "adaptation.general.path" in decided:
                 continue
             kept.append(
@@ -128,29 +129,30 @@ def adaptation_overrides(source: str | Path, recipe: str | Path, overrides: list
 
 
 def load_adaptation_recipe(
-    parent: str | Path, overrides: Iterable[str] = (), recipe: str | Path = DEFAULT_RECIPE
+    base_model: str | Path, overrides: Iterable[str] = (), recipe: str | Path = DEFAULT_RECIPE
 ) -> Recipe:
-    """The recipe that adapts `parent`: what the parent tells, what the recipe file says, and what is overridden.
+    """The recipe that adapts `base_model`: what the base model tells, what the recipe file says, and what is
+    overridden.
 
     Args:
-        parent: a folder of a run, or any checkpoint that `from_checkpoint` reads.
+        base_model: a folder of a run, or any checkpoint that `from_checkpoint` reads.
         overrides: ``"adaptation.replay=0.2"``, as for `load_recipe`.
         recipe: name or YAML file.
 
     Raises:
-        FileNotFoundError, ValueError: as `parent_stack` and `load_recipe`.
+        FileNotFoundError, ValueError: as `base_model_stack` and `load_recipe`.
     """
     overrides = list(overrides)
-    loaded = load_recipe(recipe, [*adaptation_overrides(parent, recipe, overrides), *overrides])
+    loaded = load_recipe(recipe, [*adaptation_overrides(base_model, recipe, overrides), *overrides])
     if loaded.description == load_recipe(DEFAULT_RECIPE).description:
-        name = Path(parent).resolve().name if Path(parent).exists() else parent
+        name = Path(base_model).resolve().name if Path(base_model).exists() else base_model
         domain = shown(loaded.data.path) if loaded.data.path else "a domain"
         loaded = dataclasses.replace(loaded, description=f"`{name}`, adapted to the text of `{domain}`.")
     return loaded
 
 
 def longest_row(source: str | Path) -> int | None:
-    """Most tokens that a parent reads at once; None where positions have no end (sinusoids) or nobody says."""
+    """Most tokens that a base model reads at once; None where positions have no end (sinusoids) or nobody says."""
     where = model_folder(source)
     config = CheckpointSource(str(where)).config()
     if config.get("position_embedding_type") not in (None, "learned", "absolute"):
@@ -159,20 +161,20 @@ def longest_row(source: str | Path) -> int | None:
     return int(longest) if longest else None
 
 
-def open_parent_model(recipe: Recipe) -> LanguageModel:
-    """The parent of a recipe, ready to be trained: float32, its head and all.
+def open_language_model(recipe: Recipe) -> LanguageModel:
+    """The base model of a recipe, ready to be trained: float32, its head and all.
 
     Raises:
-        FileNotFoundError: there is no such parent.
+        FileNotFoundError: there is no such base model.
         ValueError: it is of another stack than the task, has no head that predicts tokens, no tokenizer, one of another
             vocabulary, or fewer positions than ``data.max_length``.
     """
     source = recipe.adaptation.base_model
-    stack = parent_stack(source)
+    stack = base_model_stack(source)
     config_class, model_class = CLASSES[recipe.task]
     if config_class.model_type != stack:
         raise ValueError(
-            f"task={recipe.task!r} adapts {_WORDS[config_class.model_type]}, but the parent {source} is "
+            f"task={recipe.task!r} adapts {_WORDS[config_class.model_type]}, but the base model {source} is "
             f"{_WORDS[stack]}: {_remedy(stack)}"
         )
     where = model_folder(source)
@@ -182,7 +184,8 @@ def open_parent_model(recipe: Recipe) -> LanguageModel:
         missing = sorted(report["missing_keys"])
         if missing:
             raise ValueError(
-                f"The parent {source} has no {', '.join(missing[:3])}, which {model_class.__name__} needs to predict "
+                f"The base model {source} has no {', '.join(missing[:3])}, which {model_class.__name__} needs to "
+                "predict "
                 "tokens and which would be random numbers: adapt the language model first, then fine-tune it."
             )
     else:
@@ -191,14 +194,14 @@ def open_parent_model(recipe: Recipe) -> LanguageModel:
     tokenizer = _tokenizer(recipe, where, own)
     if len(tokenizer) > model.config.vocab_size:
         raise ValueError(
-            f"The tokenizer has {len(tokenizer)} entries, the parent {source} only {model.config.vocab_size}: they "
-            "belong to different models. Leave tokenizer.path out to take the parent's own."
+            f"The tokenizer has {len(tokenizer)} entries, the base model {source} only {model.config.vocab_size}: they "
+            "belong to different models. Leave tokenizer.path out to take the base model's own."
         )
     if model.config.position_embedding_type == "learned":
         longest = model.config.max_position_embeddings
         if recipe.data.max_length > longest:
             raise ValueError(
-                f"data.max_length={recipe.data.max_length} is more than the {longest} positions of the parent "
+                f"data.max_length={recipe.data.max_length} is more than the {longest} positions of the base model "
                 f"{source}: choose at most {longest}."
             )
     return LanguageModel(model, tokenizer)
@@ -211,7 +214,7 @@ def _tokenizer(recipe: Recipe, where: str | Path, own: bool) -> PreTrainedTokeni
             tokenizer = AutoTokenizer.from_pretrained(place)
         except (OSError, ValueError) as error:
             raise ValueError(
-                f"The parent {recipe.adaptation.base_model} has no tokenizer that can be loaded ({error}); name "
+                f"The base model {recipe.adaptation.base_model} has no tokenizer that can be loaded ({error}); name "
                 "the one it "
                 "was trained with by --tokenizer.path."
             ) from error
@@ -238,9 +241,9 @@ __all__ = [
     "DEFAULT_RECIPE",
     "LanguageModel",
     "adaptation_overrides",
+    "base_model_settings",
+    "base_model_stack",
     "load_adaptation_recipe",
     "longest_row",
-    "open_parent_model",
-    "parent_settings",
-    "parent_stack",
+    "open_language_model",
 ]

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoTokenizer
 
 import hf_vanilla_transformer as vanilla
-from hf_vanilla_transformer.training.finetuning.parent import describe, lineage, open_parent
+from hf_vanilla_transformer.training.finetuning.base_model import describe, lineage, open_base_model
 
 
 def run_folder(folder, recipe):
@@ -44,18 +44,18 @@ def test_lineages_end_where_nothing_is_known(tmp_path):
 
 
 def test_weights_go_into_a_body_of_the_same_shape(causal_lm):
-    parent = open_parent(causal_lm)
-    assert parent.stack == "decoder" and not parent.known and not parent.reads_backward
-    body = vanilla.VanillaDecoderModel(parent.config)
-    assert parent.put_into(body) == []
+    base_model = open_base_model(causal_lm)
+    assert base_model.stack == "decoder" and not base_model.known and not base_model.reads_backward
+    backbone = vanilla.VanillaDecoderModel(base_model.config)
+    assert base_model.put_into(backbone) == []
     whole = vanilla.VanillaDecoderForCausalLM.from_pretrained(causal_lm).eval()
     ids = torch.tensor([[5, 6, 7]])
-    torch.testing.assert_close(body.eval()(ids).last_hidden_state, whole.model(ids).last_hidden_state)
-    other = vanilla.VanillaDecoderModel(parent.head_config(intermediate_size=48))
-    with pytest.raises(ValueError, match="must be the parent's"):
-        parent.put_into(other)
+    torch.testing.assert_close(backbone.eval()(ids).last_hidden_state, whole.model(ids).last_hidden_state)
+    other = vanilla.VanillaDecoderModel(base_model.head_config(intermediate_size=48))
+    with pytest.raises(ValueError, match="must be the base model's"):
+        base_model.put_into(other)
     with pytest.raises(ValueError, match="takes no dropout='much'"):
-        parent.head_config(dropout="much")
+        base_model.head_config(dropout="much")
 
 
 def test_a_tokenizer_of_another_model_is_found_out(causal_lm, tmp_path):
@@ -65,7 +65,7 @@ def test_a_tokenizer_of_another_model_is_found_out(causal_lm, tmp_path):
     vanilla.VanillaDecoderForCausalLM(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="belong to different models"):
-        open_parent(tmp_path)
+        open_base_model(tmp_path)
 
 
 def test_a_model_without_padding_gets_its_end_mark(causal_lm, tmp_path):
@@ -75,6 +75,6 @@ def test_a_model_without_padding_gets_its_end_mark(causal_lm, tmp_path):
     model.config.pad_token_id = None
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    parent = open_parent(tmp_path)
-    assert parent.tokenizer.pad_token == tokenizer.eos_token
-    assert parent.config.pad_token_id == tokenizer.eos_token_id
+    base_model = open_base_model(tmp_path)
+    assert base_model.tokenizer.pad_token == tokenizer.eos_token
+    assert base_model.config.pad_token_id == tokenizer.eos_token_id

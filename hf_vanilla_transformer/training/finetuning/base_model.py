@@ -1,4 +1,5 @@
-"""The parent of a fine-tuning: a folder that a run made, or a published checkpoint, as a body that heads are put on."""
+"""The base model of a fine-tuning: a folder that a run made, or a published checkpoint, as a backbone that heads are
+put on."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ _MOST_ANCESTORS = 20
 
 @dataclass(frozen=True)
 class Ancestor:
-    """One step that led to a parent.
+    """One step that led to a base model.
 
     Attributes:
         source: where its model is.
@@ -50,16 +51,16 @@ class Ancestor:
 
 
 @dataclass
-class Parent:
-    """A trained body, with its tokenizer and where it comes from.
+class BaseModel:
+    """A trained backbone, with its tokenizer and where it comes from.
 
     Attributes:
         source: as the recipe names it.
         stack: `encoder`, `decoder` or `encoder_decoder`.
-        config: of the body; a head gets a copy.
+        config: of the backbone; a head gets a copy.
         tokenizer: its tokenizer.
-        weights: of the body, by their names in it; empty for random weights.
-        lineage: the parent itself, the parent of the parent, and so on.
+        weights: of the backbone, by their names in it; empty for random weights.
+        lineage: the base model itself, the base model of the base model, and so on.
         reads_backward: its recipe says that it was trained on texts in reverse order.
         known: it has a recipe.
         generation_config: how it generates, of a model that can.
@@ -78,7 +79,7 @@ class Parent:
     generation_config: GenerationConfig | None = None
 
     def head_config(self, **fields: Any) -> PreTrainedConfig:
-        """A copy of the parent's configuration with other values for some fields.
+        """A copy of the base model's configuration with other values for some fields.
 
         Raises:
             ValueError: a field does not exist or has no such value.
@@ -86,45 +87,46 @@ class Parent:
         config = copy.deepcopy(self.config)
         for name, value in fields.items():
             if not hasattr(config, name):
-                raise ValueError(f"{type(config).__name__}, the parent's configuration, has no field {name!r}.")
+                raise ValueError(f"{type(config).__name__}, the base model's configuration, has no field {name!r}.")
             try:
                 setattr(config, name, value)
             except (StrictDataclassError, TypeError, ValueError) as error:
-                raise ValueError(f"The parent's configuration takes no {name}={value!r}: {error}") from error
+                raise ValueError(f"The base model's configuration takes no {name}={value!r}: {error}") from error
         config.validate_architecture()
         config._attn_implementation = self.attention
         return config
 
-    def put_into(self, body: PreTrainedModel) -> list[str]:
-        """Copies the parent's weights into a body of its shape.
+    def put_into(self, backbone: PreTrainedModel) -> list[str]:
+        """Copies the base model's weights into a backbone of its shape.
 
         Returns:
-            Names of the body's weights that the parent does not have, such as a pooler's; they stay random.
+            Names of the backbone's weights that the base model does not have, such as a pooler's; they stay random.
 
         Raises:
-            ValueError: the body has another shape, or misses more than a pooler.
+            ValueError: the backbone has another shape, or misses more than a pooler.
         """
         if not self.weights:
-            return [name for name, _ in body.named_parameters()]
-        own = body.state_dict()
+            return [name for name, _ in backbone.named_parameters()]
+        own = backbone.state_dict()
         fitting = {name: tensor for name, tensor in self.weights.items() if name in own}
         wrong = [name for name, tensor in fitting.items() if tensor.shape != own[name].shape]
         if wrong:
             name = wrong[0]
             raise ValueError(
-                f"{name} is {tuple(self.weights[name].shape)} in the parent {self.source}, but "
-                f"{tuple(own[name].shape)} in the new model: what decides the shape of the body must be the parent's."
+                f"{name} is {tuple(self.weights[name].shape)} in the base model {self.source}, but "
+                f"{tuple(own[name].shape)} in the new model: what decides the shape of the backbone must be the base "
+                "model's."
             )
         missing = sorted(own.keys() - fitting.keys())
-        body.load_state_dict(fitting, strict=False)
-        body.tie_weights()
+        backbone.load_state_dict(fitting, strict=False)
+        backbone.tie_weights()
         return missing
 
 
-def open_parent(
+def open_base_model(
     source: str | Path, *, format: str = "transformers", random_weights: bool = False, attention: str = "sdpa"
-) -> Parent:
-    """Reads a parent.
+) -> BaseModel:
+    """Reads a base model.
 
     Args:
         source: a folder that `train`, `pretrain`, `adapt` or `finetune` made (or its ``model``), a model of this
@@ -142,7 +144,7 @@ def open_parent(
     if format != "transformers":
         model = from_checkpoint(where, head=None, format=format)
         tokenizer = ORIGINAL_FORMATS[format].tokenizer(Path(where))
-        config, weights, generation_config = model.config, _body_weights(model), _generation_config(model)
+        config, weights, generation_config = model.config, _backbone_weights(model), _generation_config(model)
     elif CheckpointSource(str(where)).config().get("model_type") in STACKS:
         config, weights = AutoConfig.from_pretrained(where), {}
         if not random_weights:
@@ -150,18 +152,19 @@ def open_parent(
         tokenizer = AutoTokenizer.from_pretrained(where)
     else:
         model = from_checkpoint(where, head=_transformers_head(where))
-        config, weights, generation_config = model.config, _body_weights(model), _generation_config(model)
+        config, weights, generation_config = model.config, _backbone_weights(model), _generation_config(model)
         tokenizer = load_tokenizer(CheckpointSource(str(where)))
     if len(tokenizer) > config.vocab_size:
         raise ValueError(
-            f"The tokenizer of the parent {source} has {len(tokenizer)} entries, its model only {config.vocab_size}: "
+            f"The tokenizer of the base model {source} has {len(tokenizer)} entries, its model only "
+            f"{config.vocab_size}: "
             "they belong to different models."
         )
     _give_padding(tokenizer, config, str(source))
     recipe = recipe_of(str(source))
-    # A fine-tuned parent has no data.reverse; how it reads, its configuration says.
+    # A fine-tuned base model has no data.reverse; how it reads, its configuration says.
     backward = getattr(config, "classifier_direction", "forward") == "backward"
-    return Parent(
+    return BaseModel(
         source=str(source),
         stack=STACKS[config.model_type],
         config=config,
@@ -175,18 +178,18 @@ def open_parent(
     )
 
 
-def require_stack(parent: Parent, stacks: tuple[str, ...], task: str) -> None:
-    """Raises ValueError unless the parent is of one of the stacks."""
-    if parent.stack not in stacks:
+def require_stack(base_model: BaseModel, stacks: tuple[str, ...], task: str) -> None:
+    """Raises ValueError unless the base model is of one of the stacks."""
+    if base_model.stack not in stacks:
         words = {"encoder": "an encoder (as BERT)", "decoder": "a decoder (as GPT)"}
         wanted = " or ".join(words.get(stack, "an encoder-decoder") for stack in stacks)
-        found = words.get(parent.stack, "an encoder-decoder")
-        raise ValueError(f"task={task!r} starts from {wanted}, but the parent {parent.source} is {found}.")
+        found = words.get(base_model.stack, "an encoder-decoder")
+        raise ValueError(f"task={task!r} starts from {wanted}, but the base model {base_model.source} is {found}.")
 
 
-def model_class(parent: Parent, auto_class: str) -> type[PreTrainedModel]:
-    """Our class that an Auto class finds for the parent's configuration."""
-    return AUTO_CLASSES[type(parent.config)][auto_class]
+def model_class(base_model: BaseModel, auto_class: str) -> type[PreTrainedModel]:
+    """Our class that an Auto class finds for the base model's configuration."""
+    return AUTO_CLASSES[type(base_model.config)][auto_class]
 
 
 def lineage(source: str | Path) -> list[Ancestor]:
@@ -241,7 +244,7 @@ def recipe_of(source: str) -> dict[str, Any]:
 def _own_weights(
     where: str | Path, config: PreTrainedConfig
 ) -> tuple[dict[str, torch.Tensor], GenerationConfig | None]:
-    """The body's weights of a model of ours. An encoder-decoder's head goes along under its own names."""
+    """The backbone's weights of a model of ours. An encoder-decoder's head goes along under its own names."""
     auto_class = AutoModelForSeq2SeqLM if config.model_type == "vanilla_transformer" else AutoModel
     verbosity = transformers_logging.get_verbosity()
     # It would list the old head and the pooler, which are meant to be missing; what is not is refused below.
@@ -251,13 +254,14 @@ def _own_weights(
     finally:
         transformers_logging.set_verbosity(verbosity)
     missing = set(report["missing_keys"])
-    body = [name for name in missing if "pooler." not in name and not name.startswith("lm_head")]
-    if body:
+    backbone = [name for name in missing if "pooler." not in name and not name.startswith("lm_head")]
+    if backbone:
         raise ValueError(
-            f"The parent {where} lacks {', '.join(sorted(body)[:3])}{' ...' if len(body) > 3 else ''}, which its "
+            f"The base model {where} lacks {', '.join(sorted(backbone)[:3])}{' ...' if len(backbone) > 3 else ''}, "
+            "which its "
             "config.json promises: the folder is damaged, or of another model."
         )
-    weights = {name: tensor for name, tensor in _body_weights(model).items() if name not in missing}
+    weights = {name: tensor for name, tensor in _backbone_weights(model).items() if name not in missing}
     return weights, _generation_config(model)
 
 
@@ -265,7 +269,7 @@ def _generation_config(model: PreTrainedModel) -> GenerationConfig | None:
     return model.generation_config if model.can_generate() else None
 
 
-def _body_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+def _backbone_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     """Of an encoder-decoder everything; of the others what is inside their base model."""
     whole = model if model.config.is_encoder_decoder else model.base_model
     return {name: tensor.detach().float() for name, tensor in whole.state_dict().items()}
@@ -282,7 +286,8 @@ def _give_padding(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, 
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise ValueError(
-                f"The tokenizer of the parent {source} has neither a padding nor an end token; set one and save it, "
+                f"The tokenizer of the base model {source} has neither a padding nor an end token; set one and save "
+                "it, "
                 "for example tokenizer.add_special_tokens({'pad_token': '<pad>'})."
             )
         tokenizer.pad_token = tokenizer.eos_token
