@@ -20,7 +20,7 @@ import torch.distributed as dist
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from ..device import hardware
-from ..evaluation import perplexity
+from ..evaluation import load_metric
 from ..files import folder_aside, write_text
 from ..reports.curves import plot_curves, trim_metrics
 from .averaging import checkpoints as finished_checkpoints
@@ -321,9 +321,9 @@ def _final_scores(recipe: Recipe, prepared: Prepared, folder: Path) -> dict[str,
             continue
         encoded = encode(recipe, prepared.tokenizer, rows, training=False)
         loss, tokens = trainer.total_loss(encoded)
-        scores: dict[str, Any] = {"loss": loss / max(tokens, 1)}
-        if recipe.task in OBJECTIVES.values():
-            scores["perplexity"] = perplexity(loss, tokens)
+        scores: dict[str, Any] = load_metric("perplexity").compute(losses=[loss], tokens=[tokens])
+        if recipe.task not in OBJECTIVES.values():
+            del scores["perplexity"]
         if recipe.task == "translation":
             translations: list[str] = []
             scores |= score_translations(recipe, model, prepared.tokenizer, rows, keep=translations)

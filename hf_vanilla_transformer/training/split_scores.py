@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data import TokenBatchSampler
 from ..device import default_device
-from ..evaluation import perplexity, translation_metrics
+from ..evaluation import load_metric
 from ..generation import translate
 from .batches import Rows, SeededCollator
 from .collators import collator
@@ -93,7 +93,11 @@ def score_translations(
     if recipe.tokenizer.lowercase:
         # The model writes lower case only: the scores are of lower-cased text on both sides.
         references = [reference.lower() for reference in references]
-    return translation_metrics(hypotheses, references, tokenize=recipe.evaluation.bleu_tokenize)
+    bleu = load_metric("bleu", tokenize=recipe.evaluation.bleu_tokenize)
+    return {
+        **bleu.compute(predictions=hypotheses, references=references),
+        **load_metric("chrf").compute(predictions=hypotheses, references=references),
+    }
 
 
 def score_split(
@@ -125,7 +129,7 @@ def score_split(
     encoded = encode(recipe, tokenizer, rows, training=False)
     collate = SeededCollator(collator(recipe, tokenizer), recipe.training.seed)
     loss, tokens = total_loss(model, recipe, encoded, collate)
-    scores: dict[str, Any] = {"loss": loss / max(tokens, 1), "perplexity": perplexity(loss, tokens)}
+    scores: dict[str, Any] = load_metric("perplexity").compute(losses=[loss], tokens=[tokens])
     if recipe.task == "translation":
         scores |= score_translations(recipe, model, tokenizer, rows, keep=translations)
     return scores

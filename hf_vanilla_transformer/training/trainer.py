@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 from transformers.trainer_callback import PrinterCallback
 
 from ..data import TokenBatchSampler
-from ..evaluation import perplexity
+from ..evaluation import load_metric
 from ..evaluation_mode import evaluation_mode
 from . import schedules
 from .averaging import WeightAverage, checkpoints
@@ -248,7 +248,7 @@ class RecipeTrainer(Trainer):
         with evaluation_mode(self.model):
             if rows is not None:
                 loss, tokens = self.total_loss(rows)
-                metrics |= {"loss": loss / max(tokens, 1), "perplexity": perplexity(loss, tokens)}
+                metrics |= load_metric("perplexity").compute(losses=[loss], tokens=[tokens])
             if self.score is not None:
                 metrics |= self.score(self.model)
         return metrics

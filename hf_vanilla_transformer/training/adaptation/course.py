@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ...evaluation import perplexity
+from ...evaluation import load_metric
 from ...evaluation_mode import evaluation_mode
 from ..batches import Rows, SeededCollator
 from ..collators import collator
@@ -99,12 +99,12 @@ def measured_text(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any)
 
 def scores_of(loss: float, text: MeasuredText) -> dict[str, float]:
     """Loss and perplexity of a token, and what that is for a word (perplexity) and a character (bits)."""
-    whole = loss * text.tokens
+    total_loss = loss * text.tokens
+    metric = load_metric("perplexity")
     return {
-        "loss": loss,
-        "perplexity": perplexity(loss, 1),
-        "word_perplexity": perplexity(whole, max(text.words, 1)),
-        "bits_per_character": whole / max(text.characters, 1) / math.log(2),
+        **metric.compute(losses=[loss], tokens=[1]),
+        "word_perplexity": metric.compute(losses=[total_loss], tokens=[max(text.words, 1)])["perplexity"],
+        "bits_per_character": total_loss / max(text.characters, 1) / math.log(2),
     }
 
 

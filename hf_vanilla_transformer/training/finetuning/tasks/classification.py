@@ -13,7 +13,7 @@ from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTok
 from ....data.long_texts import EncodedTexts, encode_texts, vote
 from ....data.readers.labelled import load_labelled
 from ....data.readers.labels import Labels, fit_labels
-from ....evaluation.classification import class_scores, multi_label_scores, number_scores
+from ....evaluation import load_metric
 from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..base_model import BaseModel, require_stack
 from ..batches import outputs_by_length
@@ -135,15 +135,17 @@ class Classification(Task):
         """Scores of the kind, and the loss of the voted probabilities."""
         gold, predicted = [one.gold for one in predictions], [one.predicted for one in predictions]
         if self.kind == "regression":
-            scores = number_scores(gold, predicted)
+            scores = load_metric("regression_scores").compute(predictions=predicted, references=gold)
             return {**scores, "loss": scores["mse"]}
         table = np.array([[one.probabilities[name] for name in self.labels] for one in predictions])
         if self.kind == "single":
             right = table[np.arange(len(gold)), [self.labels.index(name) for name in gold]]
-            return {**class_scores(gold, predicted, self.labels), "loss": float(-_log(right).mean())}
+            metric = load_metric("classification_scores", labels=self.labels)
+            return {**metric.compute(predictions=predicted, references=gold), "loss": float(-_log(right).mean())}
         present = np.array([[name in row for name in self.labels] for row in gold])
         loss = -np.where(present, _log(table), _log(1 - table)).mean()
-        return {**multi_label_scores(gold, predicted, self.labels), "loss": float(loss)}
+        metric = load_metric("multi_label_scores", labels=self.labels)
+        return {**metric.compute(predictions=predicted, references=gold), "loss": float(loss)}
 
     def _encoded(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> EncodedTexts:
         length = self.recipe.text_length

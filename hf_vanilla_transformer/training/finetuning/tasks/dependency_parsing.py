@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ....data.collators.dependency_parsing import DependencyParsingCollator
 from ....data.readers.words import load_trees
 from ....data.word_pieces import EncodedWords, encode_words
-from ....evaluation.parsing import attachment_scores
+from ....evaluation import load_metric
 from ....models.losses_vanilla import IGNORED_LABEL
 from ....models.modeling_vanilla_parsing import DependencyTree, VanillaEncoderForDependencyParsing
 from ...recipes.finetuning_recipe import FinetuneRecipe
@@ -135,11 +135,11 @@ class DependencyParsing(Task):
         return [self._prediction(*sentence, trees[row]) for row, sentence in enumerate(columns)]
 
     def metrics(self, predictions: Sequence[Prediction]) -> dict[str, float]:
-        """UAS and LAS as `attachment_scores` gives them."""
-        return attachment_scores(
-            [(one.gold["heads"], one.gold["relations"]) for one in predictions],
-            [(one.predicted["heads"], one.predicted["relations"]) for one in predictions],
-            [one.text for one in predictions],
+        """UAS and LAS, with the other scores of the metric ``attachment_scores``."""
+        return load_metric("attachment_scores", tokens=True).compute(
+            predictions=[one.predicted for one in predictions],
+            references=[one.gold for one in predictions],
+            tokens=[one.text for one in predictions],
         )
 
     def _encoded(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> EncodedWords:

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ....data.long_texts import encode_texts
 from ....data.readers.passages import load_choices
+from ....evaluation import load_metric
 from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..base_model import BaseModel, require_stack
 from ..batches import outputs_by_length
@@ -128,11 +129,14 @@ class MultipleChoice(Task):
         return predictions
 
     def metrics(self, predictions: Sequence[Prediction]) -> dict[str, float]:
-        """The part that is right, and the loss."""
-        right = [one.extra["gold_number"] == one.extra["predicted_number"] for one in predictions]
+        """Accuracy and loss."""
+        accuracy = load_metric("accuracy").compute(
+            predictions=[str(one.extra["predicted_number"]) for one in predictions],
+            references=[str(one.extra["gold_number"]) for one in predictions],
+        )
         sure = np.array([one.extra["probabilities"][one.extra["gold_number"]] for one in predictions])
         loss = -np.log(np.maximum(sure, np.finfo(np.float64).tiny)).mean()
-        return {"accuracy": float(np.mean(right)), "loss": float(loss)}
+        return {**accuracy, "loss": float(loss)}
 
     def _encoded(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[list[int]]]]:
         questions = [row["question"] for row in rows for _ in row["choices"]]

@@ -10,7 +10,7 @@ import numpy as np
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from ....data.readers.passages import load_questions
-from ....evaluation.question_answering import answer_scores
+from ....evaluation import load_metric
 from ....generation.answer_spans import AnswerWindow, best_spans
 from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..base_model import BaseModel, require_stack
@@ -138,7 +138,9 @@ class QuestionAnswering(Task):
 
     def metrics(self, predictions: Sequence[Prediction]) -> dict[str, float]:
         """Exact match and F1 by the rules of SQuAD."""
-        return answer_scores([one.predicted for one in predictions], [one.extra["answers"] for one in predictions])
+        return load_metric("exact_match").compute(
+            predictions=[one.predicted for one in predictions], references=[one.extra["answers"] for one in predictions]
+        )
 
     def _windows(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> Any:
         questions, contexts = list(rows["question"]), list(rows["context"])

@@ -10,8 +10,7 @@ import torch
 from transformers import DataCollatorForSeq2Seq, PreTrainedModel, PreTrainedTokenizerBase
 
 from ....data import load_pairs
-from ....evaluation import translation_metrics
-from ....evaluation.rouge import rouge_scores
+from ....evaluation import load_metric
 from ....evaluation_mode import evaluation_mode
 from ....progress import progress_bar
 from ...recipes.finetuning_recipe import FinetuneRecipe
@@ -133,8 +132,10 @@ class SequenceToSequence(Task):
     def metrics(self, predictions: Sequence[Prediction]) -> dict[str, float]:
         """chrF and BLEU in percent, ROUGE in [0, 1]."""
         predicted, gold = [one.predicted for one in predictions], [one.gold for one in predictions]
-        scores = translation_metrics(predicted, gold)
-        return {"chrf": scores["chrf"], "bleu": scores["bleu"], **rouge_scores(predicted, gold)}
+        scores: dict[str, Any] = {}
+        for name in ("chrf", "bleu", "rouge"):
+            scores |= load_metric(name).compute(predictions=predicted, references=gold)
+        return {name: value for name, value in scores.items() if not name.endswith("_signature")}
 
     def _sources(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[list[int]]]:
         texts = list(rows["source"])

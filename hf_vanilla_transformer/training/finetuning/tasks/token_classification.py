@@ -13,7 +13,8 @@ from transformers import DataCollatorForTokenClassification, PreTrainedModel, Pr
 
 from ....data.readers.words import load_tagged
 from ....data.word_pieces import EncodedWords, encode_words
-from ....evaluation.chunking import are_chunk_tags, chunk_scores, tag_scores
+from ....evaluation import load_metric
+from ....evaluation.chunks import are_chunk_tags
 from ....models.losses_vanilla import IGNORED_LABEL
 from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..base_model import BaseModel, require_stack
@@ -151,8 +152,8 @@ class TokenClassification(Task):
         scored = sum(tag in known for tags in gold for tag in tags)
         scored -= sum(one.extra.get("unread_known", 0) for one in predictions)
         loss = sum(one.extra["loss"] for one in predictions) / max(scored, 1)
-        scores = (chunk_scores if self.has_chunks else tag_scores)(gold, predicted)
-        return {**scores, "loss": loss}
+        metric = load_metric("chunk_f1" if self.has_chunks else "tag_accuracy")
+        return {**metric.compute(predictions=predicted, references=gold), "loss": loss}
 
     def _encoded(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> EncodedWords:
         length = self.recipe.text_length
