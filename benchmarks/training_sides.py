@@ -318,9 +318,11 @@ def _pairs_packed(rows: list[Row]) -> dict[str, torch.Tensor]:
         {
             "input_ids": sources.values,
             "position_ids": sources.positions,
+            "seq_idx": sources.sequences,
             "attention_mask": sources.kept.astype(np.int64),
             "decoder_input_ids": inputs.values,
             "decoder_position_ids": inputs.positions,
+            "decoder_seq_idx": inputs.sequences,
             "labels": pack(target, target_lengths, place, IGNORED).values,
         }
     )
@@ -345,6 +347,7 @@ def _rows_packed(rows: list[Row]) -> dict[str, torch.Tensor]:
         {
             "input_ids": packed.values,
             "position_ids": packed.positions,
+            "seq_idx": packed.sequences,
             "attention_mask": packed.kept.astype(np.int64),
             "labels": pack(labels, lengths, place, IGNORED).values,
         }

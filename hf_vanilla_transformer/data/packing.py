@@ -9,16 +9,17 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Packed:
-    """Sequences laid end to end in rows.
+    """Sequences put end to end in rows.
 
     Attributes:
         values: `(rows, width)`, the ids, filled up on the right.
-        positions: `(rows, width)`, from 0 at the start of every sequence. Behind the last sequence they count on, so
-            that padding never looks like one more sequence.
+        sequences: `(rows, width)`, the number of the sequence in its row, from 0. Padding has that of the last one.
+        positions: `(rows, width)`, from 0 at the start of every sequence. Padding counts on from the last one.
         kept: `(rows, width)`, true where there is a token.
     """
 
     values: np.ndarray
+    sequences: np.ndarray
     positions: np.ndarray
     kept: np.ndarray
 
@@ -105,4 +106,14 @@ def pack(flat: np.ndarray, lengths: np.ndarray, rows: np.ndarray, fill: int, mul
     columns = np.broadcast_to(np.arange(width), kept.shape)
     begins = np.zeros(kept.shape, dtype=np.int64)
     begins[kept] = np.where(within[moved] == 0, columns[kept], 0)
-    return Packed(values=values, positions=columns - np.maximum.accumulate(begins, axis=1), kept=kept)
+    # `order` lists the sequences row by row, so the number in a row counts from the first sequence of that row.
+    counts = np.bincount(rows, minlength=row_count)
+    number = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    sequences = np.zeros(kept.shape, dtype=np.int64)
+    sequences[kept] = np.repeat(number, lengths[order])
+    return Packed(
+        values=values,
+        sequences=np.maximum.accumulate(sequences, axis=1),
+        positions=columns - np.maximum.accumulate(begins, axis=1),
+        kept=kept,
+    )

@@ -19,7 +19,6 @@ from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS as TRANSFORMERS_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import AttentionInterface
 
-from .configuration_vanilla import VanillaConfig
 from .kernels_dropout_vanilla import dropout as drop
 from .kernels_packing_vanilla import PackedSequences
 
@@ -143,11 +142,6 @@ def flash_attention_forward(
     if attention_mask.dim() == 2:
         attention_mask = attention_mask[:, None, None, :].bool()
     return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
-
-
-def is_flash(config: VanillaConfig) -> bool:
-    """Whether the configured kernel is flash attention, which takes a mask (batch, source) of padding only."""
-    return "flash" in (config._attn_implementation or "")
 
 
 ALL_ATTENTION_FUNCTIONS = VanillaAttentionInterface()

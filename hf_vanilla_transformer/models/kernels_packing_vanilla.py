@@ -1,8 +1,10 @@
-"""Attention in packed rows, sequence by sequence: on CPU, where no kernel knows of packing.
+"""Attention in packed rows without a mask over the entire row: the same numbers as with that mask, sooner.
 
-A row that holds many sequences needs a mask that keeps each to itself, and most of what is computed is masked. Here the
-sequences of all rows are put one under the other for the attention alone, those of like length together, so that hardly
-anything is computed for padding or for other sequences. Everything else in a layer sees packed rows.
+A row that holds many sequences needs a mask that separates them, and most of the scores are masked. On CPU, the
+attention gathers the sequences of all rows into groups of similar length, so that hardly any score is computed in vain.
+Flash attention takes positions that restart at each sequence. Every other part of a layer sees the packed rows.
+
+A first reading can skip this file: `masks_vanilla.py` builds the plain mask.
 """
 
 from __future__ import annotations
@@ -13,74 +15,158 @@ from typing import Any
 
 import torch
 
-# Sequences up to this length are padded to each other's length: an attention is small there, another group costs more.
+from .configuration_vanilla import VanillaConfig
+from .packing_vanilla import positions_in_sequences
+
+# Sequences up to this length are padded to each other's length. Their attention is cheap; another group costs more.
 _SHORT = 32
 
 
-class _Permute(torch.autograd.Function):
-    """`states[there]`, where `back` leads to the places that the tokens have come from or gone to.
+def holds_several(seq_idx: torch.Tensor) -> bool:
+    """Whether a row holds more than one sequence; (batch, length).
 
-    Either `there` or `back` has padding: places that stand for no token. To pad is to repeat some token, which gets no
-    gradient for it; to cut padding off is to give it no gradient.
+    Only CPU looks at the numbers. Other devices would have to wait, and a compiler must not depend on values.
+    """
+    if seq_idx.device.type != "cpu" or torch.compiler.is_compiling():
+        return True
+    return bool((seq_idx != seq_idx[:, :1]).any())
+
+
+def takes_packed_rows(config: VanillaConfig, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None) -> bool:
+    """Whether the configured kernel takes packed rows without a mask: flash attention, and `sdpa` on CPU."""
+    if attention_mask is not None and attention_mask.dim() != 2:
+        return False
+    if _is_flash(config):
+        return True
+    return (
+        hidden_states.device.type == "cpu"
+        and config._attn_implementation == "sdpa"
+        and not torch.compiler.is_compiling()
+    )
+
+
+def packed_self_attention(
+    config: VanillaConfig, seq_idx: torch.Tensor, attention_mask: torch.Tensor | None, is_causal: bool
+) -> PackedSequences | None:
+    """What such a kernel takes as the mask of self-attention. Flash attention takes None and `flash_packing`.
+
+    Args:
+        seq_idx: (batch, length), the sequence of each token.
+        attention_mask: (batch, length), 1 for tokens and 0 for padding.
+        is_causal: whether a position sees only positions up to its own.
+    """
+    if _is_flash(config):
+        return None
+    numbers = _without_padding(seq_idx, attention_mask)
+    return PackedSequences(numbers, numbers, is_causal)
+
+
+def packed_cross_attention(
+    config: VanillaConfig, seq_idx: torch.Tensor, encoder_seq_idx: torch.Tensor, attention_mask: torch.Tensor | None
+) -> PackedSequences | torch.Tensor:
+    """What such a kernel takes as the mask of cross-attention. For flash attention, (batch, 1, target, source) of bool.
+
+    Args:
+        seq_idx: (batch, target), the sequence of each token.
+        encoder_seq_idx: (batch, source), likewise.
+        attention_mask: (batch, source), 1 for tokens and 0 for padding.
+    """
+    if _is_flash(config):
+        mask = seq_idx[:, None, :, None] == encoder_seq_idx[:, None, None, :]
+        return mask if attention_mask is None else mask & attention_mask[:, None, None, :].bool()
+    return PackedSequences(seq_idx, _without_padding(encoder_seq_idx, attention_mask), is_causal=False)
+
+
+def flash_packing(
+    config: VanillaConfig, seq_idx: torch.Tensor | None, attention_mask: torch.Tensor | None
+) -> dict[str, torch.Tensor]:
+    """The keyword that describes packed rows to flash attention: position_ids that restart at each sequence.
+
+    There is no mask for packed rows there, so padding becomes sequences of its own.
+
+    Args:
+        seq_idx: (batch, length), the sequence of each token; None where rows are not packed.
+        attention_mask: (batch, length), 1 for tokens and 0 for padding.
+    """
+    if seq_idx is None or not _is_flash(config) or (attention_mask is not None and attention_mask.dim() != 2):
+        return {}
+    if not holds_several(seq_idx):
+        return {}
+    return {"position_ids": positions_in_sequences(_without_padding(seq_idx, attention_mask))}
+
+
+def _is_flash(config: VanillaConfig) -> bool:
+    return "flash" in (config._attn_implementation or "")
+
+
+def _without_padding(seq_idx: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    """The sequence numbers (batch, length), -1 for padding."""
+    return seq_idx if attention_mask is None else torch.where(attention_mask.bool(), seq_idx, -1)
+
+
+class _Permute(torch.autograd.Function):
+    """Gather rows by `order`; `inverse` undoes it.
+
+    The longer of the two has padding slots. They copy any token and get no gradient.
     """
 
     @staticmethod
-    def forward(context: Any, states: torch.Tensor, there: torch.Tensor, back: torch.Tensor) -> torch.Tensor:
-        context.save_for_backward(there, back)
-        context.pads = len(there) >= len(back)
-        return states.index_select(0, there)
+    def forward(context: Any, states: torch.Tensor, order: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
+        context.save_for_backward(order, inverse)
+        context.pads = len(order) >= len(inverse)
+        return states.index_select(0, order)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(context: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        there, back = context.saved_tensors
+        order, inverse = context.saved_tensors
         if context.pads:
-            return grad.index_select(0, back), None, None
-        return grad.new_zeros(len(back), grad.shape[1]).index_copy_(0, there, grad), None, None
+            return grad.index_select(0, inverse), None, None
+        return grad.new_zeros(len(inverse), grad.shape[1]).index_copy_(0, order, grad), None, None
 
 
 @dataclass(frozen=True)
-class _Places:
-    """Where the tokens of one side lie in the groups.
+class _Layout:
+    """The slots of the groups, and the tokens of the queries or of the keys in them.
 
     Attributes:
-        tokens: (places,), the token in each place; any for padding.
-        places: (tokens,), the place of each token.
-        sizes: number of places of each group.
-        lengths: places of one sequence, in each group.
-        in_order: whether each token is in its place already, so that nothing is to be moved.
+        tokens: (slots,), the token in each slot; any token in a padding slot.
+        slots: (tokens,), the slot of each token.
+        sizes: number of slots of each group.
+        lengths: number of slots of one sequence, for each group.
+        in_order: whether the slots are the tokens in their order, so that nothing has to move.
     """
 
     tokens: torch.Tensor
-    places: torch.Tensor
+    slots: torch.Tensor
     sizes: list[int]
     lengths: list[int]
     in_order: bool
 
     def groups(self, states: torch.Tensor) -> list[torch.Tensor]:
-        """(batch, heads, length, head_dim) to the groups' (sequences, heads, length of the group, head_dim)."""
+        """(batch, heads, length, head_dim) to one (sequences, heads, length of the group, head_dim) per group."""
         heads, head_dim = states.shape[1], states.shape[3]
         flat = states.transpose(1, 2).reshape(-1, heads * head_dim)
         if not self.in_order:
-            flat = _Permute.apply(flat, self.tokens, self.places)
+            flat = _Permute.apply(flat, self.tokens, self.slots)
         parts = flat.split(self.sizes)
         return [part.view(-1, length, heads, head_dim).transpose(1, 2) for part, length in zip(parts, self.lengths)]
 
     def rows(self, groups: list[torch.Tensor], shape: torch.Size) -> torch.Tensor:
-        """All groups (sequences, length, heads, head_dim) as `shape`: (batch, length, heads, head_dim)."""
+        """The groups, each (sequences, length, heads, head_dim), to `shape`: (batch, length, heads, head_dim)."""
         flat = torch.cat([group.flatten(2).flatten(0, 1) for group in groups])
         if not self.in_order:
-            flat = _Permute.apply(flat, self.places, self.tokens)
+            flat = _Permute.apply(flat, self.slots, self.tokens)
         return flat.view(shape)
 
 
 class PackedSequences:
-    """The sequences of packed rows in groups of like length. It goes where an attention mask goes.
+    """The sequences of packed rows in groups of similar length. It is passed in place of an attention mask.
 
     Args:
-        query_numbers: (batch, target), the number of the sequence of each position; -1 for padding.
-        key_numbers: (batch, source), likewise. A query sees the keys of the same row and number.
-        is_causal: whether it sees only those up to itself.
+        query_numbers: (batch, target), the sequence of each position; -1 for padding.
+        key_numbers: (batch, source), likewise. A query sees the keys of the same row with the same number.
+        is_causal: whether a query sees only keys up to its own position.
     """
 
     def __init__(self, query_numbers: torch.Tensor, key_numbers: torch.Tensor, is_causal: bool) -> None:
@@ -91,38 +177,39 @@ class PackedSequences:
         lengths = [torch.bincount(side, minlength=int(sequences.max()) + 1) for side in sides]
         longer_side, order = torch.maximum(*lengths).sort(descending=True)
         sizes = _group_sizes(longer_side.tolist())
-        # A single group takes the sequences as they come: those of one length need not be moved at all.
+        # A single group takes the sequences in their order; then sequences of one length need not move at all.
         members = order.split(sizes) if len(sizes) > 1 else (torch.arange(len(order)),)
-        self._queries, self._keys = (_lay_out(*side, members) for side in zip(sides, lengths))
+        self._queries, self._keys = (_layout(*side, members) for side in zip(sides, lengths))
         self._masks: list[torch.Tensor | None] = []
         for group, longest in zip(members, self._keys.lengths):
-            # Padding lies behind, where no query of a causal group looks. A query of padding that has no keys at all
-            # sees one: a softmax of nothing is no number.
-            seen = torch.arange(longest) < lengths[1][group, None].clamp(min=1)
-            self._masks.append(None if is_causal or bool(seen.all()) else seen[:, None, None, :])
+            # Padding slots come last, where no query of a causal group looks. A sequence without keys sees one padding
+            # slot, because a softmax over no keys is NaN.
+            visible = torch.arange(longest) < lengths[1][group, None].clamp(min=1)
+            self._masks.append(None if is_causal or bool(visible.all()) else visible[:, None, None, :])
 
     def attend(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention: Callable[..., torch.Tensor]
     ) -> torch.Tensor:
-        """The output (batch, target, heads, head_dim) of each sequence's attention.
+        """The output of the attention within each sequence, (batch, target, heads, head_dim).
 
         Args:
             query: (batch, heads, target, head_dim).
             key: (batch, heads, source, head_dim).
             value: (batch, heads, source, head_dim).
-            attention: the kernel, called for each group with query, key, value and mask (sequences, 1, target, source).
+            attention: the kernel, called for each group with query, key, value and a mask (sequences, 1, target,
+                source), True where attention is allowed, or None.
         """
         batch, heads, target, head_dim = query.shape
         groups = (self._queries.groups(query), self._keys.groups(key), self._keys.groups(value), self._masks)
         outputs = []
         for queries, keys, values, mask in zip(*groups):
-            seen = None if mask is None else mask.expand(-1, -1, queries.shape[2], -1)
-            outputs.append(attention(queries, keys, values, seen))
+            visible = None if mask is None else mask.expand(-1, -1, queries.shape[2], -1)
+            outputs.append(attention(queries, keys, values, visible))
         return self._queries.rows(outputs, torch.Size((batch, target, heads, head_dim)))
 
 
 def _group_sizes(lengths: list[int]) -> list[int]:
-    """How many of the sequences, longest first, make each group: above half of the longest, or all the short ones."""
+    """Group sizes for lengths in descending order: sequences above half of the longest, or all the short ones."""
     sizes, longest = [0], lengths[0]
     for length in lengths:
         if longest > _SHORT and length <= longest // 2:
@@ -132,12 +219,12 @@ def _group_sizes(lengths: list[int]) -> list[int]:
     return sizes
 
 
-def _lay_out(sequences: torch.Tensor, lengths: torch.Tensor, members: tuple[torch.Tensor, ...]) -> _Places:
-    """Places for the tokens of one side.
+def _layout(sequences: torch.Tensor, lengths: torch.Tensor, members: tuple[torch.Tensor, ...]) -> _Layout:
+    """The slots for the tokens of the queries or of the keys.
 
     Args:
-        sequences: (tokens,), the sequence of each.
-        lengths: (sequences,), how many tokens each has.
+        sequences: (tokens,), the sequence of each token.
+        lengths: (sequences,), the number of tokens of each.
         members: the sequences of each group.
     """
     starts, group_lengths, sizes = torch.empty_like(lengths), [], []
@@ -148,12 +235,19 @@ def _lay_out(sequences: torch.Tensor, lengths: torch.Tensor, members: tuple[torc
         sizes.append(len(group) * longest)
     by_sequence = sequences.argsort(stable=True)
     ranks = torch.arange(len(sequences)) - (lengths.cumsum(0) - lengths)[sequences[by_sequence]]
-    places = torch.empty_like(sequences)
-    places[by_sequence] = starts[sequences[by_sequence]] + ranks
+    slots = torch.empty_like(sequences)
+    slots[by_sequence] = starts[sequences[by_sequence]] + ranks
     tokens = torch.zeros(sum(sizes), dtype=torch.long)
-    tokens[places] = torch.arange(len(sequences))
-    in_order = len(tokens) == len(places) and bool((places[1:] > places[:-1]).all())
-    return _Places(tokens, places, sizes, group_lengths, in_order)
+    tokens[slots] = torch.arange(len(sequences))
+    in_order = len(tokens) == len(slots) and bool((slots[1:] > slots[:-1]).all())
+    return _Layout(tokens, slots, sizes, group_lengths, in_order)
 
 
-__all__ = ["PackedSequences"]
+__all__ = [
+    "PackedSequences",
+    "flash_packing",
+    "holds_several",
+    "packed_cross_attention",
+    "packed_self_attention",
+    "takes_packed_rows",
+]

@@ -17,9 +17,11 @@ from transformers.utils.output_capturing import capture_outputs
 from .attention_vanilla import CrossAttention, SelfAttention
 from .configuration_vanilla import VanillaDecoderConfig
 from .heads_vanilla import LanguageModelHead, QuestionAnsweringHead, TokenClassificationHead
+from .kernels_packing_vanilla import flash_packing
 from .layers_vanilla import TransformerLayer
 from .losses_vanilla import IGNORED_LABEL, sequence_loss
-from .masks_vanilla import cross_attention_mask, flash_packing, packed_sequences, self_attention_mask, sequence_numbers
+from .masks_vanilla import cross_attention_mask, self_attention_mask
+from .packing_vanilla import packed_sequences, sequence_starts
 from .pooling_vanilla import POOLED_VECTORS, backward_order, kept_tokens, mean_prediction, pool
 from .stack_vanilla import VanillaPreTrainedModel, VanillaStack
 
@@ -51,10 +53,11 @@ class VanillaDecoderModel(VanillaDecoderPreTrainedModel, VanillaStack):
         position_ids: torch.LongTensor | None = None,
         encoder_hidden_states: torch.Tensor | None = None,
         encoder_attention_mask: torch.Tensor | None = None,
-        encoder_position_ids: torch.LongTensor | None = None,
         token_type_ids: torch.LongTensor | None = None,
         past_key_values: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
+        seq_idx: torch.LongTensor | None = None,
+        encoder_seq_idx: torch.LongTensor | None = None,
         use_cache: bool | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutputWithPastAndCrossAttentions:
@@ -63,18 +66,27 @@ class VanillaDecoderModel(VanillaDecoderPreTrainedModel, VanillaStack):
         Args:
             input_ids: (batch, length).
             attention_mask: (batch, past + length), 1 for tokens and 0 for padding; or a ready 4-D mask.
-            position_ids: (batch, length). Where they restart, another sequence begins that this one does not see.
+            position_ids: (batch, length). Without attention_mask, cache and seq_idx, a position that does not follow
+                the one before begins another packed sequence, as in transformers.
             encoder_hidden_states: (batch, source, hidden).
             encoder_attention_mask: (batch, source).
-            encoder_position_ids: (batch, source), which tell the sequences of packed sources apart.
             token_type_ids: (batch, length), the segment of each token, for a model that has segments.
             past_key_values: keys and values of what came before.
             inputs_embeds: (batch, length, hidden), instead of input_ids.
+            seq_idx: (batch, length), for packed rows without a cache: the sequence of each token, from 0. Tokens of a
+                sequence are adjacent and attend only to each other. Padding takes the number of its neighbour and a 0
+                in the mask.
+            encoder_seq_idx: (batch, source), for packed rows: the sequence of each source token. A target attends to
+                the source with its number.
             use_cache: whether to return keys and values; without a given cache, not in training.
             **kwargs: passed to the attention (`output_attentions` and `output_hidden_states` among them).
 
         Returns:
             `last_hidden_state` (batch, length, hidden) and `past_key_values`.
+
+        Raises:
+            ValueError: encoder_hidden_states without cross-attention; encoder_seq_idx without seq_idx; seq_idx with a
+                cache, or with another shape than the tokens.
         """
         inputs_embeds = self.token_embeddings(input_ids, inputs_embeds)
         if encoder_hidden_states is not None and not self.config.add_cross_attention:
@@ -82,7 +94,9 @@ class VanillaDecoderModel(VanillaDecoderPreTrainedModel, VanillaStack):
                 "encoder_hidden_states were given, but this decoder has no cross-attention; build it with "
                 "add_cross_attention=True."
             )
-        packed = packed_sequences(position_ids, past_key_values, inputs_embeds.shape[0])
+        seq_idx = packed_sequences(seq_idx, position_ids, attention_mask, past_key_values)
+        if encoder_seq_idx is not None and seq_idx is None:
+            raise ValueError("encoder_seq_idx is given without seq_idx; packed rows need both.")
         if use_cache and past_key_values is None and not self.training:
             past_key_values = DynamicCache(config=self.config)
             if encoder_hidden_states is not None:
@@ -92,17 +106,14 @@ class VanillaDecoderModel(VanillaDecoderPreTrainedModel, VanillaStack):
             own_cache = past_key_values.self_attention_cache
         past_length = own_cache.get_seq_length() if own_cache is not None else 0
 
-        hidden_states = self.embed(inputs_embeds, attention_mask, position_ids, token_type_ids, past_length)
-        mask = self_attention_mask(self.config, hidden_states, attention_mask, own_cache, packed, is_causal=True)
+        hidden_states = self.embed(inputs_embeds, attention_mask, position_ids, token_type_ids, past_length, seq_idx)
+        mask = self_attention_mask(self.config, hidden_states, attention_mask, own_cache, seq_idx, is_causal=True)
         encoder_mask = None
         if encoder_hidden_states is not None:
-            encoder_packed = None
-            if encoder_position_ids is not None and packed is not None:
-                encoder_packed = sequence_numbers(encoder_position_ids)
             encoder_mask = cross_attention_mask(
-                self.config, hidden_states, encoder_hidden_states, encoder_attention_mask, packed, encoder_packed
+                self.config, hidden_states, encoder_hidden_states, encoder_attention_mask, seq_idx, encoder_seq_idx
             )
-        kwargs.update(flash_packing(self.config, packed, attention_mask))
+        kwargs.update(flash_packing(self.config, seq_idx, attention_mask))
         for layer in self.layers:
             hidden_states = layer(
                 hidden_states,
@@ -142,6 +153,7 @@ class VanillaDecoderForCausalLM(LanguageModelHead, VanillaDecoderPreTrainedModel
         token_type_ids: torch.LongTensor | None = None,
         past_key_values: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
+        seq_idx: torch.LongTensor | None = None,
         labels: torch.LongTensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
@@ -151,17 +163,18 @@ class VanillaDecoderForCausalLM(LanguageModelHead, VanillaDecoderPreTrainedModel
         """Predict the next token at each position.
 
         Args:
-            labels: (batch, length), usually `input_ids`; they are shifted here. -100 is not predicted, nor is the first
-                token of a packed sequence from the last one of the sequence before.
-            logits_to_keep: only the last so many positions, or the positions named, get logits; 0 keeps all.
-            return_logits: whether to return logits; by default in evaluation or without labels.
-            **kwargs: `num_items_in_batch` for the loss, `shift_labels` instead of labels that are to be shifted, the
-                rest for the attention. Others as in the model.
+            labels: (batch, length), usually `input_ids`; the model shifts them. -100 is ignored, and so is the first
+                token of each packed sequence.
+            logits_to_keep: compute logits only for the last n positions, or for the positions in a tensor; 0 for all.
+            return_logits: whether to return logits; None for "except in training with labels".
+            **kwargs: `num_items_in_batch` for the loss, `shift_labels` for labels that are already shifted, the rest
+                for the attention. Other arguments as in the model.
 
         Returns:
             `loss`, `logits` (batch, length, vocabulary) and `past_key_values`.
         """
         shift_labels = kwargs.pop("shift_labels", None)
+        seq_idx = packed_sequences(seq_idx, position_ids, attention_mask, past_key_values)
         outputs = self.model(
             input_ids,
             attention_mask=attention_mask,
@@ -171,11 +184,12 @@ class VanillaDecoderForCausalLM(LanguageModelHead, VanillaDecoderPreTrainedModel
             token_type_ids=token_type_ids,
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
+            seq_idx=seq_idx,
             use_cache=use_cache,
             **kwargs,
         )
         if labels is not None and shift_labels is None:
-            shift_labels = next_tokens(labels, position_ids)
+            shift_labels = next_tokens(labels, seq_idx)
         loss, logits = self.loss_and_logits(
             outputs.last_hidden_state,
             shift_labels,
@@ -193,17 +207,14 @@ class VanillaDecoderForCausalLM(LanguageModelHead, VanillaDecoderPreTrainedModel
         )
 
 
-def next_tokens(labels: torch.Tensor, position_ids: torch.Tensor | None = None) -> torch.Tensor:
-    """Labels moved one to the left, so that each position has its next token; (batch, length) to the same shape.
+def next_tokens(labels: torch.Tensor, seq_idx: torch.Tensor | None = None) -> torch.Tensor:
+    """Labels shifted left by one, so that each position has its next token; (batch, length) to the same shape.
 
-    Where positions say that another sequence begins, there is no next token.
+    The last token of a packed sequence has no next token. `seq_idx` (batch or 1, length) tells the sequences apart.
     """
-    shifted = nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED_LABEL)
-    if position_ids is None:
-        return shifted
-    numbers = sequence_numbers(position_ids).to(labels.device)
-    last = nn.functional.pad(numbers[:, 1:] != numbers[:, :-1], (0, 1), value=True)
-    return shifted.masked_fill(last, IGNORED_LABEL)
+    if seq_idx is not None:
+        labels = labels.masked_fill(sequence_starts(seq_idx).to(labels.device), IGNORED_LABEL)
+    return nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED_LABEL)
 
 
 class VanillaDecoderForSequenceClassification(VanillaDecoderPreTrainedModel):

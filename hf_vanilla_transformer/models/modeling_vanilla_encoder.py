@@ -19,9 +19,11 @@ from .attention_vanilla import SelfAttention
 from .configuration_vanilla import VanillaEncoderConfig
 from .heads_vanilla import LanguageModelHead, QuestionAnsweringHead, TokenClassificationHead, classifier_dropout
 from .kernels_activation_vanilla import activation
+from .kernels_packing_vanilla import flash_packing
 from .layers_vanilla import TransformerLayer
 from .losses_vanilla import IGNORED_LABEL, sequence_loss, token_cross_entropy
-from .masks_vanilla import flash_packing, packed_sequences, self_attention_mask
+from .masks_vanilla import self_attention_mask
+from .packing_vanilla import packed_sequences
 from .pooling_vanilla import POOLED_VECTORS, kept_tokens, pool
 from .stack_vanilla import VanillaPreTrainedModel, VanillaStack
 
@@ -68,6 +70,7 @@ class VanillaEncoderModel(VanillaEncoderPreTrainedModel, VanillaStack):
         token_type_ids: torch.LongTensor | None = None,
         position_ids: torch.LongTensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
+        seq_idx: torch.LongTensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutputWithPooling:
         """Encode.
@@ -76,18 +79,21 @@ class VanillaEncoderModel(VanillaEncoderPreTrainedModel, VanillaStack):
             input_ids: (batch, length).
             attention_mask: (batch, length), 1 for tokens and 0 for padding; or a ready 4-D mask.
             token_type_ids: (batch, length), the segment of each token.
-            position_ids: (batch, length). Where they restart, another sequence begins that this one does not see.
+            position_ids: (batch, length). Without attention_mask and seq_idx, a position that does not follow the one
+                before begins another packed sequence, as in transformers.
             inputs_embeds: (batch, length, hidden), instead of input_ids.
+            seq_idx: (batch, length), for packed rows: the sequence of each token, from 0. Tokens of a sequence are
+                adjacent and attend only to each other. Padding takes the number of its neighbour and a 0 in the mask.
             **kwargs: passed to the attention (`output_attentions` and `output_hidden_states` among them).
 
         Returns:
             `last_hidden_state` (batch, length, hidden) and `pooler_output` (batch, hidden).
         """
         inputs_embeds = self.token_embeddings(input_ids, inputs_embeds)
-        packed = packed_sequences(position_ids, None, inputs_embeds.shape[0])
-        hidden_states = self.embed(inputs_embeds, attention_mask, position_ids, token_type_ids)
-        mask = self_attention_mask(self.config, hidden_states, attention_mask, None, packed, is_causal=False)
-        kwargs.update(flash_packing(self.config, packed, attention_mask))
+        seq_idx = packed_sequences(seq_idx, position_ids, attention_mask, None)
+        hidden_states = self.embed(inputs_embeds, attention_mask, position_ids, token_type_ids, seq_idx=seq_idx)
+        mask = self_attention_mask(self.config, hidden_states, attention_mask, None, seq_idx, is_causal=False)
+        kwargs.update(flash_packing(self.config, seq_idx, attention_mask))
         for layer in self.layers:
             hidden_states = layer(hidden_states, attention_mask=mask, **kwargs)
         hidden_states = self.finish(hidden_states)
@@ -117,6 +123,7 @@ class VanillaEncoderForMaskedLM(LanguageModelHead, VanillaEncoderPreTrainedModel
         token_type_ids: torch.LongTensor | None = None,
         position_ids: torch.LongTensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
+        seq_idx: torch.LongTensor | None = None,
         labels: torch.LongTensor | None = None,
         return_logits: bool | None = None,
         **kwargs: Unpack[TransformersKwargs],
@@ -137,6 +144,7 @@ class VanillaEncoderForMaskedLM(LanguageModelHead, VanillaEncoderPreTrainedModel
             token_type_ids=token_type_ids,
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
+            seq_idx=seq_idx,
             **kwargs,
         )
         loss, logits = self.loss_and_logits(
@@ -191,6 +199,7 @@ class VanillaEncoderForPreTraining(LanguageModelHead, VanillaEncoderPreTrainedMo
         token_type_ids: torch.LongTensor | None = None,
         position_ids: torch.LongTensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
+        seq_idx: torch.LongTensor | None = None,
         labels: torch.LongTensor | None = None,
         next_sentence_label: torch.LongTensor | None = None,
         return_logits: bool | None = None,
@@ -210,6 +219,7 @@ class VanillaEncoderForPreTraining(LanguageModelHead, VanillaEncoderPreTrainedMo
             token_type_ids=token_type_ids,
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
+            seq_idx=seq_idx,
             **kwargs,
         )
         num_items_in_batch = kwargs.get("num_items_in_batch")

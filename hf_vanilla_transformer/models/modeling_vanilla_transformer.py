@@ -16,6 +16,7 @@ from .layers_vanilla import TransformerLayer
 from .losses_vanilla import IGNORED_LABEL
 from .modeling_vanilla_decoder import VanillaDecoderModel
 from .modeling_vanilla_encoder import VanillaEncoderModel
+from .packing_vanilla import packed_sequences, sequence_starts
 from .stack_vanilla import VanillaPreTrainedModel
 
 
@@ -82,6 +83,8 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
         past_key_values: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
         decoder_inputs_embeds: torch.Tensor | None = None,
+        seq_idx: torch.LongTensor | None = None,
+        decoder_seq_idx: torch.LongTensor | None = None,
         use_cache: bool | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> Seq2SeqModelOutput:
@@ -90,21 +93,35 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
         Args:
             input_ids: the source, (batch, source).
             attention_mask: (batch, source), 1 for tokens and 0 for padding.
-            position_ids: (batch, source). Where they restart, another packed sequence begins; the n-th sequence of the
-                source belongs to the n-th of the target.
+            position_ids: (batch, source). Without a mask, a cache and seq_idx, a position that does not follow the one
+                before begins another packed sequence, as in transformers.
             decoder_input_ids: the target so far, (batch, target).
             decoder_attention_mask: (batch, past + target).
-            decoder_position_ids: (batch, target).
-            encoder_outputs: the encoder's output, where it is at hand.
-            past_key_values: keys and values of what came before.
+            decoder_position_ids: (batch, target), as position_ids.
+            encoder_outputs: the output of the encoder, if it is already computed.
+            past_key_values: keys and values of the tokens before.
             inputs_embeds: (batch, source, hidden), instead of input_ids.
             decoder_inputs_embeds: (batch, target, hidden), instead of decoder_input_ids.
+            seq_idx: (batch, source), for packed rows: the sequence of each token, from 0. Tokens of a sequence are
+                adjacent and attend only to each other. Padding takes the number of its neighbour and a 0 in the mask.
+            decoder_seq_idx: (batch, target), likewise. A target attends to the source with its number.
             use_cache: whether to return keys and values.
             **kwargs: passed to the attention (`output_attentions` and `output_hidden_states` among them).
 
         Returns:
             `last_hidden_state` (batch, target, hidden) of the decoder and `encoder_last_hidden_state`.
+
+        Raises:
+            ValueError: no target; only one of seq_idx and decoder_seq_idx; seq_idx with a cache, or with another shape
+                than the tokens.
         """
+        if (seq_idx is None) != (decoder_seq_idx is None):
+            given = "decoder_seq_idx" if seq_idx is None else "seq_idx"
+            raise ValueError(f"{given} is given alone; packed rows need both seq_idx and decoder_seq_idx.")
+        seq_idx = packed_sequences(seq_idx, position_ids, attention_mask, None)
+        decoder_seq_idx = packed_sequences(
+            decoder_seq_idx, decoder_position_ids, decoder_attention_mask, past_key_values
+        )
         # The stacks' configurations are their own; what a user switches on later, he switches on here.
         for flag in ("output_attentions", "output_hidden_states"):
             if kwargs.get(flag) is None:
@@ -115,6 +132,7 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
                 attention_mask=attention_mask,
                 position_ids=position_ids,
                 inputs_embeds=inputs_embeds,
+                seq_idx=seq_idx,
                 **kwargs,
             )
         elif not isinstance(encoder_outputs, ModelOutput):
@@ -130,9 +148,10 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
             position_ids=decoder_position_ids,
             encoder_hidden_states=encoder_outputs[0],
             encoder_attention_mask=attention_mask,
-            encoder_position_ids=position_ids,
             past_key_values=past_key_values,
             inputs_embeds=decoder_inputs_embeds,
+            seq_idx=decoder_seq_idx,
+            encoder_seq_idx=seq_idx if decoder_seq_idx is not None else None,
             use_cache=self.config.use_cache if use_cache is None else use_cache,
             **kwargs,
         )
@@ -176,6 +195,8 @@ class VanillaTransformerForConditionalGeneration(LanguageModelHead, VanillaTrans
         past_key_values: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
         decoder_inputs_embeds: torch.Tensor | None = None,
+        seq_idx: torch.LongTensor | None = None,
+        decoder_seq_idx: torch.LongTensor | None = None,
         labels: torch.LongTensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
@@ -195,7 +216,8 @@ class VanillaTransformerForConditionalGeneration(LanguageModelHead, VanillaTrans
             `loss`, `logits` (batch, target, vocabulary), `past_key_values` and `encoder_last_hidden_state`.
         """
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
-            decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels, decoder_position_ids)
+            packed = packed_sequences(decoder_seq_idx, decoder_position_ids, decoder_attention_mask, past_key_values)
+            decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels, packed)
         outputs = self.model(
             input_ids,
             attention_mask=attention_mask,
@@ -207,6 +229,8 @@ class VanillaTransformerForConditionalGeneration(LanguageModelHead, VanillaTrans
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
             decoder_inputs_embeds=decoder_inputs_embeds,
+            seq_idx=seq_idx,
+            decoder_seq_idx=decoder_seq_idx,
             use_cache=use_cache,
             **kwargs,
         )
@@ -230,11 +254,12 @@ class VanillaTransformerForConditionalGeneration(LanguageModelHead, VanillaTrans
         )
 
     def prepare_decoder_input_ids_from_labels(
-        self, labels: torch.Tensor, decoder_position_ids: torch.Tensor | None = None
+        self, labels: torch.Tensor, decoder_seq_idx: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Labels moved one to the right behind the start token, which is what the decoder reads; (batch, target).
+        """The input of the decoder: labels shifted right behind the start token; (batch, target).
 
-        In packed rows each sequence, as decoder_position_ids tells them apart, begins with the start token.
+        Every sequence begins with the start token: also after padding on the left, and in packed rows wherever
+        `decoder_seq_idx` (batch, target) begins another sequence.
 
         Raises:
             ValueError: the configuration has no start token or no padding token.
@@ -248,9 +273,11 @@ class VanillaTransformerForConditionalGeneration(LanguageModelHead, VanillaTrans
             )
         shifted = labels.new_full(labels.shape, start)
         shifted[:, 1:] = labels[:, :-1].masked_fill(labels[:, :-1] == IGNORED_LABEL, padding)
-        if decoder_position_ids is not None:
-            shifted = shifted.masked_fill(decoder_position_ids.to(labels.device) == 0, start)
-        return shifted
+        if decoder_seq_idx is not None:
+            return shifted.masked_fill(sequence_starts(decoder_seq_idx).to(labels.device), start)
+        labelled = (labels != IGNORED_LABEL).long()
+        labels_before = labelled.cumsum(-1) - labelled
+        return shifted.masked_fill(labels_before == 0, start)
 
 
 __all__ = [

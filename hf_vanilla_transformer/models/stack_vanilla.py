@@ -12,12 +12,8 @@ from .attention_vanilla import MultiHeadAttention
 from .configuration_vanilla import VanillaConfig
 from .kernels_dropout_vanilla import Dropout
 from .kernels_linear_vanilla import Linear
-from .layers_vanilla import (
-    FeedForward,
-    SinusoidalPositions,
-    TransformerLayer,
-    position_embeddings,
-)
+from .layers_vanilla import FeedForward, SinusoidalPositions, TransformerLayer, position_embeddings
+from .packing_vanilla import check_sequences, positions_in_sequences
 
 
 class VanillaPreTrainedModel(PreTrainedModel):
@@ -116,12 +112,13 @@ class VanillaStack(VanillaPreTrainedModel):
         position_ids: torch.Tensor | None,
         token_type_ids: torch.Tensor | None = None,
         past_length: int | torch.Tensor = 0,
+        seq_idx: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Section 3.4 and 3.5: scaled token embeddings, plus segments, plus positions; (batch, length, hidden)."""
         length = inputs_embeds.shape[1]
         needed = past_length + length if isinstance(past_length, int) else 0
         if position_ids is None:
-            position_ids = self.default_positions(inputs_embeds, attention_mask, past_length)
+            position_ids = self.default_positions(inputs_embeds, attention_mask, past_length, seq_idx)
         elif position_ids.device.type == "cpu" and position_ids.numel() and not torch.compiler.is_compiling():
             needed = int(position_ids.max()) + 1
         hidden_states = inputs_embeds * self.embed_scale if self.embed_scale != 1.0 else inputs_embeds
@@ -139,13 +136,24 @@ class VanillaStack(VanillaPreTrainedModel):
         return self.embed_projection(hidden_states) if hasattr(self, "embed_projection") else hidden_states
 
     def default_positions(
-        self, inputs_embeds: torch.Tensor, attention_mask: torch.Tensor | None, past_length: int | torch.Tensor
+        self,
+        inputs_embeds: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        past_length: int | torch.Tensor,
+        seq_idx: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Position ids (batch or 1, length): the number of kept tokens before, or plainly the column."""
+        """Position ids (batch or 1, length): the number of unmasked tokens before, or the column.
+
+        In packed rows they restart at each sequence.
+        """
         length = inputs_embeds.shape[1]
         countable = attention_mask is not None and attention_mask.dim() == 2 and attention_mask.shape[1] >= length
-        if self.config.positions_from_mask and countable:
-            positions = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
+        counted = attention_mask if self.config.positions_from_mask and countable else None
+        if seq_idx is not None:
+            seq_idx = check_sequences("seq_idx", seq_idx, inputs_embeds)
+            return positions_in_sequences(seq_idx, counted).to(inputs_embeds.device)
+        if counted is not None:
+            positions = (counted.long().cumsum(-1) - 1).clamp(min=0)
             return positions[:, -length:].to(inputs_embeds.device)
         return (torch.arange(length, device=inputs_embeds.device) + past_length)[None]
 

@@ -27,6 +27,7 @@ def test_packed_documents(documents, decoder_tokenizer):
     assert sorted(found) == sorted(documents)
     assert (batch["labels"][~kept] == -100).all()
     assert (batch["position_ids"][~kept] > 0).all()
+    assert torch.equal(batch["seq_idx"], (batch["position_ids"] == 0).cumsum(-1) - 1)
     assert len(batch["input_ids"]) < len(documents) / 2
 
 

@@ -30,6 +30,7 @@ def test_what_is_shown_and_what_is_predicted(packing, features, encoder_tokenize
         if packing:
             positions = np.concatenate([np.arange(len(feature["input_ids"])) for feature in features])
             assert (batch["position_ids"][kept].numpy() == positions).all()
+            assert torch.equal(batch["seq_idx"], (batch["position_ids"] == 0).cumsum(-1) - 1)
 
 
 @pytest.mark.parametrize("probability", [0.05, 0.15, 0.4])

@@ -58,6 +58,9 @@ def test_packed_rows_hold_the_same_pairs(row_length, features, translation_token
     sources = unpacked(batch["input_ids"], batch["position_ids"], mask)
     inputs = unpacked(batch["decoder_input_ids"], batch["decoder_position_ids"], decoder_mask)
     labels = unpacked(batch["labels"], batch["decoder_position_ids"], decoder_mask)
+    for side in ("", "decoder_"):
+        numbers = (batch[f"{side}position_ids"] == 0).cumsum(-1) - 1
+        assert torch.equal(batch[f"{side}seq_idx"], numbers)
     found = []
     for source_row, input_row, label_row in zip(sources, inputs, labels):
         assert len(source_row) == len(input_row) == len(label_row)

@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+from transformers import DataCollatorWithFlattening
 
 from .small import causal_language_model, gradients, masked_language_model, tokens, translation_model
 
 LENGTHS = (5, 3, 7)
 IMPLEMENTATIONS = ["eager", "sdpa"]
+# What tells the model about packing. Only seq_idx does where there is a mask.
+TOLD_BY = ["positions", "seq_idx", "seq_idx and positions", "seq_idx and mask"]
 
 
 def row(parts, padding, value):
@@ -20,6 +23,12 @@ def positions(lengths, padding):
     return torch.cat([counted, counted[-1] + 1 + torch.arange(padding)])[None]
 
 
+def sequences(lengths, padding):
+    """The number of the sequence of each token; padding has that of the last one."""
+    numbers = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
+    return torch.nn.functional.pad(numbers, (0, padding), value=len(lengths) - 1)[None]
+
+
 def compare(model, separate, packed):
     """`separate` are batches of one sequence, `packed` the same in one row; all losses are sums."""
     losses = [model(**batch, num_items_in_batch=1).loss for batch in separate]
@@ -31,45 +40,56 @@ def compare(model, separate, packed):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-@pytest.mark.parametrize("masked", [False, True], ids=["no mask", "mask and padding"])
+@pytest.mark.parametrize("told_by", TOLD_BY)
 @pytest.mark.parametrize("build", [masked_language_model, causal_language_model], ids=["masked", "causal"])
 @pytest.mark.parametrize("fields", [{}, {"position_embedding_type": "sinusoidal"}], ids=["learned", "sinusoidal"])
 @pytest.mark.parametrize("lengths", [LENGTHS, (4, 4, 4)], ids=["of many lengths", "of one length"])
-def test_one_stack(build, masked, implementation, fields, lengths):
+def test_one_stack(build, told_by, implementation, fields, lengths):
     model = build(dropout=0, attention_dropout=0, **fields).double().train()
     model.set_attn_implementation(implementation)
-    padding = 2 if masked else 0
+    padding = 2 if "mask" in told_by else 0
     parts = [tokens(1, length, seed=seed) for seed, length in enumerate(lengths)]
     packed = {
         "input_ids": row(parts, padding, 0),
         "labels": row(parts, padding, -100),
-        "position_ids": positions(lengths, padding),
     }
-    if masked:
+    if "positions" in told_by:
+        packed["position_ids"] = positions(lengths, padding)
+    if "seq_idx" in told_by:
+        packed["seq_idx"] = sequences(lengths, padding)
+    if "mask" in told_by:
         packed["attention_mask"] = row([torch.ones_like(part) for part in parts], padding, 0)
     compare(model, [{"input_ids": part, "labels": part} for part in parts], packed)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-@pytest.mark.parametrize("masked", [False, True], ids=["no mask", "mask and padding"])
+@pytest.mark.parametrize("told_by", TOLD_BY)
 @pytest.mark.parametrize(
     ("source_lengths", "target_lengths"),
     [(LENGTHS, (4, 6, 2)), ((5, 5, 5), (4, 6, 2)), (LENGTHS, (6, 6, 6))],
     ids=["of many lengths", "sources of one length", "targets of one length"],
 )
-def test_translation(masked, implementation, source_lengths, target_lengths):
+def test_translation(told_by, implementation, source_lengths, target_lengths):
     model = translation_model(dropout=0).double().train()
     model.set_attn_implementation(implementation)
-    padding = 2 if masked else 0
+    padding = 2 if "mask" in told_by else 0
     sources = [tokens(1, length, seed=seed) for seed, length in enumerate(source_lengths)]
     targets = [tokens(1, length, seed=10 + seed) for seed, length in enumerate(target_lengths)]
     packed = {
         "input_ids": row(sources, padding, 0),
         "labels": row(targets, padding, -100),
-        "position_ids": positions(source_lengths, padding),
-        "decoder_position_ids": positions(target_lengths, padding),
     }
-    if masked:
+    if "positions" in told_by:
+        packed |= {
+            "position_ids": positions(source_lengths, padding),
+            "decoder_position_ids": positions(target_lengths, padding),
+        }
+    if "seq_idx" in told_by:
+        packed |= {
+            "seq_idx": sequences(source_lengths, padding),
+            "decoder_seq_idx": sequences(target_lengths, padding),
+        }
+    if "mask" in told_by:
         packed["attention_mask"] = row([torch.ones_like(part) for part in sources], padding, 0)
     compare(model, [{"input_ids": s, "labels": t} for s, t in zip(sources, targets)], packed)
 
@@ -86,6 +106,7 @@ def test_rows_of_long_and_short_sequences_are_what_a_mask_makes_of_them(build, t
         "input_ids": torch.cat([row(part, pad, 0) for part, pad in zip(parts, padding)]),
         "labels": torch.cat([row(part, pad, -100) for part, pad in zip(parts, padding)]),
         "position_ids": torch.cat([positions(lengths, pad) for lengths, pad in zip(rows, padding)]),
+        "seq_idx": torch.cat([sequences(lengths, pad) for lengths, pad in zip(rows, padding)]),
         "attention_mask": torch.cat(
             [row([torch.ones_like(one) for one in part], pad, 0) for part, pad in zip(parts, padding)]
         ),
@@ -99,13 +120,13 @@ def test_a_target_without_a_source_and_a_source_without_a_target(training):
     sources, targets = (40, 1, 12), (3, 45, 2, 6)
     batch = {
         "input_ids": torch.cat([tokens(1, sum(sources)), tokens(1, sum(sources), seed=1)]),
-        "position_ids": torch.cat([positions(sources, 0), positions((50, 3), 0)]),
-        "decoder_position_ids": torch.cat([positions(targets, 0), positions((56,), 0)]),
+        "seq_idx": torch.cat([sequences(sources, 0), sequences((50, 3), 0)]),
+        "decoder_seq_idx": torch.cat([sequences(targets, 0), sequences((56,), 0)]),
         "labels": torch.cat([tokens(1, sum(targets), seed=2), tokens(1, sum(targets), seed=3)]),
     }
     kept = torch.ones_like(batch["input_ids"])
     kept[1, 45:] = 0
-    # The fourth target has no source: what it sees is nobody's concern, so it is not counted.
+    # The fourth target has no source. What it sees does not matter, so its labels are ignored.
     batch["labels"][0, -6:] = -100
     assert_same_as_with_a_mask(model, batch | {"attention_mask": kept})
 
@@ -150,13 +171,131 @@ def test_a_packed_sequence_does_not_change_with_its_neighbours():
     torch.testing.assert_close(one[:, 4:], other[:, 4:])
 
 
-def test_padding_on_either_side_is_not_taken_for_packing():
+BUILDERS = {"encoder": masked_language_model, "decoder": causal_language_model}
+# What a padded row of three tokens has before and after them: position 0 on the left, as `generate` counts it.
+SIDES = {"left": (2, 0), "right": (0, 2), "both": (1, 2)}
+
+
+def padded(ids, side, value=0):
+    """A row with padding on one or both sides."""
+    return torch.nn.functional.pad(ids, SIDES[side], value=value)
+
+
+def counted_positions(mask):
+    """Position ids as `generate` computes them from a mask; padding has the position of a neighbour."""
+    return (mask.cumsum(-1) - 1).clamp(min=0)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("stack", BUILDERS)
+def test_positions_of_padding_are_not_taken_for_packing(stack, side, implementation):
+    model = BUILDERS[stack](dropout=0, attention_dropout=0).double().train()
+    model.set_attn_implementation(implementation)
+    ids = tokens(2, 3)
+    mask = padded(torch.ones_like(ids), side)
+    batch = {"input_ids": padded(ids, side), "attention_mask": mask, "position_ids": counted_positions(mask)}
+    labels = ids.clone()
+    labels[:, 0] = -100  # of which a decoder would ask the padding before it
+    alone = model(input_ids=ids, labels=labels, return_logits=True)
+    rows = model(**batch, labels=padded(labels, side, -100), return_logits=True)
+    torch.testing.assert_close(rows.logits[mask == 1], alone.logits.flatten(0, 1), rtol=0, atol=1e-12)
+    torch.testing.assert_close(rows.loss, alone.loss, rtol=0, atol=1e-12)
+    expected = gradients(model, alone.loss)
+    for name, gradient in gradients(model, rows.loss).items():
+        torch.testing.assert_close(gradient, expected[name], rtol=0, atol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("target_side", SIDES)
+@pytest.mark.parametrize("source_side", SIDES)
+@pytest.mark.parametrize("inputs_from", ["decoder_input_ids", "labels"])
+def test_a_padded_target_attends_to_the_entire_source(source_side, target_side, inputs_from, implementation):
+    model = translation_model(dropout=0).double().train()
+    model.set_attn_implementation(implementation)
+    source, labels = tokens(2, 5), tokens(2, 3, seed=1)
+    source_mask, target_mask = (
+        padded(torch.ones_like(ids), side) for ids, side in ((source, source_side), (labels, target_side))
+    )
+    batch = {
+        "input_ids": padded(source, source_side),
+        "attention_mask": source_mask,
+        "position_ids": counted_positions(source_mask),
+        "decoder_attention_mask": target_mask,
+        "decoder_position_ids": counted_positions(target_mask),
+        "labels": padded(labels, target_side, -100),
+    }
+    if inputs_from == "decoder_input_ids":
+        batch["decoder_input_ids"] = padded(model.prepare_decoder_input_ids_from_labels(labels), target_side)
+    alone = model(input_ids=source, labels=labels, return_logits=True)
+    rows = model(**batch, return_logits=True)
+    torch.testing.assert_close(rows.logits[target_mask == 1], alone.logits.flatten(0, 1), rtol=0, atol=1e-12)
+    expected = gradients(model, alone.loss)
+    assert expected["model.encoder.layers.0.mlp.fc1.weight"].abs().sum() > 0
+    for name, gradient in gradients(model, rows.loss).items():
+        torch.testing.assert_close(gradient, expected[name], rtol=0, atol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize("position_ids", [[7, 8, 9, 10], [0, 0, 0, 0], [0, 3, 4, 9], [0, 1, 0, 1]], ids=str)
+@pytest.mark.parametrize("stack", BUILDERS)
+def test_positions_beside_a_mask_are_only_positions(stack, position_ids):
+    """All positions have the same vector, so that only a mask could make a difference."""
+    model = BUILDERS[stack]()
+    table = model.model.embed_positions.weight
+    table.data.copy_(table.data[:1].expand_as(table))
+    ids = tokens(1, 4)
+    given = model(input_ids=ids, attention_mask=torch.ones_like(ids), position_ids=torch.tensor([position_ids])).logits
+    torch.testing.assert_close(given, model(input_ids=ids).logits)
+
+
+def test_a_source_that_is_packed_by_its_positions_needs_a_target_that_is():
+    model = translation_model()
+    batch = {"input_ids": tokens(1, 5), "decoder_input_ids": tokens(1, 3)}
+    rows = torch.tensor([[0, 1, 2]])
+    plain = model(**batch, decoder_position_ids=rows).logits
+    # Only the encoder separates the sequences of the source; the target attends to all of them.
+    source_positions = torch.tensor([[0, 1, 0, 1, 2]])
+    states = model.get_encoder()(batch["input_ids"], position_ids=source_positions)
+    expected = model(encoder_outputs=states, decoder_input_ids=batch["decoder_input_ids"]).logits
+    given = model(**batch, position_ids=source_positions, decoder_position_ids=rows).logits
+    torch.testing.assert_close(given, expected)
+    assert not torch.allclose(given, plain)
+
+
+def test_the_flattening_collator_of_transformers_tells_the_sequences():
+    model = causal_language_model(dropout=0, attention_dropout=0).double().train()
+    parts = [tokens(1, length, seed=length) for length in LENGTHS]
+    collate = DataCollatorWithFlattening(return_seq_idx=True)
+    packed = collate([{"input_ids": part[0].tolist()} for part in parts])
+    assert packed["seq_idx"].dtype == torch.int32
+    compare(model, [{"input_ids": part, "labels": part} for part in parts], packed)
+
+
+def test_generation_from_a_mask_and_positions_padded_on_the_left_equals_one_row_alone():
     model = causal_language_model()
     ids = tokens(1, 5)
-    alone = model(input_ids=ids).logits
-    left = model(
-        input_ids=torch.cat([torch.zeros(1, 3, dtype=torch.long), ids], 1),
-        attention_mask=torch.tensor([[0, 0, 0, 1, 1, 1, 1, 1]]),
-        position_ids=torch.tensor([[1, 1, 1, 0, 1, 2, 3, 4]]),
-    ).logits
-    torch.testing.assert_close(left[:, 3:], alone)
+    options = {"max_new_tokens": 6, "do_sample": False}
+    alone = model.generate(ids, **options)[:, 5:]
+    mask = torch.tensor([[0, 0, 0, 1, 1, 1, 1, 1]])
+    left = model.generate(torch.nn.functional.pad(ids, (3, 0)), attention_mask=mask, **options)[:, 8:]
+    assert left.tolist() == alone.tolist()
+
+
+def test_sequences_that_cannot_be_told_apart_are_refused():
+    ids = tokens(2, 5)
+    model = causal_language_model()
+    cache = model(input_ids=ids).past_key_values
+    with pytest.raises(ValueError, match=r"seq_idx.*past_key_values"):
+        model(input_ids=ids, past_key_values=cache, seq_idx=torch.zeros_like(ids))
+    with pytest.raises(ValueError, match=r"seq_idx.*\(2, 4\).*\(2, 5\)"):
+        model(input_ids=ids, seq_idx=torch.zeros(2, 4, dtype=torch.long))
+    with pytest.raises(ValueError, match=r"seq_idx.*-1"):
+        model(input_ids=ids, seq_idx=torch.tensor([[0, 0, 1, 1, -1]]))
+    both = translation_model()
+    with pytest.raises(ValueError, match=r"decoder_seq_idx.*alone"):
+        both(input_ids=ids, labels=ids, decoder_seq_idx=torch.zeros_like(ids))
+    with pytest.raises(ValueError, match=r"seq_idx.*alone"):
+        both(input_ids=ids, labels=ids, seq_idx=torch.zeros_like(ids))
+    states = torch.randn(2, 5, 16)
+    with pytest.raises(ValueError, match=r"encoder_seq_idx.*seq_idx"):
+        both.get_decoder()(ids, encoder_hidden_states=states, encoder_seq_idx=torch.zeros_like(ids))

@@ -21,10 +21,11 @@ class CausalLanguageModelingCollator:
     tokenizer's `eos_token`. A document longer than `block_size` is cut into pieces of that size when packing (nothing
     is lost but the prediction of the first token of a piece), and truncated when padding.
 
-    Packed, the batch has `input_ids`, `labels` and `position_ids` `(packed rows, at most block_size)`: as many
-    documents a row as fit, positions restarting at 0 at each. The first token of a document has no label, since what
-    stands before it is another document. `attention_mask` is there if there is padding. Padded, it has `input_ids`,
-    `attention_mask` and `labels` `(rows, longest)`, with padding on the right.
+    Packed, the batch has `input_ids`, `labels`, `position_ids` and `seq_idx` `(packed rows, at most block_size)`: as
+    many documents a row as fit. Positions restart at 0 at each document, and `seq_idx` numbers the documents. The first
+    token of a document has no label, because the token before it belongs to another document. `attention_mask` is
+    present if there is padding. Padded, the batch has `input_ids`, `attention_mask` and `labels` `(rows, longest)`,
+    with padding on the right.
 
     Args:
         tokenizer: gives the padding and end tokens, and tokenises text.
@@ -92,6 +93,7 @@ class CausalLanguageModelingCollator:
             "input_ids": packed.values,
             "labels": np.where(predicted, packed.values, self.label_pad),
             "position_ids": packed.positions,
+            "seq_idx": packed.sequences,
         }
         if not packed.kept.all():
             batch["attention_mask"] = packed.kept.astype(np.int64)

@@ -23,8 +23,8 @@ class MaskedLanguageModelingCollator:
     one, and the rest as they are. The draw is new for every batch ("dynamic masking"), from torch's global generator.
 
     The batch has `input_ids`, `labels`, `token_type_ids` if the features have them, and padded also `attention_mask`,
-    all `(rows, width)`. Packed, it has `position_ids`, which restart at 0 at each text, and `attention_mask` only if
-    there is padding.
+    all `(rows, width)`. Packed, it has `position_ids`, which restart at 0 at each text, `seq_idx`, which numbers the
+    texts of a row, and `attention_mask` only if there is padding.
 
     Args:
         tokenizer: gives the padding, mask and special tokens.
@@ -147,6 +147,7 @@ class MaskedLanguageModelingCollator:
         }
         batch = {name: one.values for name, one in packed.items()}
         batch["position_ids"] = packed["input_ids"].positions
+        batch["seq_idx"] = packed["input_ids"].sequences
         if not packed["input_ids"].kept.all():
             batch["attention_mask"] = packed["input_ids"].kept.astype(np.int64)
         return batch

@@ -21,9 +21,10 @@ class TranslationCollator:
     Padded, the batch has `input_ids`, `attention_mask` `(rows, source)`, `labels` and `decoder_input_ids`
     `(rows, target)`. A mask for the decoder is not needed, because padding comes after all tokens and has no labels.
 
-    Packed, `input_ids`, `position_ids` `(packed rows, source)`, `labels`, `decoder_input_ids`, `decoder_position_ids`
-    `(packed rows, target)`; positions restart at 0 at each sequence, and sequence n of a source row belongs to sequence
-    n of the target row. `attention_mask` and `decoder_attention_mask` are there if that side has padding.
+    Packed, `input_ids`, `position_ids`, `seq_idx` `(packed rows, source)`, `labels`, `decoder_input_ids`,
+    `decoder_position_ids`, `decoder_seq_idx` `(packed rows, target)`. Positions restart at 0 at each sequence.
+    `seq_idx` numbers the sequences of a row, and a source and its target have the same number. `attention_mask` and
+    `decoder_attention_mask` are present if that side has padding.
 
     Args:
         tokenizer: gives the padding and start tokens, and tokenises text.
@@ -117,9 +118,11 @@ class TranslationCollator:
         batch = {
             "input_ids": sources.values,
             "position_ids": sources.positions,
+            "seq_idx": sources.sequences,
             "labels": labels.values,
             "decoder_input_ids": inputs.values,
             "decoder_position_ids": inputs.positions,
+            "decoder_seq_idx": inputs.sequences,
         }
         if not sources.kept.all():
             batch["attention_mask"] = sources.kept.astype(np.int64)
