@@ -1,7 +1,7 @@
-"""Text in, answer out: the tasks that transformers 5 has no pipeline for, under the names its pipelines had.
+"""Pipelines for tasks that transformers 5 does not support, among them four that it removed, under their former names.
 
 `import hf_vanilla_transformer` is enough for `transformers.pipeline("translation", model=...)`; see `task_registry`.
-The classes below are imported when they are first used, because they need transformers' own pipelines.
+The classes below are imported when they are first used, because they import `transformers.pipelines`.
 """
 
 from __future__ import annotations

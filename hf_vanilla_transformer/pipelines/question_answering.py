@@ -1,4 +1,4 @@
-"""Extractive question answering: the part of a text that answers a question (Devlin et al. 2019, section 4.2)."""
+"""Extractive question answering: the span of a context that answers a question (Devlin et al. 2019, section 4.2)."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ _POSTPROCESS = ("top_k", "max_answer_len", "handle_impossible_answer")
 
 
 class QuestionAnsweringPipeline(ChunkPipeline):
-    """Where in a context a question is answered.
+    """Finds the answer to a question in a context.
 
-    Use it through `pipeline("question-answering", model=...)`; every model of `AutoModelForQuestionAnswering` with a
-    fast tokenizer will do. Called with ``question=`` and ``context=``, or with a dict of both, it gives
-    ``{"score", "start", "end", "answer"}``, where `start` and `end` are places in the context; with `top_k` above 1 a
-    list of them; with a list of dicts a list of either.
+    Use it through `pipeline("question-answering", model=...)` with any model of `AutoModelForQuestionAnswering` and a
+    fast tokenizer. For ``question=`` and ``context=``, or a dict of both, it returns
+    ``{"score", "start", "end", "answer"}``, where `start` and `end` count characters of the context. It returns a list
+    of these dicts for `top_k` above 1, and a list with an item for each question for a list of dicts.
 
-    A context that is too long is read in windows that overlap. The score of an answer is the probability of its first
+    A context that is too long is split into overlapping windows. The score of an answer is the probability of its first
     token times that of its last, each a softmax over the context in all windows.
 
     Args:
-        top_k: how many answers; there are fewer if the context has fewer spans.
-        max_answer_len: most tokens of an answer.
-        handle_impossible_answer: the empty answer may win, by the score of the first token of the input (SQuAD 2.0).
-        max_seq_len: tokens of a window, question included; as many as the model has positions if None.
-        doc_stride: tokens that two windows share; a quarter of a window at most by default.
+        top_k: number of answers, 1 by default; there are fewer if the context has fewer spans.
+        max_answer_len: maximum number of tokens of an answer, 30 by default.
+        handle_impossible_answer: also consider the empty answer, with the logits of the first token (SQuAD 2.0).
+        max_seq_len: number of tokens of a window with its question; the model's number of positions if None.
+        doc_stride: number of tokens that two windows share; at most a quarter of a window if None.
 
     Raises:
-        ValueError: a question or a context is missing or empty, or the question alone fills a window.
+        ValueError: a question or a context is missing or empty, an option is out of its range, or the question leaves
+            no room for the context in a window.
     """
 
     _load_tokenizer = True
@@ -45,18 +46,18 @@ class QuestionAnsweringPipeline(ChunkPipeline):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not self.tokenizer.is_fast:
-            raise ValueError(f"{type(self.tokenizer).__name__} cannot say where answers lie: use a fast tokenizer.")
+            raise ValueError(f"{type(self.tokenizer).__name__} has no token offsets: use a fast tokenizer.")
         self.model.eval()
 
     def save_pretrained(self, save_directory: str, **kwargs: Any) -> None:
-        """Saves the model and the tokenizer; the pipeline is no part of them, and its code need not travel along."""
+        """Saves the model and the tokenizer. The code of the pipeline is not saved; this package provides it."""
         self.model.save_pretrained(save_directory, **kwargs)
         self.tokenizer.save_pretrained(save_directory, **kwargs)
 
     def __call__(
         self, inputs: Any = None, *, question: str | list[str] | None = None, context: Any = None, **kwargs: Any
     ) -> Any:
-        """Answers; the options are those of the class."""
+        """Returns the answers. The options are those of the class."""
         if inputs is None:
             if isinstance(question, list):
                 contexts = context if isinstance(context, list) else [context] * len(question)
@@ -73,7 +74,10 @@ class QuestionAnsweringPipeline(ChunkPipeline):
         preprocess = {name: parameters.pop(name) for name in _PREPROCESS if name in parameters}
         postprocess = {name: parameters.pop(name) for name in _POSTPROCESS if name in parameters}
         if parameters:
-            raise ValueError(f"question-answering has no option {', '.join(sorted(parameters))}.")
+            raise ValueError(
+                f"question-answering has no option {', '.join(sorted(parameters))}; it has "
+                f"{', '.join(_PREPROCESS + _POSTPROCESS)}."
+            )
         if postprocess.get("top_k", 1) < 1:
             raise ValueError(f"top_k={postprocess['top_k']} must be at least 1.")
         if postprocess.get("max_answer_len", 1) < 1:
@@ -89,7 +93,9 @@ class QuestionAnsweringPipeline(ChunkPipeline):
         length = max_seq_len or min(limit for limit in limits if limit)
         room = length - len(self.tokenizer(question, "")["input_ids"])
         if room < 1:
-            raise ValueError(f"A window of {length} tokens has no room beside the question {question!r}.")
+            raise ValueError(
+                f"A window of {length} tokens (max_seq_len) has no room for the context beside question={question!r}."
+            )
         windows = self.tokenizer(
             question,
             context,
@@ -153,5 +159,5 @@ class QuestionAnsweringPipeline(ChunkPipeline):
 def _text(example: Any, name: str) -> str:
     text = example.get(name) if isinstance(example, dict) else None
     if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"question-answering needs a question and a context, both texts; the {name} is {text!r}.")
+        raise ValueError(f"question-answering needs a text as question and as context, but {name}={text!r}.")
     return text

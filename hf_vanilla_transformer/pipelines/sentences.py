@@ -1,4 +1,4 @@
-"""Text into sentences and back, with nothing between them lost."""
+"""Splitting text into sentences, and joining sentences with the white space that separated them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-# Where a sentence may end: a mark, then quotes or brackets that close, then white space; the marks of Chinese and
-# Japanese need no space after them. A line break always ends one.
-_END = re.compile(r"(?P<mark>[.!?…]+[\"'”’»)\]]*)(?=\s)|[。！？]+[」』”’）]*|(?=\n)")
+# A sentence may end with punctuation, closing quotes or brackets, and white space. After the punctuation of Chinese and
+# Japanese, no white space is needed. A line break always ends a sentence.
+_END = re.compile(r"(?P<punctuation>[.!?…]+[\"'”’»)\]]*)(?=\s)|[。！？]+[」』”’）]*|(?=\n)")
 
-# What stands before a full stop that ends no sentence: titles and the like in the languages of Europe, and initials.
+# Abbreviations of European languages: the full stop after them does not end a sentence.
 _WITH_FULL_STOP = """
     mr mrs ms dr prof st rev gen col capt lt sgt sen rep gov jr sr inc ltd co corp vs etc cf al e.g i.e approx
     fig figs eq sec ch vol pp p a.m p.m u.s u.k
@@ -32,15 +32,15 @@ class Sentence(NamedTuple):
 
 
 def split_sentences(text: str) -> list[Sentence]:
-    """The sentences of `text`. Their texts and gaps, put together, are `text` again, but for space at its very start.
+    """Splits `text` into sentences. Their texts and gaps, concatenated, are `text` without leading white space.
 
-    A full stop ends a sentence if white space follows and then anything but a lower-case letter, unless it belongs to
-    an abbreviation, an initial or an ordinal; one with a space before it, as in tokenised text, always does. Line
-    breaks end sentences as well. There is no model behind this: where it errs, it may split after an abbreviation
-    that it does not know.
+    A full stop ends a sentence if white space follows, unless the next character is a lower-case letter, or the full
+    stop belongs to an abbreviation, an initial or an ordinal. A full stop after white space, as in tokenized text,
+    always ends a sentence, and so does a line break. These are rules, not a model; they may split after an abbreviation
+    that they do not know.
 
     Returns:
-        The sentences; none if `text` is only white space.
+        The sentences; an empty list if `text` is only white space.
     """
     sentences: list[Sentence] = []
     start = len(text) - len(text.lstrip())
@@ -48,7 +48,7 @@ def split_sentences(text: str) -> list[Sentence]:
         end = match.end()
         if end <= start or not text[start:end].strip():
             continue
-        if match["mark"] is not None and not _ends_here(text, start, match):
+        if match["punctuation"] is not None and not _ends_here(text, start, match):
             continue
         following = _SPACE.match(text, end).end()
         sentences.append(Sentence(text[start:end], text[end:following]))
@@ -60,9 +60,9 @@ def split_sentences(text: str) -> list[Sentence]:
 
 
 def join_sentences(sentences: Iterable[Sentence]) -> str:
-    """Sentences with their gaps between them, such as translations with the gaps of their sources.
+    """Joins sentences with the gaps between them, for example translations with the gaps of their sources.
 
-    Where a source had no gap, as in Chinese, a space is put unless the sentence itself ends like one of those.
+    If there is no gap, as in Chinese, a space is added unless the sentence itself ends with Chinese punctuation.
     """
     parts: list[str] = []
     last = Sentence("", "")
@@ -76,18 +76,18 @@ def join_sentences(sentences: Iterable[Sentence]) -> str:
 
 
 def _ends_here(text: str, start: int, match: re.Match[str]) -> bool:
-    """Whether this mark, with white space after it, ends a sentence."""
+    """Whether this punctuation, which white space follows, ends a sentence."""
     gap = _SPACE.match(text, match.end())
     if gap.end() == len(text) or "\n" in gap.group():
         return True
     if match.start() > start and text[match.start() - 1].isspace():
-        return True  # tokenised text: the mark is a word of its own
+        return True  # tokenized text: white space precedes the punctuation
     if text[gap.end()].islower():
         return False
-    if not match["mark"].startswith(".") or match["mark"].startswith(".."):
+    if not match["punctuation"].startswith(".") or match["punctuation"].startswith(".."):
         return True
     word = _BEFORE.search(text, start, match.start()).group().lower()
     is_initial = len(word) == 1 and word.isalpha()
-    # "am 3. Oktober": German writes ordinals so. "in 1999. Then" is a year: more than two digits.
+    # German ordinals: "am 3. Oktober". Numbers of more than two digits are years: "in 1999. Then".
     is_ordinal = word.isdigit() and len(word) <= 2
     return not (word in _ABBREVIATIONS or is_initial or is_ordinal)

@@ -1,4 +1,4 @@
-"""Answers are the best spans of the context, by a search over all of them written out."""
+"""The answers of the pipeline are the best spans, compared with a search over all spans."""
 
 import itertools
 
@@ -23,39 +23,39 @@ def answering(folder):
     return pipeline("question-answering", model=str(folder), device="cpu")
 
 
-def spans(folder, question, context, longest, impossible=False):
-    """Every span of one window with its probability, best first."""
+def spans(folder, question, context, longest, allow_empty=False):
+    """All spans of one window as (probability, start, end), the best first."""
     model, tokenizer = AutoModelForQuestionAnswering.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     inputs = tokenizer(question, context, return_tensors="pt", return_offsets_mapping=True)
-    places = inputs.pop("offset_mapping")[0].tolist()
-    where = [index for index, sequence in enumerate(inputs.sequence_ids(0)) if sequence == 1]
+    offsets = inputs.pop("offset_mapping")[0].tolist()
+    in_context = [index for index, sequence in enumerate(inputs.sequence_ids(0)) if sequence == 1]
     with torch.no_grad():
         output = model(**inputs)
-    considered = ([0] if impossible else []) + where
+    considered = ([0] if allow_empty else []) + in_context
     start = output.start_logits[0][considered].softmax(0)
     end = output.end_logits[0][considered].softmax(0)
-    offset = len(considered) - len(where)
+    shift = len(considered) - len(in_context)
     found = [
-        (float(start[i + offset] * end[j + offset]), places[where[i]][0], places[where[j]][1])
-        for i, j in itertools.product(range(len(where)), repeat=2)
+        (float(start[i + shift] * end[j + shift]), offsets[in_context[i]][0], offsets[in_context[j]][1])
+        for i, j in itertools.product(range(len(in_context)), repeat=2)
         if i <= j < i + longest
     ]
-    if impossible:
+    if allow_empty:
         found.append((float(start[0] * end[0]), 0, 0))
     return sorted(found, reverse=True)
 
 
-@pytest.mark.parametrize("impossible", [False, True])
-def test_the_best_spans(answering, folder, impossible):
-    options = {"top_k": 5, "max_answer_len": 4, "handle_impossible_answer": impossible}
+@pytest.mark.parametrize("allow_empty", [False, True])
+def test_the_answers_are_the_best_spans(answering, folder, allow_empty):
+    options = {"top_k": 5, "max_answer_len": 4, "handle_impossible_answer": allow_empty}
     answers = answering(question="Where does he read?", context=CONTEXT, **options)
-    expected = spans(folder, "Where does he read?", CONTEXT, 4, impossible)[:5]
+    expected = spans(folder, "Where does he read?", CONTEXT, 4, allow_empty)[:5]
     assert [(answer["start"], answer["end"]) for answer in answers] == [(begin, stop) for _, begin, stop in expected]
     assert [answer["score"] for answer in answers] == pytest.approx([score for score, *_ in expected], rel=1e-4)
     assert all(answer["answer"] == CONTEXT[answer["start"] : answer["end"]] for answer in answers)
 
 
-def test_a_long_context_is_read_in_windows(answering):
+def test_a_long_context_is_split_into_windows(answering):
     context = " ".join(SENTENCES * 3)
     answers = answering(question="Where?", context=context, top_k=3)
     assert len({(answer["start"], answer["end"]) for answer in answers}) == 3
@@ -67,14 +67,15 @@ def test_a_long_context_is_read_in_windows(answering):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"question": "Where?", "context": " "}, "the context is ' '"),
-        ({"question": None, "context": CONTEXT}, "the question is None"),
+        ({"question": "Where?", "context": " "}, "context=' '"),
+        ({"question": None, "context": CONTEXT}, "question=None"),
         ({"question": "Where?", "context": CONTEXT, "top_k": 0}, "top_k=0"),
-        ({"question": "Where?", "context": CONTEXT, "max_seq_len": 4}, "no room beside"),
-        ({"question": "Where?", "context": CONTEXT, "topk": 2}, "no option topk"),
+        ({"question": "Where?", "context": CONTEXT, "max_answer_len": 0}, "max_answer_len=0"),
+        ({"question": "Where?", "context": CONTEXT, "max_seq_len": 4}, r"\b4 tokens.*'Where\?'"),
+        ({"question": "Where?", "context": CONTEXT, "topk": 2}, "topk"),
         ({"question": ["Where?"], "context": [CONTEXT, CONTEXT]}, "1 questions but 2 contexts"),
     ],
 )
-def test_faults_are_named(answering, arguments, message):
+def test_invalid_arguments_are_named(answering, arguments, message):
     with pytest.raises(ValueError, match=message):
         answering(**arguments)

@@ -1,4 +1,4 @@
-"""Where sentences end, and that nothing is lost between them."""
+"""Splitting text into sentences keeps every character; joining restores the white space."""
 
 import pytest
 
@@ -30,14 +30,14 @@ def texts(text):
         ("...", ["..."]),
     ],
 )  # fmt: skip
-def test_sentences(text, sentences):
+def test_text_is_split_into_sentences(text, sentences):
     assert texts(text) == sentences
 
 
 @pytest.mark.parametrize(
     "text", ["One. Two.\n\nThree?  Four.\n", "我走了。你来了。", "He came.\t\nShe went!   Then .", "x\n\n\ny\r\nz"]
 )
-def test_nothing_is_lost(text):
+def test_splitting_keeps_every_character(text):
     assert "".join(sentence.text + sentence.gap for sentence in split_sentences(text)) == text
 
 
@@ -48,7 +48,7 @@ def test_joining_restores_the_gaps_of_the_source():
     assert join_sentences(translated) == "Un. Deux.\n\nTrois."
 
 
-def test_joining_puts_a_space_where_the_source_needed_none():
+def test_joining_adds_a_space_where_the_source_has_none():
     gaps = split_sentences("我走了。你来了。")
     assert join_sentences(Sentence(text, gap) for text, (_, gap) in zip(["I went.", "You came."], gaps)) == (
         "I went. You came."

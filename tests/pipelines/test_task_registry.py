@@ -1,4 +1,4 @@
-"""Importing the package gives transformers the tasks it gave up, and does not import its pipelines for that."""
+"""Importing the package registers the tasks that transformers lacks, without importing its pipelines."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ for task in sys.argv[1:]:
 """
 
 
-def test_a_fresh_process_gets_our_pipelines_with_those_of_transformers():
+def test_a_new_process_gets_our_pipelines_with_those_of_transformers():
     done = subprocess.run(
         [sys.executable, "-c", _FRESH + _FRESH_TASKS, *TASKS], capture_output=True, text=True, check=False
     )
@@ -38,21 +38,21 @@ def test_a_fresh_process_gets_our_pipelines_with_those_of_transformers():
 
 
 @pytest.mark.parametrize("module", sorted({pipeline_class.split(".")[0] for pipeline_class, _ in TASKS.values()}))
-def test_a_fresh_process_can_import_each_pipeline_first(module):
+def test_a_new_process_can_import_each_pipeline_first(module):
     code = f"import hf_vanilla_transformer.pipelines.{module}\n{_FRESH_TASKS}"
     done = subprocess.run([sys.executable, "-c", code, *TASKS], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [pipeline_class.split(".")[1] for pipeline_class, _ in TASKS.values()]
 
 
-def test_tasks_have_our_class_and_the_auto_class_that_fits():
+def test_each_task_has_our_class_and_a_matching_auto_class():
     _, translation, _ = pipelines.check_task("translation")
     assert translation["impl"] is TranslationPipeline and translation["pt"] == (AutoModelForSeq2SeqLM,)
     _, answering, _ = pipelines.check_task("question-answering")
     assert answering["impl"] is QuestionAnsweringPipeline and answering["pt"] == (AutoModelForQuestionAnswering,)
 
 
-def test_a_task_that_transformers_has_stays_its_own():
+def test_a_task_that_transformers_supports_is_not_replaced():
     own = {"impl": "transformers' own", "pt": ()}
     registry = pipelines.PipelineRegistry({"translation": own}, {})
     stand_in = SimpleNamespace(PIPELINE_REGISTRY=registry, REMOVED_TASKS={"summarization": "gone", "vqa": "gone"})

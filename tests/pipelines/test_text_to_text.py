@@ -1,4 +1,4 @@
-"""Translation and its like: the answers are those of `generate`, however they are batched and split."""
+"""Text-to-text pipelines return the answers of `generate`, whatever the batches and splits."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def translator(seq2seq):
 
 @pytest.fixture(scope="module")
 def reference(seq2seq):
-    """Each text by itself through `generate`: every answer with the log probability that teacher forcing gives it."""
+    """A function that generates for one text, and returns each answer with its log-probability by teacher forcing."""
     model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(seq2seq), AutoTokenizer.from_pretrained(seq2seq)
 
     def translate(text, **options):
@@ -38,7 +38,7 @@ def reference(seq2seq):
     return translate
 
 
-def test_one_text_and_many_in_batches(translator, reference):
+def test_one_text_and_batches_of_texts_are_translated(translator, reference):
     expected = [{"translation_text": reference(text)[0][0]} for text in SENTENCES]
     assert translator(SENTENCES[0]) == expected[:1]
     assert translator(SENTENCES) == expected
@@ -48,12 +48,12 @@ def test_one_text_and_many_in_batches(translator, reference):
     assert translator([]) == []
 
 
-def test_several_answers_with_their_log_probabilities(translator, reference):
+def test_several_answers_have_log_probabilities(translator, reference):
     answers = translator(SENTENCES[:3], num_return_sequences=2, return_scores=True, batch_size=3)
-    for text, found in zip(SENTENCES, answers):
+    for text, n_best in zip(SENTENCES, answers):
         expected = reference(text, num_return_sequences=2)
-        assert [answer["translation_text"] for answer in found] == [text for text, _ in expected]
-        assert [answer["score"] for answer in found] == pytest.approx([score for _, score in expected], abs=1e-3)
+        assert [answer["translation_text"] for answer in n_best] == [text for text, _ in expected]
+        assert [answer["score"] for answer in n_best] == pytest.approx([score for _, score in expected], abs=1e-3)
     (greedy,) = translator(SENTENCES[0], num_beams=1, return_scores=True)
     ((text, score),) = reference(SENTENCES[0], num_beams=1)
     assert greedy["translation_text"] == text and greedy["score"] == pytest.approx(score, abs=1e-3)
@@ -66,21 +66,21 @@ def test_a_long_text_is_split_and_joined_again(translator, reference):
     for options in ({"batch_size": 1}, {"batch_size": 4}, {"split": "sentences"}):
         assert translator(text, **options) == [{"translation_text": expected}], options
         assert translator([text, SENTENCES[1]], **options)[1] == {"translation_text": parts[1]}, options
-    # A short one goes in as it is, unless somebody asks.
+    # By default, a short text is not split.
     short = "A dog. A man."
     assert translator(short) == [{"translation_text": reference(short)[0][0]}]
     halves = " ".join(reference(sentence)[0][0] for sentence, _ in split_sentences(short))
     assert translator(short, split="sentences") == [{"translation_text": halves}]
 
 
-def test_what_is_too_long_is_refused_or_cut(translator):
+def test_a_text_that_is_too_long_is_rejected_or_truncated(translator):
     endless = "the river " * 60
-    with pytest.raises(ValueError, match="tokens is too long, 64 are allowed"):
+    with pytest.raises(ValueError, match=r"\b64\b.*'the river"):
         translator(endless)
     with pytest.raises(ValueError, match="split='sentences'"):
         translator(" ".join(SENTENCES), split="never")
     assert translator(endless, truncation=True)[0].keys() == {"translation_text"}
-    with pytest.raises(ValueError, match="6 are allowed"):
+    with pytest.raises(ValueError, match=r"\b6\b.*truncation="):
         translator(SENTENCES[0], max_source_tokens=6)
 
 
@@ -89,7 +89,7 @@ def test_an_empty_text_stays_empty(translator):
     assert translator("") == [{"translation_text": ""}]
 
 
-def test_a_prefix_is_read_before_each_sentence(translator, reference):
+def test_the_prefix_is_put_before_each_sentence(translator, reference):
     assert translator("A dog.", prefix=">>fra<< ") == [{"translation_text": reference(">>fra<< A dog.")[0][0]}]
 
 
@@ -100,11 +100,11 @@ def test_the_progress_bar_counts_texts(translator, capsys):
     assert not capsys.readouterr().err
 
 
-def test_an_answer_has_its_own_limit_however_it_is_batched(seq2seq):
-    """Without any other limit: 50 tokens more than the source."""
+def test_the_length_limit_of_an_answer_does_not_depend_on_the_batch(seq2seq):
+    """By default, an answer may have 50 tokens more than its source."""
     pipe = pipeline("text2text-generation", model=str(seq2seq), device="cpu", do_sample=False)
     pipe.model.generation_config.max_new_tokens = pipe.model.generation_config.max_length = None
-    pipe.model.generation_config.eos_token_id = 399  # it rambles on
+    pipe.model.generation_config.eos_token_id = 399  # so that it does not stop early
     alone = pipe("A dog.")[0]["generated_text"]
     together = pipe(["A dog.", SENTENCES[0]], batch_size=2)
     assert together[0]["generated_text"] == alone
@@ -113,11 +113,11 @@ def test_an_answer_has_its_own_limit_however_it_is_batched(seq2seq):
     assert len(tensors["generated_token_ids"][0]) - 1 == min(source + 50, 63)
 
 
-def test_other_tasks_name_their_answers(seq2seq, tmp_path):
+def test_the_key_of_an_answer_depends_on_the_task(seq2seq, tmp_path):
     pipe = pipeline("summarization", model=str(seq2seq), device="cpu", max_new_tokens=5, num_beams=1)
     assert isinstance(pipe, SummarizationPipeline)
     assert pipe("A dog.")[0].keys() == {"summary_text"}
-    with pytest.raises(ValueError, match="is too long"):
+    with pytest.raises(ValueError, match=r"\b64\b"):
         pipe(" ".join(SENTENCES))
     pipe.save_pretrained(tmp_path)
     assert not (tmp_path / "text_to_text.py").exists()
@@ -125,25 +125,25 @@ def test_other_tasks_name_their_answers(seq2seq, tmp_path):
     assert again("A dog.")[0]["translation_text"] == pipe("A dog.")[0]["summary_text"]
 
 
-def test_faults_are_named(translator, causal_lm):
-    with pytest.raises(ValueError, match="split='words' must be one of long, sentences, never"):
+def test_invalid_arguments_are_named(translator, causal_lm):
+    with pytest.raises(ValueError, match=r"split .*long, sentences, never.*'words'"):
         translator("A dog.", split="words")
-    with pytest.raises(ValueError, match="list of texts, but there is a int"):
+    with pytest.raises(ValueError, match=r"\bint\b"):
         translator(["A dog.", 3])
-    with pytest.raises(ValueError, match=r"src_lang='de', but .* has no languages.*prefix="):
+    with pytest.raises(ValueError, match=r"src_lang='de'.*prefix="):
         translator("A dog.", src_lang="de")
-    with pytest.raises(ValueError, match=r"tgt_lang='fr', but .* has no languages"):
+    with pytest.raises(ValueError, match=r"tgt_lang='fr'.*prefix="):
         translator("A dog.", tgt_lang="fr")
     from transformers import AutoModelForCausalLM
 
     model, tokenizer = AutoModelForCausalLM.from_pretrained(causal_lm), AutoTokenizer.from_pretrained(causal_lm)
-    with pytest.raises(ValueError, match="is no encoder-decoder"):
+    with pytest.raises(ValueError, match=r"VanillaDecoderForCausalLM.*'translation'"):
         pipeline("translation", model=model, tokenizer=tokenizer, device="cpu")
 
 
 @pytest.fixture
 def multilingual():
-    """A tokenizer of NLLB that spells, and a model of ours for it."""
+    """A tokenizer of NLLB with letters as tokens, and a model of ours for it."""
     letters = ["<s>", "<pad>", "</s>", "<unk>", "▁", *"abcdefghijklmnopqrstuvwxyzADT."]
     tokenizer = NllbTokenizer(vocab={letter: index for index, letter in enumerate(letters)}, merges=[])
     model = translation_model(
@@ -156,7 +156,7 @@ def multilingual():
     return model, tokenizer
 
 
-def test_languages_frame_the_source_and_begin_the_translation(multilingual):
+def test_the_languages_determine_the_tokens_of_the_source_and_of_the_decoder(multilingual):
     model, tokenizer = multilingual
     pipe = pipeline("translation", model=model, tokenizer=tokenizer, device="cpu", num_beams=1, max_new_tokens=4)
     french, german = (tokenizer.convert_tokens_to_ids(code) for code in ("fra_Latn", "deu_Latn"))
@@ -165,18 +165,18 @@ def test_languages_frame_the_source_and_begin_the_translation(multilingual):
     expected = model.generate(source, forced_bos_token_id=german, num_beams=1, max_new_tokens=4)[0]
     assert answer["translation_token_ids"][0].tolist() == expected.tolist()
     assert expected[1] == german
-    # The next call is again in the language that the tokenizer came with.
+    # The next call uses the tokenizer's default source language again.
     pipe("a dog", tgt_lang="deu_Latn")
     assert tokenizer.src_lang == "eng_Latn"
-    with pytest.raises(ValueError, match="tgt_lang='xx' is no language of NllbTokenizer; it knows"):
+    with pytest.raises(ValueError, match=r"tgt_lang='xx'.*NllbTokenizer"):
         pipe("a dog", tgt_lang="xx")
-    with pytest.raises(ValueError, match=r"src_lang='yy' is no language"):
+    with pytest.raises(ValueError, match=r"src_lang='yy'"):
         pipe("a dog", src_lang="yy")
 
 
-def test_codes_of_tokenizers_that_keep_a_table():
+def test_language_codes_can_come_from_a_table_of_the_tokenizer():
     class Table:
-        """As M2M100 has it: the code is `en`, the token `__en__`."""
+        """Like the tokenizer of M2M100, whose token for the code `en` is `__en__`."""
 
         lang_code_to_id = {"en": 7, "fr": 8}
         src_lang = "en"

@@ -1,4 +1,4 @@
-"""The tasks that transformers has: its own pipelines run our models, with our tokenizers, from a folder."""
+"""Pipelines of transformers support our models and tokenizers, loaded from a folder."""
 
 import pytest
 import torch
@@ -15,14 +15,14 @@ def test_fill_mask(masked_lm):
     answers = pipe(text)
     model, tokenizer = AutoModelForMaskedLM.from_pretrained(masked_lm), AutoTokenizer.from_pretrained(masked_lm)
     inputs = tokenizer(text, return_tensors="pt")
-    place = inputs["input_ids"][0].tolist().index(tokenizer.mask_token_id)
+    position = inputs["input_ids"][0].tolist().index(tokenizer.mask_token_id)
     with torch.no_grad():
-        best = model(**inputs).logits[0, place].softmax(-1).topk(3)
+        best = model(**inputs).logits[0, position].softmax(-1).topk(3)
     assert [answer["token"] for answer in answers] == best.indices.tolist()
     assert [answer["score"] for answer in answers] == pytest.approx(best.values.tolist(), abs=1e-5)
 
 
-def test_text_generation_goes_on_from_the_prompt(causal_lm):
+def test_text_generation_continues_the_prompt(causal_lm):
     pipe = pipeline("text-generation", model=str(causal_lm), device="cpu", do_sample=False, max_new_tokens=5)
     alone = [pipe(text)[0]["generated_text"] for text in SENTENCES[:3]]
     assert all(answer.startswith(text) for answer, text in zip(alone, SENTENCES))
