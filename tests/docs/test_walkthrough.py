@@ -1,4 +1,4 @@
-"""The commands of the walk-through, in both languages, as they stand there, on tiny data and with a tiny body."""
+"""The commands of the walk-through run unchanged, in both languages, on tiny data and with a tiny model."""
 
 import contextlib
 import io
@@ -16,7 +16,7 @@ from hf_vanilla_transformer.training.recipes.training_recipe import recipe_field
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("walkthrough.md", "walkthrough.ko.md")
-# What makes each command small; nothing else is changed.
+# These options make each command small. They are the only change.
 SMALL = {
     "pretrain": [
         *("--model.config.num_hidden_layers", "1", "--model.config.hidden_size", "32"),
@@ -61,7 +61,7 @@ def write_data(folder: Path, page: str) -> None:
 
 
 def transformers_bert(folder: Path, texts: list[str]) -> Path:
-    """What a published BERT is, for the command that converts one."""
+    """A published BERT, for the command that converts one."""
     tokenizer = train_tokenizer(texts, kind="wordpiece", vocab_size=200, template="encoder")
     tokenizer.save_pretrained(folder)
     config = BertConfig(
@@ -72,7 +72,7 @@ def transformers_bert(folder: Path, texts: list[str]) -> Path:
 
 
 @pytest.mark.parametrize("page", [PAGES[0], pytest.param(PAGES[1], marks=pytest.mark.slow)])
-def test_the_page_can_be_followed(page, tmp_path, monkeypatch, capsys):
+def test_the_commands_of_the_page_run(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_data(tmp_path, page)
     done = []
@@ -110,7 +110,7 @@ def test_both_pages_have_the_same_commands():
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_fields_that_are_named_in_the_text_exist(page):
+def test_the_fields_named_in_the_text_exist(page):
     text = (DOCS / page).read_text(encoding="utf-8")
     known = {name for name, _ in recipe_fields(FinetuneRecipe)}
     prose = re.sub(r"```.*?```", "", text, flags=re.S)
