@@ -1,1 +1,1 @@
-"""What people look at after a run: pages, pictures, curves, and the fonts to draw them with."""
+"""Reports of a run: report.md with its pictures, curves, and the fonts to draw them with."""

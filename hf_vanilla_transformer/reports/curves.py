@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from ..files import write_text
+from ..files import file_aside, write_text
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -31,8 +30,8 @@ def trim_metrics(path: Path, step: int) -> None:
 def plot_curves(metrics: Path, picture: Path, *, metric: str | None = None, unit: str = "nats per token") -> None:
     """Draws `picture` from the records of `metrics`.
 
-    Left: training and validation loss over updates. Right: `metric` of the evaluations over updates, or BLEU and chrF
-    over minutes of training, where there are any, else the learning rate.
+    Left: training and validation loss over updates. Right: `metric` over updates; without it BLEU and chrF over minutes
+    of training; without these the learning rate.
 
     Args:
         metrics: a metrics.jsonl.
@@ -40,7 +39,7 @@ def plot_curves(metrics: Path, picture: Path, *, metric: str | None = None, unit
         metric: a score of the evaluations, such as `accuracy`.
         unit: of the loss; empty for none.
     """
-    # The figure is drawn without a screen, and without touching the backend a notebook has chosen.
+    # The figure needs no display and does not change the backend that a notebook has chosen.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -75,6 +74,5 @@ def plot_curves(metrics: Path, picture: Path, *, metric: str | None = None, unit
         right.set(xlabel="update", ylabel="learning rate")
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    aside = picture.with_name(f".{picture.name}")
-    figure.savefig(aside, dpi=120, format="png")
-    os.replace(aside, picture)
+    with file_aside(picture) as aside:
+        figure.savefig(aside, dpi=120, format="png")

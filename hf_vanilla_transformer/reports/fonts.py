@@ -1,4 +1,4 @@
-"""Which fonts of this machine can draw a text, so that Korean class names do not become empty boxes."""
+"""Finds installed fonts that can draw a text, so that Korean class names do not become empty boxes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from functools import cache
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
-# Comes with matplotlib, and is good for European languages.
+# Comes with matplotlib and covers European languages.
 DEFAULT = "DejaVu Sans"
 
-# Tried first, in this order; then every other font there is.
+# Tried first, in this order, before all other installed fonts.
 _PREFERRED = (
     "Noto Sans CJK KR",
     "Noto Sans KR",
@@ -31,14 +31,14 @@ INSTALL_HINT = "install one, such as the package fonts-nanum or fonts-noto-cjk"
 
 
 def families_for(texts: Iterable[str]) -> list[str] | None:
-    """Font families that together have every character of `texts`, for matplotlib's ``font.family``.
+    """Font families that together cover every character of `texts`, for matplotlib's ``font.family``.
 
     Returns:
-        The default font, followed by others where it does not suffice; None if some character is in no font here.
+        The default font, followed by others if it does not cover all; None if no installed font has some character.
     """
-    wanted = {character for text in texts for character in text if not character.isspace()}
+    needed = {character for text in texts for character in text if not character.isspace()}
     families = [DEFAULT]
-    missing = wanted - _characters(_path(DEFAULT))
+    missing = needed - _characters(_path(DEFAULT))
     for name in _others():
         if not missing:
             break
@@ -53,7 +53,7 @@ def families_for(texts: Iterable[str]) -> list[str] | None:
 def _others() -> tuple[str, ...]:
     known = {entry.name for entry in font_manager.fontManager.ttflist}
     preferred = [name for name in _PREFERRED if name in known]
-    # Fonts made to show that a glyph is missing cover everything and say nothing.
+    # Last-resort fonts have a placeholder for every character, so they must not be chosen.
     rest = sorted(name for name in known if name not in preferred and "Last Resort" not in name and name != DEFAULT)
     return (*preferred, *rest)
 

@@ -1,9 +1,7 @@
-"""The pictures of a report on a task: learning curves, confusions, reliability, numbers, dependency trees."""
+"""Pictures of a report: learning curves, confusion matrix, reliability diagram, numbers, dependency trees."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-# Object-oriented matplotlib: no display, no effect on a caller's own figures.
+# Object-oriented matplotlib needs no display and does not affect a caller's own figures.
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -21,56 +19,41 @@ from matplotlib.path import Path as Outline
 from matplotlib.ticker import MaxNLocator
 
 from ..evaluation.calibration import Reliability
+from ..files import file_aside
 from .fonts import DEFAULT, families_for
 
-# Okabe and Ito's colours, which people who confuse red and green can tell apart.
+# Okabe and Ito's colors, which people with red-green color blindness can distinguish.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"
 
-# A dependency as (head, relation); the head of word i is a number from 1, 0 is the root.
+# One (head, relation) a word. Heads are numbered from 1; 0 is the root.
 Tree = Sequence[tuple[int, str]]
 
 
-@contextmanager
-def written_aside(path: str | Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the place of `path` if all went well."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    try:
-        yield Path(name)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def plot_course(
-    course: Sequence[Mapping[str, Any]],
+def plot_history(
+    history: Sequence[Mapping[str, Any]],
     path: Path,
     *,
     metric: str | None = None,
     higher_is_better: bool = True,
     unfrozen: Mapping[int, str] | None = None,
 ) -> Path:
-    """Learning curves: the loss in training and on the validation split, and beside it the metric that decides.
+    """Learning curves: training and validation loss on the left, `metric` (or the learning rate) on the right.
 
     Args:
-        course: the records of a metrics.jsonl: `step` with `loss`, `learning_rate` or `eval_...`.
+        history: the records of a metrics.jsonl: `step` with `loss`, `learning_rate` or `eval_...`.
         path: the picture.
         metric: such as ``accuracy``, which is `eval_accuracy` in the records.
-        higher_is_better: which end of the metric is the best.
-        unfrozen: what began to be trained at an update, drawn as a line with its name.
+        higher_is_better: whether a higher value of the metric is better.
+        unfrozen: the name of the part that became trainable at an update, drawn as a vertical line.
 
     Raises:
-        ValueError: there is nothing to draw.
+        ValueError: no record has a loss or a score.
     """
-    losses = [(record["step"], record["loss"]) for record in course if "loss" in record]
-    validation = [(record["step"], record["eval_loss"]) for record in course if "eval_loss" in record]
-    scores = [(record["step"], record[f"eval_{metric}"]) for record in course if f"eval_{metric}" in record]
+    losses = [(record["step"], record["loss"]) for record in history if "loss" in record]
+    validation = [(record["step"], record["eval_loss"]) for record in history if "eval_loss" in record]
+    scores = [(record["step"], record[f"eval_{metric}"]) for record in history if f"eval_{metric}" in record]
     if not losses and not validation and not scores:
-        raise ValueError("course has no record with a loss or a score; there is nothing to draw.")
+        raise ValueError(f"history has {len(history)} records, but none has a loss or a score to draw.")
     with _figure(path, (10, 3.8)) as figure:
         left, right = figure.subplots(1, 2)
         for points, label, color, marker in (
@@ -87,7 +70,7 @@ def plot_course(
             right.annotate(f"{best[1]:.4g}", best, textcoords="offset points", xytext=(0, 6), ha="center", fontsize=8)
             right.set(xlabel="update", ylabel=f"{metric} on the validation rows")
         else:
-            rates = [(record["step"], record["learning_rate"]) for record in course if "learning_rate" in record]
+            rates = [(record["step"], record["learning_rate"]) for record in history if "learning_rate" in record]
             if rates:
                 right.plot(*zip(*rates), color=GREY)
             right.set(xlabel="update", ylabel="learning rate")
@@ -103,15 +86,15 @@ def plot_course(
 
 
 def plot_confusion(counts: np.ndarray, names: Sequence[str], path: Path) -> bool:
-    """The confusion matrix: a row a true class, a column a predicted one; colour is the share of the row.
+    """The confusion matrix: one row a true class, one column a predicted class. Color is the share of the row.
 
     Args:
-        counts: (classes, classes), rows true.
+        counts: (classes, classes); rows are true classes.
         names: of the classes.
         path: the picture.
 
     Returns:
-        Whether the names are in the picture; if no font here has their characters, it shows their numbers.
+        True if the picture shows the names; False if it shows numbers, because no installed font has all characters.
     """
     shown, families, drawn = _names_or_numbers(names)
     size = 2.2 + 0.55 * len(shown)
@@ -133,29 +116,29 @@ def plot_confusion(counts: np.ndarray, names: Sequence[str], path: Path) -> bool
     return drawn
 
 
-def plot_reliability(found: Reliability, path: Path) -> Path:
-    """Accuracy over confidence: bars below the diagonal are too sure, above it not sure enough."""
+def plot_reliability(reliability: Reliability, path: Path) -> Path:
+    """Accuracy over confidence: the model is overconfident where bars stay below the diagonal."""
     with _figure(path, (5, 5)) as figure:
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        width = 1 / len(found.counts)
-        middles = found.edges[:-1] + width / 2
-        accuracy = np.nan_to_num(found.accuracy)
-        gaps = np.nan_to_num(found.confidence - found.accuracy)
+        width = 1 / len(reliability.counts)
+        middles = reliability.edges[:-1] + width / 2
+        accuracy = np.nan_to_num(reliability.accuracy)
+        gaps = np.nan_to_num(reliability.confidence - reliability.accuracy)
         top.bar(middles, accuracy, width, color=BLUE, edgecolor="white", label="accuracy")
         top.bar(
             middles, gaps, width, bottom=accuracy, color=RED, alpha=0.35, edgecolor=RED, label="gap to the confidence"
         )
         top.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
-        top.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that is right")
-        top.text(0.03, 0.75, f"ECE {found.expected_calibration_error:.1%}", transform=top.transAxes)
+        top.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
+        top.text(0.03, 0.75, f"ECE {reliability.expected_calibration_error:.1%}", transform=top.transAxes)
         top.legend(loc="upper left")
-        bottom.bar(middles, found.counts, width, color=GREY, edgecolor="white")
+        bottom.bar(middles, reliability.counts, width, color=GREY, edgecolor="white")
         bottom.set(xlabel="confidence", ylabel="predictions")
     return path
 
 
 def plot_numbers(gold: Sequence[float], predicted: Sequence[float], path: Path) -> Path:
-    """Predicted over true numbers, and the diagonal on which they should lie."""
+    """Predicted over true numbers, with the diagonal of perfect predictions."""
     with _figure(path, (5, 5)) as figure:
         axes = figure.add_subplot()
         axes.scatter(gold, predicted, s=12, alpha=min(1.0, 0.2 + 100 / max(len(gold), 1)), color=BLUE, linewidths=0)
@@ -168,7 +151,7 @@ def plot_numbers(gold: Sequence[float], predicted: Sequence[float], path: Path) 
 
 
 def plot_tree(words: Sequence[str], gold: Tree, predicted: Tree, path: Path) -> bool:
-    """A dependency tree: above the words what is right, below them what the model says, its mistakes in colour.
+    """A dependency tree: gold arcs above the words, predicted arcs below them, with errors in color.
 
     Args:
         words: of the sentence.
@@ -176,32 +159,31 @@ def plot_tree(words: Sequence[str], gold: Tree, predicted: Tree, path: Path) -> 
         path: the picture.
 
     Returns:
-        Whether the words are in the picture; if no font here has their characters, it shows their numbers.
+        True if the picture shows the words; False if it shows numbers, because no installed font has all characters.
 
     Raises:
-        ValueError: another number of arcs than of words, or a head outside the sentence.
+        ValueError: the number of arcs is not the number of words, or a head is outside the sentence.
     """
     for name, tree in (("gold", gold), ("predicted", predicted)):
         if len(tree) != len(words):
-            raise ValueError(f"{name} has {len(tree)} arcs for {len(words)} words; give one for each.")
-        wrong = [head for head, _ in tree if not 0 <= head <= len(words)]
-        if wrong:
-            raise ValueError(f"{name} has the head {wrong[0]}, but there are only the words 1 to {len(words)}.")
+            raise ValueError(f"{name} has {len(tree)} arcs for {len(words)} words; give one arc a word.")
+        outside = [head for head, _ in tree if not 0 <= head <= len(words)]
+        if outside:
+            raise ValueError(f"{name} has the head {outside[0]}, but the words are numbered 1 to {len(words)}.")
     shown, families, drawn = _names_or_numbers([word if len(word) <= 14 else word[:13] + "…" for word in words])
-    # Wide enough for the words; an arc is as high as it is long, up to a bound.
-    places = np.concatenate([[0.0], np.cumsum([0.4 + 0.1 * max(len(word), 3) * _width(word) for word in shown])])
-    middles = (places[:-1] + places[1:]) / 2
+    edges = np.concatenate([[0.0], np.cumsum([0.4 + 0.1 * max(len(word), 3) * _width(word) for word in shown])])
+    middles = (edges[:-1] + edges[1:]) / 2
     highest = max((_height(i, head) for tree in (gold, predicted) for i, (head, _) in enumerate(tree)), default=1)
-    with _figure(path, (max(4.0, places[-1] + 0.6), 2 * highest * 0.62 + 1.2), families) as figure:
+    with _figure(path, (max(4.0, edges[-1] + 0.6), 2 * highest * 0.62 + 1.2), families) as figure:
         axes = figure.add_subplot()
         for middle, word in zip(middles, shown):
             axes.text(middle, 0, word, ha="center", va="center", fontsize=10)
-        for index, (right, said) in enumerate(zip(gold, predicted)):
-            _arc(axes, index, right, middles, GREEN if right == said else "black", upwards=True, highest=highest)
-            color = BLUE if right == said else ORANGE if right[0] == said[0] else RED
-            _arc(axes, index, said, middles, color, upwards=False, highest=highest)
-        axes.set(xlim=(-0.2, places[-1] + 0.2), ylim=(-highest - 0.9, highest + 0.9))
-        axes.text(-0.1, highest + 0.75, "right", fontsize=8, color=GREY, va="top")
+        for index, (true, guess) in enumerate(zip(gold, predicted)):
+            _arc(axes, index, true, middles, GREEN if true == guess else "black", upwards=True, highest=highest)
+            color = BLUE if true == guess else ORANGE if true[0] == guess[0] else RED
+            _arc(axes, index, guess, middles, color, upwards=False, highest=highest)
+        axes.set(xlim=(-0.2, edges[-1] + 0.2), ylim=(-highest - 0.9, highest + 0.9))
+        axes.text(-0.1, highest + 0.75, "gold", fontsize=8, color=GREY, va="top")
         axes.text(-0.1, -highest - 0.75, "predicted", fontsize=8, color=GREY, va="bottom")
         axes.axis("off")
     return drawn
@@ -218,12 +200,12 @@ def _arc(
         line = Outline([start, (middles[index], base)])
         align = "left"
     else:
-        # A little beside the middle of the head, so that arrows that leave do not meet those that arrive.
+        # Beside the middle of the head, so that outgoing arcs do not meet the incoming one.
         side = 0.1 if middles[index] > middles[head - 1] else -0.1
         start = (middles[head - 1] + side, base)
         height = _height(index, head)
         middle = (start[0] + middles[index]) / 2
-        # A quadratic curve with its control point at twice the height passes through the height in its middle.
+        # A quadratic curve whose control point is at twice the height reaches the height in its middle.
         curve = [Outline.MOVETO, Outline.CURVE3, Outline.CURVE3]
         line = Outline([start, (middle, base + 2 * sign * height), (middles[index], base)], curve)
         label_at = (middle, base + sign * height)
@@ -233,24 +215,24 @@ def _arc(
             path=line, arrowstyle="-|>", mutation_scale=8, edgecolor=color, facecolor=color, linewidth=1, shrinkB=0
         )
     )
-    behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}  # arcs pass behind the names of others
+    behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}  # hides other arcs behind the label
     axes.text(*label_at, relation, fontsize=7, color=color, ha=align, va="center", bbox=behind)
 
 
 def _height(index: int, head: int) -> float:
-    """How high an arc rises: with the words it spans, more slowly the longer it is."""
+    """The height of an arc, which grows more slowly than its length."""
     if head == 0:
         return 0.0
     return 0.3 + 0.5 * abs(index - (head - 1)) ** 0.65
 
 
 def _width(word: str) -> float:
-    """Korean, Chinese and Japanese characters are twice as wide as Latin ones."""
+    """Width factor of a word: Korean, Chinese and Japanese characters are wider than Latin ones."""
     return 1.7 if any(ord(character) > 0x1100 for character in word) else 1.0
 
 
 def _names_or_numbers(names: Sequence[str]) -> tuple[list[str], list[str], bool]:
-    """What to write, in which fonts, and whether it is the names."""
+    """The labels to draw, their font families, and whether the labels are the names."""
     families = families_for(names)
     if families is None:
         return [str(number) for number in range(1, len(names) + 1)], [DEFAULT], False
@@ -258,13 +240,13 @@ def _names_or_numbers(names: Sequence[str]) -> tuple[list[str], list[str], bool]
 
 
 def _literal(text: str) -> str:
-    """Dollar signs would start a formula."""
+    """Escapes dollar signs, which would start a formula."""
     return text.replace("$", r"\$")
 
 
 @contextmanager
 def _figure(path: Path, size: tuple[float, float], families: Iterable[str] = (DEFAULT,)) -> Iterator[Figure]:
-    """An empty figure that is saved when the block ends."""
+    """An empty figure that is saved at the end of the block."""
     with rc_context({"font.family": list(families), "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
@@ -272,5 +254,5 @@ def _figure(path: Path, size: tuple[float, float], families: Iterable[str] = (DE
         for axes in figure.axes:
             if axes.get_xlabel() == "update":
                 axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-        with written_aside(path) as aside:
+        with file_aside(path) as aside:
             figure.savefig(aside, dpi=130, format="png")

@@ -16,6 +16,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from ...device import default_device
 from ...files import folder_aside, write_text
 from ...reports.curves import read_metrics
+from ...reports.perplexity_curves import plot_perplexities
 from ..batches import Rows
 from ..collators import collator
 from ..corpus import Corpus, encode, load_corpus
@@ -30,7 +31,6 @@ from .course import DOMAIN, GENERAL, Perplexities, course_of, gains, table
 from .embeddings import extend_embeddings, turn_embeddings
 from .l2_sp import L2SP, L2SPCallback
 from .language_model import open_language_model
-from .plot import plot_course
 from .replay import ReplaySampler, joined
 from .vocabulary import ExtendedTokenizer, differing_texts, extend_tokenizer, frequent_words
 
@@ -145,7 +145,7 @@ class Adaptation:
         }
         write_text(self.folder / PERPLEXITY_TABLE, table(course, self.unit) + "\n")
         if self.recipe.output.plot:
-            plot_course(course, self.unit, self.folder / PERPLEXITY_PICTURE)
+            plot_perplexities(course, self.unit, self.folder / PERPLEXITY_PICTURE)
         print(table(course, self.unit), file=sys.stderr)
         print(gain_line(course, gain, self.unit), file=sys.stderr)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...files import write_text
 from ...reports.curves import read_metrics
-from ...reports.task_page import PageRecords, kind_of, write_page
+from ...reports.task_report import ReportRecords, kind_of, write_report
 from ..folder import METRICS_FILE, RECIPE_FILE, RESULTS_FILE
 from ..recipes.finetuning_recipe import load_finetune_recipe
 from .folder import PREDICTIONS_FILE, TRAINABLE_FILE
@@ -51,13 +51,13 @@ def write_run_page(folder: str | Path, *, notes: Sequence[str] | None = None, co
                 predictions[split] = [json.loads(line) for line in lines]
     metric = results["main_metric"]
     history = read_trainable(folder / TRAINABLE_FILE) if (folder / TRAINABLE_FILE).is_file() else []
-    records = PageRecords(
+    records = ReportRecords(
         title=recipe.description.strip() or f"{folder.resolve().name}: {recipe.task.replace('_', ' ')}",
         kind=_kind(recipe.task, recipe.head.problem, predictions),
         metric=metric,
         higher_is_better=higher_is_better(metric),
         metrics={name: value for name, value in results.items() if name.startswith(("validation_", "test_"))},
-        course=read_metrics(folder / METRICS_FILE) if (folder / METRICS_FILE).is_file() else [],
+        history=read_metrics(folder / METRICS_FILE) if (folder / METRICS_FILE).is_file() else [],
         predictions=predictions,
         labels=_labels(folder),
         facts=_facts(recipe, results, command),
@@ -65,7 +65,7 @@ def write_run_page(folder: str | Path, *, notes: Sequence[str] | None = None, co
         unfrozen={later.step: later.parts[-1] for later in history[1:] if later.parts},
         notes=json.loads((folder / NOTES_FILE).read_text(encoding="utf-8")) if (folder / NOTES_FILE).is_file() else [],
     )
-    return write_page(folder, records)
+    return write_report(folder, records)
 
 
 def _kind(task: str, problem: str, predictions: dict[str, list[dict[str, Any]]]) -> Any:

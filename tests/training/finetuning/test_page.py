@@ -35,7 +35,9 @@ def test_a_run_has_its_page(masked_lm, tmp_path, problem):
     run_finetuning(recipe)
     page = write_run_page(tmp_path / "run", notes=["three rows left out"], command="hf-vanilla finetune x")
     text = page.read_text(encoding="utf-8")
-    assert "## Learning curves" in text and "## What was trained when" in text and "three rows left out" in text
+    assert (
+        "## Learning curves" in text and "## Trainable parameters over time" in text and "three rows left out" in text
+    )
     assert "`hf-vanilla finetune x`" in text and "36 training rows" in text and "`train.jsonl`" in text
     own = {"single_label": "## Confusion matrix", "regression": "scatter", "multi_label": "## Calibration"}[problem]
     assert (own if problem != "regression" else "report-numbers.png") in text
