@@ -1,4 +1,4 @@
-"""Texts longer than the model: cut, read in windows that vote, or refused, as the user chooses."""
+"""Texts longer than the model allows: truncated, split into windows whose predictions are averaged, or refused."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ..progress import progress_bar
 
 logger = logging.getLogger(__name__)
 
-# Texts that are tokenised at once: enough to keep the tokenizer's threads busy.
-_CHUNK = 5_000
+# Texts per call of the tokenizer: enough to use all of its threads.
+_TEXTS_PER_CALL = 5_000
 
 LongTexts = Literal["truncate", "window", "refuse"]
 
 
 @dataclass
 class EncodedTexts:
-    """Token ids of texts, long ones treated.
+    """Token ids of texts, none of them too long.
 
     Attributes:
-        columns: what the tokenizer makes (`input_ids`, `attention_mask`, ...), one list a row of the model.
-        texts: the number of the text that each row is (a part of); without windows 0, 1, 2, ...
-        long: how many texts were longer than allowed.
+        columns: the outputs of the tokenizer (`input_ids`, `attention_mask`, ...), one list per row of the model.
+        texts: `(rows,)`, the index of the text of which each row is (a part); without windows 0, 1, 2, ...
+        long: the number of texts longer than `max_length`.
     """
 
     columns: dict[str, list[list[int]]]
@@ -48,35 +48,36 @@ def encode_texts(
     stride: int | None = None,
     split: str = "data",
 ) -> EncodedTexts:
-    """Tokenises texts, or pairs of texts, of which none gets longer than `max_length`.
+    """Tokenizes texts, or pairs of texts, into rows of at most `max_length` tokens.
 
     Args:
-        tokenizer: a fast one.
+        tokenizer: a fast tokenizer.
         texts: the texts.
         pairs: the second text of each row.
-        max_length: most tokens of a row, special tokens included.
-        long: ``truncate`` keeps the beginning; ``window`` makes several rows of a long text, each with its own special
-            tokens, whose predictions `vote` joins (of a pair, only the longer text is windowed); ``refuse`` raises.
-        stride: tokens that neighbouring windows share; a quarter of `max_length` by default.
-        split: what the texts are, for the error.
+        max_length: the maximum number of tokens of a row, with special tokens.
+        long: ``truncate`` keeps the beginning; ``window`` splits a long text into several rows, each with its own
+            special tokens, whose predictions `vote` averages (of a pair, only the longer text is split); ``refuse``
+            raises.
+        stride: the number of tokens that adjacent windows share; a quarter of `max_length` by default.
+        split: the name of the texts in errors.
 
     Raises:
-        ValueError: a long text with ``refuse``, or an illegal argument.
+        ValueError: a text is too long with ``refuse``, there is no text, or an argument is illegal.
     """
     if long not in ("truncate", "window", "refuse"):
         raise ValueError(f"long must be 'truncate', 'window' or 'refuse', but is {long!r}.")
     special = tokenizer.num_special_tokens_to_add(pair=pairs is not None)
     if max_length <= special:
-        raise ValueError(f"max_length={max_length} leaves no room beside {special} special tokens; allow more.")
+        raise ValueError(f"max_length={max_length} leaves no room beside {special} special tokens; raise it.")
     stride = max_length // 4 if stride is None else stride
     if long == "window" and not 0 <= stride < max_length - special:
         raise ValueError(
             f"stride={stride} must be at least 0 and below max_length={max_length} less {special} special tokens."
         )
     columns: dict[str, list[list[int]]] = {}
-    with progress_bar(total=len(texts), description=f"tokenising {split}", unit="text") as bar:
-        for begin in range(0, len(texts), _CHUNK):
-            part = slice(begin, begin + _CHUNK)
+    with progress_bar(total=len(texts), description=f"tokenizing {split}", unit="text") as bar:
+        for begin in range(0, len(texts), _TEXTS_PER_CALL):
+            part = slice(begin, begin + _TEXTS_PER_CALL)
             encoded = tokenizer(list(texts[part]), None if pairs is None else list(pairs[part]), verbose=False)
             for name, values in encoded.items():
                 columns.setdefault(name, []).extend(values)
@@ -86,10 +87,11 @@ def encode_texts(
     lengths = np.array([len(ids) for ids in columns["input_ids"]], dtype=np.int64)
     too_long = np.flatnonzero(lengths > max_length)
     if len(too_long) and long == "refuse":
-        places = ", ".join(f"{split}:{index} ({lengths[index]:,} tokens)" for index in too_long[:3])
+        locations = ", ".join(f"{split}:{index} ({lengths[index]:,} tokens)" for index in too_long[:3])
         raise ValueError(
-            f"{len(too_long):,} of {len(lengths):,} texts are longer than {max_length} tokens: {places}"
-            f"{', ...' if len(too_long) > 3 else ''}. Shorten them, allow more tokens, or choose truncate or window."
+            f"{len(too_long):,} of {len(lengths):,} texts are longer than max_length={max_length} tokens: "
+            f"{locations}{', ...' if len(too_long) > 3 else ''}. Shorten them, allow more tokens, or choose "
+            "truncate or window."
         )
     replaced = {}
     no_room = 0
@@ -97,18 +99,18 @@ def encode_texts(
         pair = pairs[index] if pairs is not None else None
         parts = _windows(tokenizer, texts[index], pair, max_length, stride) if long == "window" else None
         no_room += long == "window" and parts is None
-        replaced[index] = parts or [_cut(tokenizer, texts[index], pair, max_length)]
+        replaced[index] = parts or [_truncate(tokenizer, texts[index], pair, max_length)]
     if no_room:
         logger.warning(
-            "%s of %s pairs of %s have two texts of %s tokens and more, so there is no window in which both are read; "
-            "they are cut.", f"{no_room:,}", f"{len(lengths):,}", split, f"{max_length:,}",
+            "In %s of %s pairs of %s both texts have %s tokens or more, so no window has room for both; they are "
+            "truncated.", f"{no_room:,}", f"{len(lengths):,}", split, f"{max_length:,}",
         )  # fmt: skip
     numbers = [index for index in range(len(lengths)) for _ in replaced.get(index, [None])]
     result = {
         name: [
             row
-            for index, whole in enumerate(values)
-            for row in ([part[name] for part in replaced[index]] if index in replaced else [whole])
+            for index, value in enumerate(values)
+            for row in ([part[name] for part in replaced[index]] if index in replaced else [value])
         ]
         for name, values in columns.items()
     }
@@ -119,22 +121,25 @@ def vote(scores: np.ndarray, texts: np.ndarray, count: int) -> np.ndarray:
     """The mean over the windows of each text.
 
     Args:
-        scores: (windows, ...) probabilities, or predicted numbers.
-        texts: (windows,) which text each window is of.
-        count: how many texts there are; each has at least one window.
+        scores: `(windows, ...)`, probabilities or predicted numbers.
+        texts: `(windows,)`, the index of the text of each window.
+        count: the number of texts; each has at least one window.
 
     Returns:
-        (count, ...)
+        `(count, ...)`
+
+    Raises:
+        ValueError: a text has no window.
     """
     sums = np.zeros((count, *scores.shape[1:]), dtype=np.float64)
     np.add.at(sums, texts, scores)
     windows = np.bincount(texts, minlength=count)
     if (windows == 0).any():
-        raise ValueError(f"text {int(np.argmin(windows))} has no window; every one of {count} needs at least one.")
+        raise ValueError(f"text {int(np.argmin(windows))} has no window; each of {count} texts needs at least one.")
     return sums / windows.reshape(-1, *[1] * (scores.ndim - 1))
 
 
-def _cut(tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None, max_length: int) -> dict[str, list[int]]:
+def _truncate(tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None, max_length: int) -> dict[str, list[int]]:
     cut = tokenizer(text, pair, truncation="longest_first", max_length=max_length, verbose=False)
     return {name: list(values) for name, values in cut.items()}
 
@@ -142,7 +147,7 @@ def _cut(tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None, max_le
 def _windows(
     tokenizer: PreTrainedTokenizerBase, text: str, pair: str | None, max_length: int, stride: int
 ) -> list[dict[str, list[int]]] | None:
-    """All windows of a text, or of the longer text of a pair; None if the shorter one leaves no room for any."""
+    """All windows of a text, or of the longer text of a pair; None if the shorter one leaves no room for a window."""
     truncation = "only_first"
     if pair is not None:
         first, second = (len(tokenizer(one, add_special_tokens=False, verbose=False).input_ids) for one in (text, pair))

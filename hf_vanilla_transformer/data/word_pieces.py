@@ -1,4 +1,4 @@
-"""From words to the pieces of a tokenizer: which token is of which word, and long sentences cut between words."""
+"""From words to tokens: which word each token belongs to, and long sentences cut between words."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class EncodedWords:
     """Sentences as rows of a model.
 
     Attributes:
-        input_ids: tokens of each row, special tokens included.
-        word_ids: for each token the number of its word in the row, from 0; -1 for special tokens.
-        sentences: which sentence each row is (a part of).
-        first_words: the number of the first word of each row in its sentence; above 0 only in windows.
-        words: how many words each row has.
-        long: how many sentences were longer than allowed.
+        input_ids: the token ids of each row, with special tokens.
+        word_ids: for each token the index of its word in the row, from 0; -1 for special tokens.
+        sentences: the index of the sentence of which each row is (a part).
+        first_words: the index of the first word of each row in its sentence; above 0 only in windows.
+        words: the number of words of each row.
+        long: the number of sentences longer than `max_length`.
     """
 
     input_ids: list[list[int]]
@@ -44,25 +44,25 @@ def encode_words(
     overlap: int | None = None,
     split: str = "data",
 ) -> EncodedWords:
-    """Tokenises sentences that are lists of words, each word by itself, so that no token belongs to two.
+    """Tokenizes sentences that are lists of words. Each word is tokenized by itself, so no token spans two words.
 
-    A word is read as it would be in running text, with the space before it where the tokenizer cares (byte-level BPE).
-    A word of which a tokenizer leaves nothing, such as a lone zero-width space, becomes its unknown token.
+    A word has the tokens that it would have in running text, with the space before it if the tokenizer distinguishes
+    it (byte-level BPE). If a word has no tokens, such as a lone zero-width space, it becomes the unknown token.
 
     Args:
-        tokenizer: a fast one.
-        sentences: the words of each, none of them empty.
-        max_length: most tokens of a row, special tokens included.
-        long: ``truncate`` keeps the first words, ``window`` makes several rows of whole words, ``refuse`` raises.
-        overlap: tokens (at most) that neighbouring windows share; a quarter of `max_length` by default.
-        split: what the sentences are, for errors.
+        tokenizer: a fast tokenizer.
+        sentences: the words of each sentence; at least one per sentence.
+        max_length: the maximum number of tokens of a row, with special tokens.
+        long: ``truncate`` keeps the first words, ``window`` makes several rows of complete words, ``refuse`` raises.
+        overlap: the maximum number of tokens that adjacent windows share; a quarter of `max_length` by default.
+        split: the name of the sentences in errors.
 
     Raises:
-        ValueError: the tokenizer is not a fast one, a word of more tokens than a row has room for, a word without
-            tokens and no unknown token, a long sentence with ``refuse``, or an illegal argument.
+        ValueError: the tokenizer is not fast; a word has more tokens than fit in a row, or has no tokens and there is
+            no unknown token; a sentence is too long with ``refuse``; or an argument is illegal.
     """
     if not tokenizer.is_fast:
-        raise ValueError(f"{type(tokenizer).__name__} does not say which word a token is of: use a fast tokenizer.")
+        raise ValueError(f"{type(tokenizer).__name__} does not map tokens to words; use a fast tokenizer.")
     if long not in ("truncate", "window", "refuse"):
         raise ValueError(f"long must be 'truncate', 'window' or 'refuse', but is {long!r}.")
     space = _space_belongs_to_words(tokenizer)
@@ -84,7 +84,7 @@ def encode_words(
             _add(result, part[0], part[1], number, part[2])
     if too_long:
         raise ValueError(
-            f"{len(too_long):,} of {len(sentences):,} sentences are longer than {max_length} tokens: "
+            f"{len(too_long):,} of {len(sentences):,} sentences are longer than max_length={max_length} tokens: "
             f"{', '.join(too_long[:3])}{', ...' if len(too_long) > 3 else ''}. Split them, allow more tokens, or "
             "choose truncate or window."
         )
@@ -100,7 +100,7 @@ def _add(result: EncodedWords, ids: list[int], word_ids: list[int], sentence: in
 
 
 def _space_belongs_to_words(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether a word within a text is other tokens than the same word alone, because of the space before it."""
+    """Whether a word in a text has other tokens than the word alone, because of the space before it."""
     options = {"add_special_tokens": False, "verbose": False}
     running = tokenizer("a a", **options)["input_ids"]
     spaced = tokenizer(["a", " a"], is_split_into_words=True, **options)["input_ids"]
@@ -109,9 +109,9 @@ def _space_belongs_to_words(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 
 def _pieces(
-    tokenizer: PreTrainedTokenizerBase, words: Sequence[str], space: bool, place: str
+    tokenizer: PreTrainedTokenizerBase, words: Sequence[str], space: bool, location: str
 ) -> tuple[list[int], list[int]]:
-    """The tokens of a sentence with special ones, and their words."""
+    """The token ids of a sentence, with special tokens, and the index of the word of each."""
     shown = [f" {word}" if space and index else word for index, word in enumerate(words)]
     for attempt in range(2):
         encoded = tokenizer(shown, is_split_into_words=True, verbose=False)
@@ -124,16 +124,16 @@ def _pieces(
         for index in lost:
             shown[index] = tokenizer.unk_token
     raise ValueError(
-        f"{place}: the tokenizer makes no token of the word {words[lost[0]]!r}, and has no unknown token for it; "
+        f"{location}: the word {words[lost[0]]!r} has no tokens, and the tokenizer has no unknown token for it; "
         "correct the sentence."
     )
 
 
 def _parts(
-    ids: list[int], word_ids: list[int], max_length: int, overlap: int, place: str
+    ids: list[int], word_ids: list[int], max_length: int, overlap: int, location: str
 ) -> list[tuple[list[int], list[int], int]]:
-    """Windows of whole words, each in the special tokens of the sentence: ids, words from 0, and the first word."""
-    begins: list[int] = []  # where each word begins, and where the last one ends
+    """Windows of complete words between special tokens: token ids, word indices from 0, and the first word."""
+    begins: list[int] = []  # the offset of each word, and the end of the last one
     for position, word in enumerate(word_ids):
         if word == len(begins):
             begins.append(position)
@@ -144,12 +144,12 @@ def _parts(
     longest = max(stop - start for start, stop in pairwise(begins))
     if longest > room:
         raise ValueError(
-            f"{place} has a word of {longest} tokens, but a row of {max_length} has room for {room}; allow more tokens."
+            f"{location} has a word of {longest} tokens, but max_length={max_length} leaves room for {room}; raise it."
         )
     parts = []
     first, words = 0, len(begins) - 1
     while True:
-        last = first  # the first word that is not in the window
+        last = first  # the first word after the window
         while last < words and begins[last + 1] - begins[first] <= room:
             last += 1
         inner = ids[begins[first] : begins[last]]

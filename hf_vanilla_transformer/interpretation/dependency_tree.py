@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from html import escape
 
-from ..data.readers.words import tree_problem
+from ..data.readers.trees import tree_problem
 
 # Sizes of the drawing in pixels.
 _CHARACTER = 9

@@ -1,4 +1,4 @@
-"""Sentences out of CoNLL-U, the format of the Universal Dependencies (https://universaldependencies.org/format.html)."""
+"""Sentences in CoNLL-U, the format of Universal Dependencies (https://universaldependencies.org/format.html)."""
 
 from __future__ import annotations
 
@@ -7,53 +7,63 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from .bad_rows import BadRow
 from .columns import Columns
-from .file_formats import CHUNK, Chunk, Undecodable, lines
-from .row_report import BadRow
+from .row_batch import ROWS_PER_BATCH, RowBatch, Undecodable
+from .text_files import lines
 
-# Where each column of ours is among the ten fields of a word's line.
+# The index of each column among the ten fields of a word's line.
 _FIELDS = {"tokens": 1, "lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "head": 6, "deprel": 7}
-# From the comments before a sentence.
+# Columns that stand in the comments before a sentence.
 _COMMENTS = ("text", "sent_id")
 _COLUMNS = (*_FIELDS, *_COMMENTS)
 
 
-def read_conllu(path: Path, wanted: Columns) -> Iterator[Chunk]:
-    """The sentences of a file, plain or `.gz`; the number of a row is the line of its first word.
+def read_conllu(path: Path, wanted: Columns) -> Iterator[RowBatch]:
+    """Reads the sentences of a file, plain or `.gz`. The number of a row is the line of its first word.
 
-    The columns are lists of a value a word: `tokens`, `lemma`, `upos`, `xpos`, `feats`, `head` (numbers from 1, 0 for
-    the root) and `deprel`; and the texts `text` and `sent_id` of the comments. Lines of multiword
-    tokens (``1-2``) and empty nodes (``8.1``) are left out, as the evaluation does.
+    The columns `tokens`, `lemma`, `upos`, `xpos`, `feats`, `head` (numbers from 1; 0 for the root) and `deprel` are
+    lists with one value per word; `text` and `sent_id` are texts from the comments. Lines of multiword tokens
+    (``1-2``) and of empty nodes (``8.1``) are skipped, as in the CoNLL 2018 evaluation.
     """
     paths = wanted.choose(dict.fromkeys(_COLUMNS), str(path))
     names = [one[0] for one in paths]
     sentences = _sentences(path)
-    while block := list(islice(sentences, CHUNK)):
+    while block := list(islice(sentences, ROWS_PER_BATCH)):
         problems = {index: problem for index, (_, _, problem) in enumerate(block) if problem is not None}
         sides = [[row.get(name) for _, row, _ in block] for name in names]
-        yield Chunk(str(path), [number for number, _, _ in block], sides, problems)
+        yield RowBatch(str(path), [number for number, _, _ in block], sides, problems)
 
 
 def conllu_sentence(words: Sequence[str], heads: Sequence[int], relations: Sequence[str]) -> str:
-    """One sentence as CoNLL-U, ending in a blank line, with `_` for what is not known.
+    """One sentence in CoNLL-U, followed by a blank line. Unknown fields are `_`.
+
+    Args:
+        words: the words of the sentence.
+        heads: the number of each word's head, from 1; 0 for the root.
+        relations: the relation of each word to its head.
 
     Raises:
-        ValueError: the lists differ in length, or a word or a relation has a tab or a line break.
+        ValueError: the lists differ in length, or a word or a relation contains a tab or a line break.
     """
     if not len(words) == len(heads) == len(relations):
         raise ValueError(
-            f"There are {len(words)} words, {len(heads)} heads and {len(relations)} relations; give one of each a word."
+            f"There are {len(words)} words, {len(heads)} heads and {len(relations)} relations; give one head and one "
+            "relation per word."
         )
     lines = []
     for number, (word, head, relation) in enumerate(zip(words, heads, relations), start=1):
         if set(word + relation) & {"\t", "\n", "\r"}:
-            raise ValueError(f"Word {number}, {word!r} ({relation!r}), has a tab or a line break, which ends a field.")
+            raise ValueError(
+                f"Word {number}, {word!r} ({relation!r}), contains a tab or a line break, which would end its field; "
+                "remove it."
+            )
         lines.append("\t".join([str(number), word, "_", "_", "_", "_", str(head), relation, "_", "_"]))
     return "".join(f"{line}\n" for line in [*lines, ""])
 
 
 def _sentences(path: Path) -> Iterator[tuple[int, dict[str, Any], BadRow | None]]:
-    """The number of the first line of each sentence, its columns, and what is wrong with it."""
+    """The number of the first line of each sentence, its columns, and its problem, if it has one."""
     words: list[list[str]] = []
     comments: dict[str, str] = {}
     problem: BadRow | None = None
@@ -80,7 +90,7 @@ def _sentences(path: Path) -> Iterator[tuple[int, dict[str, Any], BadRow | None]
 
 
 def _columns(words: list[list[str]], comments: dict[str, str]) -> dict[str, Any]:
-    row: dict[str, Any] = {name: [fields[place] for fields in words] for name, place in _FIELDS.items()}
+    row: dict[str, Any] = {name: [fields[index] for fields in words] for name, index in _FIELDS.items()}
     for name in ("upos", "xpos", "feats", "deprel"):
         row[name] = [None if value == "_" else value for value in row[name]]
     row["head"] = [int(head) if head.isdecimal() else None for head in row["head"]]

@@ -1,7 +1,7 @@
-"""Comma-separated files as people have them: any delimiter, quotes, line breaks in quotes, with a header or without.
+"""CSV files as people write them: any delimiter, quotes, line breaks in quotes, with a header or without.
 
-Python's own `csv` does the parsing (RFC 4180). What it would pass over is a bad row here: another number of fields than
-the other rows have, which an unquoted comma in a text makes, and quotes in the wrong place.
+Python's `csv` module parses them (RFC 4180). It accepts rows that are bad rows here: those with more or fewer fields
+than the other rows, which an unquoted comma in a text causes, and those with quotes in the wrong place.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from .bad_rows import BadRow
 from .columns import Columns
-from .file_formats import CHUNK, Chunk, Undecodable, open_binary
-from .row_report import BadRow
+from .row_batch import ROWS_PER_BATCH, RowBatch, Undecodable
+from .text_files import open_binary
 
 DELIMITERS = (",", ";", "\t", "|")
 
-# Rows that are looked at to find the delimiter and to tell a header from data.
+# Rows that are sampled to find the delimiter and to tell a header from data.
 _SAMPLE = 200
-# A second column with more different values than this in the sample is hardly one of labels.
+# A column with more different values than this in the sample is unlikely to hold labels.
 _FEW = 20
 
 Record = tuple[int, list[str] | BadRow]
@@ -30,13 +31,16 @@ Record = tuple[int, list[str] | BadRow]
 
 @dataclass(frozen=True)
 class CsvFormat:
-    """How a CSV file is written.
+    """The format of a CSV file.
 
     Attributes:
-        delimiter: one character; None finds out which of comma, semicolon, tab and bar it is.
-        encoding: such as ``utf-8`` (with or without a byte order mark) or ``cp949``, as Excel saves in Korea.
-        header: whether the first line names the columns; None looks whether it does.
-        quotes: whether double quotes enclose a field; otherwise they are characters like any other.
+        delimiter: one character; None detects comma, semicolon, tab or bar.
+        encoding: such as ``utf-8`` (with or without a byte order mark) or ``cp949``, in which Excel saves in Korea.
+        header: whether the first line names the columns; None detects it.
+        quotes: whether double quotes enclose a field; otherwise they are ordinary characters.
+
+    Raises:
+        ValueError: the delimiter is not one character, or the encoding is unknown.
     """
 
     delimiter: str | None = None
@@ -51,19 +55,19 @@ class CsvFormat:
             "".encode(self.encoding)
         except LookupError as error:
             raise ValueError(
-                f"encoding={self.encoding!r} is not known; use utf-8, cp949, latin-1 or another name of Python's."
+                f"encoding={self.encoding!r} is unknown; use utf-8, cp949, latin-1 or another encoding of Python."
             ) from error
 
 
-def read_csv(path: Path, wanted: Columns, form: CsvFormat | None = None) -> Iterator[Chunk]:
-    """The rows of a CSV file, plain or `.gz`.
+def read_csv(path: Path, wanted: Columns, form: CsvFormat | None = None) -> Iterator[RowBatch]:
+    """Reads the rows of a CSV file, plain or `.gz`.
 
-    The columns are chosen by the names in the first line, or by number (from 0). If the first line has none of the
-    names that are tried by themselves, it is data and the columns are the first ones.
+    The names in the first line choose the columns, or their numbers (from 0) do. If the user names no columns and the
+    first line has none of the usual names, it is data, and the first columns are taken.
 
     Raises:
-        ValueError: no such columns; a quote that is never closed; a first line that seems to be a header although its
-            names are unknown.
+        ValueError: a column does not exist, a quote is never closed, or the first line seems to be a header with
+            unknown names.
     """
     form = form or CsvFormat()
     delimiter = form.delimiter or _find_delimiter(path, form)
@@ -72,14 +76,14 @@ def read_csv(path: Path, wanted: Columns, form: CsvFormat | None = None) -> Iter
     if not sample:
         return
     first = sample[0][1]
-    chosen = wanted.positions()
+    chosen = wanted.indices()
     if chosen is not None:
         skip_first = bool(form.header)
     elif form.header is False:
         if wanted.named:
             raise ValueError(
-                f"header=False says that {path} does not name its columns, but the columns {wanted.wanted} are wanted "
-                "by name; give their numbers, from 0."
+                f"header=False says that {path} does not name its columns, but {wanted.wanted} are names; give the "
+                "numbers of the columns, from 0."
             )
         chosen, skip_first = list(range(wanted.sides)), False
     else:
@@ -88,7 +92,7 @@ def read_csv(path: Path, wanted: Columns, form: CsvFormat | None = None) -> Iter
     records = chain(sample, records)
     if skip_first:
         next(records)
-    while block := list(islice(records, CHUNK)):
+    while block := list(islice(records, ROWS_PER_BATCH)):
         problems: dict[int, BadRow] = {}
         sides: list[list[Any]] = [[] for _ in chosen]
         for index, (_, row) in enumerate(block):
@@ -97,15 +101,15 @@ def read_csv(path: Path, wanted: Columns, form: CsvFormat | None = None) -> Iter
             elif row and len(row) != fields:
                 problems[index] = BadRow.FIELDS
             for side, column in zip(sides, chosen):
-                whole = not isinstance(row, BadRow) and column < len(row)
-                side.append(_checked(row[column]) if whole else "" if row == [] else None)
-        yield Chunk(str(path), [number for number, _ in block], sides, problems)
+                present = not isinstance(row, BadRow) and column < len(row)
+                side.append(_checked(row[column]) if present else "" if row == [] else None)
+        yield RowBatch(str(path), [number for number, _ in block], sides, problems)
 
 
 def _by_name(
     first: list[str] | BadRow, wanted: Columns, path: Path, form: CsvFormat, sample: list[Record]
 ) -> tuple[list[int], bool]:
-    """The positions of the wanted columns, and whether the first line is a header."""
+    """The indices of the wanted columns, and whether the first line is a header."""
     header = [] if isinstance(first, BadRow) else [name.strip() for name in first]
     try:
         paths = wanted.choose(dict.fromkeys(header), f"The first line of {path}")
@@ -115,14 +119,14 @@ def _by_name(
             raise
     if _seems_header(header, wanted.sides, sample):
         raise ValueError(
-            f"The first line of {path} seems to name its columns {header}, but none of these is expected. Say which "
-            f"hold {wanted.wanted}, by name or number, or say header=False if the line is data."
+            f"The first line of {path} seems to name its columns {header}, but none of these names is expected. "
+            f"Name the columns of {wanted.wanted}, or give their numbers; or set header=False if the line is data."
         )
     return list(range(wanted.sides)), False
 
 
 def _seems_header(header: list[str], sides: int, sample: list[Record]) -> bool:
-    """Whether the last wanted column has few values that come again and again, and its first value never does."""
+    """Whether the last wanted column repeats a few values, among which its first value is not."""
     values = [row[sides - 1].strip() for _, row in sample[1:] if not isinstance(row, BadRow) and len(row) >= sides]
     if len(header) < sides or len(values) < 4:
         return False
@@ -131,27 +135,27 @@ def _seems_header(header: list[str], sides: int, sample: list[Record]) -> bool:
 
 
 def _find_delimiter(path: Path, form: CsvFormat) -> str:
-    """The delimiter that gives most rows the same number of fields, of at least two."""
+    """The delimiter for which most rows have the same number of fields, at least two."""
 
-    def agreeing(delimiter: str) -> int:
+    def rows_that_agree(delimiter: str) -> int:
         try:
             sample = list(islice(_records(path, form, delimiter), _SAMPLE))
-        except ValueError:  # a quote that this delimiter does not close
+        except ValueError:  # with this delimiter a quote is never closed
             return 0
         sizes = Counter(len(row) for _, row in sample if not isinstance(row, BadRow))
         return max((count for size, count in sizes.items() if size > 1), default=0)
 
-    return max(DELIMITERS, key=agreeing)  # of equals the first
+    return max(DELIMITERS, key=rows_that_agree)  # the first of equals
 
 
 def _usual_fields(sample: list[Record]) -> int:
-    """How many fields most rows have; of equally many the larger number."""
+    """The number of fields that most rows have; the larger number if two are equally frequent."""
     sizes = Counter(len(row) for _, row in sample if not isinstance(row, BadRow) and row)
     return max(sizes, key=lambda size: (sizes[size], size)) if sizes else 0
 
 
 def _records(path: Path, form: CsvFormat, delimiter: str) -> Iterator[Record]:
-    """Every record with the number of its first line; a broken one as what is wrong with it."""
+    """Each record with the number of its first line; a `BadRow` in the place of a broken record."""
     with open_binary(path) as stream:
         lines = _decoded_lines(stream, form.encoding)
         quoting = csv.QUOTE_MINIMAL if form.quotes else csv.QUOTE_NONE
@@ -165,7 +169,7 @@ def _records(path: Path, form: CsvFormat, delimiter: str) -> Iterator[Record]:
             except csv.Error as error:
                 if "unexpected end of data" in str(error):
                     raise ValueError(
-                        f"{path}:{number}: a quote is opened here and never closed, so all that follows would be one "
+                        f"{path}:{number}: a quote opens here and never closes, so the rest of the file would be one "
                         "field; close it, or double it if it belongs to the text."
                     ) from error
                 yield number, BadRow.QUOTES
@@ -174,9 +178,9 @@ def _records(path: Path, form: CsvFormat, delimiter: str) -> Iterator[Record]:
 
 
 def _decoded_lines(stream: Any, encoding: str) -> Iterator[str]:
-    # Bytes that are no text stay as lone surrogates, so that only the field they are in is bad.
+    # Undecodable bytes become lone surrogates, so that only the field that contains them is bad.
     name = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
-    if name.lower().replace("-", "").startswith(("utf16", "utf32")):  # a line feed is not one byte there
+    if name.lower().replace("-", "").startswith(("utf16", "utf32")):  # in these, a line feed is more than one byte
         yield from stream.read().decode(encoding).splitlines(keepends=True)
         return
     for number, raw in enumerate(stream):

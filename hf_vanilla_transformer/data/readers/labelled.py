@@ -1,31 +1,29 @@
-"""Texts with a label out of files, folders and the Hub, each row that has none accounted for."""
+"""Texts, or pairs of texts, with a label, from files, folders and the Hub."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import datasets
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from .bad_rows import BadRow, OnBadRow, check_on_bad_row
 from .columns import Columns
 from .csv_files import CsvFormat, read_csv
-from .file_formats import CHUNK, Chunk, Undecodable
-from .row_report import BadRow, RowReport
-from .sources import find_rows
-from .splits import split_files
+from .row_batch import RowBatch, Undecodable
+from .row_report import RowReport
+from .sources import ReadFiles, Source, open_rows
 from .tables import TABLES, table_suffix
-from .unlabelled import Source, text_problems
+from .text_problems import text_problems
 
-# Tried in this order where the user names no column.
+# The columns that are tried, in this order, if the user names none.
 TEXT_COLUMNS = ("text", "sentence", "review", "document", "content", "텍스트", "문장", "리뷰", "내용")
 PAIR_COLUMNS = (
     ("text", "text_pair"),
@@ -47,105 +45,61 @@ def load_labelled(
     split: str = "train",
     config_name: str | None = None,
     csv_format: CsvFormat | None = None,
-    on_bad_row: Literal["skip", "error"] = "skip",
+    on_bad_row: OnBadRow = "skip",
 ) -> tuple[datasets.Dataset, RowReport]:
     """Reads texts (or pairs of texts) with one label column of any type.
 
     Args:
-        source: a file (`.csv`, `.tsv`, JSON lines, `.parquet`), a list of such files, a folder with a file called after
-            the split, a name on the Hub or a data set, as `load_texts` takes them. A file with another ending is read
-            as CSV if `csv_format` is given.
-        text_column: name of the column, or its number (CSV and TSV, from 0); by default the first there is of
-            `TEXT_COLUMNS`. A CSV file without a header has text and label in its first columns.
+        source: a file (`.csv`, `.tsv`, JSON lines, `.parquet`), a list of such files, a folder whose files are named
+            after the split, a name on the Hub or a data set. A file with another suffix is read as CSV if `csv_format`
+            is given.
+        text_column: name of the column, or its index (CSV and TSV, from 0); by default the first of `TEXT_COLUMNS` that
+            exists. A CSV file without a header has text and label in its first columns.
         pair_column: the second text of a pair.
-        label_column: by default the first there is of `LABEL_COLUMNS`.
-        pairs: look for two texts even if `pair_column` is not given.
-        split: which split of a folder or data set.
-        config_name: which configuration of a data set on the Hub.
-        csv_format: delimiter, encoding and header of a CSV file; by default they are found out, and UTF-8.
-        on_bad_row: leave rows without text or label out, counting them, or raise at the first one.
+        label_column: by default the first of `LABEL_COLUMNS` that exists.
+        pairs: read two texts even if `pair_column` is not given.
+        split: the split of a folder or data set.
+        config_name: the configuration of a data set on the Hub.
+        csv_format: delimiter, encoding and header of a CSV file; by default UTF-8, and the others are detected.
+        on_bad_row: skip and count rows without text or label, or raise an error at the first one.
 
     Returns:
-        The data set with the columns `text`, `text_pair` (pairs only) and `label`, and the account of what was read.
+        The data set with the columns `text`, `text_pair` (pairs only) and `label`, and the report of its rows.
         Labels keep their type: texts (stripped), numbers, lists, or a `ClassLabel` with its names.
 
     Raises:
-        FileNotFoundError: there is no such file, folder or data set.
-        ValueError: no such columns, not one good row, labels of several types, or a bad row with `on_bad_row="error"`.
+        FileNotFoundError: the file, folder or data set does not exist.
+        ValueError: the columns do not exist, no row is valid, labels have several types, files name their classes
+            differently, or a row is bad with `on_bad_row="error"`.
     """
-    if on_bad_row not in ("skip", "error"):
-        raise ValueError(f"on_bad_row must be 'skip' or 'error', but is {on_bad_row!r}.")
+    check_on_bad_row(on_bad_row)
     sides = ("text", "text_pair", "label") if pairs or pair_column is not None else ("text", "label")
     wanted = _wanted(text_column, pair_column, label_column, len(sides) == 3)
-    name, found = find_rows(source, split, partial(_tables, wanted=wanted, form=csv_format), config_name=config_name)
-    if isinstance(found, datasets.Dataset):
-        chunks, feature = _of_dataset(found, wanted, sides, name)
-    else:
-        chunks, feature = found(), _class_label(source, wanted, split)
+    read = partial(_tables, wanted=wanted, form=csv_format)
+    name, batches = open_rows(source, wanted, split, config_name=config_name, read=read)
     report = RowReport(name)
     columns: list[list[Any]] = [[] for _ in sides]
-    for chunk in chunks:
-        labels = [_label(value, feature) for value in chunk.sides[-1]]
+    class_label: datasets.ClassLabel | None = None
+    for number, batch in enumerate(batches):
+        feature = batch.features[-1] if batch.features else None
+        feature = feature if isinstance(feature, datasets.ClassLabel) else None
+        if number and feature != class_label:
+            raise ValueError(
+                f"{batch.origin} names its classes {feature and feature.names}, but the files before it "
+                f"{class_label and class_label.names}; give all files of {name} the same ClassLabel."
+            )
+        class_label = feature
+        labels = [_label(value, class_label) for value in batch.sides[-1]]
         problems = {
             index: BadRow.NOT_UTF8 if isinstance(label, Undecodable) else BadRow.NO_LABEL
             for index, label in enumerate(labels)
             if label is None or isinstance(label, Undecodable)
         }
-        problems |= text_problems(chunk.sides[:-1]) | chunk.problems
-        report.rows += len(labels)
-        for index in sorted(problems):
-            report.leave_out(problems[index], f"{chunk.place}:{chunk.numbers[index]}", on_bad_row)
-        for column, values in zip(columns, (*chunk.sides[:-1], labels)):
-            column += [value for index, value in enumerate(values) if index not in problems]
+        good = report.good_rows(batch, problems | text_problems(batch.sides[:-1]), on_bad_row)
+        for column, values in zip(columns, (*batch.sides[:-1], labels)):
+            column += [values[index] for index in good]
     report.close(_hint(report))
-    return _dataset(sides, columns, feature, name), report
-
-
-def split_off_validation(
-    rows: datasets.Dataset, share: float = 0.1, seed: int = 0, *, column: str | None = "label"
-) -> tuple[datasets.Dataset, datasets.Dataset]:
-    """Takes part of the rows away for validation, each class in the same proportion.
-
-    Args:
-        rows: what there is to train on.
-        share: part of the rows, in (0, 1). Of a class with at least two rows one stays for training in any case; a
-            class with a single row stays there as a whole.
-        seed: decides which rows.
-        column: holds the classes; None, or numbers with fractions, splits without regard to it.
-
-    Returns:
-        Training and validation rows, each in their old order.
-
-    Raises:
-        ValueError: a share that leaves one side empty.
-    """
-    if not 0 < share < 1:
-        raise ValueError(f"share={share} of the rows for validation must lie between 0 and 1.")
-    strata: dict[Any, list[int]] = {}
-    for index, value in enumerate(rows[column][:] if column else range(len(rows))):
-        stratum = None if column is None or isinstance(value, float) else str(value)
-        strata.setdefault(stratum, []).append(index)
-    generator = np.random.default_rng(seed)
-    # Whole rows of each class first, then the classes with the largest remainders, up to the number wanted.
-    quotas = {key: share * len(members) for key, members in strata.items()}
-    taken = {key: min(math.floor(quota), len(strata[key]) - 1) for key, quota in quotas.items()}
-    missing = round(share * len(rows)) - sum(taken.values())
-    for key in sorted(strata, key=lambda key: (taken[key] - quotas[key], str(key))):
-        if missing > 0 and taken[key] + 1 < len(strata[key]):
-            taken[key] += 1
-            missing -= 1
-    validation = {
-        int(index) for key, members in strata.items() for index in generator.permutation(members)[: taken[key]]
-    }
-    if not validation or len(validation) == len(rows):
-        raise ValueError(
-            f"share={share} of {len(rows)} rows leaves nothing for one of training and validation; give a validation "
-            "file, more rows or another share."
-        )
-    held_out = np.zeros(len(rows), dtype=bool)
-    held_out[list(validation)] = True
-    # As arrays: the library writes lists out number by number to tell data sets apart.
-    return rows.select(np.flatnonzero(~held_out)), rows.select(np.flatnonzero(held_out))
+    return _dataset(sides, columns, class_label, name), report
 
 
 def _wanted(text: str | int | None, pair: str | int | None, label: str | int | None, pairs: bool) -> Columns:
@@ -168,90 +122,61 @@ def _wanted(text: str | int | None, pair: str | int | None, label: str | int | N
     return Columns(candidates, " and ".join(described), named)
 
 
-def _tables(paths: list[Path], *, wanted: Columns, form: CsvFormat | None) -> Callable[[], Iterator[Chunk]]:
+def _tables(paths: Sequence[Path], *, wanted: Columns, form: CsvFormat | None) -> ReadFiles:
     for path in paths:
         if table_suffix(path) is None and form is None:
             raise ValueError(
-                f"{path} does not say what it holds by its ending; labelled texts are read from {', '.join(TABLES)}, "
-                "and from any other file if its CSV format (delimiter) is given."
+                f"{path} has none of the suffixes {', '.join(TABLES)}; convert or rename the file, or give its CSV "
+                "format (delimiter)."
             )
 
-    def chunks() -> Iterator[Chunk]:
+    def batches() -> Iterator[RowBatch]:
         for path in paths:
             suffix = table_suffix(path)
             if suffix in (".tsv", ".tab"):
-                # Tabs need no quotes, and quotes at the beginning of a text are part of it.
-                yield from read_csv(
-                    path, wanted, dataclasses.replace(form or CsvFormat(), delimiter="\t", quotes=False)
-                )
+                # Tabs need no quotes, and a quote at the beginning of a text is part of it.
+                tabs = dataclasses.replace(form or CsvFormat(), delimiter="\t", quotes=False)
+                yield from read_csv(path, wanted, tabs)
             elif suffix in (None, ".csv"):
                 yield from read_csv(path, wanted, form)
             else:
                 yield from TABLES[suffix](path, wanted)
 
-    return chunks
+    return batches
 
 
-def _of_dataset(
-    dataset: datasets.Dataset, wanted: Columns, sides: tuple[str, ...], name: str
-) -> tuple[Iterator[Chunk], Any]:
-    features = dataset.features
-    paths = wanted.choose(dict(features.items()), name)
-    columns = [path[0] for path in paths]
-    feature = features[columns[-1]]
-    dataset = dataset.with_format(None).select_columns(columns)
-
-    def chunks() -> Iterator[Chunk]:
-        for begin in range(0, len(dataset), CHUNK):
-            batch = dataset[begin : begin + CHUNK]
-            numbers = range(begin, begin + len(batch[columns[0]]))
-            yield Chunk(name, numbers, [batch[column] for column in columns])
-
-    return chunks(), feature if isinstance(feature, datasets.ClassLabel) else None
-
-
-def _class_label(source: Any, wanted: Columns, split: str) -> datasets.ClassLabel | None:
-    """The names of the classes that the `datasets` library keeps in a Parquet file, if it wrote this one."""
-    path = Path(source[0] if isinstance(source, (list, tuple)) else source)
-    if path.is_dir():
-        path = split_files(path, split)[0]
-    if path.suffix != ".parquet":
-        return None
-    features = datasets.Features.from_arrow_schema(pq.read_schema(path))
-    feature = features[wanted.choose(dict.fromkeys(features), str(path))[-1][0]]
-    return feature if isinstance(feature, datasets.ClassLabel) else None
-
-
-def _label(value: Any, feature: datasets.ClassLabel | None) -> Any:
-    """The label, or None where there is none: an empty field, not a number, or -1 of a `ClassLabel`."""
+def _label(value: Any, class_label: datasets.ClassLabel | None) -> Any:
+    """The label; None for an empty field, for NaN and for -1 of a `ClassLabel`."""
     if isinstance(value, Undecodable):
         return value
     if isinstance(value, str):
         return value.strip() or None
     if isinstance(value, float) and math.isnan(value):
         return None
-    if feature is not None and value == -1:
+    if class_label is not None and value == -1:
         return None
     return value
 
 
-def _dataset(sides: tuple[str, ...], columns: list[list[Any]], feature: Any, name: str) -> datasets.Dataset:
+def _dataset(
+    sides: tuple[str, ...], columns: list[list[Any]], class_label: datasets.ClassLabel | None, name: str
+) -> datasets.Dataset:
     try:
         labels = pa.array(columns[-1])
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         kinds = Counter(type(value).__name__ for value in columns[-1])
         raise ValueError(
-            f"The labels in {name} are of several types ({', '.join(f'{n:,} {kind}' for kind, n in kinds.items())}); "
+            f"The labels in {name} have several types ({', '.join(f'{n:,} {kind}' for kind, n in kinds.items())}); "
             "make them all text, all numbers or all lists."
         ) from error
     table = pa.table({side: pa.array(values, pa.string()) for side, values in zip(sides, columns[:-1])})
     dataset = datasets.Dataset(table.append_column(sides[-1], labels))
-    return dataset.cast_column(sides[-1], feature) if feature is not None else dataset
+    return dataset.cast_column(sides[-1], class_label) if class_label is not None else dataset
 
 
 def _hint(report: RowReport) -> str:
     if report.counts.get(BadRow.NOT_UTF8):
-        return "\nIf the file has another encoding, name it, such as cp949 (Excel in Korea) or latin-1."
+        return "\nIf the file has another encoding, set it, such as cp949 (Excel in Korea) or latin-1."
     if report.counts.get(BadRow.FIELDS):
-        return "\nA text that holds the delimiter must be in quotes; is the delimiter right?"
+        return "\nA text that contains the delimiter must be in quotes; is the delimiter correct?"
     return ""

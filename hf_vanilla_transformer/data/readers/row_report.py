@@ -1,49 +1,29 @@
-"""What a reader kept and what it did not: counts by reason, with the places of the first examples."""
+"""How many rows a reader kept and skipped, why it skipped them, and where the first of them are."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
+from typing import Any
+
+from .bad_rows import BadRow, OnBadRow
+from .row_batch import RowBatch, Undecodable
 
 logger = logging.getLogger(__name__)
 
+# Locations that a report shows for each reason.
 _EXAMPLES = 3
-
-
-class BadRow(str, Enum):
-    """Why a row cannot be used; the value is what a report prints."""
-
-    MISSING = "missing side"
-    EMPTY = "empty"
-    NOT_UTF8 = "not UTF-8"
-    NOT_JSON = "not JSON"
-    NOT_TEXT = "not text"
-    FIELDS = "wrong number of fields"
-    QUOTES = "quotes in the wrong place"
-    LENGTH_RATIO = "absurd length ratio"
-    NO_LABEL = "no label"
-    LABEL_TYPE = "label of the wrong type"
-    UNSEEN_LABEL = "label that training never saw"
-    NOT_LISTS = "not lists of words and labels"
-    LENGTHS = "words and labels of different number"
-    EMPTY_WORD = "empty word"
-    NO_HEAD = "word without a head"
-    HEAD_RANGE = "head that is no word of the sentence"
-    CYCLE = "cycle"
-    ROOTS = "several roots"
-    NOT_IN_CONTEXT = "answer that does not stand where it says"
-    CHOICES = "fewer than two choices"
+# Characters of a value that an error shows.
+_SHOWN = 60
 
 
 @dataclass
 class RowReport:
-    """The account of one reading.
+    """Counts of the rows that were read from one source.
 
     Attributes:
-        origin: what was read.
-        rows: how many rows there were.
-        counts: how many of them were skipped, by reason.
-        examples: the first places of each reason, such as `corpus.tsv:17`.
+        origin: the source.
+        rows: the number of rows that were read.
+        counts: the number of skipped rows for each reason.
+        examples: the locations of the first skipped rows for each reason, such as `corpus.tsv:17`.
     """
 
     origin: str
@@ -53,39 +33,53 @@ class RowReport:
 
     @property
     def skipped(self) -> int:
-        """Rows that were left out."""
+        """The number of skipped rows."""
         return sum(self.counts.values())
 
     @property
     def kept(self) -> int:
-        """Rows that are in the data set."""
+        """The number of rows in the data set."""
         return self.rows - self.skipped
 
-    def add(self, reason: BadRow, place: str, count: int = 1) -> None:
-        """Count `count` bad rows, the first of them at `place`."""
+    def add(self, reason: BadRow, location: str, count: int = 1) -> None:
+        """Counts `count` skipped rows, the first of which is at `location`."""
         self.counts[reason] = self.counts.get(reason, 0) + count
-        places = self.examples.setdefault(reason, [])
-        if len(places) < _EXAMPLES:
-            places.append(place)
+        locations = self.examples.setdefault(reason, [])
+        if len(locations) < _EXAMPLES:
+            locations.append(location)
 
-    def leave_out(self, reason: BadRow, place: str, on_bad_row: str, shown: Callable[[], str] | None = None) -> None:
-        """Count a bad row, or raise if `on_bad_row` is "error"; `shown` then says what stands in it."""
-        if on_bad_row == "error":
-            row = f" ({shown()})" if shown is not None else ""
-            raise ValueError(
-                f"{place}: {reason.value}{row}; correct the row, or set on_bad_row='skip' to leave out and count such "
-                "rows."
-            )
-        self.add(reason, place)
-
-    def close(self, hint: str = "") -> None:
-        """After the last row: warns of rows that were left out.
+    def good_rows(self, batch: RowBatch, problems: dict[int, BadRow], on_bad_row: OnBadRow) -> list[int]:
+        """Counts the rows of a batch, and returns the indices of those without a problem.
 
         Args:
-            hint: put behind the account, where there is something to say of it.
+            batch: the rows.
+            problems: the bad rows that the caller found, by their index. Those in `batch.problems` are added.
+            on_bad_row: ``skip`` counts bad rows, ``error`` raises at the first one.
 
         Raises:
-            ValueError: there was no row, or not one good one.
+            ValueError: a row is bad and `on_bad_row` is ``error``.
+        """
+        problems = {**problems, **batch.problems}
+        self.rows += len(batch.numbers)
+        for index in sorted(problems):
+            location = f"{batch.origin}:{batch.numbers[index]}"
+            if on_bad_row == "error":
+                shown = ", ".join(_shown(values[index]) for values in batch.sides)
+                raise ValueError(
+                    f"{location}: {problems[index].value} ({shown}); correct the row, or set on_bad_row='skip' to skip "
+                    "and count such rows."
+                )
+            self.add(problems[index], location)
+        return [index for index in range(len(batch.numbers)) if index not in problems]
+
+    def close(self, hint: str = "") -> None:
+        """Call it after the last row: logs a warning if rows were skipped.
+
+        Args:
+            hint: follows the report in the warning and in the error.
+
+        Raises:
+            ValueError: the source has no row, or no valid row.
         """
         if self.rows == 0:
             raise ValueError(f"{self.origin} is empty; give a source with at least one row.")
@@ -95,7 +89,7 @@ class RowReport:
             logger.warning("%s%s", self, hint)
 
     def clear(self) -> None:
-        """Begin again: a stream is read once more."""
+        """Starts again from zero, because a stream is read again."""
         self.rows = 0
         self.counts.clear()
         self.examples.clear()
@@ -108,5 +102,10 @@ class RowReport:
         table = [("skipped", "rows", "first at")]
         table += [(reason.value, f"{self.counts[reason]:,}", ", ".join(self.examples[reason])) for reason in order]
         first, second = (max(len(row[column]) for row in table) for column in (0, 1))
-        lines = [f"  {reason:<{first}}  {count:>{second}}  {places}" for reason, count, places in table]
+        lines = [f"  {reason:<{first}}  {count:>{second}}  {locations}" for reason, count, locations in table]
         return "\n".join([head, *lines])
+
+
+def _shown(value: Any) -> str:
+    text = "undecodable" if isinstance(value, Undecodable) else repr(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

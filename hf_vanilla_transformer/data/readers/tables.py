@@ -1,4 +1,4 @@
-"""Which reader a file is for, by its ending."""
+"""The reader of each table format, by the suffix of the file."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,10 +6,12 @@ from pathlib import Path
 from .columns import Columns
 from .conllu import read_conllu
 from .csv_files import read_csv
-from .file_formats import Chunk, read_json_lines, read_parquet, read_tsv
+from .json_lines import read_json_lines
+from .parquet_files import read_parquet
+from .row_batch import RowBatch
+from .tsv_files import read_tsv
 
-# The readers by the ending of a file.
-TABLES: dict[str, Callable[[Path, Columns], Iterator[Chunk]]] = {
+TABLES: dict[str, Callable[[Path, Columns], Iterator[RowBatch]]] = {
     ".csv": read_csv,
     ".tsv": read_tsv,
     ".tab": read_tsv,
@@ -22,6 +24,6 @@ TABLES: dict[str, Callable[[Path, Columns], Iterator[Chunk]]] = {
 
 
 def table_suffix(path: Path) -> str | None:
-    """The ending of `path` that says which table it is, `.gz` left aside; None if it is no table."""
+    """The key of `path` in `TABLES`, where `.gz` is ignored; None if it is not a table."""
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     return suffix.lower() if suffix.lower() in TABLES else None

@@ -12,8 +12,8 @@ import numpy as np
 
 from ...data import RowReport
 from ...data.readers.csv_files import CsvFormat
-from ...data.readers.labelled import split_off_validation
 from ...data.readers.splits import choose_split
+from ...data.readers.validation_split import split_off_validation
 from ..recipes.finetuning_recipe import FinetuneRecipe, LabelledDataRecipe
 from .task import Splits, Task
 

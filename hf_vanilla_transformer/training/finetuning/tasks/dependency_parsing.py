@@ -10,7 +10,7 @@ import datasets
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ....data.collators.dependency_parsing import DependencyParsingCollator
-from ....data.readers.words import load_trees
+from ....data.readers.trees import load_trees
 from ....data.word_pieces import EncodedWords, encode_words
 from ....evaluation import load_metric
 from ....models.losses_vanilla import IGNORED_LABEL

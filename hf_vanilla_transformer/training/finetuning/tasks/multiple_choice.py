@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ....data.long_texts import encode_texts
-from ....data.readers.passages import load_choices
+from ....data.readers.choices import load_choices
 from ....evaluation import load_metric
 from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..base_model import BaseModel, require_stack

@@ -9,7 +9,7 @@ import datasets
 import numpy as np
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
-from ....data.readers.passages import load_questions
+from ....data.readers.questions import load_questions
 from ....evaluation import load_metric
 from ....generation.answer_spans import AnswerWindow, best_spans
 from ...recipes.finetuning_recipe import FinetuneRecipe

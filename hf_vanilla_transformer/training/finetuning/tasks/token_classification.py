@@ -11,7 +11,7 @@ import datasets
 import numpy as np
 from transformers import DataCollatorForTokenClassification, PreTrainedModel, PreTrainedTokenizerBase
 
-from ....data.readers.words import load_tagged
+from ....data.readers.tagged import load_tagged
 from ....data.word_pieces import EncodedWords, encode_words
 from ....evaluation import load_metric
 from ....evaluation.chunks import are_chunk_tags

@@ -1,4 +1,4 @@
-"""CSV as people have it: delimiters, quotes, encodings, headers; and what is wrong with rows, counted."""
+"""CSV files as people write them: delimiters, quotes, encodings and headers; bad rows are counted."""
 
 import csv
 import gzip
@@ -27,13 +27,13 @@ def rows_of(dataset):
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("header", [None, ("text", "label"), ("리뷰", "라벨")])
 @pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz"])
-def test_what_a_writer_wrote_is_read(tmp_path, delimiter, header, name):
+def test_the_reader_restores_what_csv_writer_wrote(tmp_path, delimiter, header, name):
     path = write(tmp_path / name, ROWS, delimiter=delimiter, header=header)
     dataset, report = load_labelled(path)
     assert rows_of(dataset) == ROWS and report.skipped == 0
 
 
-def test_random_fields_survive(tmp_path):
+def test_random_fields_are_restored(tmp_path):
     draw = random.Random(3)
     alphabet = 'ab ,;|"\n영화'
     rows = [("x" + "".join(draw.choices(alphabet, k=12)), draw.choice(["p", "n"])) for _ in range(300)]
@@ -42,13 +42,13 @@ def test_random_fields_survive(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "cp949", "utf-16"])
-def test_encodings(tmp_path, encoding):
+def test_files_in_other_encodings(tmp_path, encoding):
     path = write(tmp_path / "r.csv", ROWS, encoding=encoding)
     form = None if encoding == "utf-8-sig" else CsvFormat(encoding=encoding)
     assert rows_of(load_labelled(path, csv_format=form)[0]) == ROWS
 
 
-def test_a_foreign_encoding_is_counted_and_the_remedy_named(tmp_path, caplog):
+def test_an_undetected_encoding_is_counted_and_the_remedy_named(tmp_path, caplog):
     path = write(tmp_path / "r.csv", ROWS, encoding="cp949")
     dataset, report = load_labelled(path)
     assert len(dataset) == 3 and report.counts == {BadRow.NOT_UTF8: 1}
@@ -57,7 +57,7 @@ def test_a_foreign_encoding_is_counted_and_the_remedy_named(tmp_path, caplog):
         load_labelled(write(tmp_path / "k.csv", ROWS[3:] * 3, encoding="cp949"))
 
 
-def test_broken_rows_are_counted_where_they_are(tmp_path):
+def test_broken_rows_are_counted_with_their_location(tmp_path):
     path = tmp_path / "r.csv"
     path.write_text(
         'text,label\nfine,pos\nbad, really,neg\n"said" he,neg\n,pos\nonly text\nno label,\n\nfine,neg\nfine too,neg\n'
@@ -76,13 +76,13 @@ def test_broken_rows_are_counted_where_they_are(tmp_path):
 
 def test_a_quote_that_is_never_closed(tmp_path):
     (tmp_path / "r.csv").write_text('text,label\nfine,pos\n"never closed,neg\nfine,neg\n')
-    with pytest.raises(ValueError, match=r"r\.csv:3: a quote is opened here and never closed"):
+    with pytest.raises(ValueError, match=r"r\.csv:3: .*quote"):
         load_labelled(tmp_path / "r.csv", csv_format=CsvFormat(delimiter=","))
 
 
-def test_an_unknown_header_is_not_taken_for_a_row(tmp_path):
+def test_an_unknown_header_is_not_read_as_a_row(tmp_path):
     path = write(tmp_path / "r.csv", ROWS * 3, header=("comment", "mood"))
-    with pytest.raises(ValueError, match=r"seems to name its columns \['comment', 'mood'\].*header=False"):
+    with pytest.raises(ValueError, match=r"r\.csv.*\['comment', 'mood'\].*header=False"):
         load_labelled(path)
     assert rows_of(load_labelled(path, text_column="comment", label_column="mood")[0]) == ROWS * 3
     by_number = load_labelled(path, text_column=0, label_column=1, csv_format=CsvFormat(header=True))[0]
@@ -90,7 +90,7 @@ def test_an_unknown_header_is_not_taken_for_a_row(tmp_path):
     assert len(load_labelled(path, csv_format=CsvFormat(header=False))[0]) == 13
     with pytest.raises(ValueError, match=r"'nothing'.*'comment', 'mood'"):
         load_labelled(path, text_column="nothing", label_column="mood")
-    with pytest.raises(ValueError, match="by name"):
+    with pytest.raises(ValueError, match=r"header=False.*'comment'.*'mood'"):
         load_labelled(path, text_column="comment", label_column="mood", csv_format=CsvFormat(header=False))
 
 
@@ -99,20 +99,20 @@ def test_tabs_have_no_quotes(tmp_path):
     path.write_text('id\tdocument\tlabel\n1\t"quoted" from the start\t1\n2\tplain, text\t0\n')
     assert rows_of(load_labelled(path)[0]) == [('"quoted" from the start', "1"), ("plain, text", "0")]
     (tmp_path / "ratings.txt").write_bytes(path.read_bytes())
-    with pytest.raises(ValueError, match=r"ratings\.txt does not say"):
+    with pytest.raises(ValueError, match=r"ratings\.txt.*delimiter"):
         load_labelled(tmp_path / "ratings.txt")
     form = CsvFormat(delimiter="\t", quotes=False)
     assert len(load_labelled(tmp_path / "ratings.txt", csv_format=form)[0]) == 2
 
 
-def test_pairs_and_texts_read_csv_too(tmp_path):
+def test_pairs_and_texts_can_be_csv(tmp_path):
     path = write(tmp_path / "p.csv", [("a dog", "ein Hund"), ("a cat", "eine Katze")], header=("en", "de"))
     assert load_pairs(path)[0]["target"][:] == ["ein Hund", "eine Katze"]
     path = write(tmp_path / "t.csv", ROWS)
     assert load_texts(path)[0]["text"][:] == [text for text, _ in ROWS]
 
 
-def test_illegal_formats():
+def test_illegal_formats_are_refused():
     with pytest.raises(ValueError, match=r"delimiter='::'"):
         CsvFormat(delimiter="::")
     with pytest.raises(ValueError, match=r"encoding='korean-ish'"):

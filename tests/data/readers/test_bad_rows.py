@@ -11,7 +11,7 @@ from hf_vanilla_transformer.data import BadRow, RowReport, load_pairs, load_text
 GOOD = b"one dog\tein Hund\n"
 
 
-def test_each_bad_row_is_counted_with_its_place(tmp_path, caplog):
+def test_each_bad_row_is_counted_with_its_location(tmp_path, caplog):
     path = tmp_path / "corpus.tsv"
     path.write_bytes(
         GOOD  # 1
@@ -37,7 +37,7 @@ def test_each_bad_row_is_counted_with_its_place(tmp_path, caplog):
     assert report.examples[BadRow.EMPTY] == [f"{path}:3", f"{path}:4", f"{path}:7"]
     assert report.examples[BadRow.NOT_UTF8] == [f"{path}:5"]
     assert report.examples[BadRow.LENGTH_RATIO] == [f"{path}:6"]
-    # It is in the log without being asked for, and says the same.
+    # The log contains the same report.
     assert str(report) in caplog.text
     lines = str(report).splitlines()
     assert lines[0] == f"{path}: 3 of 9 rows kept"
@@ -45,7 +45,7 @@ def test_each_bad_row_is_counted_with_its_place(tmp_path, caplog):
     assert len(lines) == 6 and len({line.index(str(path)) for line in lines[2:]}) == 1
 
 
-def test_a_bad_row_is_fatal_if_so_asked(tmp_path):
+def test_a_bad_row_raises_an_error_on_request(tmp_path):
     path = tmp_path / "corpus.tsv"
     path.write_bytes(GOOD * 3 + b"no tab\n" + GOOD)
     with pytest.raises(ValueError, match=r"corpus\.tsv:4: missing side \('no tab', None\).*on_bad_row='skip'"):
@@ -66,7 +66,7 @@ def test_parallel_files_of_different_length(tmp_path):
     assert report.examples == {BadRow.MISSING: [f"{tmp_path}/train.{{en,de}}:3"]}
 
 
-def test_bad_json_lines(tmp_path):
+def test_bad_rows_of_json_lines(tmp_path):
     path = tmp_path / "corpus.jsonl"
     lines = [
         "{broken",
@@ -100,7 +100,7 @@ def test_bad_rows_of_tables(tmp_path):
         assert [row["source"] for row in dataset] == ["a dog", "ok"]
         assert report.counts == {BadRow.MISSING: 1, BadRow.EMPTY: 1}
         assert [places[0].rsplit(":")[-1] for places in report.examples.values()] == ["1", "2"]
-    # Arrow does not check its strings; what is not UTF-8 in them must not end the reading of the others.
+    # Arrow does not check its strings; one that is not UTF-8 must not prevent reading the others.
     raw = pa.array([b"good", b"b\xe4d"], pa.binary())
     broken = pa.StringArray.from_buffers(2, raw.buffers()[1], raw.buffers()[2])
     pq.write_table(pa.table({"text": broken}), tmp_path / "broken.parquet")
@@ -108,7 +108,7 @@ def test_bad_rows_of_tables(tmp_path):
     assert dataset["text"][:] == ["good"] and report.examples == {BadRow.NOT_UTF8: [f"{tmp_path}/broken.parquet:1"]}
 
 
-def test_length_ratio(tmp_path):
+def test_pairs_of_very_different_lengths(tmp_path):
     (tmp_path / "c.tsv").write_text("a\tbbbb\nab\tcdef\n")
     assert len(load_pairs(tmp_path / "c.tsv")[0]) == 2
     assert len(load_pairs(tmp_path / "c.tsv", max_length_ratio=3)[0]) == 1
@@ -117,49 +117,49 @@ def test_length_ratio(tmp_path):
         load_pairs(tmp_path / "c.tsv", max_length_ratio=0.5)
 
 
-def test_sources_that_cannot_be_read(tmp_path):
+def test_unreadable_sources_are_refused(tmp_path):
     for missing in (tmp_path / "no.tsv", str(tmp_path / "no"), "no.parquet", (tmp_path / "a.en", tmp_path / "a.de")):
         with pytest.raises(FileNotFoundError, match=r"no|a\.en"):
             load_pairs(missing)
     empty = tmp_path / "empty.tsv"
     empty.write_text("")
-    with pytest.raises(ValueError, match=r"empty\.tsv is empty"):
+    with pytest.raises(ValueError, match=r"empty\.tsv"):
         load_pairs(empty)
     empty.write_text("one side\nanother\n")
-    with pytest.raises(ValueError, match=r"(?s)no valid row.*missing side\s+2"):
+    with pytest.raises(ValueError, match=r"(?s)empty\.tsv.*missing side\s+2"):
         load_pairs(empty)
     (tmp_path / "x.xml").write_text("<a/>")
-    with pytest.raises(ValueError, match=r"x\.xml.*\.tsv.*parallel"):
+    with pytest.raises(ValueError, match=r"x\.xml.*\.tsv"):
         load_pairs(tmp_path / "x.xml")
     (tmp_path / "x.parquet").write_text("not a table")
-    with pytest.raises(ValueError, match=r"x\.parquet is not a parquet file"):
+    with pytest.raises(ValueError, match=r"x\.parquet.*Parquet"):
         load_pairs(tmp_path / "x.parquet")
-    with pytest.raises(ValueError, match="data set is empty"):
+    with pytest.raises(ValueError, match="data set"):
         load_pairs(datasets.IterableDataset.from_generator(lambda: iter(())))
-    with pytest.raises(ValueError, match="The list of files is empty"):
+    with pytest.raises(ValueError, match=r"source=\[\]"):
         load_pairs([])
-    with pytest.raises(ValueError, match=r"must be a path.*42"):
+    with pytest.raises(ValueError, match=r"source.*42"):
         load_pairs(42)
 
 
-def test_columns_that_are_not_there(tmp_path):
+def test_missing_columns_are_named(tmp_path):
     table = datasets.Dataset.from_dict({"translation": [{"en": "a", "fr": "b"}], "id": [1]})
     with pytest.raises(ValueError, match=r"\('en', 'de'\).*\['id', 'translation.en', 'translation.fr'\]"):
         load_pairs(table)
     with pytest.raises(ValueError, match=r"'english' and 'french'"):
         load_pairs(table, source_column="english", target_column="french")
-    with pytest.raises(ValueError, match="both or neither of source_column='en'"):
+    with pytest.raises(ValueError, match=r"source_column='en'.*target_column=None"):
         load_pairs(table, source_column="en")
-    with pytest.raises(ValueError, match="both 'en'"):
+    with pytest.raises(ValueError, match=r"source_column.*target_column.*'en'"):
         load_pairs(table, source_column="en", target_column="en")
-    with pytest.raises(ValueError, match="two different ones"):
+    with pytest.raises(ValueError, match=r"languages.*\('en', 'en'\)"):
         load_pairs(table, languages=("en", "en"))
     with pytest.raises(ValueError, match=r"'text'.*\['id', "):
         load_texts(table)
-    with pytest.raises(ValueError, match=r"no split 'train'; it has \['dev'\]"):
+    with pytest.raises(ValueError, match=r"split 'train'.*\['dev'\]"):
         load_pairs(datasets.DatasetDict({"dev": table}))
     (tmp_path / "t.tsv").write_text("a\tb\n")
-    with pytest.raises(ValueError, match=r"The first line of .*'en' and 'de'"):
+    with pytest.raises(ValueError, match=r"t\.tsv.*'en' and 'de'"):
         load_pairs(tmp_path / "t.tsv", source_column="en", target_column="de")
     with pytest.raises(ValueError, match=r"on_bad_row.*'ignore'"):
         load_pairs(table, on_bad_row="ignore")
@@ -167,5 +167,5 @@ def test_columns_that_are_not_there(tmp_path):
         load_texts(table, sample_by="word")
 
 
-def test_report_of_a_clean_reading():
+def test_the_report_of_a_source_without_bad_rows():
     assert str(RowReport("corpus", rows=1234)) == "corpus: 1,234 of 1,234 rows kept"

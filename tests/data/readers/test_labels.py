@@ -1,8 +1,7 @@
-"""From labels as people write them to numbers, and everything that may be wrong with them."""
+"""From labels as people write them to numbers, and doubts about them."""
 
 import logging
 import unicodedata
-from collections import Counter
 
 import datasets
 import pyarrow.parquet as pq
@@ -26,7 +25,7 @@ def rows(labels, feature=None, texts=None):
         ([True, False], ("False", "True")),
     ],
 )
-def test_names_of_single_labels(values, names):
+def test_class_names_of_single_labels(values, names):
     labels = fit_labels(rows(values), "single")
     assert labels.names == names and labels.problem_type == "single_label_classification"
     encoded, report = labels.encode(rows(values), split="train")
@@ -44,24 +43,24 @@ def test_the_order_of_a_class_label_is_kept(tmp_path):
     assert "huggingface" in str(pq.read_schema(tmp_path / "train.parquet").metadata)
     for source in (tmp_path / "train.parquet", tmp_path, train):
         assert fit_labels(load_labelled(source)[0], "single").names == ("pos", "neg")
-    unlabelled, report = load_labelled(rows([1, -1, 0], feature))
-    assert len(unlabelled) == 2 and report.counts == {BadRow.NO_LABEL: 1}
+    labelled, report = load_labelled(rows([1, -1, 0], feature))
+    assert len(labelled) == 2 and report.counts == {BadRow.NO_LABEL: 1}
 
 
-def test_labels_that_training_never_saw(caplog):
+def test_labels_absent_from_the_training_rows(caplog):
     labels = fit_labels(rows(["a", "b", "a"]), "single")
     other = rows(["a", "c", "b", "c"])
-    with pytest.raises(ValueError, match=r"(?s)validation:1, validation:3.*'c' \(2 rows\).*Training has 'a', 'b'"):
+    with pytest.raises(ValueError, match=r"(?s)validation:1, validation:3.*'c' \(2 rows\).*'a', 'b'.*on_bad_label"):
         labels.encode(other, split="validation")
     with caplog.at_level(logging.WARNING):
         encoded, report = labels.encode(other, split="validation", on_bad_label="warn")
     assert encoded["label"][:] == [0, 1] and report.counts == {BadRow.UNSEEN_LABEL: 2}
     assert "'c' (2 rows)" in caplog.text
-    with pytest.raises(ValueError, match="never saw"):  # nothing would be left
+    with pytest.raises(ValueError, match=r"test:0(?s:.*)'c'"):  # no row would be left
         labels.encode(rows(["c"]), split="test", on_bad_label="warn")
-    # A class that is declared but has no training row is as unknown to the model as one that is not.
+    # The model cannot know a declared class without training rows.
     declared = fit_labels(rows([0, 1], datasets.ClassLabel(names=["a", "b", "c"])), "single", on_bad_label="warn")
-    assert declared.names == ("a", "b", "c") and "no training row" in declared.warnings[0]
+    assert declared.names == ("a", "b", "c") and declared.warnings[0].endswith(" c.")
     with pytest.raises(ValueError, match="'c'"):
         declared.encode(rows([2], datasets.ClassLabel(names=["a", "b", "c"])), split="test")
 
@@ -69,11 +68,11 @@ def test_labels_that_training_never_saw(caplog):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (["a"] * 4, "same class, 'a'"),
-        (["Good", "good", "bad"], r"'Good' \(1 rows\) and 'good' \(1 rows\) differ in case"),
-        (["new  york", "New York", "x"], "differ in case, blanks"),
+        (["a"] * 4, "'a'"),
+        (["Good", "good", "bad"], r"'Good' \(1 rows\) and 'good' \(1 rows\)"),
+        (["new  york", "New York", "x"], r"'New York' \(1 rows\) and 'new  york'"),
         ([unicodedata.normalize("NFD", "긍정"), "긍정", "부정"], "Unicode form"),
-        ([f"a whole text {i}" for i in range(50)], "50 different labels in 50 rows"),
+        ([f"a whole text {i}" for i in range(50)], "50 .*50 rows"),
     ],
 )
 def test_doubtful_classes_are_an_error_or_a_warning(values, message, caplog):
@@ -82,7 +81,7 @@ def test_doubtful_classes_are_an_error_or_a_warning(values, message, caplog):
     with caplog.at_level(logging.WARNING):
         labels = fit_labels(rows(values), "single", on_bad_label="warn")
     assert len(labels.warnings) == 1 and labels.warnings[0] in caplog.text
-    assert len(labels.names) == len(set(values))  # nothing is merged behind the user's back
+    assert len(labels.names) == len(set(values))  # no class is merged with another
 
 
 @pytest.mark.parametrize(
@@ -91,27 +90,27 @@ def test_doubtful_classes_are_an_error_or_a_warning(values, message, caplog):
         ("single", [["a"], ["a", "b"]], "multi-label"),
         ("single", [0.5, 1.25], "regression"),
         ("single", [{"a": 1}], "structures"),
-        ("single", [None, None], "No row has a label"),
-        ("regression", ["good", "bad"], "no numbers, such as 'good'"),
+        ("single", [None, None], "column 'label'"),
+        ("regression", ["good", "bad"], "column 'label'.*'good'"),
         ("regression", ["1.5", "two", "3"], "1 of 3 labels.*'two'"),
-        ("regression", [[1.0], [2.0]], "no numbers"),
+        ("regression", [[1.0], [2.0]], r"column 'label'.*\[1\.0\]"),
         ("regression", [1.0, float("inf")], "finite"),
         ("multi", ["a", "b"], "separator"),
-        ("multi", [[0, 1, 1], [1, 0, 0]], "zeros and ones for 3 classes"),
+        ("multi", [[0, 1, 1], [1, 0, 0]], "column 'label'.* 3 classes"),
     ],
 )
-def test_label_columns_of_the_wrong_type(kind, values, message):
+def test_label_columns_of_the_wrong_type_are_refused(kind, values, message):
     with pytest.raises(ValueError, match=message):
         fit_labels(rows(values), kind)
 
 
-def test_several_types_in_one_column(tmp_path):
+def test_a_label_column_with_several_types_is_refused(tmp_path):
     (tmp_path / "t.jsonl").write_text('{"text": "a", "label": 1}\n{"text": "b", "label": "one"}\n')
-    with pytest.raises(ValueError, match=r"several types \(1 int, 1 str\)"):
+    with pytest.raises(ValueError, match=r"t\.jsonl.*1 int, 1 str"):
         load_labelled(tmp_path / "t.jsonl")
 
 
-def test_several_classes_a_row():
+def test_several_classes_per_row():
     train = rows([["a", "c"], [], ["b"]])
     labels = fit_labels(train, "multi")
     assert labels.names == ("a", "b", "c") and labels.problem_type == "multi_label_classification"
@@ -126,13 +125,13 @@ def test_several_classes_a_row():
     assert fit_labels(named, "multi").encode(named, split="x")[0]["label"][:] == [[0, 1], [1, 1]]
 
 
-def test_numbers():
+def test_numbers_as_labels():
     labels = fit_labels(rows(["1.5", "-2", "3e1"]), "regression")
     assert labels.num_labels == 1 and labels.names == () and labels.problem_type == "regression"
     assert labels.encode(rows(["1.5", "-2"]), split="x")[0]["label"][:] == [1.5, -2.0]
     encoded, report = labels.encode(rows(["1.5", "much"]), split="x", on_bad_label="warn")
     assert encoded["label"][:] == [1.5] and report.counts == {BadRow.LABEL_TYPE: 1}
-    with pytest.raises(ValueError, match="the value 2, so there is nothing to learn"):
+    with pytest.raises(ValueError, match="value 2"):
         fit_labels(rows([2.0, 2.0]), "regression")
 
 
@@ -140,39 +139,21 @@ def test_columns_of_labelled_texts(tmp_path):
     table = datasets.Dataset.from_dict({"sentence": ["a", "b"], "score": [0.5, 1.0], "id": [1, 2]})
     assert load_labelled(table)[0].column_names == ["text", "label"]
     assert load_labelled(table, label_column="id")[0]["label"][:] == [1, 2]
-    with pytest.raises(ValueError, match=r"text_column and label_column"):
+    with pytest.raises(ValueError, match=r"'words'.*sentence"):
         load_labelled(table, text_column="words")
-    with pytest.raises(ValueError, match="must differ"):
+    with pytest.raises(ValueError, match=r"text_column='id'.*label_column='id'"):
         load_labelled(table, text_column="id", label_column="id")
     pairs = datasets.Dataset.from_dict({"premise": ["a", " "], "hypothesis": ["b", "c"], "label": [0, 1]})
     loaded, report = load_labelled(pairs, pairs=True)
     assert loaded[:] == {"text": ["a"], "text_pair": ["b"], "label": [0]} and report.counts == {BadRow.EMPTY: 1}
-    with pytest.raises(ValueError, match="both or neither of text_column='premise'"):
+    with pytest.raises(ValueError, match=r"text_column='premise'.*pair_column=None"):
         load_labelled(pairs, text_column="premise", pairs=True)
-    with pytest.raises(ValueError, match="no valid row"):
+    with pytest.raises(ValueError, match=r"(?s)data set.*0 of 1 rows.*empty"):
         load_labelled(rows(["a"], texts=["  "]))
     with pytest.raises(FileNotFoundError):
         load_labelled(tmp_path / "missing.csv")
     with pytest.raises(ValueError, match="on_bad_row"):
         load_labelled(table, on_bad_row="ignore")
-
-
-def test_a_validation_split_by_seed_in_proportion():
-    train = rows(["a"] * 70 + ["b"] * 20 + ["c"] * 9 + ["d"])
-    rest, validation = split_off_validation(train, 0.2, seed=1)
-    assert len(validation) == 20 and Counter(validation["label"]) == {"a": 14, "b": 4, "c": 2}
-    assert sorted(rest["text"][:] + validation["text"][:]) == sorted(train["text"][:])
-    again = split_off_validation(train, 0.2, seed=1)[1]
-    other = split_off_validation(train, 0.2, seed=2)[1]
-    assert again["text"][:] == validation["text"][:] != other["text"][:]
-    numbers = rows([i / 10 for i in range(10)])
-    assert len(split_off_validation(numbers, 0.3)[1]) == 3
-    assert len(split_off_validation(rows([["a"], ["b"]] * 5), 0.4)[1]) == 4
-    for share in (0, 1, 1.5):
-        with pytest.raises(ValueError, match=f"share={share}"):
-            split_off_validation(train, share)
-    with pytest.raises(ValueError, match="leaves nothing"):
-        split_off_validation(rows(["a", "b"]), 0.1)
 
 
 def test_real_reviews(shared_data):
@@ -184,6 +165,6 @@ def test_real_reviews(shared_data):
     assert set(encoded["label"][:]) == {0, 1}
     rest, validation = split_off_validation(encoded, 0.1)
     assert len(validation) == 15_000 and abs(sum(validation["label"]) - 7_500) <= 1 and len(rest) == 135_000
-    # The unlabelled reviews have no label, which is said.
+    # Unlabelled reviews are counted as rows without a label.
     with pytest.raises(ValueError, match="no label"):
         load_labelled(shared_data / "imdb", split="unsupervised")
