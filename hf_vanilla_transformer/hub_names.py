@@ -1,4 +1,4 @@
-"""What is a name on the Hugging Face Hub, and what is a path of this machine: one rule for every command."""
+"""Tell names on the Hugging Face Hub from local paths: one rule for all commands."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-# A name that ends so is a file that was mistyped: no model or data set on the Hub is looked for under it.
+# A name with one of these suffixes is a mistyped file name; it is not looked up on the Hub.
 _FILE_SUFFIXES = (
-    ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", ".text", ".conllu", ".tab", ".gz", ".yaml",
-    ".yml", ".safetensors",
+    ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".txt", ".text", ".conllu", ".gz", ".yaml", ".yml",
+    ".safetensors",
 )  # fmt: skip
 
 
 def could_be_on_hub(name: str | Path | None) -> bool:
-    """Whether `name` has the form of a name on the Hub: ``model`` or ``user/model``, and not the form of a path.
+    """Whether `name` has the form of a name on the Hub (``model`` or ``user/model``), not that of a local path.
 
-    A path of this machine is absolute, begins with ``.`` or ``~``, has a backslash or more than one slash, or ends like
-    a file. Whether something of this name exists, here or on the Hub, is not asked.
+    A `Path` is always local, and so is text that is absolute, starts with ``.`` or ``~``, has a backslash or more than
+    one slash, or ends with the suffix of a file. The function does not check whether the path or the name exists.
     """
     if name is None or isinstance(name, Path):
         return False
@@ -28,23 +28,33 @@ def could_be_on_hub(name: str | Path | None) -> bool:
         validate_repo_id(name)
     except HFValidationError:
         return False
-    return not Path(name).is_absolute()
+    return True
 
 
 def is_hub_name(name: str | Path | None) -> bool:
-    """Whether `name` means something on the Hub: it has the form of ``user/model``, and there is no such path here."""
+    """Whether `name` refers to the Hub: it has the form ``user/model``, and there is no local path of this name."""
     return could_be_on_hub(name) and str(name).count("/") == 1 and not Path(name).exists()
 
 
-def check_hub_name(name: str, field: str) -> None:
-    """Raises FileNotFoundError if `name`, for which there is no path here, cannot be a name on the Hub either.
+def check_hub_name(name: str | Path, field: str) -> None:
+    """Raises FileNotFoundError if `name`, for which there is no local path, is not a possible name on the Hub either.
 
     Args:
-        name: of a model or data set.
-        field: the option or recipe field that holds it, for the message.
+        name: name of a model or data set.
+        field: the option or recipe field with this value, for the message.
     """
     if not could_be_on_hub(name):
         raise FileNotFoundError(
-            f"There is no file or folder {field}={str(name)!r}, and it cannot be a name on the Hub (user/name): give "
-            "an existing path, or a name on the Hub."
+            f"There is no file or folder {field}={str(name)!r}, and it is not a possible name on the Hub (user/name): "
+            "give an existing path or a name on the Hub."
         )
+
+
+def check_repository_name(repository: str) -> None:
+    """Raises ValueError unless `repository` is a name to publish under: ``user/model``."""
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise ValueError(f"repository={repository!r} is not a valid name on the Hub: {error}") from error
+    if repository.count("/") != 1:
+        raise ValueError(f"repository={repository!r} must have the form user/model.")

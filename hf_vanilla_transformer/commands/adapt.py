@@ -80,15 +80,15 @@ _CLOSING = """
 
 def write_model(result: TrainingResult, recipe: Recipe, command: str) -> Path:
     """Writes the folder that can be published; its card names the parent, and the data of both."""
-    from ..hub.local_paths import shown
-    from ..hub.model_card import is_hub_name
+    from ..hub.local_paths import strip_path
+    from ..hub_names import is_hub_name
     from ..training.adaptation.adaptation_run import PERPLEXITY_PICTURE
     from .train import publishable
 
     adaptation = recipe.adaptation
-    data = f"Adapted to `{shown(str(recipe.data.path))}`"
+    data = f"Adapted to `{strip_path(str(recipe.data.path))}`"
     if adaptation.replay:
-        data += f", with {adaptation.replay:.0%} of `{shown(str(adaptation.general.path))}` among it"
+        data += f", with {adaptation.replay:.0%} of `{strip_path(str(adaptation.general.path))}` among it"
     data += f". The parent: {result.metrics['adaptation']['lineage']}."
     picture = result.folder / PERPLEXITY_PICTURE
     plots = {"Perplexity of the domain and of general text.": picture} if picture.is_file() else {}
@@ -97,7 +97,7 @@ def write_model(result: TrainingResult, recipe: Recipe, command: str) -> Path:
         parent = Path(parent).resolve().name
     texts = (recipe.data.path, adaptation.general.path if adaptation.replay else None)
     datasets = tuple(dict.fromkeys(path for path in texts if is_hub_name(path)))
-    return publishable(result, recipe, command, plots=plots, data=data, parent=parent, datasets=datasets)
+    return publishable(result, recipe, command, plots=plots, data=data, base_model=parent, datasets=datasets)
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:

@@ -1,6 +1,6 @@
-"""Write the card of a model folder to a file of its own, its curves beside it, without publishing anything.
+"""Write the card of a model folder to a file, with its pictures beside it, without publishing anything.
 
-It is the card that `hf-vanilla publish` would write: from card.yaml or the recipe, results.json and the model itself.
+The card is that of `hf-vanilla publish`. It is generated from card.yaml or the recipe, results.json and the model.
 """
 
 from __future__ import annotations
@@ -21,24 +21,26 @@ _NONE = "none"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which model, and where the card goes."""
-    parser.add_argument("folder", help="folder of a model: of hf-vanilla train, demo, convert, average")
-    parser.add_argument("output", metavar="FILE", help="the card to write; pictures go beside it, under its name")
-    parser.add_argument("--name", help="of the model, as the card shows it (default: the name of FILE)")
+    """Adds model folder, output file and options of the card."""
+    parser.add_argument("folder", help="model folder: output of hf-vanilla train, demo, convert or average")
+    parser.add_argument("output", metavar="FILE", help="the card to write; its pictures are written beside it")
+    parser.add_argument("--name", help="title of the card (default: the name of FILE)")
     add_card_arguments(parser)
 
 
 def add_card_arguments(parser: argparse.ArgumentParser) -> None:
-    """What only the maker of a model knows."""
+    """Adds the options for card fields that only the author knows."""
     parser.add_argument(
-        "--license", metavar="ID", help=f"of the weights, as the Hub names it (apache-2.0, cc-by-4.0); {_NONE} for none"
+        "--license",
+        metavar="ID",
+        help=f"license of the weights, by the Hub's identifier (apache-2.0, cc-by-4.0); {_NONE} for none",
     )
     parser.add_argument(
         "--set",
         metavar="FIELD=VALUE",
         action="append",
         default=[],
-        help="what the card says: summary, example, data, test_data, limitations, hardware, date, languages=en,de, ...",
+        help="set a field: summary, example, data, test_data, limitations, hardware, date, languages=en,de, ...",
     )
 
 
@@ -60,10 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def card_text(text: ModelCardText, name: str, license: str | None, changes: list[str]) -> ModelCardText:
-    """What the card says: what the folder knows, the name, the licence, and the changes of the command line.
+    """The card content of a folder with name, license and the changes of the command line.
 
     Raises:
-        ValueError: no licence was given and nobody is there to be asked, or a change that is none.
+        ValueError: the license is unknown and there is no terminal to ask at, or a change is invalid.
     """
     import dataclasses
 
@@ -80,8 +82,8 @@ def card_text(text: ModelCardText, name: str, license: str | None, changes: list
 def _ask_license() -> str:
     if not sys.stdin.isatty():
         raise ValueError(
-            "The licence of the weights is not known, and it is not guessed: give --license ID, such as apache-2.0 or "
+            "The license of the weights is unknown: give --license ID, such as apache-2.0 or "
             f"cc-by-4.0 (https://huggingface.co/docs/hub/repositories-licenses), or --license {_NONE} to state none."
         )
-    answer = input(f"Licence of the weights (such as apache-2.0, cc-by-4.0; {_NONE} to state none): ").strip().lower()
+    answer = input(f"License of the weights (such as apache-2.0, cc-by-4.0; {_NONE} to state none): ").strip().lower()
     return answer or _NONE

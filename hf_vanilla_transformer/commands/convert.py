@@ -1,7 +1,7 @@
-"""Convert a published model of a vanilla family into ours: weights, tokenizer, generation settings, card.
+"""Convert a published checkpoint to a model of this package: weights, tokenizer, generation settings, card.
 
-SOURCE is a model on the Hub or a folder. Weights are read from safetensors only, and no code of the model runs. Before
-anything is written, both models read the same random tokens and must give the same.
+SOURCE is a model on the Hub or a folder. Weights are read from safetensors only, and no remote code runs. The converted
+model is written only if both models return the same outputs for random tokens.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What is converted, and where it goes."""
-    parser.add_argument("source", metavar="SOURCE", help="model on the Hub (user/model), or folder")
-    parser.add_argument("folder", metavar="FOLDER", help="folder for the converted model; must be new")
-    parser.add_argument("--head", metavar="HEAD", help="base, masked-lm, causal-lm, ... (default: as it was saved)")
-    parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16, or auto: as it was saved")
+    """Adds source, output folder and options of the conversion."""
+    parser.add_argument("source", metavar="SOURCE", help="model on the Hub (user/model) or folder")
+    parser.add_argument("folder", metavar="FOLDER", help="new folder for the converted model")
+    parser.add_argument("--head", metavar="HEAD", help="base, masked-lm, causal-lm, ... (default: the saved head)")
+    parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16 or auto, the saved type (default)")
     parser.add_argument(
         "--format",
         choices=["transformers", "bert-tf", "fairseq"],
         default="transformers",
-        help="what wrote the checkpoint (default: transformers); for the others see docs/conversion.md",
+        help="library that saved the checkpoint (default: transformers); docs/conversion.md describes the others",
     )
     tokenizer = parser.add_mutually_exclusive_group()
-    tokenizer.add_argument("--tokenizer", metavar="SOURCE", help="take the tokenizer from there")
-    tokenizer.add_argument("--without-tokenizer", action="store_true", help="write none")
+    tokenizer.add_argument("--tokenizer", metavar="SOURCE", help="convert the tokenizer of this model or folder")
+    tokenizer.add_argument("--without-tokenizer", action="store_true", help="convert no tokenizer")
     parser.add_argument("--revision", help="branch, tag or commit on the Hub; refs/pr/N for a pull request")
-    parser.add_argument("--cache-dir", metavar="FOLDER", help="where downloads are kept")
-    parser.add_argument("--offline", action="store_true", help="take what was downloaded before, and ask nobody")
+    parser.add_argument("--cache-dir", metavar="FOLDER", help="cache folder for downloads")
+    parser.add_argument("--offline", action="store_true", help="use the cache only, without network")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier conversion in FOLDER")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Converts, compares, and writes the folder."""
+    """Converts the model, compares both models, and writes the folder."""
     from ..conversion.checkpoint import find_class
     from ..conversion.checkpoint_files import CheckpointSource
     from ..hub import ModelCardText, export_folder
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     dtype = _dtype(arguments.dtype)
     if arguments.format != "transformers" and not source.is_folder:
-        raise ValueError(f"SOURCE {source.name} is no folder here, which --format {arguments.format} needs.")
+        raise ValueError(f"SOURCE {source.name} is not a local folder, which --format {arguments.format} needs.")
     if arguments.format == "transformers":
         find_class(source, arguments.head)
     tokenizer = _tokenizer(arguments, source)
@@ -68,8 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
     name = Path(arguments.source).resolve().name if source.is_folder else arguments.source
     card = ModelCardText(
         name=Path(arguments.folder).resolve().name,
-        summary=f"`{name}` as a {type(ours).__name__}, which computes the same.",
-        parent=None if source.is_folder else name,
+        summary=f"`{name}`, converted to a {type(ours).__name__} that computes the same function.",
+        base_model=None if source.is_folder else name,
     )
     folder = export_folder(ours, tokenizer, arguments.folder, card=card, overwrite=arguments.overwrite)
     print(report)
@@ -79,14 +79,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _from_transformers(source: Any, head: str | None, dtype: Any) -> tuple[Any, str]:
-    """Our model, and how far it is from the one of transformers."""
+    """The converted model, and a line with the largest difference from the original."""
     from transformers.utils import logging
 
     from ..conversion import from_transformers
     from ..conversion.checkpoint import load_with_transformers
     from ..conversion.comparison import largest_difference
 
-    # What does not fit is refused with its reason; the rest of transformers' report is of parts that nobody asked for.
+    # Our loader raises errors with reasons; transformers' own report would list unused heads.
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
@@ -100,17 +100,17 @@ def _from_transformers(source: Any, head: str | None, dtype: Any) -> tuple[Any, 
 
 
 def _from_original(source: Any, format: str, head: str | None, dtype: Any) -> tuple[Any, str]:
-    """Our model, and that there is nothing here to compare it with."""
+    """The converted model, and a line for the report. The original library is not installed for a comparison."""
     from ..conversion.checkpoint import load_original
 
     ours = load_original(source.name, format, head, dtype)
-    return ours, f"{format}: every tensor was read and has the shape that the settings say"
+    return ours, f"{format}: all tensors were converted, and their shapes match the settings"
 
 
 def _check_new(folder: Path, overwrite: bool) -> None:
-    """Raises ValueError, before any work, if the folder holds something that must stay."""
+    """Raises ValueError before any work if the folder is not empty."""
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise ValueError(f"{folder} holds something; choose a new folder, or pass --overwrite to replace a conversion.")
+        raise ValueError(f"{folder} is not empty; choose a new folder, or pass --overwrite to replace a conversion.")
 
 
 def _dtype(name: str) -> Any:
@@ -120,12 +120,12 @@ def _dtype(name: str) -> Any:
         return name
     dtype = getattr(torch, name, None)
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise ValueError(f"--dtype {name} is no type of weights; choose float32, bfloat16, float16, float64 or auto.")
+        raise ValueError(f"--dtype {name} is not a float type; choose float32, bfloat16, float16, float64 or auto.")
     return dtype
 
 
 def _tokenizer(arguments: argparse.Namespace, source: Any) -> Any:
-    """The tokenizer asked for, or that of the source, or none."""
+    """The requested tokenizer, that of the source, or None."""
     from ..conversion.checkpoint import ORIGINAL_FORMATS
     from ..conversion.checkpoint_tokenizer import load_tokenizer
 
@@ -139,7 +139,7 @@ def _tokenizer(arguments: argparse.Namespace, source: Any) -> Any:
 
 
 def _knobs(model: Any) -> str:
-    """What separates this model from others of its stack, in the configuration's words."""
+    """Configuration fields that distinguish this model from others of its stack."""
     config = model.config
     names = ("norm_first", "position_embedding_type", "layernorm_embedding", "scale_embedding", "hidden_act")
     return ", ".join(f"{name}={getattr(config, name)!r}" for name in names)

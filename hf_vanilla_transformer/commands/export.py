@@ -1,7 +1,7 @@
-"""Export a model of ours to the format of others, and compare the two.
+"""Export a model of this package to another format, and compare the two models.
 
-FOLDER is a model of ours: the output of train, convert or save_pretrained. The exported model is read back and run
-beside it; OUTPUT is written only if both compute the same, and the largest differences are printed.
+FOLDER is the output of train, convert or save_pretrained. The exported model is loaded and run on the same inputs.
+OUTPUT is written only if both models compute the same function. The largest differences are printed.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What is exported, to which format, and what the models are compared on."""
+    """Adds model, output folder, format and options of the export."""
     from ..conversion.exports import TARGETS
 
     parser.add_argument("folder", metavar="FOLDER", help="folder of the model")
-    parser.add_argument("output", metavar="OUTPUT", help="folder for the exported model; must be new")
+    parser.add_argument("output", metavar="OUTPUT", help="new folder for the exported model")
     parser.add_argument("--to", choices=TARGETS, default="transformers", help="the format (default: transformers)")
     parser.add_argument(
-        "--family", help="transformers: the family to export to, such as opt (default: chosen by the settings)"
+        "--family", help="transformers: the family to export to, such as opt (default: follows from the configuration)"
     )
     parser.add_argument(
         "--quantization",
@@ -35,13 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "gguf: float32, float16, q8_0",
     )
     parser.add_argument(
-        "--verify-with", metavar="FILE", help="sentences to compare on, one a line (default: some of our own)"
+        "--verify-with", metavar="FILE", help="sentences for the comparison, one per line (default: built-in sentences)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier export in OUTPUT")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exports, compares, and prints the differences."""
+    """Exports the model and prints the differences."""
     import sys
 
     from transformers.utils import logging as transformers_logging

@@ -120,7 +120,9 @@ def publishable(
     from ..hub.card_text import card_text_of_recipe
     from ..training.folder import CURVES_FILE, METRICS_FILE
 
-    card = card_text_of_recipe(recipe.to_dict(), result.folder.name, tested="test_loss" in result.metrics, here=True)
+    card = card_text_of_recipe(
+        recipe.to_dict(), result.folder.name, tested="test_loss" in result.metrics, run_ended=True
+    )
     card = dataclasses.replace(card, command=command, **said)
     course = result.folder / METRICS_FILE
     curves = result.folder / CURVES_FILE

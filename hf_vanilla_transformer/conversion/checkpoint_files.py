@@ -23,6 +23,8 @@ from huggingface_hub.errors import (
 )
 from safetensors import SafetensorError, safe_open
 
+from ..hub_names import check_hub_name
+
 __all__ = ["TOKENIZER_FILES", "CheckpointSource", "tensor_names", "weight_files"]
 
 CONFIG = "config.json"
@@ -129,11 +131,7 @@ class CheckpointSource:
         path = Path(self.name)
         if path.is_file():
             raise ValueError(f"source={self.name!r} is a file; give the folder that it lies in, with its {CONFIG}.")
-        if path.is_absolute() or self.name.startswith((".", "~")) or self.name.count("/") > 1 or not self.name:
-            raise FileNotFoundError(
-                f"There is no folder source={self.name!r}; give an existing one, or the name of a model on the Hub "
-                "(user/model)."
-            )
+        check_hub_name(self.name, "source")
 
     def _from_hub(self, download: Any, **what: Any) -> str:
         try:

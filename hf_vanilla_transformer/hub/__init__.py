@@ -1,7 +1,7 @@
-"""Publishing: a folder that holds all that a model needs, the card that describes it, and the way to the Hub."""
+"""Publishing: a folder with everything that a model needs, its card, and the upload to the Hub."""
 
 from .card_text import load_card_text
-from .export import auto_map, export_folder
+from .export_folder import auto_map, export_folder
 from .model_card import ModelCardText, write_card
 from .publication import Publication, read_card_text, read_publication
 from .push import Pushed, PushError, push_folder

@@ -1,4 +1,4 @@
-"""card.yaml: what a model's maker said about it, kept beside the card so that the card can be written anew."""
+"""card.yaml: the author's part of a model card, saved beside the card so that the card can be generated again."""
 
 from __future__ import annotations
 
@@ -9,78 +9,82 @@ from typing import Any
 
 import yaml
 
-from .local_paths import shown, shown_command
-from .model_card import ModelCardText, is_hub_name
+from ..files import write_text
+from ..hub_names import is_hub_name
+from .local_paths import strip_command, strip_path
+from .model_card import ModelCardText
 
 CARD_TEXT_FILE = "card.yaml"
 _LISTS = ("languages", "datasets", "tags")
 
 
 def save_card_text(path: Path, text: ModelCardText) -> None:
-    """Writes what differs from an empty card; paths of this machine are shortened."""
-    text = dataclasses.replace(text, command=shown_command(text.command), parent=text.parent and shown(text.parent))
+    """Writes the fields that are set, with local paths stripped."""
+    text = dataclasses.replace(
+        text, command=strip_command(text.command), base_model=text.base_model and strip_path(text.base_model)
+    )
     values = {}
     for field in dataclasses.fields(text):
         value = getattr(text, field.name)
         if value != field.default:
             values[field.name] = list(value) if isinstance(value, tuple) else value
-    path.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100), encoding="utf-8")
+    write_text(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100))
 
 
 def load_card_text(path: Path) -> ModelCardText:
-    """Reads what `save_card_text` wrote, or somebody wrote by hand.
+    """Reads a card.yaml, written by `save_card_text` or by hand.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no mapping of the fields of `ModelCardText`; the message names the wrong one.
+        FileNotFoundError: `path` does not exist.
+        ValueError: it is not a mapping of the fields of `ModelCardText`; the message names the wrong key.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"There is no {path}.")
+        raise FileNotFoundError(f"There is no file {path}.")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
     known = [field.name for field in dataclasses.fields(ModelCardText)]
     if not isinstance(values, dict) or "name" not in values:
-        raise ValueError(f"{path} must be a mapping with at least a name; it may hold {', '.join(known)}.")
+        raise ValueError(f"{path} must be a mapping with at least the key name; valid keys are {', '.join(known)}.")
     for name, value in values.items():
         if name not in known:
-            raise ValueError(f"{path} has an unknown key {name!r}; it may hold {', '.join(known)}.")
+            raise ValueError(f"{path} has the unknown key {name!r}; valid keys are {', '.join(known)}.")
         if name in _LISTS and not isinstance(value, list):
-            raise ValueError(f"{name} in {path} must be a list, not {value!r}.")
+            raise ValueError(f"{name}={value!r} in {path} must be a list.")
         if name not in _LISTS and not isinstance(value, str):
-            raise ValueError(f"{name} in {path} must be text, not {value!r}; put it in quotes.")
+            raise ValueError(f"{name}={value!r} in {path} must be text; put it in quotes.")
     return ModelCardText(**{name: tuple(value) if name in _LISTS else value for name, value in values.items()})
 
 
 def changed_card_text(text: ModelCardText, changes: list[str]) -> ModelCardText:
-    """A card's text with `FIELD=VALUE` applied; a list is given with commas.
+    """Applies changes of the form `FIELD=VALUE`; the items of a list are separated by commas.
 
     Raises:
-        ValueError: no `=`, or a field that does not exist.
+        ValueError: a change has no `=` or an unknown field.
     """
     known = [field.name for field in dataclasses.fields(ModelCardText)]
     values: dict[str, object] = {}
     for change in changes:
         name, equals, value = change.partition("=")
         if not equals or name not in known:
-            raise ValueError(f"{change!r} must be FIELD=VALUE, with one of the fields {', '.join(known)}.")
+            raise ValueError(f"{change!r} must have the form FIELD=VALUE with one of the fields {', '.join(known)}.")
         values[name] = tuple(part.strip() for part in value.split(",") if part.strip()) if name in _LISTS else value
     return dataclasses.replace(text, **values)
 
 
 def card_text_of_recipe(
-    recipe: Mapping[str, Any], name: str, *, tested: bool = False, here: bool = False
+    recipe: Mapping[str, Any], name: str, *, tested: bool = False, run_ended: bool = False
 ) -> ModelCardText:
-    """What a training recipe says about the model that came of it.
+    """The card content that follows from a training recipe.
 
     Args:
-        recipe: the recipe as nested dictionaries (its `to_dict()`, or recipe.yaml as it was read).
-        name: of the model.
+        recipe: the recipe as nested dictionaries (its `to_dict()`, or a parsed recipe.yaml).
+        name: name of the model.
         tested: whether the model was scored on the test split.
-        here: whether the run has just ended in this process, so that a `path/name` which does not exist is a name on
-            the Hub. Later nobody knows, and neither the data set nor the parent is claimed.
+        run_ended: whether the run has just ended in this process. Then a `user/name` without a local path is a name on
+            the Hub. Otherwise the local path may have been removed since, so data set and base model are left out.
     """
     data = recipe.get("data") or {}
     path = data.get("path")
@@ -88,22 +92,22 @@ def card_text_of_recipe(
     scored = _source(path, data.get("config")) if path else _source(**_named(mixture[0])) if mixture else ""
     paths = [entry["path"] for entry in mixture] or [path]
     translation = recipe.get("task") == "translation"
-    parent = (recipe.get("model") or {}).get("start_from") if here else None
-    if parent is not None and Path(parent).exists():
-        parent = Path(parent).resolve().name
+    base_model = (recipe.get("model") or {}).get("start_from") if run_ended else None
+    if base_model is not None and Path(base_model).exists():
+        base_model = Path(base_model).resolve().name
     return ModelCardText(
         name=name,
         summary=" ".join((recipe.get("description") or "").split()),
         languages=(data["source"], data["target"]) if translation and {"source", "target"} <= set(data) else (),
         data=_mixture(mixture) or scored,
-        datasets=tuple(name for name in paths if here and is_hub_name(name)),
+        datasets=tuple(name for name in paths if run_ended and is_hub_name(name)),
         test_data=f"the test split of {scored}" if tested and scored else "",
-        parent=parent,
+        base_model=base_model,
     )
 
 
 def _source(path: str, config: str | None) -> str:
-    return f"`{shown(path)}`" + (f", configuration `{config}`" if config else "")
+    return f"`{strip_path(path)}`" + (f", configuration `{config}`" if config else "")
 
 
 def _named(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +115,7 @@ def _named(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _mixture(sources: list[Mapping[str, Any]]) -> str:
-    """The sources of a mixture with their shares of the tokens."""
+    """The sources of a mixture with their shares of the tokens, as Markdown."""
     total = sum(float(entry.get("weight", 1)) for entry in sources)
     shares = [float(entry.get("weight", 1)) / total for entry in sources]
     return "; ".join(f"{_source(**_named(entry))}, {share:.0%} of the tokens" for entry, share in zip(sources, shares))

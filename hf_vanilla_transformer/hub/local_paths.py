@@ -1,4 +1,4 @@
-"""Paths of somebody's machine have no place in what is published: a folder is named, not where it lies."""
+"""Strip local paths from published files: only the last part of a path remains."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ _LOCAL = re.compile(r"^(/|~|\.\.?/|\.\.?$|[A-Za-z]:[\\/]|file://)")
 
 
 def is_local_path(text: str) -> bool:
-    """Whether a text is a path of this machine by its form: absolute, in the home folder, or starting with a dot."""
+    """Whether `text` has the form of a local path: absolute, below the home folder, or starting with a dot."""
     return bool(_LOCAL.match(text)) and not any(character.isspace() for character in text)
 
 
-def shown(text: str) -> str:
-    """The last part of a local path; any other text as it is."""
+def strip_path(text: str) -> str:
+    """The last part of a local path; any other text unchanged."""
     if not is_local_path(text):
         return text
     path = PureWindowsPath(text) if re.match(r"[A-Za-z]:[\\/]", text) else PurePosixPath(text.removeprefix("file://"))
     return path.name or text[:1]
 
 
-def shown_recipe(recipe: str) -> str:
-    """A recipe in YAML with local paths shortened. One without such paths is left exactly as it is."""
+def strip_recipe(recipe: str) -> str:
+    """A YAML recipe with stripped local paths. A recipe without local paths is returned unchanged."""
     tree = yaml.safe_load(recipe)
-    short = _shorten(tree)
-    return recipe if short == tree else yaml.safe_dump(short, sort_keys=False, allow_unicode=True, width=100)
+    stripped = _strip_tree(tree)
+    return recipe if stripped == tree else yaml.safe_dump(stripped, sort_keys=False, allow_unicode=True, width=100)
 
 
-def shown_command(command: str) -> str:
-    """A command line with local paths shortened."""
+def strip_command(command: str) -> str:
+    """A command line with stripped local paths."""
     try:
         words = shlex.split(command)
-    except ValueError:  # several lines, or a quote of the text: nothing that can be taken apart safely
+    except ValueError:  # several lines or an unbalanced quote cannot be split safely
         return command
-    short = []
+    stripped = []
     for word in words:
         name, equals, value = word.rpartition("=")
-        short.append(f"{name}{equals}{shown(value)}")
-    return command if short == words else shlex.join(short)
+        stripped.append(f"{name}{equals}{strip_path(value)}")
+    return command if stripped == words else shlex.join(stripped)
 
 
-def _shorten(value: Any) -> Any:
+def _strip_tree(value: Any) -> Any:
     if isinstance(value, str):
-        return shown(value)
+        return strip_path(value)
     if isinstance(value, dict):
-        return {name: _shorten(entry) for name, entry in value.items()}
+        return {name: _strip_tree(entry) for name, entry in value.items()}
     if isinstance(value, list):
-        return [_shorten(entry) for entry in value]
+        return [_strip_tree(entry) for entry in value]
     return value

@@ -1,13 +1,10 @@
-"""The card of a published model: README.md with metadata that the Hub reads and text that a person reads.
+"""The model card: README.md with metadata for the Hub and text for readers.
 
-A card states what is known and leaves out what is not: a section without content does not appear.
+Sections without content are left out.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata, resources
@@ -17,35 +14,36 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import PreTrainedModel
 
-from .local_paths import shown, shown_command, shown_recipe
+from ..files import write_text
+from ..hub_names import is_hub_name
+from .local_paths import strip_command, strip_path, strip_recipe
 from .model_use import ModelUse, example_for, use_of
 from .run_record import HUB_METRICS, Score, scores, training_facts
 
 _TEMPLATE = "model_card_template.md"
-_HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 
 
 @dataclass(frozen=True)
 class ModelCardText:
-    """What only its maker can say about a model.
+    """The part of a card that only the author of a model knows.
 
     Attributes:
-        name: the title; the name of the model on the Hub, `user/model`, once it has one.
-        summary: one or two sentences: what the model does.
+        name: title of the card: the name on the Hub (`user/model`) once the model has one.
+        summary: one or two sentences about what the model does.
         languages: ISO codes, source first.
-        license: of the weights, as the Hub names it (`apache-2.0`); None if none was given. It is never guessed.
-        license_name, license_link: of a licence that the Hub has no name for (`license="other"`).
-        example: a sentence for the lines of use and for the widget.
-        data: what the model was trained on, and its licence.
-        datasets: names of the data sets on the Hub.
-        command: the command that trained it.
-        hardware: what it was trained on, where the results do not say.
-        test_data: what the scores were measured on; a score does not appear in the metadata without it.
-        date: when they were measured, `2026-11-21`, where the results do not say.
-        limitations: what the model cannot do.
-        parent: the model that the training started from.
-        tags: more tags for the Hub.
-        citation: how to cite this model, in Markdown.
+        license: license of the weights by the Hub's identifier (`apache-2.0`); None if unknown. It is never guessed.
+        license_name, license_link: name and URL of a license without an identifier on the Hub (`license="other"`).
+        example: a sentence for the usage example and the widget.
+        data: the training data and their license.
+        datasets: names of the training data sets on the Hub.
+        command: the training command.
+        hardware: training hardware, if results.json does not contain it.
+        test_data: the test data of the scores. Without it, the metadata contain no score.
+        date: date of the scores (`2026-11-21`), if results.json does not contain it.
+        limitations: known limitations.
+        base_model: the model that the training started from.
+        tags: further tags for the Hub.
+        citation: how to cite the model, in Markdown.
     """
 
     name: str
@@ -58,7 +56,7 @@ class ModelCardText:
     command: str = ""
     test_data: str = ""
     limitations: str = ""
-    parent: str | None = None
+    base_model: str | None = None
     tags: tuple[str, ...] = ()
     license_name: str | None = None
     license_link: str | None = None
@@ -80,19 +78,19 @@ def write_card(
     tokenizer: bool = True,
     mask_token: str | None = None,
 ) -> Path:
-    """Writes the card of `model` to `path`, from the Jinja template `model_card_template.md` in the package.
+    """Writes the card of `model` to `path` from the Jinja template `model_card_template.md` of the package.
 
     Args:
-        path: the file, usually README.md in the model's folder.
-        model: the model; its size and shape are read from it.
-        text: what only its maker can say.
-        recipe: the recipe as YAML; paths of this machine are shortened.
-        metrics: a results.json: scores with their signatures, and how the training went.
-        plots: caption to file name, beside the card.
-        exported: the model of transformers that the folder holds instead of ours.
-        padding_note: in which case that one gives other results.
+        path: the file to write, usually README.md in the model's folder.
+        model: the model; the card shows its size and architecture.
+        text: the author's part of the card.
+        recipe: the training recipe as YAML; local paths are stripped.
+        metrics: content of results.json: scores with their signatures, and facts about the training.
+        plots: file names of pictures beside the card, by caption.
+        exported: the model of transformers, if the folder contains it instead of ours.
+        padding_note: note on inputs for which `exported` gives other results.
         tokenizer: whether the folder has a tokenizer.
-        mask_token: of the tokenizer, for the example of a masked language model.
+        mask_token: the tokenizer's mask token, for the example of a masked language model.
 
     Returns:
         `path`.
@@ -121,26 +119,21 @@ def write_card(
         example=quoted,
         architecture=_architecture(model, exported),
         data=text.data,
-        parents=f"`{shown(text.parent)}`" if text.parent else "",
+        base_model=f"`{strip_path(text.base_model)}`" if text.base_model else "",
         training=_table(("", ""), training_facts(metrics, text.hardware).items()),
-        command=shown_command(text.command),
-        recipe=shown_recipe(recipe).strip() if recipe else "",
+        command=strip_command(text.command),
+        recipe=strip_recipe(recipe).strip() if recipe else "",
         results=_results(scores(metrics), date),
         measured_on=text.test_data if scores(metrics) else "",
         plots=dict(plots or {}),
         limitations=text.limitations,
-        licence=_licence(text),
+        license=_license(text),
         citation=text.citation,
         package_version=metadata.version("hf_vanilla_transformer"),
         transformers_version=metadata.version("transformers"),
     )
-    _write_aside(path, str(card).rstrip() + "\n")
+    write_text(path, str(card).rstrip() + "\n")
     return path
-
-
-def is_hub_name(name: str | None) -> bool:
-    """Whether a text is a name on the Hub, `user/model`, and no folder of this machine."""
-    return name is not None and bool(_HUB_NAME.match(name)) and not Path(name).exists()
 
 
 def _metadata(
@@ -152,7 +145,7 @@ def _metadata(
     date: str | None,
     transformers_class: str | None,
 ) -> ModelCardData:
-    """The YAML block. Scores appear in it only with the data they were measured on, which are those of the test."""
+    """The metadata. They contain test scores only, and only if the test data are known."""
     results = [
         EvalResult(
             task_type=use.pipeline_tag,
@@ -177,7 +170,7 @@ def _metadata(
         license_link=text.license_link,
         library_name="transformers",
         tags=["vanilla-transformer", *our_tags, *text.tags],
-        base_model=text.parent if is_hub_name(text.parent) else None,
+        base_model=text.base_model if is_hub_name(text.base_model) else None,
         datasets=list(text.datasets) or None,
         metrics=sorted({result.metric_type for result in results}) or None,
         pipeline_tag=use.pipeline_tag,
@@ -209,7 +202,7 @@ def _architecture(model: PreTrainedModel, exported: PreTrainedModel | None) -> s
 
 
 def _results(measured: list[Score], date: str | None) -> str:
-    """Markdown table: metric, split, value, signature, date. A column that would be empty is left out."""
+    """Markdown table with metric, split, value, signature and date, without empty columns."""
     if not measured:
         return ""
     header, cells = ["metric"], [[score.name for score in measured]]
@@ -228,9 +221,9 @@ def _results(measured: list[Score], date: str | None) -> str:
     return _table(header, zip(*cells))
 
 
-def _licence(text: ModelCardText) -> str:
+def _license(text: ModelCardText) -> str:
     if text.license is None:
-        return "No licence was given for these weights: ask their author before you use them."
+        return "The license of these weights is unknown: ask their author before you use them."
     if text.license_link:
         return f"[{text.license_name or text.license}]({text.license_link})."
     return f"`{text.license_name or text.license}`."
@@ -242,15 +235,3 @@ def _table(header: Any, rows: Any) -> str:
         return ""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
-def _write_aside(path: Path, content: str) -> None:
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(content)
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise

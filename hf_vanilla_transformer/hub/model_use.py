@@ -1,4 +1,4 @@
-"""How a model is used: the task it has on the Hub, the Auto class that loads it, and lines of Python that run."""
+"""How to use a model: its task on the Hub, the Auto class that loads it, and a Python example."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from transformers import PreTrainedModel
 
 @dataclass(frozen=True)
 class ModelUse:
-    """The use of one head.
+    """Usage of one head.
 
     Attributes:
-        pipeline_tag: the task's name on the Hub; None for a head that has none there.
-        auto_class: the Auto class that loads the head; None for a head that no Auto class is for.
-        lines: Python after `model` and `tokenizer` are loaded; `{example}` stands for a sentence.
-        own_class: without an Auto class, the file and the class of the head in the published folder.
-        pipeline: without an Auto class, the name of our pipeline.
+        pipeline_tag: name of the task on the Hub; None if the Hub has no such task.
+        auto_class: the Auto class that loads the head; None if there is none.
+        lines: Python code that follows the loading of `model` and `tokenizer`; `{example}` stands for a sentence.
+        own_class: for a head without an Auto class, its file and class in the published folder.
+        pipeline: for a head without an Auto class, the name of our pipeline.
     """
 
     pipeline_tag: str | None
@@ -30,7 +30,7 @@ _INPUTS = 'inputs = tokenizer("{example}", return_tensors="pt")\n'
 _GENERATE = _INPUTS + (
     "print(tokenizer.decode(model.generate(**inputs, max_new_tokens={length})[0], skip_special_tokens=True))"
 )
-# By the end of the class name; the base models have none of these.
+# By suffix of the class name. Base models have none of these suffixes.
 _USES = {
     "ForConditionalGeneration": ModelUse("translation", "AutoModelForSeq2SeqLM", _GENERATE.replace("{length}", "100")),
     "ForCausalLM": ModelUse("text-generation", "AutoModelForCausalLM", _GENERATE.replace("{length}", "40")),
@@ -97,13 +97,14 @@ def use_of(model: PreTrainedModel) -> ModelUse:
 
 
 def example_for(use: ModelUse, example: str, mask_token: str | None) -> str:
-    """The sentence as the head wants it: a masked language model is shown its last word masked, a parser a mark at its
-    end as a word.
+    """The example sentence for a head.
+
+    Its last word is masked for a masked language model; its final punctuation becomes a word for a parser.
 
     Args:
-        use: the head.
+        use: usage of the head.
         example: a sentence.
-        mask_token: of the tokenizer; None if it has none.
+        mask_token: the tokenizer's mask token, or None.
     """
     if use.pipeline == "dependency-parsing":
         end = len(example.rstrip(".!?…。"))

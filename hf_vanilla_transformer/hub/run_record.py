@@ -1,4 +1,4 @@
-"""What a run wrote down about itself, read for the card: scores with their signatures, and how the training went."""
+"""The results.json of a run, read for the card: scores with their signatures, and facts about the training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 SPLITS = ("validation", "test")
-# The metrics that the Hub knows by name.
+# Metrics with a name on the Hub.
 HUB_METRICS = ("bleu", "chrf", "accuracy", "f1", "perplexity")
 
 
@@ -18,10 +18,10 @@ class Score:
     """One number of a results.json.
 
     Attributes:
-        name: of the metric, such as `bleu`.
-        value: the number.
-        split: what it was measured on, `validation` or `test`; empty if the results do not say.
-        signature: sacreBLEU's, which says how it was counted; None for other metrics.
+        name: name of the metric, such as `bleu`.
+        value: the score.
+        split: `validation` or `test`; empty if unknown.
+        signature: sacreBLEU's signature of the metric's settings; None for other metrics.
     """
 
     name: str
@@ -31,10 +31,10 @@ class Score:
 
 
 def read_results(folder: Path) -> dict[str, Any] | None:
-    """The results.json of a folder; None if there is none.
+    """The content of results.json in `folder`; None if it does not exist.
 
     Raises:
-        ValueError: it is no JSON object.
+        ValueError: it is not a JSON object.
     """
     path = Path(folder) / "results.json"
     if not path.is_file():
@@ -42,14 +42,14 @@ def read_results(folder: Path) -> dict[str, Any] | None:
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); leave it out or write it anew.") from error
+        raise ValueError(f"{path} is not valid JSON ({error}); remove it, or evaluate the model again.") from error
     if not isinstance(results, dict):
-        raise ValueError(f'{path} must hold an object such as {{"test_bleu": 30.1}}, not {type(results).__name__}.')
+        raise ValueError(f'{path} must contain an object such as {{"test_bleu": 30.1}}, not {type(results).__name__}.')
     return results
 
 
 def scores(results: Mapping[str, Any]) -> list[Score]:
-    """The scores among the results, test before validation; numbers that tell how the training went are not scores."""
+    """The scores in results.json, test before validation. Facts about the training are left out."""
     found = []
     for key, value in results.items():
         if key in _FACTS or key.endswith("_seconds") or isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -62,12 +62,12 @@ def scores(results: Mapping[str, Any]) -> list[Score]:
     return sorted(found, key=lambda score: order[score.split])
 
 
-# Keys of a results.json that are not scores, and what the card calls them.
+# Keys of results.json that are not scores, and their names on the card.
 _FACTS = {
     "steps": "updates",
-    "tokens": "tokens seen (those with a label)",
-    "training_seconds": "time spent training",
-    "wall_seconds": "time with evaluations",
+    "tokens": "training tokens (with a label)",
+    "training_seconds": "training time",
+    "wall_seconds": "training time with evaluations",
     "weights": "weights",
     "hardware": "hardware",
     "finished": "finished",
@@ -75,11 +75,11 @@ _FACTS = {
 
 
 def training_facts(results: Mapping[str, Any], hardware: str = "") -> dict[str, str]:
-    """How the training went: what the results say, as the card shows it.
+    """Facts about the training, formatted for the card.
 
     Args:
-        results: a results.json.
-        hardware: what the training ran on, for results that do not say.
+        results: content of results.json.
+        hardware: training hardware, if the results do not contain it.
     """
     known = {**results, "hardware": hardware or results.get("hardware")}
     return {label: _shown(key, known[key]) for key, label in _FACTS.items() if known.get(key) is not None}

@@ -1,4 +1,4 @@
-"""What is said about a model: kept, changed, shortened where it is private, and shown as the Hub reads it."""
+"""Model cards: content in card.yaml, changes of fields, local paths, metadata for the Hub."""
 
 import pytest
 import transformers
@@ -8,7 +8,7 @@ from huggingface_hub import ModelCard
 from hf_vanilla_transformer import VanillaEncoderConfig, VanillaEncoderForDependencyParsing, VanillaEncoderModel
 from hf_vanilla_transformer.hub import ModelCardText, export_folder, load_card_text, read_card_text, write_card
 from hf_vanilla_transformer.hub.card_text import card_text_of_recipe, changed_card_text, save_card_text
-from hf_vanilla_transformer.hub.local_paths import shown, shown_command, shown_recipe
+from hf_vanilla_transformer.hub.local_paths import strip_command, strip_path, strip_recipe
 from hf_vanilla_transformer.hub.model_use import example_for, use_of
 from hf_vanilla_transformer.hub.run_record import Score, read_results, scores, training_facts
 
@@ -17,12 +17,12 @@ from .tiny import SMALL, model_for, tokenizer_for
 RECIPE = {
     "task": "translation",
     "description": "Small\nand good.",
-    "model": {"start_from": "someone/parent"},
+    "model": {"start_from": "someone/base"},
     "data": {"path": "someone/corpus", "source": "en", "target": "de", "config": "raw"},
 }
 
 
-def test_what_was_said_comes_back(tmp_path):
+def test_card_content_is_saved_and_loaded(tmp_path):
     text = ModelCardText(name="a/b", languages=("en", "de"), license="mit", example="Ein Satz.", tags=("x",))
     save_card_text(tmp_path / "card.yaml", text)
     assert load_card_text(tmp_path / "card.yaml") == text
@@ -38,45 +38,45 @@ def test_what_was_said_comes_back(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[1", "not valid YAML"),
-        ("- a", "must be a mapping"),
-        ("summary: no name", "with at least a name"),
-        ("{name: a, colour: red}", "unknown key 'colour'"),
-        ("{name: a, languages: en}", "languages .* must be a list"),
-        ("{name: a, date: 2026-11-21}", "date .* in quotes"),
+        ("[1", r"card\.yaml is not valid YAML"),
+        ("- a", r"card\.yaml must be a mapping"),
+        ("summary: no name", "must be a mapping .* name"),
+        ("{name: a, colour: red}", "key 'colour'"),
+        ("{name: a, languages: en}", "languages='en' .* list"),
+        ("{name: a, date: 2026-11-21}", r"date=datetime\.date\(2026, 11, 21\) .* quotes"),
     ],
 )
-def test_a_wrong_card_text_is_named(tmp_path, content, message):
+def test_invalid_card_content_is_named(tmp_path, content, message):
     (tmp_path / "card.yaml").write_text(content)
     with pytest.raises(ValueError, match=message):
         load_card_text(tmp_path / "card.yaml")
 
 
-def test_a_card_text_is_changed_by_field():
+def test_card_content_is_changed_by_field():
     text = changed_card_text(ModelCardText(name="a"), ["summary=b = c", "languages=en, de"])
     assert (text.summary, text.languages) == ("b = c", ("en", "de"))
     for wrong in ("summary", "colour=red"):
-        with pytest.raises(ValueError, match="FIELD=VALUE"):
+        with pytest.raises(ValueError, match=f"'{wrong}'.*FIELD=VALUE"):
             changed_card_text(text, [wrong])
 
 
-def test_a_recipe_claims_only_what_is_known(tmp_path, monkeypatch):
-    ended = card_text_of_recipe(RECIPE, "m", tested=True, here=True)
-    assert (ended.datasets, ended.parent) == (("someone/corpus",), "someone/parent")
+def test_a_recipe_gives_only_known_facts(tmp_path, monkeypatch):
+    ended = card_text_of_recipe(RECIPE, "m", tested=True, run_ended=True)
+    assert (ended.datasets, ended.base_model) == (("someone/corpus",), "someone/base")
     assert ended.data == "`someone/corpus`, configuration `raw`" and ended.test_data.startswith("the test split")
     assert ended.summary == "Small and good." and ended.languages == ("en", "de")
     later = card_text_of_recipe(RECIPE, "m")
-    assert (later.datasets, later.parent, later.test_data) == ((), None, "")
-    # The same words are folders where such folders exist.
+    assert (later.datasets, later.base_model, later.test_data) == ((), None, "")
+    # The same names mean local folders if these exist.
     monkeypatch.chdir(tmp_path)
-    for name in ("corpus", "parent"):
+    for name in ("corpus", "base"):
         (tmp_path / "someone" / name).mkdir(parents=True)
-    folders = card_text_of_recipe(RECIPE, "m", here=True)
-    assert (folders.datasets, folders.parent) == ((), "parent")
+    folders = card_text_of_recipe(RECIPE, "m", run_ended=True)
+    assert (folders.datasets, folders.base_model) == ((), "base")
 
 
 @pytest.mark.parametrize(
-    ("path", "short"),
+    ("path", "stripped"),
     [
         ("/home/me/corpus", "corpus"),
         ("~/runs/tiny/", "tiny"),
@@ -87,16 +87,16 @@ def test_a_recipe_claims_only_what_is_known(tmp_path, monkeypatch):
         ("/ and / are slashes", "/ and / are slashes"),
     ],
 )
-def test_local_paths_are_shortened(path, short):
-    assert shown(path) == short
+def test_local_paths_are_stripped(path, stripped):
+    assert strip_path(path) == stripped
 
 
-def test_commands_and_recipes_lose_local_paths_and_nothing_else():
-    assert shown_command("hf-vanilla train --output=/home/me/x 'a b'") == "hf-vanilla train --output=x 'a b'"
-    assert shown_command("train  --data.path here") == "train  --data.path here"
+def test_only_local_paths_are_stripped_from_commands_and_recipes():
+    assert strip_command("hf-vanilla train --output=/home/me/x 'a b'") == "hf-vanilla train --output=x 'a b'"
+    assert strip_command("train  --data.path here") == "train  --data.path here"
     recipe = "data: {path: corpus}   # as it was\n"
-    assert shown_recipe(recipe) == recipe
-    assert yaml.safe_load(shown_recipe("{data: {path: /a/b, train: [/c/d]}, steps: 3}")) == {
+    assert strip_recipe(recipe) == recipe
+    assert yaml.safe_load(strip_recipe("{data: {path: /a/b, train: [/c/d]}, steps: 3}")) == {
         "data": {"path": "b", "train": ["d"]},
         "steps": 3,
     }
@@ -119,22 +119,22 @@ def test_scores_and_facts_of_a_run(tmp_path):
         Score("accuracy", 0.5),
     ]
     facts = training_facts(results, "one machine")
-    assert facts["updates"] == "1,000" and facts["time spent training"] == "1 min 01 s"
+    assert facts["updates"] == "1,000" and facts["training time"] == "1 min 01 s"
     assert facts["hardware"] == "one machine" and facts["finished"] == "2026-11-21"
     assert read_results(tmp_path) is None
-    for content, message in (("{", "not valid JSON"), ("[]", "must hold an object")):
+    for content, message in (("{", r"results\.json is not valid JSON"), ("[]", r"results\.json .*not list")):
         (tmp_path / "results.json").write_text(content)
         with pytest.raises(ValueError, match=message):
             read_results(tmp_path)
 
 
-def test_what_a_folder_says_is_in_its_export_or_its_recipe(tmp_path):
+def test_card_content_of_a_folder_comes_from_its_export_or_its_recipe(tmp_path):
     (tmp_path / "recipe.yaml").write_text("task: causal_lm\ndescription: Small.\n")
     assert read_card_text(tmp_path) == ModelCardText(name=tmp_path.name, summary="Small.")
     (tmp_path / "model").mkdir()
-    save_card_text(tmp_path / "model/card.yaml", ModelCardText(name="said", command="hf-vanilla train"))
+    save_card_text(tmp_path / "model/card.yaml", ModelCardText(name="exported", command="hf-vanilla train"))
     assert read_card_text(tmp_path).command == "hf-vanilla train"
-    for content, message in (("[1", "not valid YAML"), ("- a", "must hold a mapping")):
+    for content, message in (("[1", r"recipe\.yaml is not valid YAML"), ("- a", r"recipe\.yaml .*not list")):
         (tmp_path / "recipe.yaml").write_text(content)
         (tmp_path / "model/card.yaml").unlink(missing_ok=True)
         with pytest.raises(ValueError, match=message):
@@ -149,7 +149,7 @@ def test_the_example_of_a_masked_language_model_has_a_mask():
     assert example_for(use_of(model_for("decoder", tokenizer_for("decoder"))), "A dog.", "[MASK]") == "A dog."
 
 
-def test_a_card_in_full_is_read_by_the_hub_client(tmp_path):
+def test_the_hub_client_reads_a_complete_card(tmp_path):
     text = ModelCardText(
         name="someone/model",
         summary="Says {{ nothing }} {% of %} it.",
@@ -161,20 +161,20 @@ def test_a_card_in_full_is_read_by_the_hub_client(tmp_path):
         datasets=("someone/corpus",),
         test_data="a corpus",
         date="2026-11-20",
-        parent="someone/parent",
+        base_model="someone/base",
         citation="Cite us.",
     )
     model = model_for("seq2seq", tokenizer_for("seq2seq"))
     metrics = {"test_bleu": 30.25, "test_loss": 2.0, "validation_bleu": 31.0, "finished": "2026-11-21"}
     card = ModelCard.load(write_card(tmp_path / "README.md", model, text, metrics=metrics))
     assert ModelCard(str(card)).data.to_dict() == card.data.to_dict()
-    assert card.data.base_model == "someone/parent" and card.data.datasets == ["someone/corpus"]
+    assert card.data.base_model == "someone/base" and card.data.datasets == ["someone/corpus"]
     assert card.data.license_link == "https://example.org/licence" and card.data.metrics == ["bleu"]
     assert card.data["widget"] == [{"text": 'Say "no".'}]
     (result,) = card.data.eval_results
     assert (result.dataset_type, result.metric_value, result.dataset_split) == ("someone/corpus", 30.25, "test")
     assert result.metric_args == {"date": "2026-11-20"}
-    for said in (
+    for expected in (
         "Says {{ nothing }} {% of %} it.",
         "[our-own](https://example.org/licence)",
         "Cite us.",
@@ -183,17 +183,17 @@ def test_a_card_in_full_is_read_by_the_hub_client(tmp_path):
         'tokenizer("Say \\"no\\".", return_tensors="pt")',
         'from_pretrained("someone/model")',
     ):
-        assert said in card.text
+        assert expected in card.text
     assert "\n\n\n" not in card.text
 
 
-def test_a_model_without_a_tokenizer_shows_none(tmp_path):
+def test_the_card_of_a_model_without_a_tokenizer_mentions_none(tmp_path):
     model = VanillaEncoderModel(VanillaEncoderConfig(num_hidden_layers=1, vocab_size=20, **SMALL))
     write_card(tmp_path / "README.md", model, ModelCardText(name="plain"), tokenizer=False)
     assert "okenizer" not in (tmp_path / "README.md").read_text().replace("AutoTokenizer", "okenizer")
 
 
-def test_every_line_of_use_belongs_to_an_auto_class_or_names_its_own():
+def test_every_example_uses_an_auto_class_or_names_its_own_class():
     from hf_vanilla_transformer.hub.model_use import _USES
 
     assert all(hasattr(transformers, use.auto_class) for use in _USES.values() if use.own_class is None)

@@ -1,4 +1,4 @@
-"""A tiny model and a tokenizer of each stack, for folders that are published in tests."""
+"""A tiny model and a tokenizer of each stack for tests of publishing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hf_vanilla_transformer.tokenization import train_tokenizer
 
 SMALL = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 64}
 TEXTS = ["the dog sees the cat", "le chien voit le chat"] * 5
-# The stacks, with the Auto class of the head that each is made with.
+# Stack: Auto class of its head.
 HEADS = {"encoder": "AutoModelForMaskedLM", "decoder": "AutoModelForCausalLM", "seq2seq": "AutoModelForSeq2SeqLM"}
 STACKS = list(HEADS)
 
@@ -28,7 +28,7 @@ def tokenizer_for(stack: str) -> PreTrainedTokenizerBase:
 
 
 def model_for(stack: str, tokenizer: PreTrainedTokenizerBase, **overrides: int) -> PreTrainedModel:
-    """A model of one layer, always with the same random weights."""
+    """A model with one layer and reproducible random weights."""
     torch.manual_seed(0)
     ids = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
     common = {"vocab_size": len(tokenizer), **ids, **SMALL, **overrides}
@@ -44,7 +44,7 @@ def model_for(stack: str, tokenizer: PreTrainedTokenizerBase, **overrides: int) 
 
 @torch.no_grad()
 def inputs_and_logits(stack: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, list]:
-    """A sentence as the model reads it, and what it answers, as lists that go into JSON."""
+    """Inputs and logits for a sentence, as lists for JSON."""
     inputs = dict(tokenizer("the dog sees", return_tensors="pt"))
     if stack == "seq2seq":
         inputs["decoder_input_ids"] = tokenizer("le chien", return_tensors="pt")["input_ids"]

@@ -17,7 +17,7 @@ from ...conversion.checkpoint import find_class
 from ...conversion.checkpoint_files import CheckpointSource
 from ...conversion.checkpoint_tokenizer import load_tokenizer
 from ...conversion.families import FAMILIES
-from ...hub.local_paths import shown
+from ...hub.local_paths import strip_path
 from ..finetuning.base_model import STACKS, model_folder, recipe_of
 from ..model import CLASSES
 from ..recipes.objective import OBJECTIVES
@@ -146,7 +146,7 @@ def load_adaptation_recipe(
     loaded = load_recipe(recipe, [*adaptation_overrides(base_model, recipe, overrides), *overrides])
     if loaded.description == load_recipe(DEFAULT_RECIPE).description:
         name = Path(base_model).resolve().name if Path(base_model).exists() else base_model
-        domain = shown(loaded.data.path) if loaded.data.path else "a domain"
+        domain = strip_path(loaded.data.path) if loaded.data.path else "a domain"
         loaded = dataclasses.replace(loaded, description=f"`{name}`, adapted to the text of `{domain}`.")
     return loaded
 

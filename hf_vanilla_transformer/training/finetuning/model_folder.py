@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...hub import ModelCardText, export_folder
-from ...hub.local_paths import shown
-from ...hub.model_card import is_hub_name
+from ...hub.local_paths import strip_path
+from ...hub_names import is_hub_name
 from ..folder import CURVES_FILE, METRICS_FILE
 from ..recipes.finetuning_recipe import FinetuneRecipe
 from .base_model import BaseModel, describe
@@ -54,7 +54,7 @@ def card_text(
 ) -> ModelCardText:
     """What the run knows for the card: the data, the base model, and what the base model was made of."""
     rows = result.metrics["run"]["train_rows"]
-    source = f"`{shown(recipe.data.path)}`"
+    source = f"`{strip_path(recipe.data.path)}`"
     data = f"Fine-tuned on {rows:,} rows of {source}"
     if base_model.lineage:
         data += f", starting from {describe(base_model.lineage)}"
@@ -75,6 +75,6 @@ def card_text(
         data=data + ".",
         datasets=(recipe.data.path,) if is_hub_name(recipe.data.path) else (),
         test_data=f"the test split of {source}" if "test" in result.predictions else "",
-        parent=origin,
+        base_model=origin,
         command=command,
     )
