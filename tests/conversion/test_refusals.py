@@ -140,31 +140,31 @@ def test_quantized_weights():
 @pytest.mark.parametrize(
     ("stack", "fields", "message"),
     [
-        ("vanilla_encoder", {"norm_first": True}, "bert: norm_first=True would have to be False"),
-        ("vanilla_encoder", {"layernorm_embedding": False}, "layernorm_embedding=False would have to be True"),
-        ("vanilla_encoder", {"lm_head_transform": False}, "lm_head_transform=False would have to be True"),
-        ("vanilla_decoder", {"layernorm_embedding": True}, "gpt2: layernorm_embedding=True would have to be False"),
-        ("vanilla_decoder", {"type_vocab_size": 2}, "type_vocab_size=2 would have to be 0"),
-        ("vanilla_decoder", {"lm_head_bias": True}, "lm_head_bias=True would have to be False"),
-        ("vanilla_decoder", {"norm_first": False}, "intermediate_size=48 would have to be four times hidden_size"),
+        ("vanilla_encoder", {"norm_first": True}, r"bert: norm_first=True .*False"),
+        ("vanilla_encoder", {"layernorm_embedding": False}, r"layernorm_embedding=False .*True"),
+        ("vanilla_encoder", {"lm_head_transform": False}, r"lm_head_transform=False .*True"),
+        ("vanilla_decoder", {"layernorm_embedding": True}, r"gpt2: layernorm_embedding=True .*False"),
+        ("vanilla_decoder", {"type_vocab_size": 2}, r"type_vocab_size=2 .*0"),
+        ("vanilla_decoder", {"lm_head_bias": True}, r"lm_head_bias=True .*False"),
+        ("vanilla_decoder", {"norm_first": False}, r"intermediate_size=48 .*four times hidden_size"),
         (
             "vanilla_decoder",
             {"norm_first": False, "intermediate_size": 128, "hidden_act": "tanh"},
             "openai-gpt: hidden_act='tanh', but OpenAIGPTModel has only gelu_new",
         ),
-        ("vanilla_transformer", {"layer_norm_eps": 1e-6}, "marian: layer_norm_eps=1e-06 would have to be 1e-05"),
+        ("vanilla_transformer", {"layer_norm_eps": 1e-6}, r"marian: layer_norm_eps=1e-06 .*1e-05"),
         (
             "vanilla_transformer",
             {"position_embedding_type": "learned"},
-            "'learned' would have to be 'sinusoidal_concat'",
+            r"'learned' .*'sinusoidal_concat'",
         ),
-        ("vanilla_transformer", {"position_offset": 2}, "marian: position_offset=2 would have to be 0"),
+        ("vanilla_transformer", {"position_offset": 2}, r"marian: position_offset=2 .*0"),
         (
             "vanilla_transformer",
             {"position_embedding_type": "sinusoidal_t2t", "norm_first": True, "position_offset": 7},
-            "m2m_100: position_offset=7 would have to be pad_token_id",
+            r"m2m_100: position_offset=7 .*pad_token_id",
         ),
-        ("vanilla_transformer", {"lm_head_transform": True}, "lm_head_transform=True would have to be False"),
+        ("vanilla_transformer", {"lm_head_transform": True}, r"lm_head_transform=True .*False"),
     ],
 )
 def test_export_names_every_field_in_the_way(stack, fields, message):
@@ -173,7 +173,7 @@ def test_export_names_every_field_in_the_way(stack, fields, message):
 
 
 def test_export_to_one_family_speaks_of_that_family_only():
-    with pytest.raises(ValueError, match="norm_first=True would have to be False") as error:
+    with pytest.raises(ValueError, match=r"norm_first=True .*False") as error:
         to_transformers(small_model("vanilla_decoder"), family="openai-gpt")
     assert "opt:" not in str(error.value)
 
@@ -205,9 +205,7 @@ def test_one_matrix_for_both_sides_goes_with_the_tie():
         norm_first=True,
         share_encoder_decoder_embeddings=False,
     )
-    with pytest.raises(
-        ValueError, match="pegasus: share_encoder_decoder_embeddings=False would have to be True wherever"
-    ):
+    with pytest.raises(ValueError, match=r"pegasus: share_encoder_decoder_embeddings=False .*True wherever"):
         to_transformers(VanillaTransformerModel(config))
 
 

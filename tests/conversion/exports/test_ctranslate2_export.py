@@ -79,8 +79,8 @@ def test_int8_is_smaller_and_close(tmp_path, capsys):
     rounded, computed = record["checks"][:2]
     assert rounded["what"].endswith("weights in int8, computed in float32")
     assert "weights in int8, computed in int8" in computed["what"]
-    # Random weights amplify rounding more than trained ones do, and processors without VNNI sum integers up coarsely;
-    # lost scales would make hundreds of it.
+    # Random weights amplify rounding more than trained ones, and CPUs without VNNI accumulate integers coarsely. Lost
+    # scales would give differences of several hundred.
     assert 1e-4 < rounded["difference"] < 1.0
     assert 1e-4 < computed["difference"] < 10.0
     assert record["versions"]["ctranslate2"]
@@ -102,26 +102,26 @@ def test_special_tokens_and_vocabulary(tmp_path):
 @pytest.mark.parametrize(
     ("stack", "fields", "message"),
     [
-        ("decoder", {"type_vocab_size": 2}, "type_vocab_size=2 would have to be 0"),
-        ("decoder", {"add_cross_attention": True}, "add_cross_attention=True would have to be False"),
-        ("seq2seq", {"lm_head_transform": True}, "lm_head_transform=True would have to be False"),
-        ("encoder", {"embedding_size": 16}, "embedding_size=16 would have to be None or hidden_size"),
-        ("seq2seq", {"hidden_act": "mish"}, "hidden_act='mish' would have to be one of relu"),
-        ("seq2seq", {"eos_token_id": [1, 2]}, r"eos_token_id=\[1, 2\] would have to be a single id"),
+        ("decoder", {"type_vocab_size": 2}, r"type_vocab_size=2 .*0"),
+        ("decoder", {"add_cross_attention": True}, r"add_cross_attention=True .*False"),
+        ("seq2seq", {"lm_head_transform": True}, r"lm_head_transform=True .*False"),
+        ("encoder", {"embedding_size": 16}, r"embedding_size=16 .*None or hidden_size"),
+        ("seq2seq", {"hidden_act": "mish"}, r"hidden_act='mish' .*one of relu"),
+        ("seq2seq", {"eos_token_id": [1, 2]}, r"eos_token_id=\[1, 2\] .*a single id"),
         ("seq2seq", {"decoder_start_token_id": None}, "decoder_start_token_id=None"),
     ],
 )
-def test_refusals_name_the_field(stack, fields, message, tmp_path):
+def test_unsupported_fields_are_named(stack, fields, message, tmp_path):
     tokenizer = small_tokenizer(stack)
     with pytest.raises(ValueError, match=message):
         export_to(small_model(stack, tokenizer, **fields), tmp_path / "x", "ctranslate2", tokenizer=tokenizer)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_poolers_activation_is_named_where_there_is_a_pooler(tmp_path):
+def test_the_activation_of_the_pooler_is_named_if_there_is_a_pooler(tmp_path):
     tokenizer = small_tokenizer("encoder")
     masked = small_model("encoder", tokenizer, pooler_act="mish")
-    with pytest.raises(ValueError, match="pooler_act='mish' would have to be one of relu"):
+    with pytest.raises(ValueError, match=r"pooler_act='mish' .*one of relu"):
         export_to(VanillaEncoderModel(masked.config), tmp_path / "x", "ctranslate2", tokenizer=tokenizer)
     assert not list(tmp_path.iterdir())
     assert exact(export_to(masked, tmp_path / "masked", "ctranslate2", tokenizer=tokenizer))
@@ -130,14 +130,14 @@ def test_the_poolers_activation_is_named_where_there_is_a_pooler(tmp_path):
 def test_other_heads_and_models_without_a_tokenizer(tmp_path):
     tokenizer = small_tokenizer("decoder")
     classifier = VanillaDecoderForSequenceClassification(small_model("decoder", tokenizer).config)
-    with pytest.raises(ValueError, match="no counterpart of VanillaDecoderForSequenceClassification"):
+    with pytest.raises(ValueError, match="VanillaDecoderForSequenceClassification"):
         export_to(classifier, tmp_path / "x", "ctranslate2", tokenizer=tokenizer)
-    with pytest.raises(ValueError, match="a tokenizer is needed"):
+    with pytest.raises(ValueError, match="tokenizer=None"):
         export_to(small_model("decoder"), tmp_path / "x", "ctranslate2")
 
 
 @pytest.mark.parametrize("quantization", ["int8", "int16"])
-def test_the_model_stays_as_it_is(quantization, tmp_path):
+def test_the_model_is_not_changed(quantization, tmp_path):
     tokenizer = small_tokenizer("decoder")
     model = small_model("decoder", tokenizer)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

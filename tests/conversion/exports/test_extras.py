@@ -1,4 +1,4 @@
-"""Without the library of a format, an export says what to install before it does anything."""
+"""An export without the library of its format raises an error with the installation command, before any work."""
 
 import importlib.util
 

@@ -1,4 +1,4 @@
-"""Exports to GGUF, read back by its own library and by transformers."""
+"""Exports to GGUF, loaded by the gguf library and by transformers."""
 
 import json
 
@@ -42,7 +42,7 @@ def test_the_file_computes_the_same(fields, tmp_path, capsys):
     assert texts["same"] == texts["total"] == len(SENTENCES)
 
 
-def test_what_the_file_says(tmp_path):
+def test_metadata_and_tensors_of_the_file(tmp_path):
     tokenizer = small_tokenizer("decoder")
     model = small_model("decoder", tokenizer)
     export_to(model, tmp_path / "gguf", "gguf", tokenizer=tokenizer)
@@ -63,7 +63,7 @@ def test_what_the_file_says(tmp_path):
     numpy.testing.assert_array_equal(tensors["blk.1.attn_qkv.weight"].data[:32], query)
 
 
-def test_smaller_weights(tmp_path):
+def test_quantized_weights(tmp_path):
     tokenizer = small_tokenizer("decoder")
     model = small_model("decoder", tokenizer, intermediate_size=64)
     sizes = {}
@@ -74,20 +74,20 @@ def test_smaller_weights(tmp_path):
         assert report.checks[0].difference < 0.02
         assert report.checks[1].difference < 0.5
     assert sizes["float32"] > sizes["float16"] > sizes["q8_0"]
-    with pytest.raises(ValueError, match="intermediate_size=48 would have to be a multiple of 32"):
+    with pytest.raises(ValueError, match=r"intermediate_size=48 .*a multiple of 32"):
         export_to(small_model("decoder", tokenizer), tmp_path / "x", "gguf", tokenizer=tokenizer, quantization="q8_0")
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"hidden_act": "relu"}, "hidden_act='relu' would have to be 'gelu_new'"),
-        ({"norm_first": False}, "norm_first=False would have to be True"),
-        ({"lm_head_bias": True}, "lm_head_bias=True would have to be False"),
-        ({"eos_token_id": [1, 2]}, r"eos_token_id=\[1, 2\] would have to be a single id"),
+        ({"hidden_act": "relu"}, r"hidden_act='relu' .*'gelu_new'"),
+        ({"norm_first": False}, r"norm_first=False .*True"),
+        ({"lm_head_bias": True}, r"lm_head_bias=True .*False"),
+        ({"eos_token_id": [1, 2]}, r"eos_token_id=\[1, 2\] .*a single id"),
     ],
 )
-def test_what_is_no_gpt2(fields, message, tmp_path):
+def test_unsupported_fields_are_named(fields, message, tmp_path):
     tokenizer = small_tokenizer("decoder")
     with pytest.raises(ValueError, match=message):
         export_to(small_model("decoder", tokenizer, **fields), tmp_path / "x", "gguf", tokenizer=tokenizer)
@@ -98,14 +98,14 @@ def test_other_heads_and_other_tokenizers(tmp_path):
     tokenizer = small_tokenizer("decoder")
     model = small_model("decoder", tokenizer)
     classifier = VanillaDecoderForSequenceClassification(model.config)
-    with pytest.raises(ValueError, match="no counterpart of VanillaDecoderForSequenceClassification"):
+    with pytest.raises(ValueError, match="VanillaDecoderForSequenceClassification"):
         export_to(classifier, tmp_path / "x", "gguf", tokenizer=tokenizer)
-    with pytest.raises(ValueError, match="contains the tokenizer"):
+    with pytest.raises(ValueError, match="tokenizer=None"):
         export_to(model, tmp_path / "x", "gguf")
-    for kind, message in (("unigram", "its kind is Unigram"), ("bpe", "it splits text by")):
+    for kind, message in (("unigram", "Unigram"), ("bpe", "splits text by")):
         other = train_tokenizer(SENTENCES, kind=kind, vocab_size=280, template="decoder", min_frequency=1)
         with pytest.raises(ValueError, match=message):
             export_to(small_model("decoder", other), tmp_path / "x", "gguf", tokenizer=other)
     lowercase = train_tokenizer(SENTENCES, vocab_size=280, template="decoder", min_frequency=1, lowercase=True)
-    with pytest.raises(ValueError, match="it normalises text by Sequence"):
+    with pytest.raises(ValueError, match="Sequence"):
         export_to(small_model("decoder", lowercase), tmp_path / "x", "gguf", tokenizer=lowercase)

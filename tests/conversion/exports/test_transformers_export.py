@@ -52,7 +52,7 @@ print(type(model).__name__)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_folder_computes_the_same_and_says_so(case, tmp_path, capsys):
+def test_the_exported_folder_computes_the_same(case, tmp_path, capsys):
     stack, fields, kind, _ = CASES[case]
     folder = small_folder(tmp_path / "ours", stack, **fields)
     assert main(["export", str(folder), str(tmp_path / "transformers")]) == 0
@@ -64,9 +64,9 @@ def test_the_folder_computes_the_same_and_says_so(case, tmp_path, capsys):
     for check in record["checks"][1:]:
         assert check["same"] == check["total"] == 12
     assert len(record["checks"]) == (1 if stack == "encoder" else 3)
-    # Small models of one stack count columns, those with encoder and decoder the tokens that are no padding.
+    # The small encoders and decoders count columns for positions; the encoder-decoders count tokens without padding.
     noted = stack == "seq2seq" and kind != "M2M100ForConditionalGeneration"
-    assert any("counts columns for its positions" in note for note in record["notes"]) == noted
+    assert any("counts columns" in note for note in record["notes"]) == noted
     saved = json.loads((tmp_path / "transformers" / "config.json").read_text())
     assert "auto_map" not in saved
     assert not list((tmp_path / "transformers").glob("*.py"))
@@ -77,7 +77,7 @@ def test_the_folder_computes_the_same_and_says_so(case, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("case", ["encoder", "decoder", "seq2seq"])
-def test_a_receiver_without_our_package(case, tmp_path):
+def test_the_export_loads_without_our_package(case, tmp_path):
     stack, fields, kind, auto_class = CASES[case]
     tokenizer = small_tokenizer(stack)
     model = small_model(stack, tokenizer, **fields)
@@ -103,25 +103,25 @@ def test_a_receiver_without_our_package(case, tmp_path):
     assert float(difference.abs().max()) <= 2e-5
 
 
-def test_a_family_is_asked_for(tmp_path):
+def test_a_family_can_be_requested(tmp_path):
     folder = small_folder(tmp_path / "ours", "decoder")
     assert export_to(folder, tmp_path / "opt", family="opt").kind == "OPTForCausalLM"
-    with pytest.raises(ValueError, match="family='bert' is no family that a vanilla_decoder can become"):
+    with pytest.raises(ValueError, match=r"family='bert'.*vanilla_decoder"):
         export_to(folder, tmp_path / "bert", family="bert")
     assert not (tmp_path / "bert").exists()
 
 
-def test_what_no_class_expresses_names_the_knob_and_writes_nothing(tmp_path, capsys):
+def test_an_unsupported_field_is_named_and_nothing_is_written(tmp_path, capsys):
     folder = small_folder(tmp_path / "ours", "decoder", type_vocab_size=2)
     assert main(["export", str(folder), str(tmp_path / "transformers")]) == 2
-    assert "type_vocab_size=2 would have to be 0" in capsys.readouterr().err
+    assert "type_vocab_size=2 " in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ours"]
 
 
 def test_without_a_tokenizer_random_tokens_are_compared(tmp_path):
     report = export_to(small_model("encoder"), tmp_path / "transformers")
     assert report.compared_on == "8 rows of random tokens"
-    with pytest.raises(ValueError, match="no tokenizer to read the sentences with"):
+    with pytest.raises(ValueError, match="sentences="):
         export_to(small_model("encoder"), tmp_path / "other", sentences=["one"])
 
 
@@ -135,20 +135,20 @@ def test_given_sentences(tmp_path, capsys):
     assert "missing.txt" in capsys.readouterr().err
 
 
-def test_an_earlier_export_is_replaced_only_when_asked(tmp_path):
+def test_an_earlier_export_is_replaced_only_with_overwrite(tmp_path):
     model = small_model("encoder")
     export_to(model, tmp_path / "transformers")
-    with pytest.raises(ValueError, match="holds an earlier export"):
+    with pytest.raises(ValueError, match=r"/transformers'.*overwrite"):
         export_to(model, tmp_path / "transformers")
     export_to(model, tmp_path / "transformers", overwrite=True)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("years of work")
-    with pytest.raises(ValueError, match="holds something else"):
+    with pytest.raises(ValueError, match="/other' is not empty"):
         export_to(model, tmp_path / "other", overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "transformers"]
 
 
-def test_an_export_that_computes_something_else_is_not_handed_over(tmp_path, monkeypatch):
+def test_an_export_with_other_outputs_is_not_written(tmp_path, monkeypatch):
     def wrong(model, family):
         exported = to_transformers(model, family)
         with torch.no_grad():
@@ -158,7 +158,7 @@ def test_an_export_that_computes_something_else_is_not_handed_over(tmp_path, mon
     to_transformers = target.to_transformers
     monkeypatch.setattr(target, "to_transformers", wrong)
     tokenizer = small_tokenizer("encoder")
-    with pytest.raises(ValueError, match="does not compute what the model does, so nothing was written"):
+    with pytest.raises(ValueError, match=r"BertForMaskedLM .*outputs in float32: largest difference"):
         export_to(small_model("encoder", tokenizer), tmp_path / "transformers", tokenizer=tokenizer)
     assert not list(tmp_path.iterdir())
 
@@ -173,21 +173,21 @@ def test_all_heads_of_the_encoder_are_compared(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"to": "tensorflow"}, "to='tensorflow' is no format"),
-        ({"quantization": "int3"}, "quantization='int3' does not exist for to='transformers'"),
+        ({"to": "tensorflow"}, "to='tensorflow'"),
+        ({"quantization": "int3"}, r"quantization='int3' .*to='transformers'"),
     ],
 )
-def test_arguments_that_do_not_exist(arguments, message, tmp_path):
+def test_invalid_arguments_are_named(arguments, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         export_to(small_model("encoder"), tmp_path / "transformers", **arguments)
 
 
-def test_folders_that_are_no_model_of_ours(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no folder"):
+def test_folders_without_a_model_of_ours_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
         export_to(tmp_path / "nowhere", tmp_path / "transformers")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"no config\.json"):
+    with pytest.raises(FileNotFoundError, match=r"config\.json"):
         export_to(tmp_path / "empty", tmp_path / "transformers")
     (tmp_path / "empty" / "config.json").write_text('{"model_type": "bert", "architectures": ["BertModel"]}')
-    with pytest.raises(ValueError, match="model_type='bert', which is none of this package"):
+    with pytest.raises(ValueError, match="model_type='bert'"):
         export_to(tmp_path / "empty", tmp_path / "transformers")
