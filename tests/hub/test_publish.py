@@ -91,9 +91,7 @@ def test_a_dry_run_writes_the_files_to_publish(run, tmp_path, capsys):
     assert {path.name for path in run.iterdir()} == before
 
     recipe = yaml.safe_load((written / "recipe.yaml").read_text())
-    assert recipe["data"]["path"] == "corpus" and recipe["output"]["output_dir"] == "tiny", (
-        "a local path is published"
-    )
+    assert recipe["data"]["path"] == "corpus" and recipe["output"]["output_dir"] == "tiny", "a local path is published"
     card = ModelCard.load(written / "README.md")
     assert card.data.license == "cc-by-4.0" and card.data.language == ["en", "fr"]
     (result,) = card.data.eval_results
