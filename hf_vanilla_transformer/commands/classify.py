@@ -121,7 +121,7 @@ def _words(lines: list[str], model: Any, tokenizer: Any, arguments: argparse.Nam
     """Each line as one answer in which every word has its label."""
     from transformers import pipeline
 
-    from ..interpretation.words import split_words
+    from ..interpretation.token_words import split_words
 
     label_tokens = pipeline(
         "token-classification", model=model, tokenizer=tokenizer, device=model.device, ignore_labels=[]

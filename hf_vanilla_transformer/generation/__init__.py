@@ -1,4 +1,4 @@
-"""Writing text with a model: the beam search of the paper, its length penalty, and the probability of a text."""
+"""Decoding: the beam search of the paper with its length penalty, log-probabilities of generated text, answer spans."""
 
 from .length_penalty import GoogleLengthPenalty, SourceLengthLimit
 from .log_probabilities import continuation_log_probabilities, translation_log_probabilities

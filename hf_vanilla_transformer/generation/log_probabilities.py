@@ -1,11 +1,11 @@
-"""How probable a model finds what was generated: its own probabilities, not the scores of the search that found it."""
+"""Log-probabilities of generated text under the model. They are not the scores of beam search."""
 
 from __future__ import annotations
 
 import torch
 from transformers import PreTrainedModel
 
-# Logits that are in memory at a time, in numbers: 256 MB in float32.
+# Number of logits in memory at a time: 256 MB in float32.
 _LOGITS_AT_ONCE = 1 << 26
 
 
@@ -13,20 +13,20 @@ _LOGITS_AT_ONCE = 1 << 26
 def translation_log_probabilities(
     model: PreTrainedModel, input_ids: torch.Tensor, attention_mask: torch.Tensor, sequences: torch.Tensor
 ) -> torch.Tensor:
-    """log p(target | source), summed over the tokens up to the end mark and with it, by teacher forcing.
+    """log p(target | source) by teacher forcing, summed over the tokens up to and including the end token.
 
     Args:
         model: an encoder-decoder, in evaluation mode.
         input_ids: (rows, source) ids of the sources.
         attention_mask: (rows, source) 0 at padding.
-        sequences: (rows, answers, length) what `generate` wrote, the decoder's start token first.
+        sequences: (rows, answers, length) output of `generate`, including the decoder's start token.
 
     Returns:
         (rows, answers) in nats.
     """
     rows, answers, length = sequences.shape
     at_once = max(1, _LOGITS_AT_ONCE // (length * model.config.vocab_size))
-    found = sequences.new_zeros(rows, answers, dtype=torch.float32)
+    log_probabilities = sequences.new_zeros(rows, answers, dtype=torch.float32)
     for first in range(0, rows, at_once):
         part = slice(first, first + at_once)
         for answer in range(answers):
@@ -37,44 +37,44 @@ def translation_log_probabilities(
                 decoder_input_ids=sequences[part, answer, :-1],
                 use_cache=False,
             ).logits
-            found[part, answer] = _log_probability(logits, targets, _written(model, targets))
-    return found
+            log_probabilities[part, answer] = _log_probability(logits, targets, _generated(model, targets))
+    return log_probabilities
 
 
 @torch.inference_mode()
 def continuation_log_probabilities(
     model: PreTrainedModel, sequences: torch.Tensor, attention_mask: torch.Tensor, prompt_length: int
 ) -> torch.Tensor:
-    """log p(continuation | prompt), summed over the tokens up to the end mark and with it.
+    """log p(continuation | prompt), summed over the tokens up to and including the end token.
 
     Args:
         model: a decoder, in evaluation mode.
-        sequences: (rows, length) prompts with what `generate` wrote after them.
+        sequences: (rows, length) output of `generate`: prompts with their continuations.
         attention_mask: (rows, prompt_length) 0 at the padding of the prompts, which is on the left.
-        prompt_length: tokens of the prompts, padding included.
+        prompt_length: number of tokens of the prompts, including padding.
 
     Returns:
         (rows,) in nats.
     """
-    found = []
-    # One at a time and without padding: prompts are few, and not every model knows what padding on the left is.
+    log_probabilities = []
+    # One row at a time without padding: prompts are few, and some models do not support padding on the left.
     for row, mask in zip(sequences, attention_mask.bool()):
         targets = row[None, prompt_length:]
         ids = torch.cat([row[:prompt_length][mask][None], targets], dim=1)
         logits = model(input_ids=ids, use_cache=False).logits[:, -targets.shape[1] - 1 : -1]
-        found.append(_log_probability(logits, targets, _written(model, targets)))
-    return torch.cat(found)
+        log_probabilities.append(_log_probability(logits, targets, _generated(model, targets)))
+    return torch.cat(log_probabilities)
 
 
-def _log_probability(logits: torch.Tensor, targets: torch.Tensor, written: torch.Tensor) -> torch.Tensor:
-    """(rows, length, vocabulary) logits, (rows, length) ids and bools to (rows,)."""
+def _log_probability(logits: torch.Tensor, targets: torch.Tensor, generated: torch.Tensor) -> torch.Tensor:
+    """(rows,) from (rows, length, vocabulary) logits, (rows, length) ids and (rows, length) bools."""
     logits = logits.float()
     steps = logits.gather(2, targets[:, :, None])[:, :, 0] - logits.logsumexp(dim=2)
-    return steps.masked_fill(~written, 0.0).sum(dim=1)
+    return steps.masked_fill(~generated, 0.0).sum(dim=1)
 
 
-def _written(model: PreTrainedModel, targets: torch.Tensor) -> torch.Tensor:
-    """(rows, length) which tokens are the model's: those up to the first end mark, but padding."""
+def _generated(model: PreTrainedModel, targets: torch.Tensor) -> torch.Tensor:
+    """(rows, length) True for the tokens that the model generated: those up to the first end token, without padding."""
     config = model.generation_config
     ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
     is_end = torch.zeros_like(targets, dtype=torch.bool)
@@ -82,7 +82,7 @@ def _written(model: PreTrainedModel, targets: torch.Tensor) -> torch.Tensor:
         if end is not None:
             is_end |= targets == end
     after_end = is_end.cumsum(dim=1) > is_end.int()
-    # A model without a token for padding is padded with its end mark, which the first end mark rules out.
+    # A model without a padding token is padded with its end token, and all but the first end token are excluded above.
     if config.pad_token_id is None or config.pad_token_id in ends:
         return ~after_end
     return ~after_end & (targets != config.pad_token_id)

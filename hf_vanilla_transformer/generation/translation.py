@@ -1,4 +1,4 @@
-"""Translating many sentences: sorted by length, in batches of a number of tokens, given back in order."""
+"""Translation of many sentences: sorted by length, in batches of a number of tokens, returned in order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .log_probabilities import translation_log_probabilities
 
 @dataclass(frozen=True)
 class Translation:
-    """A translation, and the log probability that the model gives it with its end mark, if that was asked for."""
+    """A translation, and its log-probability including the end token, if it was requested."""
 
     text: str
     log_probability: float | None = None
@@ -35,26 +35,26 @@ def translate(
     tokens_per_batch: int = 4096,
     progress: Callable[[int], None] | None = None,
 ) -> list[str]:
-    """Translates `sentences` with beam search as in section 6.1 of the paper.
+    """Translates `sentences` with the beam search of section 6.1 of the paper.
 
     Args:
-        model: an encoder-decoder with `generate`; it is put in evaluation mode for the time of the call.
+        model: an encoder-decoder with `generate`. It is in evaluation mode during the call.
         tokenizer: its tokenizer.
-        sentences: source sentences. An empty one is translated to an empty one.
-        num_beams: width of the beam, 1 for greedy search.
+        sentences: source sentences. The translation of an empty sentence is empty.
+        num_beams: width of the beam; 1 for greedy search.
         length_penalty: exponent of the penalty.
         length_penalty_form: ``gnmt`` (the paper's) or ``power`` (transformers').
-        max_extra_tokens: an output is at most this much longer than its source.
-        tokens_per_batch: source tokens in a batch, padding included. Memory grows with this times `num_beams`.
+        max_extra_tokens: how many tokens a translation may be longer than its source.
+        tokens_per_batch: source tokens of a batch, including padding. Memory grows with this times `num_beams`.
         progress: called with the number of sentences of each finished batch.
 
     Returns:
         The translations, in the order of `sentences`.
 
     Raises:
-        ValueError: a sentence is longer than the model's learned positions, or `length_penalty_form` is not known.
+        ValueError: a sentence has more tokens than the model has positions, or `length_penalty_form` is unknown.
     """
-    found = translate_n_best(
+    translations = translate_n_best(
         model,
         tokenizer,
         sentences,
@@ -66,7 +66,7 @@ def translate(
         tokens_per_batch=tokens_per_batch,
         progress=progress,
     )
-    return [translations[0].text for translations in found]
+    return [n_best[0].text for n_best in translations]
 
 
 @torch.inference_mode()
@@ -85,25 +85,25 @@ def translate_n_best(
     generate_options: dict[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[Translation]]:
-    """As `translate`, with the `n_best` translations of each sentence, in the order of the search.
+    """Translates `sentences` as `translate` does, but returns the `n_best` translations of each, best first.
 
     Args:
-        n_best: how many; the beam must be as wide.
-        scores: give each its log probability, which takes one more pass of the model.
-        generate_options: more for `generate`, such as `forced_bos_token_id` of models for many languages.
+        n_best: number of translations a sentence; at most `num_beams`.
+        scores: also compute log-probabilities, which takes one more pass of the model.
+        generate_options: further arguments for `generate`, such as `forced_bos_token_id` of multilingual models.
 
     The other arguments are those of `translate`.
 
     Raises:
-        ValueError: as `translate`, or `n_best` is more than `num_beams`.
+        ValueError: as `translate`, or `n_best` is not between 1 and `num_beams`.
     """
     if not 1 <= n_best <= num_beams:
-        raise ValueError(f"n_best={n_best} must be between 1 and num_beams={num_beams}: widen the beam.")
+        raise ValueError(f"n_best={n_best} must be between 1 and num_beams={num_beams}; raise num_beams.")
     if length_penalty_form not in ("gnmt", "power"):
         raise ValueError(f"length_penalty_form must be 'gnmt' or 'power', not {length_penalty_form!r}.")
-    wanted = [index for index, sentence in enumerate(sentences) if sentence.strip()]
-    ids = dict(zip(wanted, tokenizer([sentences[index] for index in wanted])["input_ids"] if wanted else []))
-    positions = getattr(model.config, "max_position_embeddings", None)  # T5, for one, has no limit
+    filled = [index for index, sentence in enumerate(sentences) if sentence.strip()]
+    ids = dict(zip(filled, tokenizer([sentences[index] for index in filled])["input_ids"] if filled else []))
+    positions = getattr(model.config, "max_position_embeddings", None)  # T5 has no limit
     _check_lengths(ids, positions)
 
     results: list[list[Translation]] = [[Translation("", 0.0 if scores else None)]] * len(sentences)
@@ -114,7 +114,7 @@ def translate_n_best(
             search = {"num_beams": num_beams, "do_sample": False, "num_return_sequences": n_best}
             if num_beams > 1:
                 penalty = GoogleLengthPenalty(length_penalty) if length_penalty_form == "gnmt" else length_penalty
-                # "never" goes on until no running hypothesis can still win, which is the search of the paper.
+                # "never" continues until no running hypothesis can still win, as in the paper.
                 search |= {"length_penalty": penalty, "early_stopping": "never"}
             outputs = model.generate(
                 input_ids=inputs["input_ids"],
@@ -133,9 +133,9 @@ def translate_n_best(
                     .flatten()
                     .tolist()
                 )
-            found = [Translation(text, score) for text, score in zip(texts, log_probabilities)]
+            translations = [Translation(text, score) for text, score in zip(texts, log_probabilities)]
             for row, index in enumerate(batch):
-                results[index] = found[row * n_best : (row + 1) * n_best]
+                results[index] = translations[row * n_best : (row + 1) * n_best]
             if progress is not None:
                 progress(len(batch))
     return results
@@ -151,7 +151,7 @@ def _check_lengths(ids: dict[int, list[int]], limit: int | None) -> None:
 
 
 def _batches(ids: dict[int, list[int]], tokens_per_batch: int) -> Iterator[list[int]]:
-    """Indices of sentences of like length; the longest first, so that memory that does not suffice fails at once."""
+    """Indices of sentences of similar length, the longest first, so that a lack of memory shows in the first batch."""
     batch: list[int] = []
     for index in sorted(ids, key=lambda index: (-len(ids[index]), index)):
         longest = len(ids[batch[0]]) if batch else 0

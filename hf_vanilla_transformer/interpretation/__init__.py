@@ -1,9 +1,9 @@
-"""What the attention looks at: maps of words, pictures of them, and alignments; dependency trees to look at."""
+"""Attention maps over words, pictures of them, word alignments, and drawings of dependency trees."""
 
 from .alignment import attention_alignment
 from .attention_map import AttentionMap, cross_attention, self_attention
+from .attention_plot import plot_attention, plot_attention_heads
 from .dependency_tree import tree_svg, tree_text
-from .plot import plot_attention, plot_attention_heads
 
 __all__ = [
     "AttentionMap",

@@ -12,19 +12,19 @@ Link = tuple[int, int]
 def attention_alignment(
     attention: AttentionMap, *, layers: list[int] | None = None, direction: Literal["target", "source"] = "target"
 ) -> set[Link]:
-    """The strongest link of each word.
+    """Links each word to the word with the highest attention weight.
 
     Args:
         attention: from `cross_attention`.
-        layers: mean over the heads of these layers (all by default).
+        layers: average over the heads of these layers (all by default).
         direction: `target` links each target word to the source word it attends to most; `source` links each source
             word to the target word that attends to it most.
 
     Returns:
-        Pairs (source word, target word), indices into `attention.source_tokens` and `attention.target_tokens`.
+        Pairs (source word, target word) of indices into `attention.source_tokens` and `attention.target_tokens`.
 
     Raises:
-        ValueError: a direction or a layer that does not exist.
+        ValueError: `direction` or a layer does not exist.
     """
     weights = attention.mean(layers)
     if direction == "target":

@@ -1,4 +1,4 @@
-"""Dependency trees to look at: an outline for the terminal, and arcs above the words as SVG for pages."""
+"""Drawings of dependency trees: an outline for the terminal, and arcs above the words as SVG."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MARGIN = 12
 
 
 def tree_text(words: Sequence[str], heads: Sequence[int], relations: Sequence[str]) -> str:
-    """The tree as an outline: each word below its head, in the order of the sentence, with its number and relation.
+    """Draws the tree as an outline: each word below its head, in sentence order, with its number and relation.
 
     Args:
         words: of the sentence.
@@ -24,33 +24,34 @@ def tree_text(words: Sequence[str], heads: Sequence[int], relations: Sequence[st
         relations: of each word to its head.
 
     Raises:
-        ValueError: the lists differ in length, or the heads are no tree.
+        ValueError: the lists differ in length, or the heads do not form a tree.
     """
     _check(words, heads, relations)
     children: list[list[int]] = [[] for _ in range(len(words) + 1)]
     for word, head in enumerate(heads, start=1):
         children[head].append(word)
     lines: list[str] = []
-    # The words that are still to be written, with what stands before each and before what hangs on it.
-    waiting = [(word, "", "") for word in reversed(children[0])]
-    while waiting:
-        word, before, below = waiting.pop()
-        lines.append(f"{before}{words[word - 1]} ({word}, {relations[word - 1]})")
+    # A stack of words, each with the prefix of its own line and the prefix of its children's lines.
+    stack = [(word, "", "") for word in reversed(children[0])]
+    while stack:
+        word, prefix, child_prefix = stack.pop()
+        lines.append(f"{prefix}{words[word - 1]} ({word}, {relations[word - 1]})")
         last = children[word][-1:] or [0]
         for child in reversed(children[word]):
-            end = child == last[0]
-            waiting.append((child, f"{below}{'└─ ' if end else '├─ '}", f"{below}{'   ' if end else '│  '}"))
+            is_last = child == last[0]
+            branch, line = ("└─ ", "   ") if is_last else ("├─ ", "│  ")
+            stack.append((child, child_prefix + branch, child_prefix + line))
     return "\n".join(lines)
 
 
 def tree_svg(words: Sequence[str], heads: Sequence[int], relations: Sequence[str]) -> str:
-    """The tree as an SVG picture: arcs from heads to dependents above the words, the relations on them.
+    """Draws the tree as SVG: arcs from heads to dependents above the words, labeled with relations.
 
     Args:
         words, heads, relations: as for `tree_text`.
 
     Returns:
-        The text of an ``.svg`` file, which can also stand within a page of HTML.
+        The text of an ``.svg`` file, which can also be embedded in HTML.
 
     Raises:
         ValueError: as for `tree_text`.
@@ -71,7 +72,7 @@ def tree_svg(words: Sequence[str], heads: Sequence[int], relations: Sequence[str
             parts.append(f'<path d="M {end:.1f} {_MARGIN + 12} V {base}"/>')
             label_x, label_y = end, _MARGIN + 8
         else:
-            # Beside the middle of the head, so that arcs that leave do not meet the one that arrives.
+            # Beside the middle of the head, so that outgoing arcs do not meet the incoming one.
             start = middles[head - 1] + (6 if end > middles[head - 1] else -6)
             bend = min(8, abs(end - start) / 2) * (1 if end > start else -1)
             parts.append(
@@ -88,15 +89,16 @@ def tree_svg(words: Sequence[str], heads: Sequence[int], relations: Sequence[str
 def _check(words: Sequence[str], heads: Sequence[int], relations: Sequence[str]) -> None:
     if not len(words) == len(heads) == len(relations) or not words:
         raise ValueError(
-            f"There are {len(words)} words, {len(heads)} heads and {len(relations)} relations; give one of each a word."
+            f"There are {len(words)} words, {len(heads)} heads and {len(relations)} relations; give one head and one "
+            "relation a word."
         )
     problem = tree_problem(list(heads), single_root=False)
     if problem is not None:
-        raise ValueError(f"The heads {list(heads)} are no tree: {problem.value}.")
+        raise ValueError(f"heads={list(heads)} do not form a tree: {problem.value}.")
 
 
 def _levels(heads: Sequence[int]) -> list[int]:
-    """How high the arc of each word is drawn: above all arcs that lie within it, so that none runs along another."""
+    """The level of the arc of each word: above all arcs that it overlaps, so that no two arcs coincide."""
     spans = [(min(word, head), max(word, head)) if head else (word, word) for word, head in enumerate(heads, start=1)]
     levels = [0] * len(spans)
     drawn: list[int] = []
@@ -118,7 +120,7 @@ def _text(x: float, y: float, text: str, size: int) -> str:
 
 
 def _width(text: str) -> int:
-    """In Latin characters; Korean, Chinese and Japanese ones are twice as wide."""
+    """Width of a text in Latin characters; Korean, Chinese and Japanese characters count twice."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 

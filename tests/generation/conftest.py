@@ -1,4 +1,4 @@
-"""The generative stacks, tiny, in float64 and with weights large enough that their choices are clear."""
+"""Tiny generative models in float64, with weights large enough that their choices are unambiguous."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NEW_TOKENS = 9
 
 @dataclass
 class Generator:
-    """A model with inputs for it: rows of different lengths, so that padding always plays a part."""
+    """A model with inputs: rows of different lengths, so that there is always padding."""
 
     model: Any
     rows: list[torch.Tensor]
@@ -44,11 +44,11 @@ class Generator:
 
     @property
     def is_encoder_decoder(self) -> bool:
-        """Whether what is generated comes after a decoder start token and not after the prompt."""
+        """Whether generated tokens follow a decoder start token instead of the prompt."""
         return self.model.config.is_encoder_decoder
 
     def inputs(self, side: str | None = None) -> dict[str, torch.Tensor]:
-        """The rows padded on one side; as is usual for the stack if it is not said."""
+        """The rows, padded on one side; None for the usual side of the stack."""
         side = side or ("right" if self.is_encoder_decoder else "left")
         longest = max(len(row) for row in self.rows)
         ids = torch.zeros(len(self.rows), longest, dtype=torch.long)
@@ -65,7 +65,7 @@ class Generator:
         return self.model.generate(**{name: value for name, value in arguments.items() if value is not None})
 
     def new_tokens(self, sequences: torch.Tensor, prompt_length: int | None = None) -> torch.Tensor:
-        """What `generate` returned, without prompt or start token."""
+        """The output of `generate` without prompt or start token."""
         if self.is_encoder_decoder:
             return sequences[:, 1:]
         return sequences[:, self.inputs()["input_ids"].shape[1] if prompt_length is None else prompt_length :]
@@ -75,8 +75,8 @@ class Generator:
         """The log-probability of each new token by one plain forward pass, 0 after the end; (sequences, new tokens).
 
         Args:
-            sequences: what `generate` returned.
-            row_of: which input row each sequence belongs to.
+            sequences: output of `generate`.
+            row_of: the index of the input row of each sequence.
         """
         inputs = {name: value[row_of] for name, value in self.inputs().items()}
         new = self.new_tokens(sequences)

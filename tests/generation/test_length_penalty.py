@@ -1,4 +1,4 @@
-"""The paper's beam search under transformers' own `generate`, checked against all sequences there are."""
+"""The paper's beam search in transformers' `generate`, checked against all possible sequences."""
 
 import copy
 import itertools
@@ -43,7 +43,7 @@ def all_hypotheses(model, source):
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.5])
-def test_the_best_hypothesis_by_gnmts_penalty_is_found(model, alpha):
+def test_beam_search_finds_the_best_hypothesis_by_the_penalty_of_gnmt(model, alpha):
     """Wu et al. 2016, Eq. 14. With as many beams as there are prefixes, beam search is exhaustive."""
     outputs = model.generate(
         SOURCES, num_beams=200, do_sample=False, max_new_tokens=LONGEST, early_stopping="never",
@@ -60,7 +60,7 @@ def test_the_best_hypothesis_by_gnmts_penalty_is_found(model, alpha):
         assert float(outputs.sequences_scores[index]) == pytest.approx(score, abs=1e-4)
 
 
-def test_the_penalty_is_a_number_of_its_own_form():
+def test_the_penalty_is_a_float_with_its_own_power():
     penalty = GoogleLengthPenalty(0.6)
     assert 7**penalty == pytest.approx(((5 + 7) / 6) ** 0.6)
     assert penalty == 0.6 and penalty > 0
@@ -69,13 +69,13 @@ def test_the_penalty_is_a_number_of_its_own_form():
 
 
 @pytest.mark.parametrize("num_beams", [1, 3])
-def test_each_sentence_has_its_own_limit(model, num_beams):
+def test_each_sentence_has_its_own_length_limit(model, num_beams):
     lengths = torch.tensor([2, 3, 4])
     outputs = model.generate(
         SOURCES, num_beams=num_beams, do_sample=False, max_new_tokens=20, min_new_tokens=20,
         stopping_criteria=StoppingCriteriaList([SourceLengthLimit(lengths, margin=1)]),
     )  # fmt: skip
-    # What follows a finished output is filled with padding or end tokens.
+    # Finished outputs are filled with padding or end tokens.
     produced = ((outputs[:, 1:] != model.config.pad_token_id) & (outputs[:, 1:] != END)).sum(1)
     assert (produced <= lengths + 1).all()
     assert outputs.shape[1] <= 1 + int(lengths.max()) + 1

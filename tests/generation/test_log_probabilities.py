@@ -1,57 +1,60 @@
-"""Log probabilities of what was generated, token by token and without batches as the reference."""
+"""Log-probabilities of generated text, compared with a sum token by token and without batches."""
 
 import pytest
 import torch
 
-from hf_vanilla_transformer.generation import continuation_log_probabilities, translation_log_probabilities
-from hf_vanilla_transformer.generation import log_probabilities as scoring
+from hf_vanilla_transformer.generation import (
+    continuation_log_probabilities,
+    log_probabilities,
+    translation_log_probabilities,
+)
 
 from ..models.small import causal_language_model, tokens, translation_model
 
 
-def by_hand(step, written):
-    """The sum over tokens of what `step` (ids so far to logits of the next) gives each of them."""
+def by_hand(step, generated):
+    """The sum of the log-probabilities of tokens, where `step` maps the ids so far to the logits of the next."""
     total, so_far = 0.0, []
-    for token in written:
+    for token in generated:
         total += step(so_far).log_softmax(-1)[token].item()
         so_far.append(token)
     return total
 
 
 @pytest.mark.parametrize("at_once", [1 << 26, 1])
-def test_translations_end_with_their_end_mark(at_once, monkeypatch):
-    monkeypatch.setattr(scoring, "_LOGITS_AT_ONCE", at_once)
+def test_translations_are_scored_up_to_their_end_token(at_once, monkeypatch):
+    monkeypatch.setattr(log_probabilities, "_LOGITS_AT_ONCE", at_once)
     model = translation_model(pad_token_id=0, eos_token_id=1, bos_token_id=3, decoder_start_token_id=3)
     sources = tokens(2, 5)
     sources[1, 3:] = 0
     mask = (sources != 0).long()
-    # Ended and padded; ended at the last place; not ended; ended at once.
+    # Ended and padded; ended at the last position; not ended; ended immediately.
     sequences = torch.tensor(
         [[[3, 7, 8, 1, 0, 0], [3, 9, 10, 11, 12, 1]], [[3, 9, 10, 11, 12, 13], [3, 1, 0, 0, 0, 0]]]
     )
-    found = translation_log_probabilities(model, sources, mask, sequences)
+    scores = translation_log_probabilities(model, sources, mask, sequences)
     for row in range(2):
         source = sources[row : row + 1, : mask[row].sum()]
         for answer in range(2):
-            written = sequences[row, answer, 1:].tolist()
-            written = written[: written.index(1) + 1] if 1 in written else written
+            generated = sequences[row, answer, 1:].tolist()
+            generated = generated[: generated.index(1) + 1] if 1 in generated else generated
 
             def step(so_far, source=source):
                 with torch.no_grad():
                     return model(input_ids=source, decoder_input_ids=torch.tensor([[3, *so_far]])).logits[0, -1]
 
-            assert found[row, answer].item() == pytest.approx(by_hand(step, written), abs=1e-4)
+            assert scores[row, answer].item() == pytest.approx(by_hand(step, generated), abs=1e-4)
 
 
-@pytest.mark.parametrize("pad", [0, 1])  # 1 is the end mark, as for models without a token for padding
-def test_continuations_do_not_count_their_prompts(pad):
+@pytest.mark.parametrize("pad", [0, 1])  # 1 is the end token, as for models without a padding token
+def test_continuations_are_scored_without_their_prompts(pad):
     model = causal_language_model()
     model.generation_config.pad_token_id = pad
     prompts = tokens(2, 4)
     mask = torch.ones_like(prompts)
     prompts[1, :2], mask[1, :2] = pad, 0
-    written = torch.tensor([[7, 8, 9], [10, 1, pad]])
-    found = continuation_log_probabilities(model, torch.cat([prompts, written], dim=1), mask, 4)
+    generated = torch.tensor([[7, 8, 9], [10, 1, pad]])
+    scores = continuation_log_probabilities(model, torch.cat([prompts, generated], dim=1), mask, 4)
     for row, expected in enumerate([[7, 8, 9], [10, 1]]):
         prompt = prompts[row, mask[row].bool()].tolist()
 
@@ -59,4 +62,4 @@ def test_continuations_do_not_count_their_prompts(pad):
             with torch.no_grad():
                 return model(torch.tensor([[*prompt, *so_far]])).logits[0, -1]
 
-        assert found[row].item() == pytest.approx(by_hand(step, expected), abs=1e-4)
+        assert scores[row].item() == pytest.approx(by_hand(step, expected), abs=1e-4)

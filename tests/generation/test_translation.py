@@ -1,4 +1,4 @@
-"""Translating many sentences: the same result in any batch, in the order given."""
+"""Translation of many sentences: the result does not depend on batches and is in order."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def model(tokenizer):
 
 
 @pytest.mark.parametrize("num_beams", [1, 3])
-def test_batches_change_nothing(model, tokenizer, num_beams):
+def test_translations_do_not_depend_on_batches(model, tokenizer, num_beams):
     model.train()
     alone = [
         translate(model, tokenizer, [sentence], num_beams=num_beams, max_extra_tokens=3)[0] for sentence in SENTENCES
@@ -40,12 +40,15 @@ def test_batches_change_nothing(model, tokenizer, num_beams):
     assert together == alone
     assert together[2] == together[5] == ""
     assert sum(done) == 5 and len(done) > 1
-    assert model.training  # as it was
+    assert model.training
 
 
-def test_what_does_not_fit_is_named(model, tokenizer):
+def test_sentences_and_options_that_do_not_fit_are_an_error(model, tokenizer):
     with pytest.raises(ValueError, match=r"Sentence 2 has .* positions for 24"):
         translate(model, tokenizer, ["a", "jade " * 30])
-    with pytest.raises(ValueError, match="'gnmt' or 'power', not 'google'"):
+    with pytest.raises(ValueError, match=r"length_penalty_form.*'google'"):
         translate(model, tokenizer, ["a"], length_penalty_form="google")
+
+
+def test_no_sentences_have_no_translations(model, tokenizer):
     assert translate(model, tokenizer, []) == []

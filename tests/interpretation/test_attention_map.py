@@ -1,4 +1,4 @@
-"""Attention maps: rows sum to one, words are whole, the model is left as it was."""
+"""Attention maps: rows sum to 1, tokens are grouped into words, the model stays unchanged."""
 
 import json
 
@@ -15,7 +15,7 @@ from hf_vanilla_transformer import (
     VanillaTransformerForConditionalGeneration,
 )
 from hf_vanilla_transformer.interpretation import cross_attention, self_attention
-from hf_vanilla_transformer.interpretation.words import split_words, tokens_as_words
+from hf_vanilla_transformer.interpretation.token_words import split_words, tokens_as_words
 from hf_vanilla_transformer.tokenization import train_tokenizer
 
 SOURCE = "The European economic area."
@@ -49,21 +49,21 @@ def model(tokenizer):
     return VanillaTransformerForConditionalGeneration(config)
 
 
-def test_words_of_a_sentence():
+def test_a_sentence_is_split_into_words():
     assert [word for word, _, _ in split_words("L'homme dort, vraiment.")] == ["L'homme", "dort", ",", "vraiment", "."]
     assert [word for word, _, _ in split_words("vingt-deux")] == ["vingt-deux"]
 
 
 @pytest.mark.parametrize("kind", ["bpe", "byte_bpe", "unigram", "wordpiece"])
-def test_pieces_become_the_words_they_come_from(kind):
+def test_tokens_are_grouped_into_words(kind):
     vocab_size = 300 if kind == "byte_bpe" else 80
     tokenizer = train_tokenizer(iter(TEXTS), kind=kind, vocab_size=vocab_size, template="seq2seq")
     ids, words = tokens_as_words(tokenizer, TARGET)
-    # A tokenizer that learns "e." as one piece leaves no border between the word and the full stop.
-    assert "|".join(words.names).replace("|.", ".") == "La|zone|économique|européenne.|</s>"
-    assert len(words.of_token) == len(ids)
-    assert list(words.of_token) == sorted(words.of_token)
-    assert set(words.of_token) == set(range(len(words.names)))
+    # If a tokenizer learns "e." as one piece, the word and the full stop become one.
+    assert "|".join(words.words).replace("|.", ".") == "La|zone|économique|européenne.|</s>"
+    assert len(words.word_of_token) == len(ids)
+    assert list(words.word_of_token) == sorted(words.word_of_token)
+    assert set(words.word_of_token) == set(range(len(words.words)))
 
 
 def test_cross_attention_is_a_distribution_over_source_words(model, tokenizer):
@@ -75,7 +75,7 @@ def test_cross_attention_is_a_distribution_over_source_words(model, tokenizer):
     torch.testing.assert_close(attention.mean().sum(-1), torch.ones(6))
 
 
-def test_cross_attention_is_that_of_the_model(model, tokenizer):
+def test_cross_attention_equals_that_of_the_model(model, tokenizer):
     attention = cross_attention(model, tokenizer, SOURCE, TARGET)
     inputs = tokenizer(SOURCE, return_tensors="pt")
     labels = tokenizer(TARGET, return_tensors="pt")["input_ids"]
@@ -83,17 +83,17 @@ def test_cross_attention_is_that_of_the_model(model, tokenizer):
     model.set_attn_implementation("eager")
     weights = model(**inputs, labels=labels, output_attentions=True).cross_attentions
     model.set_attn_implementation("sdpa")
-    # The end mark is one token: its row, and its column, need no adding up.
+    # The end token is one word, so its row and column are not summed.
     torch.testing.assert_close(attention.weights[:, :, -1, -1], torch.cat(weights)[:, :, -1, -1].detach())
 
 
-def test_the_models_own_translation_is_taken_where_none_is_given(model, tokenizer):
+def test_without_a_target_the_model_translates(model, tokenizer):
     attention = cross_attention(model, tokenizer, SOURCE, max_new_tokens=5, min_new_tokens=4)
     assert attention.weights.shape[2] == len(attention.target_tokens)
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_the_model_is_left_as_it_was(model, tokenizer, training):
+def test_the_model_stays_unchanged(model, tokenizer, training):
     model.train(training)
     model.set_attn_implementation("sdpa")
     first = cross_attention(model, tokenizer, SOURCE, TARGET)
@@ -103,7 +103,7 @@ def test_the_model_is_left_as_it_was(model, tokenizer, training):
     torch.testing.assert_close(first.weights, cross_attention(model, tokenizer, SOURCE, TARGET).weights)
 
 
-def test_the_model_is_left_as_it_was_after_an_error(model, tokenizer, monkeypatch):
+def test_the_model_stays_unchanged_after_an_error(model, tokenizer, monkeypatch):
     model.set_attn_implementation("sdpa")
     monkeypatch.setattr(model, "forward", lambda *args, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -127,7 +127,7 @@ def test_self_attention_of_each_stack(model, tokenizer):
         assert attention.weights.shape == (2, 2, words, words)
         torch.testing.assert_close(attention.weights.sum(-1), torch.ones(2, 2, words))
         if template == "decoder":
-            assert torch.equal(attention.weights, attention.weights.tril()), "a word looked at one that comes later"
+            assert torch.equal(attention.weights, attention.weights.tril()), "a word attends to a later word"
 
 
 def spelling_nllb(**languages):
@@ -142,7 +142,7 @@ def spelling_mbart(**languages):
 
 
 def marian(folder):
-    """A tokenizer of Marian whose target side cuts in another way than its source side."""
+    """A tokenizer of Marian whose target side has another vocabulary than its source side."""
     sentencepiece = pytest.importorskip("sentencepiece")
     vocabulary = {"</s>": 0, "<unk>": 1}
     for name, size, texts in (("source", 40, TEXTS[::2]), ("target", 60, TEXTS[1::2])):
@@ -171,31 +171,31 @@ def translator(tokenizer, **tokens):
     return VanillaTransformerForConditionalGeneration(config).eval()
 
 
-def weights_of(model, source, reads):
+def weights_of(model, source, decoder_input):
     """The cross-attention of the model itself."""
     model.set_attn_implementation("eager")
     with torch.no_grad():
         outputs = model(
-            input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([reads]), output_attentions=True
+            input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([decoder_input]), output_attentions=True
         )
     model.set_attn_implementation("sdpa")
     return torch.cat(outputs.cross_attentions)
 
 
-def test_the_mark_of_the_targets_language_is_written_first():
+def test_the_language_token_of_the_target_is_generated_first():
     tokenizer = spelling_nllb(src_lang="fra_Latn", tgt_lang="deu_Latn")
     model = translator(tokenizer, decoder_start_token_id=2)
     attention = cross_attention(model, tokenizer, "a cat", "the dog.")
     assert attention.source_tokens == ("fra_Latn", "a", "cat", "</s>")
     assert attention.target_tokens == ("deu_Latn", "the", "dog", ".", "</s>")
     source = tokenizer("a cat")["input_ids"]
-    written = tokenizer(text_target="the dog.")["input_ids"]
-    expected = weights_of(model, source, [2, *written[:-1]])
-    # Marks are one token each: their rows and columns need no adding up.
+    target = tokenizer(text_target="the dog.")["input_ids"]
+    expected = weights_of(model, source, [2, *target[:-1]])
+    # Special tokens are one word each, so their rows and columns are not summed.
     torch.testing.assert_close(attention.weights[:, :, [0, -1]][..., [0, -1]], expected[:, :, [0, -1]][..., [0, -1]])
 
 
-def test_a_translation_of_the_models_own_is_in_the_targets_language(monkeypatch):
+def test_the_models_own_translation_is_in_the_target_language(monkeypatch):
     tokenizer = spelling_nllb(src_lang="fra_Latn", tgt_lang="deu_Latn")
     model = translator(tokenizer, decoder_start_token_id=2)
     asked = {}
@@ -210,19 +210,19 @@ def test_a_translation_of_the_models_own_is_in_the_targets_language(monkeypatch)
     assert attention.target_tokens == ("deu_Latn", "a", "dog", ".", "</s>")
 
 
-def test_a_language_that_stands_last_is_what_the_decoder_begins_with():
+def test_the_decoder_starts_with_a_language_token_at_the_end_of_the_target():
     tokenizer = spelling_mbart(src_lang="en_XX", tgt_lang="ro_RO")
     model = translator(tokenizer, decoder_start_token_id=None)
     attention = cross_attention(model, tokenizer, "a cat", "the dog.")
     assert attention.source_tokens == ("a", "cat", "</s>", "en_XX")
     assert attention.target_tokens == ("the", "dog", ".", "</s>")
     romanian = tokenizer.convert_tokens_to_ids("ro_RO")
-    written = tokenizer("the dog.", add_special_tokens=False)["input_ids"]
-    expected = weights_of(model, tokenizer("a cat")["input_ids"], [romanian, *written])
+    target = tokenizer("the dog.", add_special_tokens=False)["input_ids"]
+    expected = weights_of(model, tokenizer("a cat")["input_ids"], [romanian, *target])
     torch.testing.assert_close(attention.weights[:, :, -1, -1], expected[:, :, -1, -1])
 
 
-def test_marians_target_is_cut_as_a_target(tmp_path):
+def test_marians_target_is_tokenized_as_a_target(tmp_path):
     tokenizer = marian(tmp_path)
     target = tokenizer(text_target=TARGET)["input_ids"]
     assert target != tokenizer(TARGET)["input_ids"]
@@ -234,27 +234,27 @@ def test_marians_target_is_cut_as_a_target(tmp_path):
     torch.testing.assert_close(attention.weights[:, :, -1, -1], expected[:, :, -1, -1])
 
 
-def test_tokenizers_that_do_not_say_enough():
+def test_missing_settings_of_tokenizer_and_model_are_an_error():
     nllb = spelling_nllb()
-    with pytest.raises(ValueError, match="its tgt_lang is None: set it"):
+    with pytest.raises(ValueError, match="tgt_lang is None"):
         cross_attention(translator(nllb, decoder_start_token_id=2), nllb, "a cat", "the dog.")
     nllb.tgt_lang = "deu_Latn"
-    with pytest.raises(ValueError, match="decoder_start_token_id is None, set it"):
+    with pytest.raises(ValueError, match="decoder_start_token_id is None"):
         cross_attention(translator(nllb, decoder_start_token_id=None), nllb, "a cat", "the dog.")
-    with pytest.raises(ValueError, match="nor where words begin"):
+    with pytest.raises(ValueError, match=r"ByT5Tokenizer .* offsets"):
         tokens_as_words(ByT5Tokenizer(), "a cat")
 
 
-def test_what_cannot_be_asked_for(model, tokenizer):
+def test_impossible_requests_are_an_error(model, tokenizer):
     own = tokenizer_for("decoder")
     decoder = VanillaDecoderForCausalLM(VanillaDecoderConfig(vocab_size=len(own), num_hidden_layers=1, **SMALL))
-    with pytest.raises(ValueError, match="no cross-attention"):
+    with pytest.raises(ValueError, match="VanillaDecoderForCausalLM has no cross-attention"):
         cross_attention(decoder, own, SOURCE, TARGET)
     with pytest.raises(ValueError, match="stack='decoder'"):
         self_attention(model, tokenizer, SOURCE, stack="decoder")
-    with pytest.raises(ValueError, match="one stack"):
+    with pytest.raises(ValueError, match="stack='encoder'"):
         self_attention(decoder, own, SOURCE, stack="encoder")
-    with pytest.raises(ValueError, match="no tokens"):
+    with pytest.raises(ValueError, match="text=''"):
         cross_attention(model, tokenizer, "", TARGET)
     with pytest.raises(ValueError, match="layers 0 to 2"):
         cross_attention(model, tokenizer, SOURCE, TARGET).mean([3])

@@ -1,45 +1,44 @@
-"""Pictures of attention, in the manner of Bahdanau et al. 2015, Figure 3: source on top, target down the side."""
+"""Pictures of attention maps, as in Bahdanau et al. 2015, Figure 3: source words on top, target words on the left."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import torch
 
-# The object-oriented interface of matplotlib: no display, no global state, no effect on a caller's own figures.
+# Object-oriented matplotlib needs no display and does not affect a caller's own figures.
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ..files import file_aside
 from .attention_map import AttentionMap
 
-_INCHES_A_WORD = 0.42
+_INCHES_PER_WORD = 0.42
 
 
 def plot_attention(
     attention: AttentionMap, path: str | Path, *, layers: list[int] | None = None, title: str | None = None
 ) -> Path:
-    """Draws the mean over heads and layers as one grayscale picture: white is much attention, black none.
+    """Draws the average over heads and layers as one grayscale picture: white is weight 1, black is 0.
 
     Args:
         attention: from `cross_attention` or `self_attention`.
         path: the file to write; its ending decides the format (.png, .svg, .pdf).
-        layers: mean over these layers only.
-        title: above the picture.
+        layers: average over these layers only.
+        title: shown above the picture.
 
     Returns:
         `path`.
 
     Raises:
-        ValueError: an ending that is no picture format.
+        ValueError: the ending of `path` is not a picture format, or the model does not have such a layer.
     """
     weights = attention.mean(layers)
     figure = Figure(
         figsize=(
-            1.6 + _INCHES_A_WORD * len(attention.source_tokens),
-            1.4 + _INCHES_A_WORD * len(attention.target_tokens),
+            1.6 + _INCHES_PER_WORD * len(attention.source_tokens),
+            1.4 + _INCHES_PER_WORD * len(attention.target_tokens),
         ),
         layout="constrained",
     )
@@ -51,22 +50,22 @@ def plot_attention(
 
 
 def plot_attention_heads(attention: AttentionMap, path: str | Path, *, layer: int = -1) -> Path:
-    """Draws every head of one layer side by side, in a grid.
+    """Draws every head of one layer in a grid.
 
     Args:
         attention: from `cross_attention` or `self_attention`.
         path: the file to write; its ending decides the format (.png, .svg, .pdf).
-        layer: which layer, from 0, or from the end with -1.
+        layer: index of the layer; negative indices count from the end.
 
     Returns:
         `path`.
 
     Raises:
-        ValueError: a layer that the model does not have, or an ending that is no picture format.
+        ValueError: the ending of `path` is not a picture format, or the model does not have such a layer.
     """
     count = attention.weights.shape[0]
     if not -count <= layer < count:
-        raise ValueError(f"layer={layer} does not exist: the model has layers 0 to {count - 1}.")
+        raise ValueError(f"layer={layer} does not exist; the model has layers 0 to {count - 1}.")
     heads = attention.weights[layer]
     columns = min(4, len(heads))
     rows = -(-len(heads) // columns)
@@ -89,7 +88,7 @@ def _draw(axes: Axes, weights: torch.Tensor, attention: AttentionMap) -> None:
 
 
 def _literal(words: tuple[str, ...]) -> list[str]:
-    """Dollar signs would start a formula."""
+    """Escapes dollar signs, which would start a formula."""
     return [word.replace("$", r"\$") for word in words]
 
 
@@ -97,15 +96,9 @@ def _save(figure: Figure, path: Path) -> Path:
     formats = FigureCanvasAgg(figure).get_supported_filetypes()
     ending = path.suffix.lower().lstrip(".")
     if ending not in formats:
-        raise ValueError(f"{path} does not end like a picture: use one of {', '.join(sorted(formats))}.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
-    os.close(handle)
-    try:
+        raise ValueError(
+            f"path={str(path)!r} does not end with a picture format; use one of {', '.join(sorted(formats))}."
+        )
+    with file_aside(path) as aside:
         figure.savefig(aside, dpi=150, format=ending)
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
     return path
