@@ -1,1 +1,1 @@
-"""The demo: a grammar that writes English and French, and a translator that learns them in three minutes."""
+"""The demo: a grammar that generates English and French sentences, and a translator that is trained on them."""

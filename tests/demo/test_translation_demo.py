@@ -1,4 +1,4 @@
-"""`hf-vanilla demo` at a reduced size: everything it promises is there; what it translates is another matter."""
+"""`hf-vanilla demo` at a reduced size: it writes all of its files; good translations are not expected."""
 
 import json
 
@@ -15,7 +15,7 @@ def demo(tmp_path_factory):
     return folder, status
 
 
-def test_makes_all_it_promises(demo):
+def test_the_demo_writes_all_of_its_files(demo):
     folder, status = demo
     assert status == 0
     for name in (
@@ -34,7 +34,7 @@ def test_makes_all_it_promises(demo):
     assert len((folder / "corpus/train.en").read_text(encoding="utf-8").splitlines()) == 300
 
 
-def test_scores_are_of_the_test_part(demo):
+def test_the_results_contain_the_test_score(demo):
     results = json.loads((demo[0] / "model/results.json").read_text(encoding="utf-8"))
     assert 0 <= results["test_bleu"] <= 100
 
@@ -46,12 +46,12 @@ def test_the_card_is_valid_and_shows_the_command(demo):
     assert "--sentences 300" in card.text
 
 
-def test_a_folder_that_holds_something_is_refused_at_once(demo, capsys):
+def test_a_folder_that_is_not_empty_is_refused(demo, capsys):
     assert main(["demo", "--output", str(demo[0])]) == 2
     assert "not empty" in capsys.readouterr().err
 
 
-def test_no_updates_are_refused(tmp_path, capsys):
+def test_zero_updates_are_refused(tmp_path, capsys):
     assert main(["demo", "--output", str(tmp_path / "x"), "--steps", "0"]) == 2
     assert "--steps 0" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
