@@ -1,7 +1,7 @@
-"""The Transformer of "Attention Is All You Need" and its two halves as first-class Hugging Face models.
+"""The Transformer of "Attention Is All You Need", its encoder and its decoder as Hugging Face models.
 
-Importing the package registers its models with transformers' Auto classes, so that `AutoModel…from_pretrained` knows
-them, and its pipelines with `transformers.pipeline`. The names below are imported when they are first used.
+Importing the package registers the models with the Auto classes of transformers, so that `AutoModel….from_pretrained`
+loads them, and the pipelines with `transformers.pipeline`. The names below are imported when they are first used.
 """
 
 from __future__ import annotations

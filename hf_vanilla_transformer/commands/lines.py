@@ -36,7 +36,7 @@ def add_line_arguments(parser: argparse.ArgumentParser, inputs: str, answers: st
 
     Args:
         parser: of the command.
-        inputs: name of the input lines in the help text, such as ``source text``.
+        inputs: name of the input lines in the help text, such as ``source sentences``.
         answers: name of the answers, such as ``translations``.
         score: name of an answer's score, such as ``log-probability``.
     """

@@ -36,7 +36,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command. The defaults of the search are those of the model's recipe."""
-    add_line_arguments(parser, "source text", "translations", "log-probability")
+    add_line_arguments(parser, "source sentences", "translations", "log-probability")
     add_language_arguments(parser)
     parser.add_argument("--prefix", default="", metavar="TEXT", help="text before each sentence, such as '>>fra<< '")
     parser.add_argument("--split-sentences", action="store_true", help="translate each line sentence by sentence")
