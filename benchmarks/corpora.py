@@ -1,4 +1,4 @@
-"""The texts of the benchmarks: Multi30k as raw pairs, and one tokenizer for all who are compared on it."""
+"""Texts of the benchmarks: the raw pairs of Multi30k, and one tokenizer for both sides of a comparison."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def data_folder() -> Path:
 def load_multi30k(
     folder: str | Path | None = None, languages: tuple[str, str] = ("en", "de"), limit: int | None = None
 ) -> dict[str, Pairs]:
-    """The raw, cased pairs of Multi30k, by split.
+    """Loads the raw, cased pairs of Multi30k by split.
 
     Args:
-        folder: holds `train.parquet`, `validation.parquet` and `test_2016_flickr.parquet` with a column `translation`;
-            by default `multi30k` in the folder of the data sets.
+        folder: contains `train.parquet`, `validation.parquet` and `test_2016_flickr.parquet` with a column
+            `translation`; by default `multi30k` in the folder of the data sets.
         languages: source and target.
-        limit: at most this many pairs of each split, for a trial.
+        limit: maximum number of pairs of each split, for a trial.
 
     Raises:
-        FileNotFoundError: if one of the files is missing.
+        FileNotFoundError: one of the files is missing.
     """
     folder = Path(folder) if folder is not None else data_folder() / "multi30k"
     files = {split: folder / f"{split}.parquet" for split in SPLITS}
@@ -50,9 +50,9 @@ def load_multi30k(
 
 
 def train_byte_bpe(texts: list[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """A shared byte-level BPE vocabulary; ids 0 to 3 are `<pad>`, `</s>`, `<unk>`, `<s>`; every text ends in `</s>`.
+    """Trains a shared byte-level BPE vocabulary; ids 0 to 3 are `<pad>`, `</s>`, `<unk>`, `<s>`; texts end with `</s>`.
 
-    Trained with `tokenizers` alone, so that the peer's run rests on nothing of this package.
+    It uses only `tokenizers`, so that the run of the peer does not depend on this package.
     """
     special = ["<pad>", "</s>", "<unk>", "<s>"]
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))

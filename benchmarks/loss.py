@@ -1,8 +1,8 @@
-"""`python -m benchmarks.loss`: memory and time of the language-model loss that never holds the logits of a batch.
+"""`python -m benchmarks.loss`: memory and time of the chunked language modeling loss.
 
-Ours goes from hidden states to the loss in chunks; the plain way makes the logits, then takes their cross-entropy. Each
-measurement is a process of its own: forward and backward over `rows` labelled positions. Memory is what the peak of the
-process rises by, so it counts logits, log-probabilities, gradients and workspaces alike.
+The chunked loss computes the logits of a batch in chunks; the plain loss computes all logits and then their
+cross-entropy. Each measurement is a separate process: forward and backward over `rows` labelled positions. Memory is
+the rise of the process's peak, which includes logits, log-probabilities, gradients and workspaces.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CASES = {
 
 
 def inputs(case: str) -> list[torch.Tensor]:
-    """Hidden states, weight and labels of a case, always the same."""
+    """Hidden states, weight and labels of a case, from a fixed seed."""
     rows, hidden, vocabulary, _ = CASES[case]
     generator = torch.Generator().manual_seed(0)
     states = torch.randn(rows, hidden, generator=generator, requires_grad=True)
@@ -41,7 +41,7 @@ def inputs(case: str) -> list[torch.Tensor]:
 
 
 def compute(side: str, states: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, smoothing: float):
-    """The scalar loss, plain or chunked."""
+    """The scalar loss of one side."""
     if side == "plain":
         return torch.nn.functional.cross_entropy(
             torch.nn.functional.linear(states, weight), labels, label_smoothing=smoothing
@@ -52,10 +52,10 @@ def compute(side: str, states: torch.Tensor, weight: torch.Tensor, labels: torch
 
 
 def measure(side: str, case: str, repeats: int) -> dict[str, Any]:
-    """Seconds of forward and backward, rise of the peak, and what the result was."""
+    """Seconds of forward and backward, rise of the memory peak, loss, and norms of the gradients."""
     states, weight, labels = inputs(case)
     smoothing = CASES[case][3]
-    # Libraries load their kernels at first use; that is not the loss's memory.
+    # Libraries load their kernels at first use; their memory does not belong to the loss.
     small = torch.randn(8, 8, requires_grad=True)
     compute(side, small, torch.randn(8, 8, requires_grad=True), torch.arange(8), smoothing).backward()
     before, seconds = peak_memory(), []
@@ -74,10 +74,10 @@ def measure(side: str, case: str, repeats: int) -> dict[str, Any]:
 
 
 def worker(side: str, case: str, repeats: int, allocator: str) -> dict[str, Any]:
-    """`measure` in a process of its own.
+    """Runs `measure` in a separate process.
 
     Raises:
-        RuntimeError: with what the process printed, if it failed.
+        RuntimeError: the process failed; the message has the end of its output.
     """
     command = [sys.executable, "-m", "benchmarks.loss", "--worker", side, "--cases", case, "--steps", str(repeats)]
     root = Path(__file__).resolve().parents[1]
@@ -88,27 +88,27 @@ def worker(side: str, case: str, repeats: int, allocator: str) -> dict[str, Any]
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure all cases, sides taking turns; writes `loss.json`.
+    """Measures all cases, alternating between the sides; writes `loss.json`.
 
     Raises:
-        RuntimeError: if the two losses or the norms of their gradients differ.
+        RuntimeError: the losses or the norms of the gradients differ between the sides.
     """
     record: dict[str, Any] = {"benchmark": "loss", "machine": machine(), "repeats": options.repeats, "cases": {}}
     for case in options.cases:
         rows, hidden, vocabulary, smoothing = CASES[case]
         entry: dict[str, Any] = {"rows": rows, "hidden": hidden, "vocabulary": vocabulary, "label_smoothing": smoothing}
         for allocator in options.allocators:
-            found: dict[str, list[dict]] = {side: [] for side in SIDES}
+            measured: dict[str, list[dict]] = {side: [] for side in SIDES}
             for _ in range(options.repeats):
                 for side in SIDES:
-                    found[side].append(worker(side, case, options.steps, allocator))
+                    measured[side].append(worker(side, case, options.steps, allocator))
             for name in ("loss", "gradient_norms"):
-                plain, chunked = (torch.tensor(found[side][0][name]) for side in SIDES)
+                plain, chunked = (torch.tensor(measured[side][0][name]) for side in SIDES)
                 if not torch.allclose(plain, chunked, rtol=1e-4):
                     raise RuntimeError(f"{case}: {name} is {plain} plain and {chunked} chunked")
             entry[allocator] = {
                 side: {name: summary([one[name] for one in ones]) for name in ("seconds", "memory")}
-                for side, ones in found.items()
+                for side, ones in measured.items()
             }
         record["cases"][case] = entry
         write_json(options.output, record)
@@ -140,17 +140,17 @@ def table(record: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, print the table."""
+    """Measures the cases and prints the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loss", description=__doc__)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--repeats", type=int, default=3, help="processes of each side")
-    parser.add_argument("--steps", type=int, default=5, help="forward and backward passes in a process")
+    parser.add_argument("--repeats", type=int, default=3, help="number of processes of each side")
+    parser.add_argument("--steps", type=int, default=5, help="number of forward and backward passes in a process")
     parser.add_argument("--allocators", nargs="+", choices=ALLOCATORS, default=list(ALLOCATORS))
     parser.add_argument("--output", type=Path, default=RESULTS / "loss.json")
     parser.add_argument("--worker", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.repeats < 1 or options.steps < 1:
-        parser.error(f"--repeats {options.repeats} --steps {options.steps}: at least 1 each")
+        parser.error(f"--repeats {options.repeats} and --steps {options.steps} must be at least 1")
     if options.worker:
         print(json.dumps(measure(options.worker, options.cases[0], options.steps)))
         return

@@ -6,12 +6,12 @@ from typing import Any
 
 
 def tiny_marian(vocab_size: int, pad_token_id: int, eos_token_id: int, **settings: Any):
-    """MarianMTModel with 4+4 layers, 128, 256, 4 heads: post-norm, sinusoids, ReLU, scaled and shared embeddings.
+    """A MarianMTModel with 4+4 layers, 128, 256, 4 heads: post-norm, sinusoids, ReLU, scaled and shared embeddings.
 
     Args:
-        vocab_size: of source and target together.
-        pad_token_id: also the token that the decoder starts with, as in all of Marian's models.
-        eos_token_id: ends a sequence; nothing forces it.
+        vocab_size: size of the shared vocabulary.
+        pad_token_id: also the first token of the decoder, as in all Marian models.
+        eos_token_id: ends a sequence; it is not forced.
         settings: further fields of `MarianConfig`, such as `dropout`.
     """
     from transformers import MarianConfig, MarianMTModel

@@ -1,9 +1,9 @@
-"""`python -m benchmarks.multi30k`: BLEU against wall-clock on raw Multi30k, our recipe beside transformers' Marian.
+"""`python -m benchmarks.multi30k`: BLEU over training time on raw Multi30k, our recipe and transformers' Marian.
 
-Reads the runs of our recipe (`metrics.jsonl`, `results.json`, `recipe.yaml` in each folder) and what
-`benchmarks.multi30k_marian` wrote, and makes a record, a table and a plot. With `--train 2.5 5 10` it first trains the
-recipe once for each of these budgets; what follows `--` goes to `hf-vanilla train`. Time is training time, without
-evaluation, on both sides.
+Reads the runs of our recipe (`metrics.jsonl`, `results.json`, `recipe.yaml` in each folder) and the record of
+`benchmarks.multi30k_marian`, and writes a record, a table and a plot. With `--train 2.5 5 10` it first trains the
+recipe for each of these numbers of minutes; arguments after `--` are passed to `hf-vanilla train`. On both sides, time
+is training time without evaluation.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ import yaml
 from .allocator import environment
 from .records import RESULTS, machine, read_json, write_json
 
-# What a plain loop with Marian gave on two CPU cores, BLEU after minutes, before our recipe existed.
+# (minutes, BLEU) of a plain training loop with Marian on two CPU cores, measured before our recipe existed.
 REFERENCE = ((5.0, 29.5), (10.0, 34.8), (20.0, 38.0), (25.0, 39.4))
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """The curve of one run of our recipe.
+    """Reads the curve of one run of our recipe.
 
     Args:
-        folder: the run's output folder.
+        folder: output folder of the run.
 
     Returns:
-        `points` (minutes, step, tokens and validation BLEU of each evaluation), `final` (the finished model's scores),
-        `recipe`, and `beams` of the evaluations on the way.
+        `points` (minutes, step, tokens and validation BLEU of each evaluation), `final` (scores of the final model),
+        `recipe`, and `beams` of the evaluations during training.
 
     Raises:
-        FileNotFoundError: if the folder holds no run.
-        ValueError: if its scores are not of raw cased text by 13a, so not to be set beside the others.
+        FileNotFoundError: the folder contains no run.
+        ValueError: its BLEU is not computed on raw cased text with 13a, so it is not comparable.
     """
     for name in ("recipe.yaml", "metrics.jsonl"):
         if not (folder / name).is_file():
@@ -45,7 +45,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     if recipe["tokenizer"]["lowercase"] or recipe["evaluation"]["bleu_tokenize"] != "13a":
         raise ValueError(
             f"{folder}: tokenizer.lowercase={recipe['tokenizer']['lowercase']} and evaluation.bleu_tokenize="
-            f"{recipe['evaluation']['bleu_tokenize']!r}; comparable are only lowercase=False and '13a' on raw text"
+            f"{recipe['evaluation']['bleu_tokenize']!r}; only lowercase=False and '13a' on raw text are comparable"
         )
     points = []
     for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
@@ -74,7 +74,7 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 
 def curve(run: dict[str, Any]) -> list[tuple[float, float]]:
-    """(minutes, validation BLEU) of a run of ours in the order of time, the finished model last."""
+    """(minutes, validation BLEU) of a run of ours in temporal order, the final model last."""
     points = [(point["minutes"], point["validation_bleu"]) for point in run["points"]]
     if run["final"] is not None:
         points.append((run["final"]["minutes"], run["final"]["validation_bleu"]))
@@ -82,20 +82,20 @@ def curve(run: dict[str, Any]) -> list[tuple[float, float]]:
 
 
 def marian_curve(marian: dict[str, Any]) -> list[tuple[float, float]]:
-    """(minutes, validation BLEU) of Marian's points, the averaged one last."""
+    """(minutes, validation BLEU) of Marian's points, the averaged weights last."""
     return [(point["minutes"], point["validation"]["bleu"]) for point in marian["points"]]
 
 
 def reached(points: list[tuple[float, float]], bleu: float) -> float | None:
-    """Minutes of the first scored point with at least this BLEU; nothing is read between points."""
+    """Minutes of the first point with at least this BLEU; there is no interpolation between points."""
     return min((minutes for minutes, score in points if score >= bleu), default=None)
 
 
 def gains(goal: dict[str, Any], marian: dict[str, Any], runs: dict[str, dict[str, Any]]) -> tuple[float, float] | None:
-    """How many times sooner than Marian's loop on this machine a BLEU was reached, by speed and by the recipe.
+    """Our speed-up over Marian's loop on this machine until a BLEU is reached, as two factors: speed and recipe.
 
-    The first is the ratio of target tokens a second, the second that of the tokens that it took; their product is that
-    of the times. None where one of the two has not reached it, or the run of ours is not finished.
+    The first is the ratio of the target tokens per second, the second the ratio of the target tokens that were needed.
+    Their product is the ratio of the times. None if a side has not reached the BLEU, or our run is not finished.
     """
     finished = (run for run in runs.values() if run["final"] is not None)
     run = next((run for run in finished if goal["ours"] in (minutes for minutes, _ in curve(run))), None)
@@ -107,7 +107,7 @@ def gains(goal: dict[str, Any], marian: dict[str, Any], runs: dict[str, dict[str
 
 
 def combine(marian: dict[str, Any], runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The record: both sides, and when each reached which BLEU."""
+    """The record: both sides, and the minutes after which each reached each BLEU."""
     peer = marian_curve(marian)
     ours = {name: curve(run) for name, run in runs.items()}
     together = [point for points in ours.values() for point in points]
@@ -132,14 +132,14 @@ def combine(marian: dict[str, Any], runs: dict[str, dict[str, Any]]) -> dict[str
 
 
 def table(record: dict[str, Any]) -> str:
-    """Markdown: time to reach, then the scores of all points."""
+    """Markdown: the minutes to reach each BLEU, then the scores of all points."""
 
     def minutes(value: float | None) -> str:
         return "not reached" if value is None else f"{value:.1f}"
 
     lines = [
-        "| validation BLEU | from | Marian, minutes | ours, minutes | share of the time "
-        "| times sooner than Marian here by speed | by the recipe |",
+        "| validation BLEU | reached by | Marian, minutes | ours, minutes | share of the time "
+        "| speed-up over Marian here by speed | by the recipe |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for goal in record["reached"]:
@@ -152,7 +152,7 @@ def table(record: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        "| side | minutes | steps | target tokens | a second | validation BLEU | test 2016 BLEU |",
+        "| side | minutes | steps | target tokens | per second | validation BLEU | test 2016 BLEU |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for point in record["marian"]["points"]:
@@ -184,7 +184,7 @@ def _row(side: str, minutes: float, steps: int, tokens: int, validation: float, 
 
 
 def plot(record: dict[str, Any], path: Path) -> Path:
-    """BLEU against minutes of training as PNG."""
+    """Plots BLEU over minutes of training."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -210,14 +210,14 @@ def plot(record: dict[str, Any], path: Path) -> Path:
     return path
 
 
-def train(minutes: float, folder: Path, more: list[str]) -> None:
-    """Train our recipe for so many minutes, with the tuned allocator.
+def train(minutes: float, folder: Path, arguments: list[str]) -> None:
+    """Trains our recipe for this number of minutes, with the tuned allocator.
 
     Raises:
-        RuntimeError: if the run failed.
+        RuntimeError: the run failed.
     """
     command = [sys.executable, "-m", "hf_vanilla_transformer.commands.main", "train", "--output", str(folder)]
-    command += ["--training.max_minutes", f"{minutes:g}", *more]
+    command += ["--training.max_minutes", f"{minutes:g}", *arguments]
     print(" ".join(command), flush=True)
     status = subprocess.run(command, env=environment("tuned")).returncode
     if status:
@@ -225,13 +225,15 @@ def train(minutes: float, folder: Path, more: list[str]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train if asked to, then record, table and plot."""
+    """Trains with `--train`; writes the record and the plot, and prints the table."""
     arguments = sys.argv[1:] if arguments is None else arguments
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.multi30k", description=__doc__)
     parser.add_argument("--runs", type=Path, nargs="*", default=[], help="output folders of hf-vanilla train")
-    parser.add_argument("--train", type=float, nargs="*", default=[], help="first train for so many minutes each")
-    parser.add_argument("--folder", type=Path, default=Path("runs"), help="where --train writes its runs")
+    parser.add_argument(
+        "--train", type=float, nargs="*", default=[], help="first train for each of these numbers of minutes"
+    )
+    parser.add_argument("--folder", type=Path, default=Path("runs"), help="folder for the runs of --train")
     parser.add_argument("--marian", type=Path, default=RESULTS / "multi30k_marian.json")
     parser.add_argument("--output", type=Path, default=RESULTS / "multi30k.json")
     parser.add_argument("--plot", type=Path, default=RESULTS / "multi30k.png")

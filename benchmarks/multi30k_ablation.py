@@ -1,7 +1,7 @@
-"""`python -m benchmarks.multi30k_ablation`: what each choice of the raw Multi30k recipe brings, one taken back a run.
+"""`python -m benchmarks.multi30k_ablation`: the effect of each choice of the raw Multi30k recipe.
 
-Trains the recipe and its variants for the same minutes on this machine, one after the other, and compares the finished
-models by validation BLEU. The learning rate falls to zero at the end of each, so that each has its best chance.
+Trains the recipe, and variants of it that undo one choice each, for the same number of minutes on this machine, and
+compares the final models by validation BLEU. The learning rate decays to zero at the end of each run.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from .records import RESULTS, machine, write_json
 
 RECIPE = "multi30k-en-de-tiny-raw"
 
-# What is changed: the fields that take the choice back.
+# Name: the fields that undo a choice of the recipe.
 VARIANTS = {
     "the recipe": {},
     "Adam for all weights": {"training.optim": "adam", "training.weight_decay": "0.0"},
     "Xavier's initial weights": {"model.config.initializer": "xavier"},
-    "norms in the other place": {"model.config.norm_first": "true"},
-    "batches of half the size": {"training.tokens_per_batch": "1024"},
+    "pre-norm": {"model.config.norm_first": "true"},
+    "half the batch size": {"training.tokens_per_batch": "1024"},
     "no dropout": {"model.config.dropout": "0.0"},
     "no weight decay": {"training.weight_decay": "0.0"},
     "random initial embeddings": {"model.initial_embeddings": "random"},
-    "punctuation left on its word": {"tokenizer.kind": "bpe"},
-    "half of Muon's learning rate": {"training.muon_learning_rate": "0.01"},
-    "half of Adam's learning rate": {"training.learning_rate": "2.5e-3"},
+    "punctuation not split off": {"tokenizer.kind": "bpe"},
+    "half the learning rate of Muon": {"training.muon_learning_rate": "0.01"},
+    "half the learning rate of Adam": {"training.learning_rate": "2.5e-3"},
 }
 
 
@@ -36,15 +36,15 @@ def overrides(variant: str) -> list[str]:
     """The arguments of `hf-vanilla train` for a variant.
 
     Raises:
-        ValueError: if there is no such variant.
+        ValueError: there is no such variant.
     """
     if variant not in VARIANTS:
-        raise ValueError(f"variant={variant!r} is not one of {', '.join(VARIANTS)}")
+        raise ValueError(f"variant={variant!r} must be one of {', '.join(VARIANTS)}")
     return [word for field, value in VARIANTS[variant].items() for word in (f"--{field}", value)]
 
 
 def result(folder: Path) -> dict[str, Any]:
-    """What a finished run says of itself."""
+    """The results of a finished run."""
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     names = ("validation_bleu", "validation_bleu_signature", "validation_loss", "steps", "tokens", "training_seconds")
     return {name: results[name] for name in names}
@@ -55,19 +55,19 @@ def table(record: dict[str, Any]) -> str:
     runs = record["runs"]
     base = runs.get("the recipe")
     lines = [
-        f"{record['minutes']:g} minutes of training each, {record['seeds']} seed"
-        f"{'s' if record['seeds'] != 1 else ''}; BLEU is the mean, its range in parentheses.",
+        f"{record['minutes']:g} minutes of training for each variant, {record['seeds']} seed"
+        f"{'s' if record['seeds'] != 1 else ''}; BLEU is the mean, with its range in parentheses.",
         "",
-        "| what is changed | validation BLEU | difference | updates | target tokens/s |",
+        "| variant | validation BLEU | difference | updates | target tokens/s |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for name, found in runs.items():
-        scores = [run["validation_bleu"] for run in found]
+    for name, of_variant in runs.items():
+        scores = [run["validation_bleu"] for run in of_variant]
         spread = f" ({min(scores):.1f} – {max(scores):.1f})" if len(scores) > 1 else ""
-        difference = "" if base is None or name == "the recipe" else f"{_mean(found) - _mean(base):+.2f}"
-        updates = sum(run["steps"] for run in found) / len(found)
-        speed = sum(run["tokens"] / run["training_seconds"] for run in found) / len(found)
-        lines.append(f"| {name} | {_mean(found):.2f}{spread} | {difference} | {updates:,.0f} | {speed:,.0f} |")
+        difference = "" if base is None or name == "the recipe" else f"{_mean(of_variant) - _mean(base):+.2f}"
+        updates = sum(run["steps"] for run in of_variant) / len(of_variant)
+        speed = sum(run["tokens"] / run["training_seconds"] for run in of_variant) / len(of_variant)
+        lines.append(f"| {name} | {_mean(of_variant):.2f}{spread} | {difference} | {updates:,.0f} | {speed:,.0f} |")
     return "\n".join(lines)
 
 
@@ -76,13 +76,20 @@ def _mean(runs: list[dict[str, Any]]) -> float:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train what is not trained yet, then record and table."""
+    """Trains the variants that have no results yet; writes the record and prints the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.multi30k_ablation", description=__doc__)
     parser.add_argument("--data", help="folder of the parquet files (default: from the Hub)")
-    parser.add_argument("--minutes", type=float, default=2.5, help="of training, each (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each variant (default: %(default)s)")
+    parser.add_argument(
+        "--minutes", type=float, default=2.5, help="minutes of training for each run (default: %(default)s)"
+    )
+    parser.add_argument("--seeds", type=int, default=1, help="number of runs of each variant (default: %(default)s)")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), metavar="NAME", help="; ".join(VARIANTS))
-    parser.add_argument("--folder", type=Path, default=Path("runs/multi30k-ablation"), help="runs there are kept")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("runs/multi30k-ablation"),
+        help="folder of the runs; finished runs are reused",
+    )
     parser.add_argument("--output", type=Path, default=RESULTS / "multi30k_ablation.json")
     options = parser.parse_args(arguments)
     if options.minutes <= 0 or options.seeds < 1:
@@ -100,7 +107,7 @@ def main(arguments: list[str] | None = None) -> None:
     for seed in range(1, options.seeds + 1):
         for variant, arguments_of_variant in changed.items():
             folder = options.folder / f"{variant.replace(' ', '-').replace(',', '')}-{options.minutes:g}-{seed}"
-            # A run that is there is whole: results.json is written last.
+            # results.json is written last, so a run that has it is complete.
             if not (folder / "results.json").is_file():
                 fixed = ["--recipe", RECIPE, *data, "--evaluation.eval_steps", "null", "--training.seed", str(seed)]
                 train(options.minutes, folder, [*fixed, *arguments_of_variant])

@@ -1,10 +1,10 @@
-"""`python -m benchmarks.multi30k_marian`: BLEU against wall-clock of transformers' Marian on raw Multi30k, en-de.
+"""`python -m benchmarks.multi30k_marian`: BLEU over training time of transformers' Marian on raw Multi30k, en-de.
 
-The peer of our recipe: MarianMTModel of the same size (4+4 layers, 128, 256, 4 heads, 10k shared BPE) in a plain,
-competent PyTorch loop: batches filled with tokens and grouped by length, fused Adam, inverse square root with warm-up,
-label smoothing, the tuned allocator. One seed, no search over its settings.
+The peer of our recipe: a MarianMTModel of the same size (4+4 layers, 128, 256, 4 heads, 10k shared BPE) in a plain but
+good PyTorch loop: batches of a number of tokens, grouped by length, fused Adam, inverse square root schedule with
+warm-up, label smoothing, and the tuned allocator. One seed, without a search over its settings.
 
-The clock is that of training: batching and steps count, evaluation does not (its seconds are in the record).
+Time is training time: batching and steps are included, evaluation is not (the record has its seconds).
 """
 
 from __future__ import annotations
@@ -23,34 +23,38 @@ from .records import RESULTS, machine, write_json
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.multi30k_marian", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of the parquet files (default: HF_VANILLA_DATA/multi30k)")
     parser.add_argument("--output", type=Path, default=RESULTS / "multi30k_marian.json")
     parser.add_argument("--checkpoints", type=Path, default=Path("runs/multi30k-marian"), help="folder of the weights")
-    parser.add_argument("--minutes", type=float, nargs="+", default=[5, 10, 20, 25], help="when to score")
-    parser.add_argument("--average", type=int, default=5, help="epoch checkpoints averaged at the end")
-    parser.add_argument("--max-tokens", type=int, default=2048, help="tokens of a batch on its longer side")
-    parser.add_argument("--learning-rate", type=float, default=3e-3, help="the peak")
+    parser.add_argument(
+        "--minutes", type=float, nargs="+", default=[5, 10, 20, 25], help="minutes after which to score"
+    )
+    parser.add_argument("--average", type=int, default=5, help="number of epochs whose weights are averaged at the end")
+    parser.add_argument(
+        "--max-tokens", type=int, default=2048, help="maximum padded tokens of a batch on its longer side"
+    )
+    parser.add_argument("--learning-rate", type=float, default=3e-3, help="peak learning rate")
     parser.add_argument("--warmup-steps", type=int, default=1000)
     parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--label-smoothing", type=float, default=0.1)
     parser.add_argument("--vocab-size", type=int, default=10_000)
     parser.add_argument("--beams", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--limit", type=int, help="pairs of each split, for a trial")
+    parser.add_argument("--limit", type=int, help="maximum number of pairs of each split, for a trial")
     options = parser.parse_args(arguments)
     if any(minute <= 0 for minute in options.minutes):
-        parser.error(f"--minutes {options.minutes}: each must be positive")
+        parser.error(f"--minutes {options.minutes} must be positive")
     options.minutes = sorted(options.minutes)
     return options
 
 
 def batches(lengths, max_tokens: int, generator) -> list:
-    """One epoch of row numbers: rows of like length together, at most `max_tokens` padded tokens, in random order."""
+    """The batches of one epoch in random order: rows of similar length, at most `max_tokens` padded tokens."""
     import numpy as np
 
-    # A little noise on the length breaks ties differently in each epoch.
+    # Noise below 1 orders rows of equal length differently in each epoch.
     order = np.argsort(lengths + generator.uniform(0, 1, len(lengths)), kind="stable")
     result, start, longest = [], 0, 0
     for position, row in enumerate(order):
@@ -64,7 +68,7 @@ def batches(lengths, max_tokens: int, generator) -> list:
 
 
 def pad(rows: list, value: int):
-    """(rows, longest) from lists of ids."""
+    """Pads lists of ids to a tensor `(rows, longest)`."""
     import torch
 
     return torch.nn.utils.rnn.pad_sequence(
@@ -73,7 +77,7 @@ def pad(rows: list, value: int):
 
 
 def translate(model, tokenizer, sources: list[list[int]], beams: int, batch_size: int = 50) -> list[str]:
-    """Beam search over all sources, shortest first; texts in the order given."""
+    """Translates all sources by beam search, in batches from the shortest; returns texts in the original order."""
     import torch
 
     model.eval()
@@ -98,7 +102,7 @@ def translate(model, tokenizer, sources: list[list[int]], beams: int, batch_size
 
 
 def score(model, tokenizer, encoded, pairs, beams: int) -> dict[str, Any]:
-    """sacreBLEU (13a, cased) of one split, with the seconds that the search took."""
+    """sacreBLEU (13a, cased) of one split, and the seconds of the search."""
     import sacrebleu
 
     begin = time.perf_counter()
@@ -109,14 +113,14 @@ def score(model, tokenizer, encoded, pairs, beams: int) -> dict[str, Any]:
 
 
 def average(states: list[dict]) -> dict:
-    """The mean of each parameter."""
+    """The mean of each parameter over several states."""
     import torch
 
     return {name: torch.stack([state[name].float() for state in states]).mean(0) for name in states[0]}
 
 
 class Run:
-    """Marian's training, its training clock and its scores."""
+    """The training of Marian with its training time and its scores."""
 
     def __init__(self, options: argparse.Namespace):
         import numpy as np
@@ -164,7 +168,7 @@ class Run:
             "benchmark": "multi30k_marian",
             "machine": machine(),
             "allocator": "tuned" if is_tuned() else "default",
-            # What was done, not where its files lie.
+            # Without paths, which differ between machines.
             "options": {name: value for name, value in vars(options).items() if not isinstance(value, Path)},
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "setup_seconds": setup,
@@ -174,7 +178,7 @@ class Run:
         }
 
     def step(self, rows) -> None:
-        """One update on the given rows of the training split."""
+        """One update on these rows of the training split."""
         import torch
 
         pad_id = self.tokenizer.pad_token_id
@@ -202,11 +206,11 @@ class Run:
         self.recent_loss += 0.02 * (loss.item() - self.recent_loss) if self.steps > 1 else loss.item()
 
     def weights(self) -> dict:
-        """A copy of the parameters as they are now."""
+        """A copy of the current parameters."""
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     def point(self, name: str, weights: dict) -> None:
-        """Score `weights` on validation, keep them for the test at the end, and write the record."""
+        """Scores `weights` on the validation split, saves them for the test at the end, and writes the record."""
         import torch
 
         self.options.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -239,25 +243,25 @@ class Run:
         )
 
     def train(self) -> None:
-        """Train until the last of the minutes; the clock stands still while a point is scored."""
-        waiting = deque(self.options.minutes)
+        """Trains until the last of the minutes; scoring is not part of the training time."""
+        remaining = deque(self.options.minutes)
         since = time.perf_counter()
-        while waiting:
+        while remaining:
             for rows in batches(self.lengths, self.options.max_tokens, self.generator):
                 self.model.train()
                 self.step(rows)
                 elapsed = self.seconds + time.perf_counter() - since
-                if elapsed >= waiting[0] * 60:
+                if elapsed >= remaining[0] * 60:
                     self.seconds = elapsed
-                    self.point(f"minute-{waiting.popleft():g}", self.weights())
+                    self.point(f"minute-{remaining.popleft():g}", self.weights())
                     since = time.perf_counter()
-                    if not waiting:
+                    if not remaining:
                         return
             self.epochs += 1
             self.last_epochs.append(self.weights())
 
     def finish(self) -> None:
-        """The average of the last epochs, then every point on the test split."""
+        """Scores the average of the last epochs, then all points on the test split."""
         import torch
 
         if self.last_epochs:
@@ -273,7 +277,7 @@ class Run:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train, score, write."""
+    """Trains, scores, and writes the record."""
     options = parse(arguments)
     restart_tuned()
     import transformers

@@ -1,12 +1,12 @@
-"""`python -m benchmarks.products`: what oneDNN brings to a training step, and what else could be saved at all.
+"""`python -m benchmarks.products`: the gain by oneDNN in a training step, and an upper bound of any other gain.
 
-Trains each side of `benchmarks.training` by turns as it is and with oneDNN switched off (`torch.backends.mkldnn`), so
-that all its float32 products are MKL's: on a peer that changes nothing, on ours where the processor multiplies faster
-by oneDNN (`models.kernels_linear_vanilla`). Between the turns a large square product is timed by both libraries.
+Trains each side of `benchmarks.training` alternately with and without oneDNN (`torch.backends.mkldnn`); without it, MKL
+computes all float32 matrix products. This changes nothing for a peer. It changes ours on processors where oneDNN is
+faster (`models.kernels_linear_vanilla`). A large square product is timed with both libraries between the turns.
 
-Also counts the operations of the products in a step: at the higher of these rates, the best of the machine, they take
-so long and no less. What is left of the step is all that a loss, a dropout or an attention can save. Products inside
-torch's fused attention are not counted.
+It also counts the operations of the matrix products in a step. At the higher of the two rates, they need a minimum of
+time. A faster loss, dropout or attention can only save the rest of the step. Products inside torch's fused attention
+are not counted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FLOAT32 = [name for name, setting in SETTINGS.items() if setting.precision == "f
 
 
 def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """The sides of one setting, one after another."""
+    """Measures the sides of one setting, one after another."""
     setting = SETTINGS[name]
     reason = reason_not_to_run(setting, options)
     if reason is not None:
@@ -49,12 +49,12 @@ def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def seconds_of_products(side: dict[str, Any]) -> float:
-    """What the products of a step would take at the best rate of the machine."""
+    """The time of the products in a step at the machine's best rate."""
     return side["operations"] / max(side["rate_mkl"]["median"], side["rate_onednn"]["median"])
 
 
 def bounds(sides: dict[str, Any]) -> dict[str, float]:
-    """The ratio to the peer, which comes first, that each side would have if all but its products took no time."""
+    """The speed of each side relative to the peer (the first) if everything but its matrix products took no time."""
     peer = next(iter(sides.values()))
     return {side: peer["step_onednn"]["median"] / seconds_of_products(values) for side, values in sides.items()}
 
@@ -62,8 +62,8 @@ def bounds(sides: dict[str, Any]) -> dict[str, float]:
 def table(record: dict[str, Any]) -> str:
     """Markdown."""
     lines = [
-        "| setting | side | step by MKL | by oneDNN where it is faster | gain (low – high) "
-        "| products a step | their part of it at the best rate | ratio to the peer if all else took no time |",
+        "| setting | side | step with MKL | with oneDNN where it is faster | gain (low – high) "
+        "| products in a step | their share of the step at the best rate | speed / peer if all else took no time |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     rates: dict[str, list[float]] = {"rate_mkl": [], "rate_onednn": []}
@@ -86,19 +86,22 @@ def table(record: dict[str, Any]) -> str:
             )
     if rates["rate_mkl"]:
         mkl, onednn = (statistics.median(medians) / 1e9 for medians in rates.values())
-        lines += ["", f"A product of 2,048 × 2,048 × 2,048 by MKL: {mkl:.0f} GFLOP/s, by oneDNN: {onednn:.0f} GFLOP/s."]
+        lines += [
+            "",
+            f"A product of 2,048 × 2,048 × 2,048 with MKL: {mkl:.0f} GFLOP/s, with oneDNN: {onednn:.0f} GFLOP/s.",
+        ]
     return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the settings in turn, write the record, print the table."""
+    """Measures the settings, writes the record, and prints the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.products", description=__doc__)
     parser.add_argument("--settings", nargs="+", choices=FLOAT32, default=FLOAT32)
-    parser.add_argument("--batches", type=int, help="steps of a pass, instead of the setting's")
+    parser.add_argument("--batches", type=int, help="number of steps in a pass (default: of the setting)")
     parser.add_argument("--data", type=Path, help="folder of the data sets (default: HF_VANILLA_DATA)")
     parser.add_argument("--nanogpt", type=Path, help="a clone of karpathy/nanoGPT, or its model.py")
     parser.add_argument("--output", type=Path, default=RESULTS / "products.json")
-    # What `benchmarks.training` can vary beside, and is left as it is here.
+    # Options of `benchmarks.training` that this benchmark does not vary.
     parser.set_defaults(dropout=None, attention_dropout=None, threads=None, emulate_bf16=False)
     options = parser.parse_args(arguments)
     record: dict[str, Any] = {"benchmark": "products", "machine": machine(), "settings": {}}

@@ -1,4 +1,4 @@
-"""What a benchmark writes down: where it ran, what it measured, as JSON that is complete or absent."""
+"""Records of benchmarks: the machine and the measurements, as JSON files that are complete or absent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, load and versions: what a figure means nothing without."""
+    """Processor, cores, load and versions, without which a figure cannot be interpreted."""
     import torch
 
     processor = platform.processor() or platform.machine()
@@ -23,7 +23,7 @@ def machine() -> dict[str, Any]:
     if cpuinfo.exists():
         facts = dict(map(str.strip, line.split(":", 1)) for line in cpuinfo.read_text().splitlines() if ":" in line)
         processor = facts.get("model name", processor)
-        # Machines to rent name no model: AMD's family 23 is Zen 1 and 2, 25 is Zen 3 and 4, 26 is Zen 5.
+        # Virtual machines often hide the model. AMD's family 23 is Zen 1 and 2, 25 is Zen 3 and 4, 26 is Zen 5.
         processor += f", family {facts['cpu family']}" if "cpu family" in facts else ""
     return {
         "processor": processor,
@@ -38,9 +38,9 @@ def machine() -> dict[str, Any]:
 
 
 def peak_memory() -> int:
-    """The most bytes that this process has held in memory.
+    """The peak resident memory of this process, in bytes.
 
-    Linux hands `ru_maxrss` on from the parent to a program it starts; the figure in /proc belongs to the program alone.
+    On Linux, a program inherits `ru_maxrss` from the process that started it; /proc has the value of the program alone.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -55,15 +55,18 @@ def summary(values: list[float]) -> dict[str, Any]:
     """Median and spread of repeated measurements.
 
     Raises:
-        ValueError: if there is nothing to summarise.
+        ValueError: `values` is empty.
     """
     if not values:
-        raise ValueError("values is empty: at least one measurement is needed")
+        raise ValueError("values is empty: give at least one measurement")
     return {"median": statistics.median(values), "low": min(values), "high": max(values), "values": list(values)}
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write aside, then rename, so that a reader never sees half a file."""
+    """Writes to a temporary file and renames it, so that a reader never sees an incomplete file.
+
+    It does not use `hf_vanilla_transformer.files`, because the runs of peers import nothing of the package.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -73,17 +76,19 @@ def write_text(path: str | Path, text: str) -> Path:
 
 
 def write_json(path: str | Path, record: dict[str, Any]) -> Path:
-    """Write a record as JSON, whole or not at all."""
+    """Writes a record as JSON."""
     return write_text(path, json.dumps(record, indent=2) + "\n")
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Read a record.
+    """Reads a record.
 
     Raises:
-        FileNotFoundError: with the command that writes such files.
+        FileNotFoundError: there is no such file.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no results at {path}: run the benchmark that writes it (see docs/benchmarks.md)")
+        raise FileNotFoundError(
+            f"There is no record {path}: run the benchmark that writes it (see docs/benchmarks.md)."
+        )
     return json.loads(path.read_text(encoding="utf-8"))

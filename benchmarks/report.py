@@ -1,6 +1,6 @@
 """`python -m benchmarks.report`: writes the tables of docs/benchmarks.md from the JSON files in benchmarks/results.
 
-Every figure in that page comes from a file that a benchmark wrote; `--check` fails if the page and the files disagree.
+All figures of the page come from files that benchmarks wrote. `--check` fails if the page and the files differ.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MISSING = "Not measured yet."
 
 
 def where(record: dict[str, Any]) -> str:
-    """One line on the machine of a record."""
+    """The machine of a record, in one sentence."""
     machine = record["machine"]
     return (
         f"Measured on {machine['cores']} cores of {machine['processor']} ({machine['capability']}), "
@@ -28,7 +28,7 @@ def where(record: dict[str, Any]) -> str:
 
 
 def sections(results: Path) -> dict[str, str]:
-    """The text of each marked part of the page."""
+    """The text of each part of the page, by its name."""
     texts = {}
     by_machine: dict[str, list[dict[str, Any]]] = {}
     for name, setting in SETTINGS.items():
@@ -58,35 +58,33 @@ def sections(results: Path) -> dict[str, str]:
 
 
 def render(page: str, texts: dict[str, str]) -> str:
-    """The page with each `<!-- results: NAME -->` part replaced.
+    """Replaces each `<!-- results: NAME -->` part of the page.
 
     Raises:
-        ValueError: if a part is not marked in the page.
+        ValueError: the page has no such part.
     """
     for name, text in texts.items():
         begin, end = f"<!-- results: {name} -->", f"<!-- end: {name} -->"
         pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
         if not pattern.search(page):
-            raise ValueError(
-                f"the page has no part between {begin} and {end}; add the two lines where the table belongs"
-            )
+            raise ValueError(f"The page has no part {begin} ... {end}: add these two lines where the table belongs.")
         page = pattern.sub(lambda _, text=text: f"{begin}\n{text}\n{end}", page)  # noqa: B023
     return page
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Render, or check."""
+    """Renders or checks the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--page", type=Path, default=PAGE)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if the page is out of date")
+    parser.add_argument("--check", action="store_true", help="only check that the page is up to date")
     options = parser.parse_args(arguments)
     before = options.page.read_text(encoding="utf-8")
     after = render(before, sections(options.results))
     if options.check:
         if after != before:
             raise SystemExit(
-                f"{options.page} does not show what {options.results} holds: run python -m benchmarks.report"
+                f"{options.page} differs from the records in {options.results}: run python -m benchmarks.report"
             )
     elif after != before:
         write_text(options.page, after)

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.training`: training speed beside transformers models, in labelled tokens a second.
+"""`python -m benchmarks.training`: training speed compared with models of transformers, in labelled tokens per second.
 
-Every side is a process of its own with one model in it. The processes take short turns (A B A B …), one at work while
-the others wait: a machine that is slower for some minutes is then slower for all. They see the same rows, start from
-the same weights, and their losses are compared before anything is timed. Both allocator settings are measured.
+Each side is a separate process with one model. The processes take short turns (A B A B …); one runs while the others
+wait, so that a machine that is slow for some minutes slows all sides. They train on the same rows from the same
+weights, and their losses are compared before the timing. Both allocator settings are measured.
 """
 
 from __future__ import annotations
@@ -30,35 +30,37 @@ TOLERANCE = {"float32": 1e-4, "bf16_loss": 2e-2, "bf16": 5e-2}
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--repeats", type=int, default=15, help="turns of each side (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=15, help="number of turns of each side (default: %(default)s)")
     parser.add_argument("--allocators", nargs="+", choices=ALLOCATORS, default=list(ALLOCATORS))
-    parser.add_argument("--quick", action="store_true", help="three turns")
-    parser.add_argument("--batches", type=int, help="steps of a turn, instead of the setting's")
-    parser.add_argument("--dropout", type=float, help="of both sides, instead of the setting's")
-    parser.add_argument("--attention-dropout", type=float, help="likewise")
-    parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
+    parser.add_argument("--quick", action="store_true", help="run three turns")
+    parser.add_argument("--batches", type=int, help="number of steps in a turn (default: of the setting)")
+    parser.add_argument("--dropout", type=float, help="dropout of both sides (default: of the setting)")
+    parser.add_argument(
+        "--attention-dropout", type=float, help="attention dropout of both sides (default: of the setting)"
+    )
+    parser.add_argument("--threads", type=int, help="number of threads of torch (default: chosen by torch)")
     parser.add_argument("--data", type=Path, help="folder of the data sets (default: HF_VANILLA_DATA)")
     parser.add_argument("--nanogpt", type=Path, help="a clone of karpathy/nanoGPT, or its model.py")
-    parser.add_argument("--emulate-bf16", action="store_true", help="run bf16 settings without bf16 hardware, too")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of training_SETTING.json")
+    parser.add_argument("--emulate-bf16", action="store_true", help="run bf16 settings without bf16 hardware as well")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the files training_SETTING.json")
     options = parser.parse_args(arguments)
     if options.quick:
         options.repeats = min(options.repeats, 3)
     if options.repeats < 1:
-        parser.error(f"--repeats {options.repeats}: at least 1")
+        parser.error(f"--repeats must be at least 1, not {options.repeats}")
     return options
 
 
 def has_bf16() -> bool:
-    """Whether this processor multiplies bf16 in hardware; emulation is slower than float32 and says nothing."""
+    """Whether this processor multiplies bf16 in hardware; emulated bf16 is slower than float32."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def reason_not_to_run(setting: Setting, options: argparse.Namespace) -> str | None:
-    """Why a setting cannot be measured here, or None."""
+    """The reason why a setting cannot be measured on this machine, or None."""
     if setting.precision != "float32" and not options.emulate_bf16 and not has_bf16():
         return "this processor has no bf16 arithmetic; emulated, it is slower than float32 on both sides"
     if "nanogpt" in setting.sides and options.nanogpt is None:
@@ -67,11 +69,12 @@ def reason_not_to_run(setting: Setting, options: argparse.Namespace) -> str | No
 
 
 class Worker:
-    """A process with one side in it.
+    """A process that measures one side.
 
     Args:
-        mode: of `benchmarks.training_worker`.
-        name, side: what it builds.
+        mode: mode of `benchmarks.training_worker`.
+        name: name of the setting.
+        side: side of the setting.
         rows: file of the batches.
         allocator: one of `ALLOCATORS`.
         options: of the command.
@@ -96,21 +99,21 @@ class Worker:
         )  # fmt: skip
 
     def result(self) -> dict[str, Any]:
-        """The next line it prints.
+        """Reads the next result that the process prints.
 
         Raises:
-            RuntimeError: with what the process said last, if it failed.
+            RuntimeError: the process failed; the message has the end of its output.
         """
         line = self.process.stdout.readline()
         if not line:
             status = self.process.wait()
             self.errors.seek(0)
-            said = self.errors.read()[-3000:]
-            raise RuntimeError(f"{' '.join(map(str, self.process.args))} failed with status {status}:\n{said}")
+            output = self.errors.read()[-3000:]
+            raise RuntimeError(f"{' '.join(map(str, self.process.args))} failed with status {status}:\n{output}")
         return json.loads(line)
 
     def turn(self) -> dict[str, Any]:
-        """One measurement."""
+        """Runs one measurement."""
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         return self.result()
@@ -127,24 +130,24 @@ class Worker:
 
 
 def compare_losses(name: str, setting: Setting, rows: Path, options: argparse.Namespace) -> dict[str, list[float]]:
-    """The first losses of every side, without dropout.
+    """Computes the first losses of each side without dropout.
 
     Raises:
-        RuntimeError: if a side's differ from the peer's: then there is nothing to compare.
+        RuntimeError: the losses of a side differ from those of the peer, so the sides are not comparable.
     """
-    found = {}
+    losses = {}
     for side in setting.sides:
         with Worker("losses", name, side, rows, "default", options) as worker:
-            found[side] = worker.result()["losses"]
-    peer, tolerance = found[setting.sides[0]], TOLERANCE[setting.precision]
-    for side, values in found.items():
+            losses[side] = worker.result()["losses"]
+    peer, tolerance = losses[setting.sides[0]], TOLERANCE[setting.precision]
+    for side, values in losses.items():
         if any(abs(value - expected) > tolerance * abs(expected) for value, expected in zip(values, peer)):
-            raise RuntimeError(f"{name}: the losses of {side} {values} are not those of {setting.sides[0]} {peer}")
-    return found
+            raise RuntimeError(f"{name}: the losses of {side} {values} differ from those of {setting.sides[0]} {peer}")
+    return losses
 
 
 def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Measure one setting; writes `training_NAME.json` after every turn and returns the record."""
+    """Measures one setting; writes `training_NAME.json` after each turn and returns the record."""
     setting = choose(name, options.dropout, options.attention_dropout)
     path = options.output / f"training_{name}.json"
     record: dict[str, Any] = {
@@ -174,7 +177,9 @@ def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
                 workers = {}
                 for side in setting.sides:
                     workers[side] = stack.enter_context(Worker("time", name, side, rows_file, allocator, options))
-                    record["threads"] = workers[side].result()["threads"]  # ready, and the next one starts alone
+                    record["threads"] = workers[side].result()[
+                        "threads"
+                    ]  # waits until it is ready, so that the processes start one by one
                 for _ in tqdm(range(options.repeats), desc=f"{name}, {allocator}", unit="turn"):
                     for side, worker in workers.items():
                         measured = worker.turn()
@@ -186,7 +191,7 @@ def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def filled(batches: list) -> float:
-    """The part of the padded batches that holds tokens (of the first column), where rows are padded to the longest."""
+    """The share of tokens in the first column of the batches when each row is padded to the longest of its batch."""
     kept = padded = 0
     for rows in batches:
         lengths = [len(next(iter(row.values()))) for row in rows]
@@ -196,7 +201,7 @@ def filled(batches: list) -> float:
 
 
 def tabulate(speeds: dict[str, list[float]], peaks: dict[str, list[float]]) -> dict[str, Any]:
-    """Medians and spreads of the speeds, and of the ratio to the peer's measurement of the same turn."""
+    """Medians and ranges of the speeds, and of their ratios to the peer's speed in the same turn."""
     peer = next(iter(speeds))
     return {
         side: {
@@ -232,9 +237,9 @@ def table(records: list[dict[str, Any]]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure the settings in turn, print the table."""
+    """Measures the settings and prints the table."""
     options = parse(arguments)
-    # Hub look-ups and parallel tokenizers would only disturb the measurement.
+    # Parallel tokenizers would disturb the measurement.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     records = []
     for name in options.settings:

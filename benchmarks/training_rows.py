@@ -1,7 +1,7 @@
-"""The rows that every side of a setting trains on: chosen, tokenised and masked once, before any side is measured.
+"""The rows on which each side of a setting trains. They are chosen, tokenized and masked once, before the measurements.
 
-A batch is a list of rows; a row is a dict of lists of ids: `source` and `target` for translation, `input_ids` and
-`labels` for masked and causal language models. How a row is padded or packed is the business of each side.
+A batch is a list of rows. A row is a dict of lists of ids: `source` and `target` for translation, `input_ids` and
+`labels` for masked and causal language models. Each side pads or packs the rows in its own way.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from .corpora import data_folder, load_multi30k, train_byte_bpe
 
 Row = dict[str, list[int]]
 IGNORED = -100
-BLOCK = 256  # longest row of masked language modelling
+BLOCK = 256  # maximum length of a row in masked language modeling
 CAUSAL_BLOCK, CAUSAL_BATCH = 64, 12  # nanoGPT's CPU setting
 
 
 def make(kind: str, batches: int, data: Path | None = None, seed: int = 0) -> dict[str, Any]:
-    """The batches of one kind.
+    """Makes the batches of one kind.
 
     Args:
         kind: "translation", "masked_full", "masked_padded" or "causal".
-        batches: how many.
+        batches: number of batches.
         data: folder of the data sets (default: `data_folder()`).
-        seed: of the choice of rows and masks.
+        seed: seed of the choice of rows and masked tokens.
 
     Returns:
         `batches`, `vocab_size` and `labels` (labelled tokens of each batch).
 
     Raises:
-        FileNotFoundError: if the text is missing.
-        ValueError: for an unknown kind, or fewer than one batch.
+        FileNotFoundError: the text is missing.
+        ValueError: the kind is unknown, or `batches` is less than 1.
     """
     makers = {
         "translation": _translation,
@@ -43,7 +43,7 @@ def make(kind: str, batches: int, data: Path | None = None, seed: int = 0) -> di
         "causal": _causal,
     }
     if kind not in makers:
-        raise ValueError(f"kind={kind!r} is not one of {sorted(makers)}")
+        raise ValueError(f"kind={kind!r} must be one of {sorted(makers)}")
     if batches < 1:
         raise ValueError(f"batches={batches} must be at least 1")
     made, vocab_size = makers[kind](batches, data or data_folder(), np.random.default_rng(seed))
@@ -54,7 +54,7 @@ def make(kind: str, batches: int, data: Path | None = None, seed: int = 0) -> di
 
 
 def _translation(batches: int, data: Path, random: np.random.Generator, max_tokens: int = 2048):
-    """Pairs of Multi30k, rows of like length together, at most 2,048 padded tokens on either side."""
+    """Pairs of Multi30k, grouped by length, with at most 2,048 padded tokens on either side."""
     from hf_vanilla_transformer.data import TokenBatchSampler
 
     pairs = load_multi30k(data / "multi30k")["train"]
@@ -68,7 +68,7 @@ def _translation(batches: int, data: Path, random: np.random.Generator, max_toke
 
 
 def _masked_full(batches: int, data: Path, random: np.random.Generator, rows: int = 16):
-    """WikiText laid end to end and cut into rows of 256 tokens without padding."""
+    """WikiText, concatenated and cut into rows of 256 tokens without padding."""
     ids, vocab_size = _wikitext(data)
     stream = [token for row in ids for token in row]
     blocks = [stream[start : start + BLOCK] for start in range(0, len(stream) - BLOCK + 1, BLOCK)]
@@ -76,7 +76,7 @@ def _masked_full(batches: int, data: Path, random: np.random.Generator, rows: in
 
 
 def _masked_padded(batches: int, data: Path, random: np.random.Generator, rows: int = 16):
-    """Paragraphs of WikiText in random order, cut at 256 tokens: rows of very different lengths meet in a batch."""
+    """Paragraphs of WikiText in random order, truncated to 256 tokens: a batch has rows of very different lengths."""
     ids, vocab_size = _wikitext(data)
     return _masked([row[:BLOCK] for row in ids], vocab_size, batches, rows, random), vocab_size
 
@@ -91,7 +91,7 @@ def _wikitext(data: Path, vocab_size: int = 16_000) -> tuple[list[list[int]], in
 
 
 def _masked(rows: list[list[int]], vocab_size: int, batches: int, size: int, random: np.random.Generator):
-    """BERT's masking (15 %: 80 % mask, 10 % random, 10 % kept), drawn once, so that every side has the same labels."""
+    """BERT's masking (15 %: 80 % mask token, 10 % random, 10 % kept), sampled once for all sides."""
     order = random.permutation(len(rows))
     chosen = _first([order[start : start + size] for start in range(0, len(rows) - size + 1, size)], batches)
     result = []
@@ -99,19 +99,19 @@ def _masked(rows: list[list[int]], vocab_size: int, batches: int, size: int, ran
         batch = []
         for number in numbers:
             ids = np.array(rows[number])
-            picked = random.random(len(ids)) < 0.15
-            picked[0] |= not picked.any()
-            labels = np.where(picked, ids, IGNORED)
-            fate = random.random(len(ids))
-            ids = np.where(picked & (fate < 0.8), 3, ids)
-            ids = np.where(picked & (fate >= 0.9), random.integers(4, vocab_size, len(ids)), ids)
+            selected = random.random(len(ids)) < 0.15
+            selected[0] |= not selected.any()
+            labels = np.where(selected, ids, IGNORED)
+            draw = random.random(len(ids))
+            ids = np.where(selected & (draw < 0.8), 3, ids)
+            ids = np.where(selected & (draw >= 0.9), random.integers(4, vocab_size, len(ids)), ids)
             batch.append({"input_ids": ids.tolist(), "labels": labels.tolist()})
         result.append(batch)
     return result
 
 
 def _causal(batches: int, data: Path, random: np.random.Generator):
-    """Random stretches of tiny Shakespeare, one id a character."""
+    """Random excerpts of tiny Shakespeare with one id for each character."""
     path = data / "tiny_shakespeare" / "train.txt"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: set HF_VANILLA_DATA to the folder that holds tiny_shakespeare")
@@ -124,6 +124,6 @@ def _causal(batches: int, data: Path, random: np.random.Generator):
     return result, len(alphabet)
 
 
-def _first(all_batches: list, wanted: int) -> list:
-    """The first `wanted`, from the beginning again if there are not so many."""
-    return [all_batches[number % len(all_batches)] for number in range(wanted)]
+def _first(all_batches: list, count: int) -> list:
+    """The first `count` batches; they repeat if there are fewer."""
+    return [all_batches[number % len(all_batches)] for number in range(count)]

@@ -1,6 +1,6 @@
-"""The sides that are compared: how each builds its model, lays out a batch, and comes to its loss.
+"""The sides of a comparison: the model, the collator and the loss of each.
 
-The peer is built from a seed; ours has the same weights (`from_transformers`), so that both compute the same function.
+The peer is initialized from a seed. Ours has the same weights (`from_transformers`), so both compute the same function.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Setting:
     """One comparison.
 
     Attributes:
-        title: for the table.
-        rows: which rows (`training_rows.make`).
-        sides: the peer first.
-        dropout: on both sides, in timing; the losses are compared without.
-        attention_dropout: likewise.
-        label_smoothing: likewise.
-        precision: "float32", "bf16_loss" (the map to the vocabulary and its loss in bf16) or "bf16" (autocast).
-        batches: steps of a turn.
+        title: title in the table.
+        rows: kind of rows (see `training_rows.make`).
+        sides: the sides, the peer first.
+        dropout: dropout of both sides in the timing; the losses are compared without dropout.
+        attention_dropout: attention dropout of both sides in the timing.
+        batches: number of steps in a turn.
+        label_smoothing: label smoothing of both sides.
+        precision: "float32", "bf16_loss" (language modeling head and loss in bf16) or "bf16" (autocast).
     """
 
     title: str
@@ -93,10 +93,10 @@ SETTINGS = {
 
 
 def choose(name: str, dropout: float | None = None, attention_dropout: float | None = None) -> Setting:
-    """A setting by name, with other dropout on both sides where it is given.
+    """The setting of this name; `dropout` and `attention_dropout` override its values on both sides.
 
     Raises:
-        ValueError: if a rate is not in [0, 1).
+        ValueError: a rate is not in [0, 1).
     """
     rates = {"dropout": dropout, "attention_dropout": attention_dropout}
     given = {rate: value for rate, value in rates.items() if value is not None}
@@ -108,12 +108,12 @@ def choose(name: str, dropout: float | None = None, attention_dropout: float | N
 
 @dataclass
 class Side:
-    """A model with what it takes to train it.
+    """A model with its collator and its loss.
 
     Attributes:
-        model: in training mode.
-        collate: rows to the keywords of the model.
-        loss: model and keywords to the scalar loss.
+        model: the model in training mode.
+        collate: maps rows to the keyword arguments of the model.
+        loss: maps the model and the keyword arguments to the scalar loss.
     """
 
     model: nn.Module
@@ -124,22 +124,22 @@ class Side:
 def build(
     setting: Setting, side: str, vocab_size: int, dropout: bool = True, nanogpt: Path | None = None, seed: int = 0
 ) -> Side:
-    """One side of a setting.
+    """Builds one side of a setting.
 
     Args:
         setting: the comparison.
         side: one of `setting.sides`.
-        vocab_size: of the rows.
-        dropout: False switches every dropout off, to compare losses.
+        vocab_size: size of the vocabulary of the rows.
+        dropout: False turns all dropout off, to compare losses.
         nanogpt: folder of a clone of nanoGPT, or its `model.py`; only for the side "nanogpt".
-        seed: of the weights.
+        seed: seed of the weights.
 
     Raises:
-        ValueError: if the setting has no such side.
-        FileNotFoundError: if nanoGPT is not where it was said to be.
+        ValueError: the setting has no such side.
+        FileNotFoundError: `nanogpt` does not contain nanoGPT.
     """
     if side not in setting.sides:
-        raise ValueError(f"side={side!r} is not one of {setting.sides}")
+        raise ValueError(f"side={side!r} must be one of {setting.sides}")
     peer = setting.sides[0]
     rates = (setting.dropout, setting.attention_dropout) if dropout else (0.0, 0.0)
     torch.manual_seed(seed)
@@ -153,7 +153,7 @@ def build(
         model = from_transformers(model)
         model.config.label_smoothing = setting.label_smoothing
         if peer == "marian":
-            # What Marian adds to its logits is a buffer of zeros that never learns; the paper's map has no bias either.
+            # The bias of Marian's logits is a buffer of zeros that is not trained; the paper's head has no bias either.
             model.lm_head.bias, model.config.lm_head_bias = None, False
     model.train()
     collate = {
@@ -172,7 +172,7 @@ def _loss(setting: Setting, side: str) -> Callable[[nn.Module, dict[str, torch.T
     if setting.precision == "bf16_loss":
         return _ours_bf16_loss if ours else _marian_bf16_loss
     if setting.label_smoothing and not ours:
-        # Marian's own loss knows no smoothing; this is what its users write, and what Trainer does for them.
+        # Marian's own loss has no label smoothing. Its users write this loss, or Trainer computes it for them.
         return lambda model, batch: _smoothed(model, batch, setting.label_smoothing)
     if side == "nanogpt":
         return lambda model, batch: model(**batch)[1]
@@ -256,7 +256,7 @@ def _gpt2_exact_gelu(vocab_size: int, dropout: float, attention_dropout: float) 
 
 
 def _nanogpt(reference: nn.Module, path: Path | None) -> nn.Module:
-    """nanoGPT's GPT with the weights of a GPT2LMHeadModel; nanoGPT names them alike and transposes four of them."""
+    """nanoGPT's GPT with the weights of a GPT2LMHeadModel; the names are the same, four weights are transposed."""
     if path is None:
         raise ValueError("nanogpt=None: give the folder of a clone of nanoGPT with --nanogpt")
     file = path / "model.py" if path.is_dir() else path
@@ -282,7 +282,7 @@ def _nanogpt(reference: nn.Module, path: Path | None) -> nn.Module:
     missing, unexpected = model.load_state_dict(weights, strict=False)
     missing = [name for name in missing if not name.endswith(("attn.bias", "attn.masked_bias"))]
     if missing or unexpected:
-        raise ValueError(f"{file} is another nanoGPT than expected: missing {missing}, unexpected {unexpected}")
+        raise ValueError(f"{file} is not the expected version of nanoGPT: missing {missing}, unexpected {unexpected}")
     return model
 
 
@@ -355,7 +355,7 @@ def _rows_packed(rows: list[Row]) -> dict[str, torch.Tensor]:
 
 
 def _nanogpt_rows(rows: list[Row]) -> dict[str, torch.Tensor]:
-    """nanoGPT takes targets that are shifted already, -1 where there is none."""
+    """nanoGPT expects shifted targets, and -1 where there is no target."""
     ids = np.array([row["input_ids"] for row in rows])
     targets = np.concatenate([ids[:, 1:], np.full((len(ids), 1), -1)], axis=1)
     return _tensors({"idx": ids, "targets": targets})

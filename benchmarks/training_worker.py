@@ -1,7 +1,7 @@
-"""The process in which one model is measured, and nothing else: started by `benchmarks.training` and `.products`.
+"""The process that measures one model; `benchmarks.training` and `benchmarks.products` start it.
 
-Reads the rows of a setting. In `losses` and `products` mode it prints one line of JSON. In `time` mode it says that it
-is ready, and then measures once for every line it is sent, so that several sides can take short turns on one machine.
+It reads the rows of a setting. In the modes `losses` and `products` it prints one line of JSON. In the mode `time` it
+reports that it is ready, and then measures once for each line that it receives, so that several sides can take turns.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .training_sides import SETTINGS, Side, build, choose
 
 
 def step(side: Side, optimizer: torch.optim.Optimizer, rows: list) -> torch.Tensor:
-    """Collate, forward, backward, update."""
+    """One update: collates, computes the loss and its gradients, and updates the weights."""
     loss = side.loss(side.model, side.collate(rows))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -35,7 +35,7 @@ def step(side: Side, optimizer: torch.optim.Optimizer, rows: list) -> torch.Tens
 
 
 def seconds_of_a_pass(side: Side, optimizer: torch.optim.Optimizer, batches: list) -> float:
-    """How long a step on every batch takes."""
+    """Seconds of one step on each batch."""
     begin = time.perf_counter()
     for batch in batches:
         step(side, optimizer, batch)
@@ -43,44 +43,44 @@ def seconds_of_a_pass(side: Side, optimizer: torch.optim.Optimizer, batches: lis
 
 
 def take_turns(side: Side, rows: dict[str, Any], turns: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Labelled tokens a second over all batches, once a turn; the first result, before any turn, has none.
+    """Measures the labelled tokens per second over all batches, once each turn. The first result precedes all turns.
 
     Args:
         side: the model.
-        rows: batches of all turns.
-        turns: whatever ends when there are no more; the clock stands still while the next one is awaited.
+        rows: the batches of each turn.
+        turns: an iterable with one item for each turn; waiting for an item is not timed.
     """
     optimizer = torch.optim.AdamW(side.model.parameters(), lr=1e-4, fused=True)
-    for batch in rows["batches"]:  # every shape once: its memory, its kernels
+    for batch in rows["batches"]:  # every shape once, to allocate its memory and choose its kernels
         step(side, optimizer, batch)
     yield {"threads": torch.get_num_threads()}
     for _ in turns:
-        step(side, optimizer, rows["batches"][0])  # the threads are awake, and the caches hold this side's weights
+        step(side, optimizer, rows["batches"][0])  # wakes the threads and loads this side's weights into the caches
         seconds = seconds_of_a_pass(side, optimizer, rows["batches"])
         yield {"tokens_per_second": sum(rows["labels"]) / seconds, "seconds": seconds, "peak_rss": peak_memory()}
 
 
 def losses(side: Side, rows: dict[str, Any], steps: int = 3) -> dict[str, Any]:
-    """The losses of the first updates, to see that two sides compute the same."""
+    """The losses of the first updates, to check that two sides compute the same function."""
     optimizer = torch.optim.AdamW(side.model.parameters(), lr=1e-4, fused=True)
     return {"losses": [float(step(side, optimizer, batch)) for batch in rows["batches"][:steps]]}
 
 
 def products(side: Side, rows: dict[str, Any], passes: int = 5, size: int = 2048) -> dict[str, Any]:
-    """Operations of the matrix products in a step, the step's time with and without oneDNN, and the rates of both.
+    """Operations of the matrix products in a step, the time of a step with and without oneDNN, and the rates of both.
 
     Args:
         side: the model.
-        rows: batches of a pass.
-        passes: how often each is measured.
-        size: of the square product whose rate is measured between the passes.
+        rows: the batches of a pass.
+        passes: number of measurements.
+        size: size of the square product whose rate is measured between the passes.
     """
     optimizer = torch.optim.AdamW(side.model.parameters(), lr=1e-4, fused=True)
 
     def added_product(_: Any, left: Any, right: Any, **rest: Any) -> int:
         return 2 * left[0] * left[1] * right[1]
 
-    # Torch's counter does not know the product that adds to what is there, nor oneDNN's, which MKL counts for.
+    # Torch's counter does not know the in-place addmm_ and the products of oneDNN; so MKL computes the counted step.
     with (
         torch.backends.mkldnn.flags(enabled=False),
         FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: added_product}) as counter,
@@ -88,7 +88,7 @@ def products(side: Side, rows: dict[str, Any], passes: int = 5, size: int = 2048
         for batch in rows["batches"]:
             step(side, optimizer, batch)
     operations = counter.get_total_flops()
-    seconds_of_a_pass(side, optimizer, rows["batches"])  # every shape once by oneDNN, too
+    seconds_of_a_pass(side, optimizer, rows["batches"])  # every shape once with oneDNN as well
     square = torch.randn(size, size)
     multiply = {"mkl": lambda: square @ square, "onednn": lambda: by_onednn(square, square)}
     measured: dict[str, Any] = {"operations": operations / len(rows["batches"])}
@@ -108,19 +108,19 @@ def products(side: Side, rows: dict[str, Any], passes: int = 5, size: int = 2048
 
 
 def main() -> None:
-    """Measure one side of one setting."""
+    """Measures one side of one setting."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training_worker", description=__doc__)
     parser.add_argument("mode", choices=("time", "losses", "products"))
     parser.add_argument("--setting", choices=SETTINGS, required=True)
     parser.add_argument("--side", required=True)
-    parser.add_argument("--rows", type=Path, required=True, help="what benchmarks.training wrote")
+    parser.add_argument("--rows", type=Path, required=True, help="file of the batches, written by benchmarks.training")
     parser.add_argument("--nanogpt", type=Path)
     parser.add_argument("--dropout", type=float)
     parser.add_argument("--attention-dropout", type=float)
     options = parser.parse_args()
     rows = torch.load(options.rows, weights_only=True)
     setting = choose(options.setting, options.dropout, options.attention_dropout)
-    with redirect_stdout(sys.stderr):  # nanoGPT prints how large it is; only results go to the one who asked for them
+    with redirect_stdout(sys.stderr):  # nanoGPT prints its size; standard output is for results only
         side = build(setting, options.side, rows["vocab_size"], options.mode != "losses", options.nanogpt)
     once = {"losses": losses, "products": products}
     for result in take_turns(side, rows, sys.stdin) if options.mode == "time" else [once[options.mode](side, rows)]:

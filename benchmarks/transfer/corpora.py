@@ -1,7 +1,7 @@
-"""The texts of the benchmarks: general text, text of the domain, labelled text; written once as Parquet files.
+"""The texts of the benchmarks: general text, domain text and labelled text, written once as Parquet files.
 
-The labelled training rows of the sets are divided once, by a fixed seed, into rows to learn from and rows to choose by.
-Training rows whose text is also a test text are left out. Nothing is chosen on the test rows.
+The labelled training rows are split once, with a fixed seed, into training and validation rows. Training rows whose
+text also occurs in the test rows are left out. No choice is made on the test rows.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _SEED = 20180118
 
 @dataclass(frozen=True)
 class Corpora:
-    """Folders with one Parquet file a split.
+    """Folders with one Parquet file for each split.
 
     Attributes:
-        general: `text`; splits train and validation.
-        domain: `text`, no labels; splits train and validation.
-        labelled: `text` and `label`; splits train, validation and test.
+        general: general text; column `text`, splits train and validation.
+        domain: unlabelled text of the domain; column `text`, splits train and validation.
+        labelled: labelled text; columns `text` and `label`, splits train, validation and test.
     """
 
     general: Path
@@ -36,11 +36,11 @@ class Corpora:
 
 
 def imdb(folder: Path, limit: int | None = None) -> Corpora:
-    """Film reviews. General text is Brown and WikiText; the domain's are the unlabelled reviews.
+    """Film reviews of IMDb. General text is Brown and WikiText; domain text is the unlabelled reviews.
 
     Args:
-        folder: is written.
-        limit: at most so many rows of each split, for a trial.
+        folder: folder to write.
+        limit: maximum number of rows of each file, for a trial.
     """
     made = Corpora(folder / "general", folder / "domain", folder / "labelled")
     _english(made.general, limit)
@@ -57,7 +57,7 @@ def imdb(folder: Path, limit: int | None = None) -> Corpora:
         return {"validation": texts[:held], "train": texts[held:]}
 
     def labelled() -> dict[str, list[dict]]:
-        return _divided(reviews("train", ["text", "label"]), reviews("test", ["text", "label"]), 1000)
+        return _split_rows(reviews("train", ["text", "label"]), reviews("test", ["text", "label"]), 1000)
 
     _write(made.domain, ("train", "validation"), domain)
     _write(made.labelled, ("train", "validation", "test"), labelled)
@@ -65,14 +65,16 @@ def imdb(folder: Path, limit: int | None = None) -> Corpora:
 
 
 def nsmc(folder: Path, limit: int | None = None) -> Corpora:
-    """Korean film reviews of a line. General text is what there is of everyday and news sentences, which is little; the
-    domain's are the training reviews without their labels."""
+    """Short Korean film reviews of NSMC.
+
+    General text is a small number of everyday and news sentences; domain text is the training reviews without labels.
+    """
     made = Corpora(folder / "general", folder / "domain", folder / "labelled")
     _korean(made.general, limit)
 
     def labelled() -> dict[str, list[dict]]:
         train = _read("nsmc/train.parquet", ["text", "label"], limit)
-        return _divided(train, _read("nsmc/test.parquet", ["text", "label"], limit), 5000)
+        return _split_rows(train, _read("nsmc/test.parquet", ["text", "label"], limit), 5000)
 
     _write(made.labelled, ("train", "validation", "test"), labelled)
 
@@ -89,22 +91,22 @@ def nsmc(folder: Path, limit: int | None = None) -> Corpora:
 
 
 def genres(folder: Path, limit: int | None = None) -> Path:
-    """Paragraphs of Brown with their category: a task that is not sentiment. Splits train and validation."""
+    """Paragraphs of Brown with their categories, as a task other than sentiment; splits train and validation."""
 
     def rows() -> dict[str, list[dict]]:
-        found = {}
+        splits = {}
         for split in ("train", "validation"):
             read = _read(f"brown/{split}.parquet", ["text", "category"], limit)
-            found[split] = [{"text": plain(row["text"]), "label": row["category"]} for row in read]
-        known = {row["label"] for row in found["train"]}
-        return {split: [row for row in rows if row["label"] in known] for split, rows in found.items()}
+            splits[split] = [{"text": plain(row["text"]), "label": row["category"]} for row in read]
+        known = {row["label"] for row in splits["train"]}
+        return {split: [row for row in rows if row["label"] in known] for split, rows in splits.items()}
 
     _write(folder, ("train", "validation"), rows)
     return folder
 
 
 def words(folder: Path, name: str, columns: Sequence[str], limit: int | None = None) -> Path:
-    """Sentences of words: train and validation are parts of the set's training rows; its other file is the test."""
+    """Sentences of words. Train and validation are parts of the training file; the other file is test."""
     other = "test" if name == "conll2000" else "validation"
 
     def rows() -> dict[str, list[dict]]:
@@ -119,13 +121,13 @@ def words(folder: Path, name: str, columns: Sequence[str], limit: int | None = N
 
 
 def english(folder: Path, limit: int | None = None) -> Path:
-    """Brown and WikiText as running text."""
+    """Running text of Brown and WikiText."""
     _english(folder, limit)
     return folder
 
 
 def korean(folder: Path, limit: int | None = None) -> Path:
-    """Korean sentences of the news, of school books and everyday, and film reviews, as running text."""
+    """Running Korean text: sentences of news, school books and everyday language, and film reviews."""
 
     def rows() -> dict[str, list[dict]]:
         reviews = [{"text": row["text"]} for row in _read("nsmc/train.parquet", ["text"], limit)]
@@ -136,7 +138,7 @@ def korean(folder: Path, limit: int | None = None) -> Path:
 
 
 def plain(text: str) -> str:
-    """Text of Brown and WikiText without the marks of their makers."""
+    """Text of Brown and WikiText without the markup of these corpora."""
     text = re.sub(r" @([-,.])@ ", r"\1", text.replace("``", '"').replace("''", '"'))
     return text.replace("<unk>", "").strip(" =")
 
@@ -178,12 +180,12 @@ def _korean_validation(limit: int | None) -> list[dict]:
 def _read(name: str, columns: list[str], limit: int | None) -> list[dict]:
     path = data_folder() / name
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: name the folder of the data sets in HF_VANILLA_DATA.")
+        raise FileNotFoundError(f"{path} is missing: set HF_VANILLA_DATA to the folder of the data sets.")
     return parquet.read_table(path, columns=columns).slice(0, limit).to_pylist()
 
 
-def _divided(train: list[dict], test: list[dict], held: int) -> dict[str, list[dict]]:
-    """Rows to choose by, rows to learn from, rows to be scored on; no text is in two of them."""
+def _split_rows(train: list[dict], test: list[dict], held: int) -> dict[str, list[dict]]:
+    """Validation, training and test rows; no text is in two of them."""
     seen = {_key(row) for row in test}
     kept: list[dict] = []
     for row in train:
@@ -200,11 +202,11 @@ def _key(row: dict) -> str:
 
 
 def _write(folder: Path, splits: Iterable[str], rows: Callable[[], dict[str, list[dict]]]) -> None:
-    """Each split as a file, whole or not at all, unless all are there."""
+    """Writes each split to a file that is complete or absent; does nothing if all files exist."""
     if all((folder / f"{split}.parquet").is_file() for split in splits):
         return
     folder.mkdir(parents=True, exist_ok=True)
-    for split, found in rows().items():
+    for split, split_rows in rows().items():
         aside = folder / f".{split}.parquet"
-        parquet.write_table(pa.Table.from_pylist(found), aside)
+        parquet.write_table(pa.Table.from_pylist(split_rows), aside)
         aside.replace(folder / f"{split}.parquet")

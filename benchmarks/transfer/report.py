@@ -1,7 +1,7 @@
 """`python -m benchmarks.transfer.report`: writes the tables of docs/transfer.md from the files in benchmarks/results.
 
-Every figure in that page comes from a file that a benchmark wrote; `--check` fails if the page and the files disagree.
-Runs with `--quick` write elsewhere and never get there.
+All figures of the page come from files that benchmarks wrote. `--check` fails if the page and the files differ. Runs
+with `--quick` write to other files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..report import MISSING, render, where
 from . import ablation, forgetting, label_efficiency, new_user, shakespeare, tagging_parsing
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "transfer.md"
-# Part of the page: its file, what makes its table, and whether there is a picture beside it.
+# Part of the page: its file, the module that makes its table, and whether it has a plot.
 PARTS: dict[str, tuple[str, Any, bool]] = {
     "imdb": ("label_efficiency_imdb-causal", label_efficiency, True),
     "nsmc": ("label_efficiency_nsmc-causal", label_efficiency, True),
@@ -29,42 +29,42 @@ PARTS: dict[str, tuple[str, Any, bool]] = {
 
 
 def sections(results: Path, images: Path | None = None) -> dict[str, str]:
-    """The text of each marked part of the page.
+    """The text of each part of the page, by its name.
 
     Args:
         results: folder of the records.
-        images: the pictures are copied there and shown; None leaves what is there.
+        images: folder to which the plots are copied; None copies none.
     """
     texts = {}
-    for name, (file, module, has_picture) in PARTS.items():
+    for name, (file, module, has_plot) in PARTS.items():
         if not (results / f"{file}.json").is_file():
             texts[name] = MISSING
             continue
         record = read_json(results / f"{file}.json")
-        precision = record.get("setting", {}).get("body", {}).get("precision", "fp32")
+        precision = record.get("setting", {}).get("backbone", {}).get("precision", "fp32")
         note = "" if precision == "fp32" else f" Trained in {precision} (autocast; weights in float32)."
         texts[name] = f"{where(record)}{note}\n\n{module.table(record)}"
-        picture = results / f"{file}.png"
-        if has_picture and picture.is_file():
+        plot = results / f"{file}.png"
+        if has_plot and plot.is_file():
             texts[name] += f"\n\n![{name}](images/{file}.png)"
             if images is not None:
                 images.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(picture, images / picture.name)
+                shutil.copyfile(plot, images / plot.name)
     return texts
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Render, or check."""
+    """Renders or checks the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.transfer.report", description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--page", type=Path, default=PAGE)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if the page is out of date")
+    parser.add_argument("--check", action="store_true", help="only check that the page is up to date")
     options = parser.parse_args(arguments)
     before = options.page.read_text(encoding="utf-8")
     after = render(before, sections(options.results, None if options.check else options.page.parent / "images"))
     if options.check and after != before:
         raise SystemExit(
-            f"{options.page} does not show what {options.results} holds: run python -m benchmarks.transfer.report"
+            f"{options.page} differs from the records in {options.results}: run python -m benchmarks.transfer.report"
         )
     if after != before:
         write_text(options.page, after)

@@ -1,12 +1,12 @@
 """`python -m benchmarks.transfer.shakespeare`: nanoGPT's setting for a CPU on tiny Shakespeare.
 
-Character by character: 4 layers, 4 heads, width 128, a context of 64, 12 rows an update, 2,000 updates, no dropout,
-AdamW at 1e-3 falling to 1e-4 on a cosine, as config/train_shakespeare_char.py and the README of karpathy/nanoGPT say.
-The README gives a validation loss of 1.88 nats; here it is the loss of every character of the validation text but the
-first of each row, not of a sample. Texts are cut into rows of 65 characters, of which 64 are predicted; nanoGPT draws
-its rows from random places.
+Characters are tokens. 4 layers, 4 heads, width 128, a context of 64, 12 rows per update, 2,000 updates, no dropout,
+AdamW with a cosine schedule from 1e-3 to 1e-4, as in config/train_shakespeare_char.py and the README of
+karpathy/nanoGPT. The README reports a validation loss of 1.88 nats, estimated from a sample. Our loss is the mean over
+all characters of the validation text except the first of each row. Our texts are cut into rows of 65 characters, of
+which 64 are predicted; nanoGPT samples its rows at random positions.
 
-`--nanogpt FOLDER` runs a checkout of nanoGPT beside it, on the same text and machine.
+`--nanogpt FOLDER` also runs a checkout of nanoGPT on the same text and machine.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from ..records import machine
 from .cells import Cell, common_arguments, folder_name, record_file, results_of, write_record
 from .steps import command, dotted
 
-WANTED = 1.88
+TARGET = 1.88
 CONTEXT, ROWS, STEPS = 64, 12, 2000
 
 
 def characters(folder: Path) -> Path:
-    """A tokenizer of single characters, those of the training text; made once."""
+    """A tokenizer with the characters of the training text as tokens, written if it does not exist."""
     if not (folder / "tokenizer.json").is_file():
         from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
         from transformers import PreTrainedTokenizerFast
@@ -52,7 +52,7 @@ def characters(folder: Path) -> Path:
 
 
 def ours(folder: Path, steps: int, precision: str) -> dict[str, Any]:
-    """Trains by `hf-vanilla pretrain` and reads what it measured."""
+    """Trains with `hf-vanilla pretrain` and returns its loss and time."""
     import json
 
     run = folder / "run"
@@ -91,14 +91,14 @@ def ours(folder: Path, steps: int, precision: str) -> dict[str, Any]:
 
 
 def nanogpt(checkout: Path, steps: int) -> dict[str, Any]:
-    """Runs nanoGPT's own train.py on the same characters.
+    """Runs nanoGPT's train.py on the same text.
 
     Raises:
-        FileNotFoundError: there is no checkout.
-        RuntimeError: it failed, or printed no loss.
+        FileNotFoundError: `checkout` contains no train.py.
+        RuntimeError: train.py failed, or printed no loss.
     """
     if not (checkout / "train.py").is_file():
-        raise FileNotFoundError(f"There is no train.py in {checkout}; give a checkout of karpathy/nanoGPT.")
+        raise FileNotFoundError(f"There is no train.py in {checkout}: give a checkout of karpathy/nanoGPT.")
     _write_nanogpt_data(checkout / "data" / "shakespeare_char")
     arguments = [
         "config/train_shakespeare_char.py", "--device=cpu", "--compile=False", "--eval_iters=20", "--log_interval=100",
@@ -106,20 +106,20 @@ def nanogpt(checkout: Path, steps: int) -> dict[str, Any]:
         f"--max_iters={steps}", f"--lr_decay_iters={steps}", f"--eval_interval={steps}", "--dropout=0.0",
     ]  # fmt: skip
     began = time.monotonic()
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "train.py", *arguments], cwd=checkout, env=dict(os.environ), capture_output=True, text=True
     )
     seconds = time.monotonic() - began
-    losses = re.findall(r"step (\d+): train loss [\d.]+, val loss ([\d.]+)", found.stdout)
-    if found.returncode or not losses:
+    losses = re.findall(r"step (\d+): train loss [\d.]+, val loss ([\d.]+)", done.stdout)
+    if done.returncode or not losses:
         raise RuntimeError(
-            f"nanoGPT ended with status {found.returncode}:\n{found.stdout[-500:]}\n{found.stderr[-2000:]}"
+            f"nanoGPT failed with status {done.returncode}:\n{done.stdout[-500:]}\n{done.stderr[-2000:]}"
         )
     return {"validation_loss": float(losses[-1][1]), "steps": int(losses[-1][0]), "training_seconds": round(seconds, 1)}
 
 
 def _write_nanogpt_data(folder: Path) -> None:
-    """What its data/shakespeare_char/prepare.py makes, from the text that is here."""
+    """Writes the files of nanoGPT's data/shakespeare_char/prepare.py for our text."""
     import numpy as np
 
     texts = {
@@ -138,24 +138,22 @@ def table(record: dict[str, Any]) -> str:
     """Markdown: loss and time of each side."""
     lines = [
         f"Validation loss in nats per character after {record['cells'][0]['steps']:,} updates (nanoGPT's README: "
-        f"{WANTED}; nanoGPT estimates it from 240 random rows, ours is of all).",
+        f"{TARGET}; nanoGPT estimates it from 240 random rows, ours is of all rows).",
         "",
         "| | validation loss | seconds of training |",
         "| --- | ---: | ---: |",
     ]
     for cell in record["cells"]:
-        name = (
-            "hf-vanilla pretrain" if cell["side"] == "ours" else "nanoGPT, its two evaluations and its start included"
-        )
+        name = "hf-vanilla pretrain" if cell["side"] == "ours" else "nanoGPT, with its start and its two evaluations"
         lines.append(f"| {name} | {cell['validation_loss']:.3f} | {cell['training_seconds']:.0f} |")
     loss = record["cells"][0]["validation_loss"]
-    return "\n".join([*lines, "", f"Wanted: at most {WANTED}; {'reached' if loss <= WANTED else 'not reached'}."])
+    return "\n".join([*lines, "", f"Target: at most {TARGET}; {'reached' if loss <= TARGET else 'not reached'}."])
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run what is missing, then record and table."""
+    """Runs the missing cells; writes the record and prints the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.transfer.shakespeare", description=__doc__)
-    parser.add_argument("--nanogpt", type=Path, metavar="FOLDER", help="a checkout of nanoGPT to run beside it")
+    parser.add_argument("--nanogpt", type=Path, metavar="FOLDER", help="also run this checkout of nanoGPT")
     common_arguments(parser, "runs/transfer")
     options = parser.parse_args(arguments)
     if arguments is None:

@@ -1,4 +1,4 @@
-"""Pretrain, adapt, fine-tune, as a user would: the commands of the package, with folders that are made once."""
+"""Pretraining, adaptation and fine-tuning with the commands of the package; finished folders are reused."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True)
-class Body:
-    """A small body, the same for all arms.
+class Backbone:
+    """Size and training of a small backbone, the same for all arms.
 
     Attributes:
-        objective: ``causal`` is a decoder, ``masked`` an encoder.
-        layers, hidden, heads: its size; the feed-forward layers are four times as wide.
-        vocabulary: entries of its tokenizer.
-        positions: the longest row it can read.
-        row: tokens of a row in pretraining and adaptation.
-        tokens: of an update in pretraining and adaptation.
-        matrix_rate: learning rate of Muon, which trains the matrices of the layers, in both.
-        rate: of all else, which is the embeddings above all, in pretraining.
-        adapt_rate: the same in adaptation; small, so that `embeddings` are not lost again.
-        embeddings: what the adaptation starts from: see `AdaptationRecipe.embeddings`.
-        precision: of all training, the fine-tuning's too: see `TrainingRecipe.precision`.
+        objective: ``causal`` trains a decoder, ``masked`` an encoder.
+        layers: number of layers.
+        hidden: hidden size; the feed-forward layers are four times as wide.
+        heads: number of attention heads.
+        vocabulary: vocabulary size of the tokenizer.
+        positions: maximum number of positions.
+        row: number of tokens of a row in pretraining and adaptation.
+        tokens: number of tokens of an update in pretraining and adaptation.
+        matrix_rate: learning rate of Muon, which trains the matrices of the layers, in pretraining and adaptation.
+        rate: learning rate of the other parameters, mainly the embeddings, in pretraining.
+        adapt_rate: the same in adaptation; small, to keep the initial `embeddings`.
+        embeddings: initial embeddings of the adaptation: see `AdaptationRecipe.embeddings`.
+        precision: precision of all training, fine-tuning included: see `TrainingRecipe.precision`.
     """
 
     objective: Literal["causal", "masked"] = "causal"
@@ -44,19 +46,19 @@ class Body:
 
     @property
     def template(self) -> Literal["decoder", "encoder"]:
-        """Of its tokenizer."""
+        """The template of the tokenizer."""
         return "decoder" if self.objective == "causal" else "encoder"
 
 
-QUICK = Body(layers=2, hidden=32, heads=2, vocabulary=600, positions=64, row=32, tokens=512)
+QUICK = Backbone(layers=2, hidden=32, heads=2, vocabulary=600, positions=64, row=32, tokens=512)
 
 
 def command(arguments: Sequence[str | Path]) -> None:
-    """`hf-vanilla ARGUMENTS` in this process.
+    """Runs `hf-vanilla ARGUMENTS` in this process.
 
     Raises:
-        RuntimeError: it failed; what it said stands above.
-        KeyboardInterrupt: it was interrupted, and has saved where it was.
+        RuntimeError: the command failed; its output has the reason.
+        KeyboardInterrupt: the command was interrupted, after it saved a checkpoint.
     """
     from hf_vanilla_transformer.commands.main import main
 
@@ -64,11 +66,11 @@ def command(arguments: Sequence[str | Path]) -> None:
     if status == 130:
         raise KeyboardInterrupt
     if status:
-        raise RuntimeError(f"hf-vanilla {' '.join(map(str, arguments))} ended with status {status}")
+        raise RuntimeError(f"hf-vanilla {' '.join(map(str, arguments))} failed with status {status}")
 
 
-def make_tokenizer(folder: Path, body: Body, texts: Sequence[Path]) -> Path:
-    """A lower-casing WordPiece tokenizer of unlabelled text, made once."""
+def make_tokenizer(folder: Path, backbone: Backbone, texts: Sequence[Path]) -> Path:
+    """Trains a lower-casing WordPiece tokenizer on unlabelled text, if it does not exist."""
     if not (folder / "tokenizer.json").is_file():
         import pyarrow.parquet as parquet
 
@@ -76,53 +78,61 @@ def make_tokenizer(folder: Path, body: Body, texts: Sequence[Path]) -> Path:
 
         rows = [text for path in texts for text in parquet.read_table(path, columns=["text"])["text"].to_pylist()]
         tokenizer = train_tokenizer(
-            rows, kind="wordpiece", vocab_size=body.vocabulary, template=body.template, lowercase=True
+            rows, kind="wordpiece", vocab_size=backbone.vocabulary, template=backbone.template, lowercase=True
         )
         tokenizer.save_pretrained(folder)
     return folder
 
 
 def pretrain(
-    folder: Path, body: Body, data: Path, tokenizer: Path, steps: int, *, reverse: bool = False, seed: int = 0
+    folder: Path, backbone: Backbone, data: Path, tokenizer: Path, steps: int, *, reverse: bool = False, seed: int = 0
 ) -> Path:
-    """A body from random weights, made once; a run that was broken off goes on."""
+    """Pretrains a backbone from random weights, if it does not exist; an interrupted run is resumed."""
     model = {
-        "num_hidden_layers": body.layers,
-        "hidden_size": body.hidden,
-        "num_attention_heads": body.heads,
-        "intermediate_size": 4 * body.hidden,
-        "max_position_embeddings": body.positions,
+        "num_hidden_layers": backbone.layers,
+        "hidden_size": backbone.hidden,
+        "num_attention_heads": backbone.heads,
+        "intermediate_size": 4 * backbone.hidden,
+        "max_position_embeddings": backbone.positions,
     }
-    fields = _language_model_fields(body, data, steps, body.rate, seed)
+    fields = _language_model_fields(backbone, data, steps, backbone.rate, seed)
     fields |= {f"model.config.{name}": value for name, value in model.items()}
     fields |= {"tokenizer.path": tokenizer, "evaluation.eval_steps": max(1, steps // 5)}
     if reverse:
         fields["data.reverse"] = "true"
-    return _once(folder, "pretrain", ["--objective", body.objective], fields)
+    return _once(folder, "pretrain", ["--objective", backbone.objective], fields)
 
 
 def adapt(
-    folder: Path, body: Body, parent: Path, data: Path, general: Path, steps: int, *, seed: int = 0, **adaptation: Any
+    folder: Path,
+    backbone: Backbone,
+    base_model: Path,
+    data: Path,
+    general: Path,
+    steps: int,
+    *,
+    seed: int = 0,
+    **adaptation: Any,
 ) -> Path:
-    """A body that has gone on with text of the domain, made once; `adaptation` are fields such as `replay`."""
-    fields = _language_model_fields(body, data, steps, body.adapt_rate, seed)
+    """Adapts a base model to domain text, if the result does not exist; `adaptation` has fields such as `replay`."""
+    fields = _language_model_fields(backbone, data, steps, backbone.adapt_rate, seed)
     fields |= {"adaptation.general.path": general, "evaluation.eval_steps": max(1, steps // 5)}
-    fields["adaptation.embeddings"] = body.embeddings
+    fields["adaptation.embeddings"] = backbone.embeddings
     fields |= {f"adaptation.{name}": value for name, value in adaptation.items()}
     if adaptation.get("l2_sp"):
         fields["training.weight_decay"] = 0.0
-    return _once(folder, "adapt", [parent], fields)
+    return _once(folder, "adapt", [base_model], fields)
 
 
-def finetune(folder: Path, parent: Path, task: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """Fine-tunes anew and returns results.json; of what was there before nothing is left."""
+def finetune(folder: Path, base_model: Path, task: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Fine-tunes a base model and returns results.json; an old `folder` is removed first."""
     shutil.rmtree(folder, ignore_errors=True)
-    command(["finetune", parent, "--task", task, "--output", folder, *dotted(fields)])
+    command(["finetune", base_model, "--task", task, "--output", folder, *dotted(fields)])
     return json.loads((folder / "results.json").read_text(encoding="utf-8"))
 
 
 def dotted(fields: dict[str, Any]) -> list[str]:
-    """Fields of a recipe as arguments of a command."""
+    """Fields of a recipe as command-line arguments."""
     words = []
     for name, value in fields.items():
         words += [f"--{name}", _yaml(value)] if "." in name else ["--set", f"{name}={_yaml(value)}"]
@@ -135,19 +145,19 @@ def _yaml(value: Any) -> str:
     return str(value)
 
 
-def _language_model_fields(body: Body, data: Path, steps: int, rate: float, seed: int) -> dict[str, Any]:
+def _language_model_fields(backbone: Backbone, data: Path, steps: int, rate: float, seed: int) -> dict[str, Any]:
     return {
         "data.path": data,
-        "data.max_length": body.row,
-        "training.tokens_per_batch": body.tokens,
+        "data.max_length": backbone.row,
+        "training.tokens_per_batch": backbone.tokens,
         "training.max_steps": steps,
         "training.num_train_epochs": None,
         "training.optim": "muon",
-        "training.muon_learning_rate": body.matrix_rate,
+        "training.muon_learning_rate": backbone.matrix_rate,
         "training.learning_rate": rate,
         "training.warmup_steps": max(1, steps // 20),
         "training.seed": seed,
-        "training.precision": body.precision,
+        "training.precision": backbone.precision,
         "checkpoint.save_steps": max(1, steps // 4),
         "checkpoint.save_total_limit": 1,
     }
@@ -159,7 +169,7 @@ def _once(folder: Path, name: str, arguments: list[Any], fields: dict[str, Any])
         if checkpoints.is_dir() and any(checkpoints.iterdir()):
             command([name, "--resume", folder])
         else:
-            shutil.rmtree(folder, ignore_errors=True)  # broken off before there was anything to go on with
+            shutil.rmtree(folder, ignore_errors=True)  # it was interrupted before its first checkpoint
             command([name, *arguments, "--output", folder, *dotted(fields)])
         shutil.rmtree(checkpoints, ignore_errors=True)
     return folder

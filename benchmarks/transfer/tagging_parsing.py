@@ -1,9 +1,9 @@
 """`python -m benchmarks.transfer.tagging_parsing`: tags, chunks and trees, from scratch and pretrained.
 
-Parts of speech and dependency trees of UD English and Korean, chunks of CoNLL-2000. A small encoder (one for each
-language, the same for all arms) from random weights, and pretrained with masked words: on Brown and WikiText, or on
-Korean sentences of many kinds. A tenth of the training sentences is set apart to choose by; what the sets have beside
-their training rows is the test.
+Parts of speech and dependency trees of UD English and Korean, and chunks of CoNLL-2000. A small encoder for each
+language is fine-tuned from random weights, and after masked language modeling on Brown and WikiText or on Korean
+sentences of several kinds. A tenth of the training sentences is the validation split; the other file of each data set
+is the test split.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from .cells import (
     shown,
     write_record,
 )
-from .steps import QUICK, Body
+from .steps import QUICK, Backbone
 
 
 @dataclass(frozen=True)
 class Job:
-    """A task on a set.
+    """A task on a data set.
 
     Attributes:
-        title: for the table.
-        language: of the body.
-        data: name of the set.
-        task: of `hf-vanilla finetune`.
-        metrics: that are shown; the first decides.
-        fields: which columns.
+        title: title in the table.
+        language: language of the encoder.
+        data: name of the data set.
+        task: task of `hf-vanilla finetune`.
+        metrics: metrics in the table, the main one first.
+        fields: fields of the recipe that name the columns.
     """
 
     title: str
@@ -77,17 +77,19 @@ ARMS = ("scratch", "pretrained")
 
 @dataclass(frozen=True)
 class Setting:
-    """Sizes that all runs have in common.
+    """The setting that all runs share.
 
     Attributes:
-        body: an encoder.
-        pretrain_steps: updates of `body.tokens` tokens.
-        epochs, batch, rate: of the fine-tuning; all layers have one rate (on validation sentences tags are 1.5 points
-            worse where each layer's is 1.3 times the one's below).
-        limit: rows of each file, for a trial.
+        backbone: the encoder.
+        pretrain_steps: updates of pretraining, each with `backbone.tokens` tokens.
+        epochs: epochs of fine-tuning.
+        batch: batch size of fine-tuning.
+        rate: learning rate of fine-tuning, the same for all layers. With a rate that grows by a factor of 1.3 from
+            layer to layer, the accuracy of tags on validation sentences is 1.5 points lower.
+        limit: maximum number of rows of each file, for a trial.
     """
 
-    body: Body = field(default_factory=lambda: Body(objective="masked", vocabulary=10000, rate=2e-3))
+    backbone: Backbone = field(default_factory=lambda: Backbone(objective="masked", vocabulary=10000, rate=2e-3))
     pretrain_steps: int = 1500
     epochs: float = 4
     batch: int = 32
@@ -96,19 +98,21 @@ class Setting:
 
 
 def quick() -> Setting:
-    """A fraction of everything."""
-    return replace(Setting(), body=replace(QUICK, objective="masked"), pretrain_steps=6, epochs=1, batch=8, limit=60)
+    """A fraction of the setting, to test that it works."""
+    return replace(
+        Setting(), backbone=replace(QUICK, objective="masked"), pretrain_steps=6, epochs=1, batch=8, limit=60
+    )
 
 
-def body(folder: Path, language: str, setting: Setting) -> Path:
-    """The pretrained body of a language, made once."""
+def pretrained_model(folder: Path, language: str, setting: Setting) -> Path:
+    """The pretrained encoder of a language, trained if it does not exist."""
     texts = TEXTS[language](folder / language / "texts", setting.limit)
-    tokenizer = steps.make_tokenizer(folder / language / "tokenizer", setting.body, [texts / "train.parquet"])
-    return steps.pretrain(folder / language / "pretrained", setting.body, texts, tokenizer, setting.pretrain_steps)
+    tokenizer = steps.make_tokenizer(folder / language / "tokenizer", setting.backbone, [texts / "train.parquet"])
+    return steps.pretrain(folder / language / "pretrained", setting.backbone, texts, tokenizer, setting.pretrain_steps)
 
 
 def cells_of(setting: Setting, folder: Path, jobs: list[str], seeds: int, test: bool) -> list[Cell]:
-    """All runs, seed after seed."""
+    """All runs, ordered by seed."""
     return [
         Cell(
             f"{name}-{arm}-{seed}",
@@ -137,13 +141,13 @@ def _run(setting: Setting, folder: Path, name: str, arm: str, seed: int, test: b
             "training.num_train_epochs": setting.epochs,
             "training.per_device_train_batch_size": setting.batch,
             "training.seed": seed,
-            "training.precision": setting.body.precision,
+            "training.precision": setting.backbone.precision,
             "evaluation.eval_steps": 10**6,
             "evaluation.load_best_model_at_end": False,
             "evaluation.test": test,
         }
-        parent = body(folder, job.language, setting)
-        results = steps.finetune(folder / "finetuned" / name, parent, job.task, fields)
+        base_model = pretrained_model(folder, job.language, setting)
+        results = steps.finetune(folder / "finetuned" / name, base_model, job.task, fields)
         return {key: value for key, value in results.items() if key.startswith(("validation_", "test_"))} | {
             "training_seconds": results["training_seconds"]
         }
@@ -152,10 +156,10 @@ def _run(setting: Setting, folder: Path, name: str, arm: str, seed: int, test: b
 
 
 def table(record: dict[str, Any]) -> str:
-    """Markdown: a line a task, from scratch, pretrained, the difference."""
+    """Markdown: a line for each task and metric: from scratch, pretrained, and the difference."""
     split = record["split"]
     lines = [
-        f"In percent, on the {split} sentences; mean ± standard deviation where there are several seeds.",
+        f"In percent on the {split} sentences; mean ± standard deviation if there are several seeds.",
         "",
         "| task | metric | from scratch | pretrained | difference |",
         "| --- | --- | ---: | ---: | ---: |",
@@ -174,17 +178,17 @@ def table(record: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run what is missing, then record and table."""
+    """Runs the missing cells; writes the record and prints the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.transfer.tagging_parsing", description=__doc__)
     parser.add_argument("--jobs", nargs="+", default=list(JOBS), choices=list(JOBS))
-    parser.add_argument("--seeds", type=int, default=1, help="of each (default: %(default)s)")
-    parser.add_argument("--test", action="store_true", help="score the test sentences too, once everything is chosen")
+    parser.add_argument("--seeds", type=int, default=1, help="number of seeds (default: %(default)s)")
+    parser.add_argument("--test", action="store_true", help="also score the test sentences, after all choices are made")
     common_arguments(parser, "runs/transfer")
     options = parser.parse_args(arguments)
     if arguments is None:
         restart_tuned()
     setting = quick() if options.quick else Setting()
-    setting = replace(setting, body=replace(setting.body, precision=options.precision))
+    setting = replace(setting, backbone=replace(setting.backbone, precision=options.precision))
     folder = options.folder / folder_name("words", options)
     chosen_cells = cells_of(setting, folder, options.jobs, options.seeds, options.test)
     every = cells_of(setting, folder, list(JOBS), options.seeds, options.test)

@@ -1,4 +1,4 @@
-"""Toy data sets with the layout of the real ones."""
+"""Toy data sets with the layout of the real data sets."""
 
 import random
 
@@ -26,7 +26,7 @@ def sentence_pairs(count: int, seed: int) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def toy_data(tmp_path_factory):
-    """A folder such as HF_VANILLA_DATA names, with a few rows of each set that the benchmarks read."""
+    """A folder for HF_VANILLA_DATA with a few rows of each data set of the benchmarks."""
     folder = tmp_path_factory.mktemp("data")
     (folder / "multi30k").mkdir()
     for seed, (split, count) in enumerate({"train": 60, "validation": 4, "test_2016_flickr": 4}.items()):

@@ -1,4 +1,4 @@
-"""Marian's loop, the comparison with our runs, and the page of results, all at toy size."""
+"""The loop of Marian, the comparison with our runs, and the page of results, on toy data."""
 
 import json
 
@@ -34,7 +34,7 @@ def test_marian_loop_trains_scores_and_averages(toy_data, tmp_path, monkeypatch)
         assert (tmp_path / "runs" / f"{point['name']}.pt").is_file()
 
 
-def test_batches_hold_every_row_once_within_the_budget():
+def test_batches_contain_each_row_once_within_the_budget():
     lengths = np.random.default_rng(0).integers(3, 40, 500)
     made = multi30k_marian.batches(lengths, 256, np.random.default_rng(1))
     assert sorted(np.concatenate(made)) == list(range(500))
@@ -83,14 +83,14 @@ def our_run(folder, lowercase=False):
     return folder
 
 
-def test_comparison_says_when_each_reached_what(tmp_path, capsys):
+def test_the_comparison_reports_when_each_side_reached_a_bleu(tmp_path, capsys):
     write_json(tmp_path / "marian.json", marian_record())
     run = our_run(tmp_path / "run")
     files = ["--marian", str(tmp_path / "marian.json"), "--output", str(tmp_path / "multi30k.json")]
     multi30k.main([*files, "--runs", str(run), "--plot", str(tmp_path / "multi30k.png")])
     record = read_json(tmp_path / "multi30k.json")
-    found = {goal["bleu"]: (goal["marian"], goal["ours"]) for goal in record["reached"]}
-    assert found == {29.5: (5, 2), 34.8: (10, 5), 38.0: (20, 10), 39.4: (25, 10)}
+    minutes = {goal["bleu"]: (goal["marian"], goal["ours"]) for goal in record["reached"]}
+    assert minutes == {29.5: (5, 2), 34.8: (10, 5), 38.0: (20, 10), 39.4: (25, 10)}
     assert (tmp_path / "multi30k.png").read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
     assert "| Marian, minute-20 | 20.0 | 2,000 | 1,200,000 | 1,000 | 38.00 | 37.00 |" in printed
@@ -98,30 +98,30 @@ def test_comparison_says_when_each_reached_what(tmp_path, capsys):
     assert "| 38.0 | reference, 20 min | 20.0 | 10.0 | **0.50** | 1.50 | 1.33 |" in printed, "1.5 × 1.33 = 20 / 10"
 
 
-def test_runs_on_other_text_are_refused(tmp_path):
+def test_runs_on_other_text_are_rejected(tmp_path):
     with pytest.raises(ValueError, match="lowercase=True"):
         multi30k.read_run(our_run(tmp_path / "run", lowercase=True))
     with pytest.raises(FileNotFoundError, match="--runs"):
         multi30k.read_run(tmp_path / "nothing")
 
 
-def test_a_goal_that_nobody_reached():
+def test_a_bleu_that_no_side_reached():
     assert multi30k.reached([(1.0, 10.0)], 20.0) is None
     record = multi30k.combine(marian_record(), {"short": {"points": [], "final": None}})
     assert "not reached" in multi30k.table(record)
 
 
-def test_ablation_trains_what_is_missing_and_says_the_difference(tmp_path, monkeypatch, capsys):
+def test_the_ablation_trains_missing_runs_and_reports_differences(tmp_path, monkeypatch, capsys):
     trained = []
 
-    def train(minutes, folder, more):
-        trained.append(more)
+    def train(minutes, folder, arguments):
+        trained.append(arguments)
         folder.mkdir(parents=True)
-        found = {
+        results = {
             "validation_bleu": 20.0 + len(trained), "validation_bleu_signature": "tok:13a", "validation_loss": 2.0,
             "steps": 10, "tokens": 6000, "training_seconds": 60.0 * minutes,
         }  # fmt: skip
-        (folder / "results.json").write_text(json.dumps(found), encoding="utf-8")
+        (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
 
     monkeypatch.setattr(multi30k_ablation, "train", train)
     arguments = ["--folder", str(tmp_path / "runs"), "--output", str(tmp_path / "multi30k_ablation.json")]
@@ -136,7 +136,7 @@ def test_ablation_trains_what_is_missing_and_says_the_difference(tmp_path, monke
 
 
 @pytest.mark.parametrize("variant", multi30k_ablation.VARIANTS)
-def test_ablation_changes_fields_that_exist(variant, tmp_path):
+def test_each_variant_changes_fields_of_the_recipe(variant, tmp_path):
     from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
 
     words = multi30k_ablation.overrides(variant)
@@ -145,7 +145,7 @@ def test_ablation_changes_fields_that_exist(variant, tmp_path):
     assert (recipe == load_recipe(multi30k_ablation.RECIPE)) == (not changes)
 
 
-def test_loss_benchmark_finds_equal_losses_and_less_memory(tmp_path, monkeypatch):
+def test_the_loss_benchmark_measures_equal_losses(tmp_path, monkeypatch):
     monkeypatch.setitem(loss.CASES, "translation, vocabulary 10k", (512, 16, 20_000, 0.1))
     plain, chunked = (loss.measure(side, "translation, vocabulary 10k", 1) for side in loss.SIDES)
     assert chunked["loss"] == pytest.approx(plain["loss"], rel=1e-4)
@@ -162,22 +162,22 @@ def test_loss_command_writes_and_renders(tmp_path, capsys):
     assert "614 × 256 → 16,000" in report.sections(tmp_path)["loss"]
 
 
-def test_page_shows_what_the_results_hold():
+def test_the_page_shows_the_records():
     page = report.PAGE.read_text(encoding="utf-8")
     assert report.render(page, report.sections(report.RESULTS)) == page
 
 
-def test_page_without_a_mark_is_an_error(tmp_path):
+def test_a_page_without_a_part_is_an_error(tmp_path):
     texts = report.sections(tmp_path)
     assert set(texts.values()) == {report.MISSING}
-    with pytest.raises(ValueError, match="add the two lines"):
-        report.render("no marks", texts)
+    with pytest.raises(ValueError, match="<!-- results: "):
+        report.render("no parts", texts)
 
 
 def test_check_fails_on_an_outdated_page(tmp_path):
     page = tmp_path / "page.md"
-    marks = "\n".join(f"<!-- results: {name} -->\nold\n<!-- end: {name} -->" for name in report.sections(tmp_path))
-    page.write_text(marks, encoding="utf-8")
+    parts = "\n".join(f"<!-- results: {name} -->\nold\n<!-- end: {name} -->" for name in report.sections(tmp_path))
+    page.write_text(parts, encoding="utf-8")
     arguments = ["--results", str(tmp_path), "--page", str(page)]
     with pytest.raises(SystemExit, match=r"benchmarks\.report"):
         report.main([*arguments, "--check"])
@@ -186,7 +186,7 @@ def test_check_fails_on_an_outdated_page(tmp_path):
     report.main([*arguments, "--check"])
 
 
-def test_allocator_settings_are_those_of_the_commands(monkeypatch):
+def test_the_allocator_settings_equal_those_of_the_commands(monkeypatch):
     from hf_vanilla_transformer.commands.glibc_allocator import SETTINGS
 
     assert allocator.TUNED == SETTINGS
@@ -197,9 +197,9 @@ def test_allocator_settings_are_those_of_the_commands(monkeypatch):
         allocator.environment("best")
 
 
-def test_records_refuse_nothing_and_say_how_to_get_a_file(tmp_path):
+def test_empty_values_and_missing_records_are_errors(tmp_path):
     assert summary([3.0, 1.0, 2.0]) == {"median": 2.0, "low": 1.0, "high": 3.0, "values": [3.0, 1.0, 2.0]}
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="values"):
         summary([])
-    with pytest.raises(FileNotFoundError, match="docs/benchmarks"):
+    with pytest.raises(FileNotFoundError, match=r"absent\.json"):
         read_json(tmp_path / "absent.json")

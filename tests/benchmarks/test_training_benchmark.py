@@ -1,4 +1,4 @@
-"""The sides of the training benchmark compute the same losses on the same rows, and the command records them."""
+"""The sides of the training benchmark compute equal losses on the same rows, and the command records them."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from benchmarks.training_rows import IGNORED, make
 from benchmarks.training_sides import SETTINGS, build, choose
 from benchmarks.training_worker import losses
 
-# nanoGPT's interface and parameter names, in the shortest form that computes GPT-2.
+# A minimal GPT-2 with the interface and the parameter names of nanoGPT.
 NANOGPT = """
 from dataclasses import dataclass
 import torch
@@ -84,7 +84,7 @@ class GPT(nn.Module):
 
 @pytest.fixture
 def nanogpt(tmp_path):
-    """A clone of nanoGPT, as far as the benchmark looks at it."""
+    """A folder with the part of nanoGPT that the benchmark uses."""
     (tmp_path / "model.py").write_text(NANOGPT, encoding="utf-8")
     return tmp_path
 
@@ -111,7 +111,7 @@ def test_sides_have_equal_losses_in_bf16(toy_data):
 
 
 @pytest.mark.parametrize("name", ["translation", "masked_padded"])
-def test_packing_loses_no_label(name, toy_data):
+def test_packing_keeps_all_labels(name, toy_data):
     setting = SETTINGS[name]
     rows = make(setting.rows, 1, toy_data)
     for side in setting.sides:
@@ -119,7 +119,7 @@ def test_packing_loses_no_label(name, toy_data):
         assert int((batch["labels"] != IGNORED).sum()) == rows["labels"][0]
 
 
-def test_dropout_is_set_alike_on_both_sides(toy_data):
+def test_dropout_is_equal_on_both_sides(toy_data):
     setting = choose("masked_full", dropout=0.3, attention_dropout=0.0)
     peer, ours = (build(setting, side, 300).model.config for side in setting.sides)
     assert (peer.hidden_dropout_prob, peer.attention_probs_dropout_prob) == (ours.dropout, ours.attention_dropout)
@@ -128,7 +128,7 @@ def test_dropout_is_set_alike_on_both_sides(toy_data):
         choose("masked_full", dropout=1.5)
 
 
-def test_rows_are_the_same_every_time(toy_data):
+def test_rows_are_reproducible(toy_data):
     assert make("masked_padded", 2, toy_data) == make("masked_padded", 2, toy_data)
 
 
@@ -144,19 +144,19 @@ def test_command_measures_each_side_in_its_own_process(toy_data, nanogpt, tmp_pa
     assert "| ours | tuned |" in training.table([record])
 
 
-def test_what_cannot_be_measured_says_why(tmp_path):
+def test_a_setting_that_cannot_run_has_a_reason(tmp_path):
     training.main(["--settings", "causal_nanogpt", "--output", str(tmp_path)])
     record = read_json(tmp_path / "training_causal_nanogpt.json")
     assert "--nanogpt" in record["not_run"]
     assert "not run: no --nanogpt" in training.table([record])
 
 
-def test_a_worker_that_fails_says_why(toy_data, tmp_path):
+def test_the_error_of_a_failed_worker_has_its_output(toy_data, tmp_path):
     torch.save({"batches": [], "vocab_size": 10, "labels": []}, tmp_path / "rows.pt")
     options = training.parse(["--data", str(toy_data)])
     with (
         training.Worker("losses", "causal_gpt2", "bert", tmp_path / "rows.pt", "default", options) as worker,
-        pytest.raises(RuntimeError, match="is not one of"),
+        pytest.raises(RuntimeError, match="side='bert'"),
     ):
         worker.result()
 
@@ -164,9 +164,9 @@ def test_a_worker_that_fails_says_why(toy_data, tmp_path):
 def test_errors_name_the_remedy(tmp_path, nanogpt):
     with pytest.raises(FileNotFoundError, match="HF_VANILLA_DATA"):
         make("masked_full", 1, tmp_path)
-    with pytest.raises(ValueError, match="is not one of"):
+    with pytest.raises(ValueError, match="kind='speech'"):
         make("speech", 1, tmp_path)
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="batches=0"):
         make("causal", 0, tmp_path)
     with pytest.raises(ValueError, match="--nanogpt"):
         build(SETTINGS["causal_nanogpt"], "nanogpt", 65)

@@ -1,4 +1,4 @@
-"""The benchmarks of transfer at toy size: every cell runs, what is done is not done again, tables come from files."""
+"""The transfer benchmarks on toy data: all cells run, finished cells are not repeated, tables come from files."""
 
 import csv
 import json
@@ -61,7 +61,7 @@ def sentences(count, seed):
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    """A folder such as HF_VANILLA_DATA names."""
+    """A folder for HF_VANILLA_DATA."""
     folder = tmp_path_factory.mktemp("data")
     texts = [{"text": row["text"], "category": "news" if n % 2 else "fiction", "article": n} for n, row in
              enumerate(reviews(80, 5))]  # fmt: skip
@@ -88,11 +88,11 @@ def toy(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def toy_is_the_data(toy, monkeypatch):
+def use_toy_data(toy, monkeypatch):
     monkeypatch.setenv("HF_VANILLA_DATA", str(toy))
 
 
-def test_cells_go_on_where_they_stopped(tmp_path):
+def test_interrupted_cells_resume(tmp_path):
     done = []
 
     def cell(name, fails=False, needs=()):
@@ -108,7 +108,7 @@ def test_cells_go_on_where_they_stopped(tmp_path):
         run_cells([cell("a"), cell("b", fails=True), cell("c")], tmp_path)
     records = run_cells([cell("a"), cell("b"), cell("c")], tmp_path)
     assert done == ["a", "b", "c"] and [record["arm"] for record in records] == ["a", "b", "c"]
-    # A measurement that was not made then is made now.
+    # A cell without a needed measurement is run again.
     run_cells([cell("a", needs=["test"])], tmp_path)
     assert done == ["a", "b", "c", "a"]
     with pytest.raises(ValueError, match="'a'"):
@@ -118,25 +118,25 @@ def test_cells_go_on_where_they_stopped(tmp_path):
     assert cells.mean_and_spread([1.0]) == (1.0, 0.0)
 
 
-def test_results_of_lost_folders_are_taken_from_the_record(tmp_path):
+def test_results_of_missing_folders_are_copied_from_the_record(tmp_path):
     record, setting = tmp_path / "record.json", {"labels": (20, None)}
     done = [{"cell": "a", "score": 0.5}, {"cell": "b", "score": 0.7}]
     record.write_text(json.dumps({"setting": {"labels": [20, None]}, "cells": done}), encoding="utf-8")
-    assert cells.take_over(record, tmp_path / "other", {"labels": (30,)}) == 0  # another setting's are no results of it
+    assert cells.take_over(record, tmp_path / "other", {"labels": (30,)}) == 0  # a record of another setting is ignored
     (tmp_path / "cells").mkdir()
     (tmp_path / "cells" / "b.json").write_text('{"cell": "b", "score": 0.9}', encoding="utf-8")
     assert cells.take_over(record, tmp_path / "cells", setting) == 1
-    told = cells.finished([Cell(name, {}, dict) for name in "abc"], tmp_path / "cells")
-    assert [(one["cell"], one["score"]) for one in told] == [("a", 0.5), ("b", 0.9)]
+    records = cells.finished([Cell(name, {}, dict) for name in "abc"], tmp_path / "cells")
+    assert [(one["cell"], one["score"]) for one in records] == [("a", 0.5), ("b", 0.9)]
     assert cells.take_over(tmp_path / "missing.json", tmp_path / "cells", setting) == 0
 
 
 def test_no_text_is_in_two_splits(tmp_path, toy):
     test = parquet.read_table(toy / "imdb" / "test.parquet").to_pylist()
     train = [*reviews(50, 1), *reviews(50, 1), {**test[0], "text": test[0]["text"].upper()}]
-    divided = corpora._divided(train, test, 10)
-    keys = [corpora._key(row) for rows in divided.values() for row in rows]
-    assert len(keys) == len(set(keys)) == 80 and len(divided["validation"]) == 10
+    splits = corpora._split_rows(train, test, 10)
+    keys = [corpora._key(row) for rows in splits.values() for row in rows]
+    assert len(keys) == len(set(keys)) == 80 and len(splits["validation"]) == 10
     assert corpora.plain("= = Title = =") == "Title"
     assert corpora.plain("it was 1 @,@ 000 `` well @-@ known '' <unk>") == 'it was 1,000 " well-known "'
     with pytest.raises(FileNotFoundError, match="HF_VANILLA_DATA"):
@@ -160,11 +160,11 @@ def test_label_efficiency(tmp_path, data, objective, capsys):
         label_efficiency.main([*arguments, "--table", "--test"])
 
 
-def test_what_is_claimed_follows_from_the_cells():
+def test_the_claims_follow_from_the_cells():
     groups = {(100, "scratch"): [0.5], (100, "adapted"): [0.7], (500, "adapted"): [0.8], (5000, "scratch"): [0.81]}
     lines = label_efficiency.claims(groups)
-    assert "not as well as" in lines[0] and "+20.0 points" in lines[1]
-    assert "do as well as" in label_efficiency.claims({**groups, (500, "adapted"): [0.82]})[0]
+    assert "not as good as" in lines[0] and "+20.0 points" in lines[1]
+    assert "are as good as" in label_efficiency.claims({**groups, (500, "adapted"): [0.82]})[0]
     assert label_efficiency.claims({}) == []
 
 
@@ -178,9 +178,9 @@ def test_shakespeare(tmp_path, capsys):
     text = "great plot\n fine "
     assert len(tokenizer(text)["input_ids"]) == len(text)
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
-    with pytest.raises(FileNotFoundError, match="checkout"):
+    with pytest.raises(FileNotFoundError, match=r"train\.py"):
         shakespeare.nanogpt(tmp_path, 1)
-    # A stand-in that prints what nanoGPT prints, and must find its data.
+    # A replacement of nanoGPT's train.py, which checks its arguments and its data.
     (tmp_path / "train.py").write_text(
         "import sys, pickle\nassert '--n_embd=128' in sys.argv\n"
         "assert pickle.load(open('data/shakespeare_char/meta.pkl', 'rb'))['vocab_size'] > 10\n"
@@ -190,7 +190,7 @@ def test_shakespeare(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_words(tmp_path, capsys):
+def test_tagging_and_parsing(tmp_path, capsys):
     tagging_parsing.main(["--quick", "--folder", str(tmp_path), "--jobs", "chunks", "korean-trees"])
     assert capsys.readouterr().out.count("| trees, UD Korean GSD |") == 2  # LAS and UAS
 
@@ -198,9 +198,9 @@ def test_words(tmp_path, capsys):
 @pytest.mark.slow
 def test_ablation_and_forgetting(tmp_path, capsys):
     variants = [
-        "as it is",
+        "unchanged",
         "gradual unfreezing",
-        "embeddings turned, not trained further",
+        "domain embeddings without training",
         "forward and backward together",
     ]
     ablation.main(["--quick", "--folder", str(tmp_path), "--variants", *variants])
@@ -209,12 +209,12 @@ def test_ablation_and_forgetting(tmp_path, capsys):
         ablation.main(["--quick", "--folder", str(tmp_path), "--variants", "no such trick"])
     forgetting.main(["--quick", "--folder", str(tmp_path)])
     shown_table = capsys.readouterr().out
-    assert "| replay 20 % and L2-SP |" in shown_table and "| frozen body |" in shown_table
-    frozen = next(line for line in shown_table.splitlines() if line.startswith("| frozen body |"))
-    assert frozen.split(" | ")[3] == "0.0"  # a body that does not move forgets nothing
+    assert "| replay 20 % and L2-SP |" in shown_table and "| frozen backbone |" in shown_table
+    frozen = next(line for line in shown_table.splitlines() if line.startswith("| frozen backbone |"))
+    assert frozen.split(" | ")[3] == "0.0"  # a frozen backbone forgets nothing
 
 
-def test_what_somebody_new_has_and_types(tmp_path):
+def test_the_files_and_commands_of_a_new_user(tmp_path):
     new_user.write_files(tmp_path, 20, None)
     with (tmp_path / "reviews.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -223,11 +223,11 @@ def test_what_somebody_new_has_and_types(tmp_path):
     assert scored[0] == "text,label" and len(scored) == 31
     assert not {row["text"] for row in rows} & {line.rpartition(",")[0] for line in scored}
     assert (tmp_path / "general.txt").read_text(encoding="utf-8").count("\n") == 180
-    typed = [words[words.index("hf-vanilla") + 1] for words in new_user.page_commands()]
-    assert typed == ["pretrain", "adapt", "finetune", "finetune", "classify", "publish"]
+    commands = [words[words.index("hf-vanilla") + 1] for words in new_user.page_commands()]
+    assert commands == ["pretrain", "adapt", "finetune", "finetune", "classify", "publish"]
 
 
-def test_the_page_of_results(tmp_path):
+def test_the_page_shows_the_records(tmp_path):
     page = tmp_path / "transfer.md"
     page.write_text(transfer_report.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     records = [
@@ -235,18 +235,18 @@ def test_the_page_of_results(tmp_path):
          "train_rows": 24_000 if n == "all" else n}
         for arm in label_efficiency.ARMS for n in (100, "all") for seed in range(2)
     ]  # fmt: skip
-    place = {"cores": 2, "processor": "p", "capability": "AVX2", "torch": "2", "transformers": "5", "python": "3"}
-    record = {"data": "imdb", "score": "test_accuracy", "machine": place, "cells": records}
+    machine = {"cores": 2, "processor": "p", "capability": "AVX2", "torch": "2", "transformers": "5", "python": "3"}
+    record = {"data": "imdb", "score": "test_accuracy", "machine": machine, "cells": records}
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "label_efficiency_imdb-causal.json").write_text(json.dumps(record))
     label_efficiency.plot(record, tmp_path / "results" / "label_efficiency_imdb-causal.png")
     arguments = ["--results", str(tmp_path / "results"), "--page", str(page)]
-    with pytest.raises(SystemExit, match="does not show"):
+    with pytest.raises(SystemExit, match=r"benchmarks\.transfer\.report"):
         transfer_report.main([*arguments, "--check"])
     transfer_report.main(arguments)
     text = page.read_text(encoding="utf-8")
     assert "| all (24,000) | 60.5 ± 0.7 |" in text and "(images/label_efficiency_imdb-causal.png)" in text
     assert (tmp_path / "images" / "label_efficiency_imdb-causal.png").is_file() and text.count("Not measured yet.") == 6
     transfer_report.main([*arguments, "--check"])
-    # The page in the repository shows what the results say.
+    # The page in the repository is up to date.
     transfer_report.main(["--check"])
