@@ -1,4 +1,4 @@
-"""What tests share: folders of tiny models (see `tiny_folders`), and the loss that real models take."""
+"""What tests share: folders of tiny models (see `tiny_models`), and the loss that real models take."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import hf_vanilla_transformer as vanilla
 from hf_vanilla_transformer.models import kernels_loss_vanilla
 
-from .tiny_folders import save_tiny
+from .tiny_models import tiny_folder
 
 
 @pytest.fixture(autouse=True)
@@ -20,25 +20,24 @@ def chunked_loss(monkeypatch) -> None:
 
 @pytest.fixture(scope="session")
 def seq2seq(tmp_path_factory) -> Path:
-    return save_tiny(tmp_path_factory.mktemp("seq2seq"), "seq2seq", vanilla.VanillaTransformerForConditionalGeneration)
+    return tiny_folder(tmp_path_factory.mktemp("seq2seq"), "seq2seq")
 
 
 @pytest.fixture(scope="session")
 def masked_lm(tmp_path_factory) -> Path:
-    return save_tiny(tmp_path_factory.mktemp("masked"), "encoder", vanilla.VanillaEncoderForMaskedLM)
+    return tiny_folder(tmp_path_factory.mktemp("masked"), "encoder")
 
 
 @pytest.fixture(scope="session")
 def causal_lm(tmp_path_factory) -> Path:
-    return save_tiny(tmp_path_factory.mktemp("causal"), "decoder", vanilla.VanillaDecoderForCausalLM)
+    return tiny_folder(tmp_path_factory.mktemp("causal"), "decoder")
 
 
 @pytest.fixture(scope="session")
 def text_classifier(tmp_path_factory) -> Path:
     labels = {0: "contradiction", 1: "neutral", 2: "entailment"}
-    return save_tiny(
+    return tiny_folder(
         tmp_path_factory.mktemp("text"),
-        "encoder",
         vanilla.VanillaEncoderForSequenceClassification,
         id2label=labels,
         label2id={label: index for index, label in labels.items()},
@@ -48,9 +47,8 @@ def text_classifier(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def token_classifier(tmp_path_factory) -> Path:
     labels = {0: "O", 1: "B-PLACE", 2: "I-PLACE"}
-    return save_tiny(
+    return tiny_folder(
         tmp_path_factory.mktemp("token"),
-        "encoder",
         vanilla.VanillaEncoderForTokenClassification,
         id2label=labels,
         label2id={label: index for index, label in labels.items()},

@@ -10,7 +10,7 @@ from hf_vanilla_transformer.commands.main import main
 from hf_vanilla_transformer.generation import translate_n_best
 from hf_vanilla_transformer.pipelines.loading import load_model
 
-from ..tiny_folders import SENTENCES
+from ..tiny_models import SENTENCES
 
 
 @pytest.fixture

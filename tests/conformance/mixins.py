@@ -14,9 +14,9 @@ import transformers.utils
 from transformers import AutoModelForCausalLM
 from transformers.models.auto import modeling_auto
 
-from tests.conformance import pipeline_tasks, tiny_models
+from tests.conformance import pipeline_models, pipeline_tasks
 
-tiny_models.root_folder()  # the pipeline mixin reads a summary of tiny models when it is imported
+pipeline_models.root_folder()  # the pipeline mixin reads a summary of tiny models when it is imported
 
 with mock.patch.object(transformers.utils, "direct_transformers_import", lambda *args, **kwargs: transformers):
     # In a checkout these modules load transformers from the folder `src` beside them; here it is the installed one.
@@ -138,7 +138,7 @@ class ConformanceTests(
         if self.is_encoder_decoder and task == "feature-extraction":
             self.skipTest("the pipeline gives an encoder-decoder nothing to decode")
         if model_class is not None:
-            tiny_models.saved(model_class, self.stack.make_config)
+            pipeline_models.saved(model_class, self.stack.make_config)
             summary = {"tokenizer_classes": ["PreTrainedTokenizerFast"], "processor_classes": []}
             test_pipeline_mixin.tiny_model_summary[model_class.__name__] = summary
         super().run_task_tests(task, dtype=dtype)

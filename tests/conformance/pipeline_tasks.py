@@ -11,7 +11,7 @@ from unittest import TestCase
 
 from transformers import pipeline
 
-from tests.conformance.tiny_models import SENTENCES
+from tests.conformance.pipeline_models import SENTENCES
 
 
 class PipelineTask(TestCase):

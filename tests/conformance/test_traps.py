@@ -15,7 +15,7 @@ from transformers.trainer_utils import align_special_tokens
 
 import hf_vanilla_transformer as ours
 from hf_vanilla_transformer.models.attention_vanilla import CrossAttention
-from tests.conformance.tiny_models import tokenizer
+from tests.conformance.pipeline_models import tokenizer
 from tests.conformance.tiny_stacks import (
     BASE_MODELS,
     HEADS,

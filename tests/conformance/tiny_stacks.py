@@ -8,11 +8,10 @@ import torch
 
 import hf_vanilla_transformer as ours
 
+from ..tiny_models import stack_of, tiny_config, tiny_model
+
 TINY = {
     "vocab_size": 61,
-    "hidden_size": 16,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
     "max_position_embeddings": 40,
     "dropout": 0.0,
     "attention_dropout": 0.0,
@@ -47,23 +46,21 @@ BASE_MODELS = (ours.VanillaEncoderModel, ours.VanillaDecoderModel, ours.VanillaT
 
 def config_for(model_class: type, **more: Any) -> Any:
     """A tiny config of the stack that a class belongs to."""
-    if model_class.__name__.startswith("VanillaTransformer"):
-        layers = {"encoder_layers": 2, "decoder_layers": 2, "decoder_start_token_id": 1}
-        return ours.VanillaTransformerConfig(**{**TINY, **layers, **more})
-    if "Encoder" in model_class.__name__:
-        sizes = {"num_hidden_layers": 2, "parser_arc_size": 12, "parser_label_size": 8, "parser_dropout": 0.0}
-        return ours.VanillaEncoderConfig(**{**TINY, **sizes, **more})
-    return ours.VanillaDecoderConfig(**{**TINY, "num_hidden_layers": 2, **more})
+    return tiny_config(model_class, **_fields(model_class) | more)
 
 
 def build(model_class: type, seed: int = 0, **more: Any) -> Any:
-    """A tiny model of a class, in evaluation mode, with every bias and norm moved away from 0 and 1."""
-    torch.manual_seed(seed)
-    model = model_class(config_for(model_class, **more)).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    return model
+    """A tiny model of a class, in evaluation mode, with every weight moved away from its initial value."""
+    return tiny_model(model_class, seed=seed, noise=0.1, **_fields(model_class) | more)
+
+
+def _fields(model_class: type) -> dict[str, Any]:
+    own = {
+        "seq2seq": {"decoder_start_token_id": 1},
+        "encoder": {"parser_arc_size": 12, "parser_label_size": 8, "parser_dropout": 0.0},
+        "decoder": {},
+    }
+    return TINY | own[stack_of(model_class)]
 
 
 def inputs_for(model_class: type, rows: int = 3, length: int = 9, seed: int = 1) -> dict[str, torch.Tensor]:

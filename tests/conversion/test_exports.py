@@ -8,20 +8,17 @@ import torch
 from hf_vanilla_transformer import from_transformers, to_transformers
 from hf_vanilla_transformer.conversion.residual_order import sines_first
 from hf_vanilla_transformer.models.layers_vanilla import SinusoidalPositions
-from tests.conversion.test_refusals import small_model
 
-LONG = torch.randint(5, 67, (3, 30), generator=torch.Generator().manual_seed(0))
+from ..tiny_models import VOCABULARY, tiny_model
+
+LONG = torch.randint(5, VOCABULARY, (3, 30), generator=torch.Generator().manual_seed(0))
 MASK = torch.ones_like(LONG)
 MASK[1, 20:] = 0
 
 
 def perturbed(stack, **fields):
-    torch.manual_seed(0)
-    model = small_model(stack, **{"pad_token_id": 1, **fields})
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    return model
+    special = {"bos_token_id": 0, "eos_token_id": 2} if stack == "decoder" else {}
+    return tiny_model(stack, noise=0.2, **{"hidden_size": 32, "pad_token_id": 1} | special | fields)
 
 
 def difference(first, second):
@@ -37,42 +34,42 @@ def difference(first, second):
 @pytest.mark.parametrize(
     ("stack", "fields", "class_name"),
     [
-        ("vanilla_encoder", {"positions_from_mask": False}, "BertForMaskedLM"),
-        ("vanilla_encoder", {"positions_from_mask": True}, "RobertaForMaskedLM"),
-        ("vanilla_encoder", {"positions_from_mask": False, "type_vocab_size": 0}, "BertForMaskedLM"),
-        ("vanilla_encoder", {"positions_from_mask": False, "lm_head_bias": False}, "BertForMaskedLM"),
-        ("vanilla_encoder", {"position_embedding_type": "sinusoidal"}, "RobertaForMaskedLM"),
-        ("vanilla_encoder", {"hidden_act": "relu"}, "BertForMaskedLM"),
-        ("vanilla_encoder", {"scale_embedding": True}, "RobertaForMaskedLM"),
-        ("vanilla_decoder", {"positions_from_mask": False}, "GPT2LMHeadModel"),
-        ("vanilla_decoder", {"positions_from_mask": True}, "OPTForCausalLM"),
-        ("vanilla_decoder", {"layer_norm_eps": 1e-6}, "GPT2LMHeadModel"),
+        ("encoder", {"positions_from_mask": False}, "BertForMaskedLM"),
+        ("encoder", {"positions_from_mask": True}, "RobertaForMaskedLM"),
+        ("encoder", {"positions_from_mask": False, "type_vocab_size": 0}, "BertForMaskedLM"),
+        ("encoder", {"positions_from_mask": False, "lm_head_bias": False}, "BertForMaskedLM"),
+        ("encoder", {"position_embedding_type": "sinusoidal"}, "RobertaForMaskedLM"),
+        ("encoder", {"hidden_act": "relu"}, "BertForMaskedLM"),
+        ("encoder", {"scale_embedding": True}, "RobertaForMaskedLM"),
+        ("decoder", {"positions_from_mask": False}, "GPT2LMHeadModel"),
+        ("decoder", {"positions_from_mask": True}, "OPTForCausalLM"),
+        ("decoder", {"layer_norm_eps": 1e-6}, "GPT2LMHeadModel"),
         (
-            "vanilla_decoder",
+            "decoder",
             {"norm_first": False, "intermediate_size": 128, "positions_from_mask": False},
             "OpenAIGPTLMHeadModel",
         ),
-        ("vanilla_decoder", {"position_embedding_type": "sinusoidal"}, "OPTForCausalLM"),
+        ("decoder", {"position_embedding_type": "sinusoidal"}, "OPTForCausalLM"),
         (
-            "vanilla_decoder",
+            "decoder",
             {"position_embedding_type": "sinusoidal_t2t", "position_offset": 3, "scale_embedding": True},
             "OPTForCausalLM",
         ),
-        ("vanilla_decoder", {"tie_word_embeddings": False}, "OPTForCausalLM"),
-        ("vanilla_transformer", {}, "MarianMTModel"),
-        ("vanilla_transformer", {"lm_head_bias": True, "hidden_act": "gelu"}, "MarianMTModel"),
-        ("vanilla_transformer", {"position_embedding_type": "sinusoidal_concat"}, "MarianMTModel"),
-        ("vanilla_transformer", {"share_encoder_decoder_embeddings": False}, "MarianMTModel"),
-        ("vanilla_transformer", {"tie_word_embeddings": False}, "MarianMTModel"),
-        ("vanilla_transformer", {"norm_first": True}, "PegasusForConditionalGeneration"),
-        ("vanilla_transformer", {"layernorm_embedding": True}, "BartForConditionalGeneration"),
+        ("decoder", {"tie_word_embeddings": False}, "OPTForCausalLM"),
+        ("seq2seq", {}, "MarianMTModel"),
+        ("seq2seq", {"lm_head_bias": True, "hidden_act": "gelu"}, "MarianMTModel"),
+        ("seq2seq", {"position_embedding_type": "sinusoidal_concat"}, "MarianMTModel"),
+        ("seq2seq", {"share_encoder_decoder_embeddings": False}, "MarianMTModel"),
+        ("seq2seq", {"tie_word_embeddings": False}, "MarianMTModel"),
+        ("seq2seq", {"norm_first": True}, "PegasusForConditionalGeneration"),
+        ("seq2seq", {"layernorm_embedding": True}, "BartForConditionalGeneration"),
         (
-            "vanilla_transformer",
+            "seq2seq",
             {"layernorm_embedding": True, "position_embedding_type": "learned", "norm_first": True},
             "MBartForConditionalGeneration",
         ),
         (
-            "vanilla_transformer",
+            "seq2seq",
             {"norm_first": True, "position_embedding_type": "sinusoidal_t2t", "position_offset": 2},
             "M2M100ForConditionalGeneration",
         ),
@@ -88,7 +85,7 @@ def test_the_class_is_chosen_that_computes_the_same(stack, fields, class_name):
 
 
 def test_the_paper_s_model_as_marian_in_double_precision():
-    ours = perturbed("vanilla_transformer").double()
+    ours = perturbed("seq2seq").double()
     marian = to_transformers(ours)
     assert type(marian).__name__ == "MarianMTModel"
     # Marian rounds its table to float32 whatever its type; given ours, nothing but the order of sums differs.
@@ -101,7 +98,7 @@ def test_the_paper_s_model_as_marian_in_double_precision():
 
 
 def test_the_paper_s_model_as_marian_generates_the_same():
-    ours = perturbed("vanilla_transformer", eos_token_id=2)
+    ours = perturbed("seq2seq", eos_token_id=2)
     marian = to_transformers(ours)
     for beams in (1, 4):
         tokens = [
@@ -115,7 +112,7 @@ def test_the_paper_s_model_as_marian_generates_the_same():
 
 
 def test_gradients_survive_the_reordering():
-    ours = perturbed("vanilla_transformer")
+    ours = perturbed("seq2seq")
     marian = to_transformers(ours)
     for model in (ours, marian):
         model(input_ids=LONG, labels=LONG[:, :12].contiguous()).loss.backward()
@@ -126,7 +123,7 @@ def test_gradients_survive_the_reordering():
 
 @pytest.mark.parametrize("family", ["gpt2", "opt"])
 def test_a_family_can_be_asked_for(family, caplog):
-    ours = perturbed("vanilla_decoder", positions_from_mask=family == "gpt2")
+    ours = perturbed("decoder", positions_from_mask=family == "gpt2")
     with caplog.at_level(logging.WARNING):
         reference = to_transformers(ours, family=family)
     assert reference.config.model_type == family
@@ -135,7 +132,7 @@ def test_a_family_can_be_asked_for(family, caplog):
 
 
 def test_an_untied_copy_when_the_scale_goes_into_the_embeddings():
-    ours = perturbed("vanilla_decoder", scale_embedding=True)
+    ours = perturbed("decoder", scale_embedding=True)
     reference = to_transformers(ours)
     assert not reference.config.tie_word_embeddings
     assert not torch.equal(reference.get_input_embeddings().weight, reference.get_output_embeddings().weight)
@@ -144,7 +141,7 @@ def test_an_untied_copy_when_the_scale_goes_into_the_embeddings():
 def test_a_bare_encoder_with_and_without_its_pooler():
     from hf_vanilla_transformer import VanillaEncoderModel
 
-    config = perturbed("vanilla_encoder", positions_from_mask=False).config
+    config = perturbed("encoder", positions_from_mask=False).config
     for pooler in (True, False):
         reference = to_transformers(VanillaEncoderModel(config, add_pooling_layer=pooler).eval())
         assert type(reference).__name__ == "BertModel"
@@ -153,7 +150,7 @@ def test_a_bare_encoder_with_and_without_its_pooler():
 
 
 def test_reordered_sinusoids_are_those_of_the_other_layout():
-    config = perturbed("vanilla_transformer").config
+    config = perturbed("seq2seq").config
     interleaved = SinusoidalPositions(config).table
     config.position_embedding_type = "sinusoidal_concat"
     halves = SinusoidalPositions(config).table

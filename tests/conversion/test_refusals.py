@@ -8,40 +8,15 @@ import transformers
 
 from benchmarks.parity import SMALL_CONFIGS, small_transformers_model
 from hf_vanilla_transformer import (
-    VanillaDecoderConfig,
-    VanillaDecoderForCausalLM,
-    VanillaEncoderConfig,
-    VanillaEncoderForMaskedLM,
     VanillaEncoderForPreTraining,
-    VanillaTransformerConfig,
-    VanillaTransformerForConditionalGeneration,
     VanillaTransformerModel,
     from_transformers,
     to_transformers,
 )
 from hf_vanilla_transformer.conversion.families import FAMILIES
 
+from ..tiny_models import tiny_config, tiny_model
 from .saved import main_head
-
-SIZE = {"vocab_size": 67, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
-STACKS = {
-    "vanilla_encoder": (VanillaEncoderConfig, VanillaEncoderForMaskedLM, {"num_hidden_layers": 2}),
-    "vanilla_decoder": (
-        VanillaDecoderConfig,
-        VanillaDecoderForCausalLM,
-        {"num_hidden_layers": 2, "bos_token_id": 0, "eos_token_id": 2},
-    ),
-    "vanilla_transformer": (
-        VanillaTransformerConfig,
-        VanillaTransformerForConditionalGeneration,
-        {"encoder_layers": 2, "decoder_layers": 2},
-    ),
-}
-
-
-def small_model(stack, **fields):
-    config_class, model_class, more = STACKS[stack]
-    return model_class(config_class(**SIZE | {"max_position_embeddings": 40} | more | fields)).eval()
 
 
 def reference(family_name, class_name, **fields):
@@ -140,41 +115,45 @@ def test_quantized_weights():
 @pytest.mark.parametrize(
     ("stack", "fields", "message"),
     [
-        ("vanilla_encoder", {"norm_first": True}, r"bert: norm_first=True .*False"),
-        ("vanilla_encoder", {"layernorm_embedding": False}, r"layernorm_embedding=False .*True"),
-        ("vanilla_encoder", {"lm_head_transform": False}, r"lm_head_transform=False .*True"),
-        ("vanilla_decoder", {"layernorm_embedding": True}, r"gpt2: layernorm_embedding=True .*False"),
-        ("vanilla_decoder", {"type_vocab_size": 2}, r"type_vocab_size=2 .*0"),
-        ("vanilla_decoder", {"lm_head_bias": True}, r"lm_head_bias=True .*False"),
-        ("vanilla_decoder", {"norm_first": False}, r"intermediate_size=48 .*four times hidden_size"),
+        ("encoder", {"norm_first": True}, r"bert: norm_first=True .*False"),
+        ("encoder", {"layernorm_embedding": False}, r"layernorm_embedding=False .*True"),
+        ("encoder", {"lm_head_transform": False}, r"lm_head_transform=False .*True"),
+        ("decoder", {"layernorm_embedding": True}, r"gpt2: layernorm_embedding=True .*False"),
+        ("decoder", {"type_vocab_size": 2}, r"type_vocab_size=2 .*0"),
+        ("decoder", {"lm_head_bias": True}, r"lm_head_bias=True .*False"),
         (
-            "vanilla_decoder",
-            {"norm_first": False, "intermediate_size": 128, "hidden_act": "tanh"},
+            "decoder",
+            {"norm_first": False, "intermediate_size": 48},
+            r"intermediate_size=48 .*four times hidden_size",
+        ),
+        (
+            "decoder",
+            {"norm_first": False, "intermediate_size": 64, "hidden_act": "tanh"},
             "openai-gpt: hidden_act='tanh', but OpenAIGPTModel has only gelu_new",
         ),
-        ("vanilla_transformer", {"layer_norm_eps": 1e-6}, r"marian: layer_norm_eps=1e-06 .*1e-05"),
+        ("seq2seq", {"layer_norm_eps": 1e-6}, r"marian: layer_norm_eps=1e-06 .*1e-05"),
         (
-            "vanilla_transformer",
+            "seq2seq",
             {"position_embedding_type": "learned"},
             r"'learned' .*'sinusoidal_concat'",
         ),
-        ("vanilla_transformer", {"position_offset": 2}, r"marian: position_offset=2 .*0"),
+        ("seq2seq", {"position_offset": 2}, r"marian: position_offset=2 .*0"),
         (
-            "vanilla_transformer",
+            "seq2seq",
             {"position_embedding_type": "sinusoidal_t2t", "norm_first": True, "position_offset": 7},
             r"m2m_100: position_offset=7 .*pad_token_id",
         ),
-        ("vanilla_transformer", {"lm_head_transform": True}, r"lm_head_transform=True .*False"),
+        ("seq2seq", {"lm_head_transform": True}, r"lm_head_transform=True .*False"),
     ],
 )
 def test_export_names_every_field_in_the_way(stack, fields, message):
     with pytest.raises(ValueError, match=f"No class of transformers computes what this Vanilla.*{message}"):
-        to_transformers(small_model(stack, **fields))
+        to_transformers(tiny_model(stack, **fields))
 
 
 def test_export_to_one_family_speaks_of_that_family_only():
     with pytest.raises(ValueError, match=r"norm_first=True .*False") as error:
-        to_transformers(small_model("vanilla_decoder"), family="openai-gpt")
+        to_transformers(tiny_model("decoder"), family="openai-gpt")
     assert "opt:" not in str(error.value)
 
 
@@ -182,7 +161,7 @@ def test_export_to_an_unknown_family_or_one_of_another_stack():
     with pytest.raises(
         ValueError, match="family='bert' is no family that a vanilla_decoder can become; choose from gpt2"
     ):
-        to_transformers(small_model("vanilla_decoder"), family="bert")
+        to_transformers(tiny_model("decoder"), family="bert")
 
 
 def test_export_of_a_transformers_model():
@@ -191,20 +170,14 @@ def test_export_of_a_transformers_model():
 
 
 def test_pretraining_heads_become_bert_only():
-    config = VanillaEncoderConfig(**SIZE, num_hidden_layers=1)
+    config = tiny_config("encoder")
     assert type(to_transformers(VanillaEncoderForPreTraining(config))).__name__ == "BertForPreTraining"
     with pytest.raises(ValueError, match="roberta: VanillaEncoderForPreTraining has no counterpart there"):
         to_transformers(VanillaEncoderForPreTraining(config), family="roberta")
 
 
 def test_one_matrix_for_both_sides_goes_with_the_tie():
-    config = VanillaTransformerConfig(
-        **SIZE,
-        encoder_layers=1,
-        decoder_layers=1,
-        norm_first=True,
-        share_encoder_decoder_embeddings=False,
-    )
+    config = tiny_config("seq2seq", norm_first=True, share_encoder_decoder_embeddings=False)
     with pytest.raises(ValueError, match=r"pegasus: share_encoder_decoder_embeddings=False .*True wherever"):
         to_transformers(VanillaTransformerModel(config))
 
@@ -225,9 +198,7 @@ def test_import_warns_of_what_acts_in_training_only(family_name, class_name, fie
 
 def test_export_warns_of_what_acts_in_training_only(caplog):
     with caplog.at_level(logging.WARNING):
-        to_transformers(
-            small_model("vanilla_decoder", positions_from_mask=False, label_smoothing=0.1, activation_dropout=0.2)
-        )
+        to_transformers(tiny_model("decoder", positions_from_mask=False, label_smoothing=0.1, activation_dropout=0.2))
     assert "label_smoothing=0.1 is not carried over" in caplog.text
     assert "activation_dropout=0.2 is not carried over" in caplog.text
 

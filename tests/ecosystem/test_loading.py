@@ -5,10 +5,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
 from hf_vanilla_transformer.models.layers_vanilla import TransformerLayer
-from tests.conversion.exports.small import small_model
+from tests.tiny_models import tiny_model, tokens
 
 AUTO_CLASSES = {"encoder": AutoModelForMaskedLM, "decoder": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM}
-IDS = torch.randint(4, 67, (3, 9), generator=torch.Generator().manual_seed(0))
+IDS = tokens(3, 9)
 
 
 def logits(model):
@@ -28,7 +28,7 @@ def places(model, prefix=""):
 
 @pytest.fixture(params=AUTO_CLASSES)
 def saved(request, tmp_path):
-    model = small_model(request.param)
+    model = tiny_model(request.param, noise=0.2)
     model.save_pretrained(tmp_path / "model")
     return AUTO_CLASSES[request.param], tmp_path / "model", model
 
@@ -77,5 +77,5 @@ def test_int8_weights_of_torchao(saved):
     expected, found = logits(model), logits(loaded)
     assert 0 < (found - expected).abs().max() < 0.1 * expected.abs().max()
     if model.can_generate():
-        tokens = loaded.generate(IDS, attention_mask=torch.ones_like(IDS), max_new_tokens=4, do_sample=False)
-        assert tokens.shape[0] == 3
+        generated = loaded.generate(IDS, attention_mask=torch.ones_like(IDS), max_new_tokens=4, do_sample=False)
+        assert generated.shape[0] == 3

@@ -5,12 +5,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
 from hf_vanilla_transformer import lora_targets
-from tests.conversion.exports.small import small_model
+from tests.tiny_models import tiny_model, tokens
 
 peft = pytest.importorskip("peft")
 
 AUTO_CLASSES = {"encoder": AutoModelForMaskedLM, "decoder": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM}
-IDS = torch.randint(4, 67, (3, 9), generator=torch.Generator().manual_seed(0))
+IDS = tokens(3, 9)
 # Maps with an adapter in two layers of each stack; "all-linear" adds the transform of the encoder's head.
 COUNTS = {
     "encoder": {"attention": 4, "layers": 12, "all-linear": 13},
@@ -25,16 +25,16 @@ def logits(model):
         return model(input_ids=IDS, **arguments).logits
 
 
-@pytest.mark.parametrize("places", ["attention", "layers", "all-linear"])
+@pytest.mark.parametrize("preset", ["attention", "layers", "all-linear"])
 @pytest.mark.parametrize("stack", COUNTS)
-def test_adapters_train_merge_and_save(stack, places, tmp_path):
-    base = small_model(stack)
+def test_adapters_train_merge_and_save(stack, preset, tmp_path):
+    base = tiny_model(stack, noise=0.2)
     base.save_pretrained(tmp_path / "base")
     before = logits(base)
-    targets = places if places == "all-linear" else lora_targets(places)
+    targets = preset if preset == "all-linear" else lora_targets(preset)
     adapted = peft.get_peft_model(base, peft.LoraConfig(r=2, target_modules=targets, init_lora_weights=False))
     adapters = [name for name, _ in adapted.named_parameters() if "lora_B" in name]
-    assert len(adapters) == COUNTS[stack][places]
+    assert len(adapters) == COUNTS[stack][preset]
     assert not any("lm_head.lora" in name or "embed" in name for name in adapters)
 
     adapted.train()
@@ -65,6 +65,6 @@ def test_adapters_train_merge_and_save(stack, places, tmp_path):
     torch.testing.assert_close(logits(reloaded), trained, rtol=0, atol=1e-4)
 
 
-def test_places_that_do_not_exist():
-    with pytest.raises(ValueError, match="places='everywhere' does not exist; choose from attention"):
+def test_an_unknown_preset_is_refused():
+    with pytest.raises(ValueError, match=r"preset='everywhere'.*attention"):
         lora_targets("everywhere")

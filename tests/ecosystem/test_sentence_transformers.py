@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hf_vanilla_transformer import VanillaEncoderModel
-from tests.conversion.exports.small import small_model, small_tokenizer
+from tests.tiny_models import tiny_model, tiny_tokenizer
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
 
@@ -14,8 +14,8 @@ TEXTS = ["a man rides a red bicycle .", "Yes.", "Two children are playing in the
 
 @pytest.mark.parametrize("saved", ["model", "masked language model"])
 def test_a_folder_is_loaded_encodes_and_is_saved(saved, tmp_path):
-    tokenizer = small_tokenizer("encoder")
-    model = small_model("encoder", tokenizer)
+    tokenizer = tiny_tokenizer("encoder")
+    model = tiny_model("encoder", tokenizer)
     encoder = VanillaEncoderModel(model.config, add_pooling_layer=True).eval()
     encoder.load_state_dict(model.model.state_dict(), strict=False)
     (encoder if saved == "model" else model).save_pretrained(tmp_path / "encoder")

@@ -5,14 +5,14 @@ import torch
 from datasets import Dataset
 
 from hf_vanilla_transformer.conversion.exports.samples import SENTENCES
-from tests.conversion.exports.small import small_model, small_tokenizer
+from tests.tiny_models import tiny_model, tiny_tokenizer
 
 trl = pytest.importorskip("trl")
 
 
 def test_the_decoder_learns(tmp_path):
-    tokenizer = small_tokenizer("decoder")
-    model = small_model("decoder", tokenizer, dropout=0.0, attention_dropout=0.0)
+    tokenizer = tiny_tokenizer("decoder", SENTENCES, vocab_size=300, min_frequency=1)
+    model = tiny_model("decoder", tokenizer, noise=0.2, dropout=0.0, attention_dropout=0.0)
     settings = trl.SFTConfig(
         output_dir=str(tmp_path),
         max_steps=12,

@@ -8,19 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from hf_vanilla_transformer import (
-    VanillaDecoderConfig,
-    VanillaDecoderForCausalLM,
-    VanillaTransformerConfig,
-    VanillaTransformerForConditionalGeneration,
-)
+from ..tiny_models import tiny_model
 
 _TINY = {
     "vocab_size": 43,
-    "hidden_size": 16,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "max_position_embeddings": 64,
     "initializer": "normal",
     "initializer_range": 0.7,
     "pad_token_id": 0,
@@ -92,20 +83,11 @@ class Generator:
 
 def build(kind: str, setting: str, seed: int = 0, **more: Any) -> Any:
     """A tiny generative model of one stack in one setting, in float64."""
-    torch.manual_seed(seed)
-    if kind == "decoder":
-        config = VanillaDecoderConfig(**{**_TINY, **_SETTINGS[setting], "num_hidden_layers": 2, **more})
-        model = VanillaDecoderForCausalLM(config)
-    else:
-        layers = {"encoder_layers": 2, "decoder_layers": 2, "decoder_start_token_id": 1}
-        config = VanillaTransformerConfig(**{**_TINY, **_SETTINGS[setting], **layers, **more})
-        model = VanillaTransformerForConditionalGeneration(config)
-    return model.double().eval()
+    start = {"decoder_start_token_id": 1} if kind == "seq2seq" else {}
+    return tiny_model(kind, seed=seed, noise=0.0, **_TINY | _SETTINGS[setting] | start | more).double()
 
 
-@pytest.fixture(
-    scope="module", params=[(kind, setting) for kind in ("decoder", "transformer") for setting in _SETTINGS]
-)
+@pytest.fixture(scope="module", params=[(kind, setting) for kind in ("decoder", "seq2seq") for setting in _SETTINGS])
 def kind_and_setting(request):
     """The name of the stack and of the setting."""
     return request.param

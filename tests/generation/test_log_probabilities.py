@@ -9,7 +9,7 @@ from hf_vanilla_transformer.generation import (
     translation_log_probabilities,
 )
 
-from ..models.small import causal_language_model, tokens, translation_model
+from ..tiny_models import tiny_model, tokens
 
 
 def by_hand(step, generated):
@@ -24,7 +24,7 @@ def by_hand(step, generated):
 @pytest.mark.parametrize("at_once", [1 << 26, 1])
 def test_translations_are_scored_up_to_their_end_token(at_once, monkeypatch):
     monkeypatch.setattr(log_probabilities, "_LOGITS_AT_ONCE", at_once)
-    model = translation_model(pad_token_id=0, eos_token_id=1, bos_token_id=3, decoder_start_token_id=3)
+    model = tiny_model("seq2seq", pad_token_id=0, eos_token_id=1, bos_token_id=3, decoder_start_token_id=3)
     sources = tokens(2, 5)
     sources[1, 3:] = 0
     mask = (sources != 0).long()
@@ -48,7 +48,7 @@ def test_translations_are_scored_up_to_their_end_token(at_once, monkeypatch):
 
 @pytest.mark.parametrize("pad", [0, 1])  # 1 is the end token, as for models without a padding token
 def test_continuations_are_scored_without_their_prompts(pad):
-    model = causal_language_model()
+    model = tiny_model("decoder")
     model.generation_config.pad_token_id = pad
     prompts = tokens(2, 4)
     mask = torch.ones_like(prompts)

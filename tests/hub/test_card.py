@@ -5,14 +5,15 @@ import transformers
 import yaml
 from huggingface_hub import ModelCard
 
-from hf_vanilla_transformer import VanillaEncoderConfig, VanillaEncoderForDependencyParsing, VanillaEncoderModel
+from hf_vanilla_transformer import VanillaEncoderForDependencyParsing, VanillaEncoderModel
 from hf_vanilla_transformer.hub import ModelCardText, export_folder, load_card_text, read_card_text, write_card
 from hf_vanilla_transformer.hub.card_text import card_text_of_recipe, changed_card_text, save_card_text
 from hf_vanilla_transformer.hub.local_paths import strip_command, strip_path, strip_recipe
 from hf_vanilla_transformer.hub.model_use import example_for, use_of
 from hf_vanilla_transformer.hub.run_record import Score, read_results, scores, training_facts
 
-from .tiny import SMALL, model_for, tokenizer_for
+from ..tiny_models import tiny_config
+from .tiny import model_for, tokenizer_for
 
 RECIPE = {
     "task": "translation",
@@ -188,7 +189,7 @@ def test_the_hub_client_reads_a_complete_card(tmp_path):
 
 
 def test_the_card_of_a_model_without_a_tokenizer_mentions_none(tmp_path):
-    model = VanillaEncoderModel(VanillaEncoderConfig(num_hidden_layers=1, vocab_size=20, **SMALL))
+    model = VanillaEncoderModel(tiny_config("encoder", layers=1, vocab_size=20))
     write_card(tmp_path / "README.md", model, ModelCardText(name="plain"), tokenizer=False)
     assert "okenizer" not in (tmp_path / "README.md").read_text().replace("AutoTokenizer", "okenizer")
 

@@ -6,11 +6,11 @@ import pytest
 import transformers
 from huggingface_hub import ModelCard
 
-from hf_vanilla_transformer import VanillaTransformerConfig
 from hf_vanilla_transformer.hub import ModelCardText, auto_map, export_folder
 from hf_vanilla_transformer.models.registration import AUTO_CLASSES
 
-from .tiny import SMALL, STACKS, model_for, tokenizer_for
+from ..tiny_models import tiny_config
+from .tiny import STACKS, model_for, tokenizer_for
 
 
 @pytest.fixture(scope="module", params=STACKS)
@@ -51,7 +51,7 @@ def test_the_example_on_the_card_runs(exported, capsys):
 
 
 def test_the_auto_map_names_every_head():
-    mapped = auto_map(VanillaTransformerConfig(**SMALL))
+    mapped = auto_map(tiny_config("seq2seq"))
     assert mapped == {
         "AutoConfig": "configuration_vanilla.VanillaTransformerConfig",
         "AutoModel": "modeling_vanilla_transformer.VanillaTransformerModel",

@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_vanilla_transformer import (
-    VanillaDecoderConfig,
-    VanillaDecoderForCausalLM,
-    VanillaEncoderConfig,
-    VanillaEncoderForMaskedLM,
-    VanillaTransformerConfig,
-    VanillaTransformerForConditionalGeneration,
-)
-from hf_vanilla_transformer.tokenization import train_tokenizer
+from ..tiny_models import Stack, tiny_model, tiny_tokenizer
 
-SMALL = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 64}
 TEXTS = ["the dog sees the cat", "le chien voit le chat"] * 5
 # Stack: Auto class of its head.
 HEADS = {"encoder": "AutoModelForMaskedLM", "decoder": "AutoModelForCausalLM", "seq2seq": "AutoModelForSeq2SeqLM"}
 STACKS = list(HEADS)
 
 
-def tokenizer_for(stack: str) -> PreTrainedTokenizerBase:
+def tokenizer_for(stack: Stack) -> PreTrainedTokenizerBase:
     """A tokenizer trained on two sentences."""
-    return train_tokenizer(iter(TEXTS), kind="bpe", vocab_size=60, template=stack)
+    return tiny_tokenizer(stack, TEXTS, kind="bpe", vocab_size=60)
 
 
-def model_for(stack: str, tokenizer: PreTrainedTokenizerBase, **overrides: int) -> PreTrainedModel:
-    """A model with one layer and reproducible random weights."""
-    torch.manual_seed(0)
-    ids = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
-    common = {"vocab_size": len(tokenizer), **ids, **SMALL, **overrides}
-    if stack == "encoder":
-        return VanillaEncoderForMaskedLM(VanillaEncoderConfig(num_hidden_layers=1, **common)).eval()
-    if stack == "decoder":
-        return VanillaDecoderForCausalLM(VanillaDecoderConfig(num_hidden_layers=1, **common)).eval()
-    config = VanillaTransformerConfig(
-        encoder_layers=1, decoder_layers=1, decoder_start_token_id=tokenizer.bos_token_id, **common
-    )
-    return VanillaTransformerForConditionalGeneration(config).eval()
+def model_for(stack: Stack, tokenizer: PreTrainedTokenizerBase, **fields: Any) -> PreTrainedModel:
+    """A language model with one layer and reproducible random weights."""
+    return tiny_model(stack, tokenizer, layers=1, **fields)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from hf_vanilla_transformer.models.kernels_attention_vanilla import plain_sdpa_f
 from hf_vanilla_transformer.models.kernels_dropout_vanilla import Dropout
 from hf_vanilla_transformer.models.layers_vanilla import SinusoidalPositions, TransformerLayer
 
-from .small import causal_language_model, masked_language_model, tokens, translation_model
+from ..tiny_models import tiny_model, tokens
 
 
 def test_interleaved_sinusoids_are_those_of_section_3_5():
@@ -38,15 +38,15 @@ def test_the_other_layouts_reorder_or_respace_the_same_functions():
 
 
 def test_sinusoids_grow_beyond_the_table_and_learned_positions_end():
-    short = translation_model(max_position_embeddings=8)
-    long = translation_model(max_position_embeddings=64)
+    short = tiny_model("seq2seq", max_position_embeddings=8)
+    long = tiny_model("seq2seq", max_position_embeddings=64)
     ids = tokens(1, 20)
     torch.testing.assert_close(short(input_ids=ids, labels=ids).logits, long(input_ids=ids, labels=ids).logits)
-    learned = masked_language_model(max_position_embeddings=8)
+    learned = tiny_model("encoder", max_position_embeddings=8)
     with pytest.raises(ValueError, match="20 positions, but max_position_embeddings=8"):
         learned(input_ids=ids)
     with pytest.raises(ValueError, match="max_position_embeddings=8"):
-        causal_language_model(max_position_embeddings=8).generate(tokens(1, 5), max_new_tokens=6, min_new_tokens=6)
+        tiny_model("decoder", max_position_embeddings=8).generate(tokens(1, 5), max_new_tokens=6, min_new_tokens=6)
 
 
 @pytest.mark.parametrize("probability", [0.002, 0.1, 0.3, 0.5, 0.998])
@@ -145,7 +145,7 @@ def test_attention_written_out_is_that_of_sdpa(module_is_causal, is_causal, leng
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
 @pytest.mark.parametrize("norm_first", [False, True])
 def test_padding_on_either_side_changes_nothing(implementation, norm_first):
-    model = masked_language_model(norm_first=norm_first)
+    model = tiny_model("encoder", norm_first=norm_first)
     model.set_attn_implementation(implementation)
     ids, padding = tokens(2, 6), torch.zeros(2, 3, dtype=torch.long)
     kept, gone = torch.ones_like(ids), torch.zeros_like(padding)
@@ -157,7 +157,7 @@ def test_padding_on_either_side_changes_nothing(implementation, norm_first):
 
 
 def test_positions_may_count_columns_instead():
-    model = masked_language_model(positions_from_mask=False)
+    model = tiny_model("encoder", positions_from_mask=False)
     ids = tokens(1, 6)
     padded = {"input_ids": torch.nn.functional.pad(ids, (3, 0)), "attention_mask": torch.tensor([[0] * 3 + [1] * 6])}
     shifted = model(input_ids=ids, position_ids=torch.arange(3, 9)[None]).logits
@@ -166,13 +166,13 @@ def test_positions_may_count_columns_instead():
 
 def test_ids_beyond_the_vocabulary_are_named():
     with pytest.raises(ValueError, match=r"the id 50.*0 to 49"):
-        masked_language_model()(input_ids=torch.tensor([[4, 50]]))
+        tiny_model("encoder")(input_ids=torch.tensor([[4, 50]]))
     with pytest.raises(ValueError, match="the id -1"):
-        translation_model()(input_ids=torch.tensor([[4, 5]]), decoder_input_ids=torch.tensor([[-1]]))
+        tiny_model("seq2seq")(input_ids=torch.tensor([[4, 5]]), decoder_input_ids=torch.tensor([[-1]]))
 
 
 def test_exactly_one_of_ids_and_embeddings():
-    model = VanillaEncoderModel(masked_language_model().config)
+    model = VanillaEncoderModel(tiny_model("encoder").config)
     with pytest.raises(ValueError, match="neither"):
         model()
     with pytest.raises(ValueError, match="both"):
@@ -180,7 +180,7 @@ def test_exactly_one_of_ids_and_embeddings():
 
 
 def test_segments_need_a_model_that_has_them():
-    model = masked_language_model(type_vocab_size=0)
+    model = tiny_model("encoder", type_vocab_size=0)
     with pytest.raises(ValueError, match="type_vocab_size=0"):
         model(input_ids=tokens(1, 3), token_type_ids=torch.tensor([[0, 1, 1]]))
 
@@ -194,13 +194,13 @@ def test_a_kernel_that_a_user_registers_is_called():
 
     AttentionInterface.register("kernel_of_a_user", kernel)
     AttentionMaskInterface.register("kernel_of_a_user", ALL_MASK_ATTENTION_FUNCTIONS["eager"])
-    model = causal_language_model()
+    model = tiny_model("decoder")
     expected = model(input_ids=tokens(2, 6)).logits
     model.set_attn_implementation("kernel_of_a_user")
     torch.testing.assert_close(model(input_ids=tokens(2, 6)).logits, expected)
-    assert shapes == [(2, 4, 6, 4)] * 2
+    assert shapes == [(2, 2, 6, 8)] * 2
 
 
 def test_an_unknown_kernel_is_refused():
     with pytest.raises(ValueError, match="no_such_kernel"):
-        causal_language_model().set_attn_implementation("no_such_kernel")
+        tiny_model("decoder").set_attn_implementation("no_such_kernel")

@@ -8,7 +8,7 @@ from hf_vanilla_transformer.models import kernels_linear_vanilla
 from hf_vanilla_transformer.models.kernels_linear_vanilla import Linear, onednn_is_faster, takes_onednn
 from hf_vanilla_transformer.models.kernels_loss_vanilla import linear_cross_entropy
 
-from .small import causal_language_model, gradients, masked_language_model, tokens, translation_model
+from ..tiny_models import gradients, tiny_model, tokens
 
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
 
@@ -123,9 +123,9 @@ def test_the_loss_and_its_gradients_are_those_of_float64(smoothing, width):
 
 
 @needs_onednn
-@pytest.mark.parametrize("build", [masked_language_model, causal_language_model, translation_model])
-def test_a_model_trains_as_it_does_by_mkl(build, onednn, calls):
-    model = build(dropout=0, attention_dropout=0).train()
+@pytest.mark.parametrize("stack", ["encoder", "decoder", "seq2seq"])
+def test_a_model_trains_as_it_does_by_mkl(stack, onednn, calls):
+    model = tiny_model(stack, dropout=0, attention_dropout=0).train()
     batch = {"input_ids": tokens(4, 9), "labels": tokens(4, 9, seed=1)}
     batch["attention_mask"] = torch.ones(4, 9, dtype=torch.long)
     batch["attention_mask"][1, 6:] = 0

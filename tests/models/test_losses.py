@@ -8,7 +8,7 @@ from hf_vanilla_transformer.models import kernels_loss_vanilla
 from hf_vanilla_transformer.models.kernels_loss_vanilla import linear_cross_entropy
 from hf_vanilla_transformer.models.losses_vanilla import sequence_loss, span_loss
 
-from .small import causal_language_model, gradients, masked_language_model, tokens, translation_model
+from ..tiny_models import gradients, tiny_model, tokens
 
 
 @pytest.fixture(params=[1 << 23, 64], ids=["one chunk", "many chunks"])
@@ -70,10 +70,10 @@ def test_no_label_at_all_gives_nan_as_the_plain_mean_does_and_zero_under_a_count
     assert linear_cross_entropy(hidden, weight, None, labels, num_items_in_batch=5).item() == 0.0
 
 
-CASES = {
-    "masked": (masked_language_model, lambda x: {"input_ids": x, "labels": x.masked_fill(x % 3 == 0, -100)}),
-    "causal": (causal_language_model, lambda x: {"input_ids": x, "labels": x.masked_fill(x % 5 == 0, -100)}),
-    "translation": (translation_model, lambda x: {"input_ids": x, "labels": x.flip(1).masked_fill(x % 5 == 0, -100)}),
+BATCHES = {
+    "encoder": lambda x: {"input_ids": x, "labels": x.masked_fill(x % 3 == 0, -100)},
+    "decoder": lambda x: {"input_ids": x, "labels": x.masked_fill(x % 5 == 0, -100)},
+    "seq2seq": lambda x: {"input_ids": x, "labels": x.flip(1).masked_fill(x % 5 == 0, -100)},
 }
 
 
@@ -83,12 +83,11 @@ def few_logits(request, monkeypatch):
 
 
 @pytest.mark.usefixtures("few_logits")
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("stack", BATCHES)
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_training_without_logits_equals_training_with_them(case, smoothing):
-    build, batch_of = CASES[case]
-    model = build(label_smoothing=smoothing, dropout=0, attention_dropout=0).double().train()
-    batch = batch_of(tokens(4, 9))
+def test_training_without_logits_equals_training_with_them(stack, smoothing):
+    model = tiny_model(stack, label_smoothing=smoothing, dropout=0, attention_dropout=0).double().train()
+    batch = BATCHES[stack](tokens(4, 9))
     chunked, plain = model(**batch), model(**batch, return_logits=True)
     assert chunked.logits is None and plain.logits.shape == (4, 9, model.config.vocab_size)
     torch.testing.assert_close(chunked.loss, plain.loss, rtol=0, atol=1e-12)
@@ -98,35 +97,34 @@ def test_training_without_logits_equals_training_with_them(case, smoothing):
         torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-12, msg=name)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_loss_is_the_cross_entropy_of_the_returned_logits(case):
+@pytest.mark.parametrize("stack", BATCHES)
+def test_the_loss_is_the_cross_entropy_of_the_returned_logits(stack):
     """Shifted in a causal model, and not shifted again in a translation model."""
-    build, batch_of = CASES[case]
-    batch = batch_of(tokens(4, 9))
-    outputs = build()(**batch)
+    batch = BATCHES[stack](tokens(4, 9))
+    outputs = tiny_model(stack)(**batch)
     logits, labels = outputs.logits, batch["labels"]
-    if case == "causal":
+    if stack == "decoder":
         logits, labels = logits[:, :-1], labels[:, 1:]
     expected = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
     torch.testing.assert_close(outputs.loss, expected)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_smoothing_is_for_training_only(case):
-    build, batch_of = CASES[case]
-    plain, smooth = build(dropout=0, attention_dropout=0), build(label_smoothing=0.3, dropout=0, attention_dropout=0)
-    batch = batch_of(tokens(4, 9))
+@pytest.mark.parametrize("stack", BATCHES)
+def test_smoothing_is_for_training_only(stack):
+    plain, smooth = (
+        tiny_model(stack, label_smoothing=smoothing, dropout=0, attention_dropout=0) for smoothing in (0.0, 0.3)
+    )
+    batch = BATCHES[stack](tokens(4, 9))
     torch.testing.assert_close(plain(**batch).loss, smooth(**batch).loss)
     assert abs(smooth.train()(**batch).loss - plain(**batch).loss) > 1e-3
 
 
 @pytest.mark.usefixtures("few_logits")
-@pytest.mark.parametrize("case", CASES)
-def test_micro_batches_with_the_whole_count_add_up_to_the_whole_batch(case):
-    build, batch_of = CASES[case]
-    model = build(dropout=0, attention_dropout=0).double().train()
-    batch = batch_of(tokens(8, 9))
-    labels = batch["labels"][:, 1:] if case == "causal" else batch["labels"]
+@pytest.mark.parametrize("stack", BATCHES)
+def test_micro_batches_with_the_whole_count_add_up_to_the_whole_batch(stack):
+    model = tiny_model(stack, dropout=0, attention_dropout=0).double().train()
+    batch = BATCHES[stack](tokens(8, 9))
+    labels = batch["labels"][:, 1:] if stack == "decoder" else batch["labels"]
     count = (labels != -100).sum()
     whole = gradients(model, model(**batch).loss)
     parts = sum(
@@ -139,7 +137,7 @@ def test_micro_batches_with_the_whole_count_add_up_to_the_whole_batch(case):
 
 def test_training_never_holds_the_logits_of_a_batch(monkeypatch):
     monkeypatch.setattr(kernels_loss_vanilla, "_WORKSPACE_ELEMENTS", 1000)
-    model = causal_language_model(vocab_size=1000, dropout=0, attention_dropout=0).train()
+    model = tiny_model("decoder", vocab_size=1000, dropout=0, attention_dropout=0).train()
     largest = 0
 
     class Watch(torch.utils._python_dispatch.TorchDispatchMode):
@@ -180,11 +178,10 @@ def test_answers_outside_the_text_are_not_counted():
     torch.testing.assert_close(span_loss(start, end, positions, positions), expected)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_labels_that_do_not_fit_are_refused(case):
-    build, batch_of = CASES[case]
-    model, batch = build(), batch_of(tokens(2, 6))
-    if case != "translation":
+@pytest.mark.parametrize("stack", BATCHES)
+def test_labels_that_do_not_fit_are_refused(stack):
+    model, batch = tiny_model(stack), BATCHES[stack](tokens(2, 6))
+    if stack != "seq2seq":
         with pytest.raises(ValueError, match=r"labels has the shape \(2, 5\)"):
             model(input_ids=batch["input_ids"], labels=batch["labels"][:, :5])
     with pytest.raises(ValueError, match=r"the id 50.*0 to 49"):
@@ -193,4 +190,4 @@ def test_labels_that_do_not_fit_are_refused(case):
 
 def test_labels_of_another_length_than_the_decoder_input_are_refused():
     with pytest.raises(ValueError, match=r"labels has the shape \(2, 5\)"):
-        translation_model()(input_ids=tokens(2, 6), decoder_input_ids=tokens(2, 6), labels=tokens(2, 5))
+        tiny_model("seq2seq")(input_ids=tokens(2, 6), decoder_input_ids=tokens(2, 6), labels=tokens(2, 5))

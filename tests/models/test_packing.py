@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import DataCollatorWithFlattening
 
-from .small import causal_language_model, gradients, masked_language_model, tokens, translation_model
+from ..tiny_models import gradients, tiny_model, tokens
 
 LENGTHS = (5, 3, 7)
 IMPLEMENTATIONS = ["eager", "sdpa"]
@@ -41,11 +41,11 @@ def compare(model, separate, packed):
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("told_by", TOLD_BY)
-@pytest.mark.parametrize("build", [masked_language_model, causal_language_model], ids=["masked", "causal"])
+@pytest.mark.parametrize("stack", ["encoder", "decoder"])
 @pytest.mark.parametrize("fields", [{}, {"position_embedding_type": "sinusoidal"}], ids=["learned", "sinusoidal"])
 @pytest.mark.parametrize("lengths", [LENGTHS, (4, 4, 4)], ids=["of many lengths", "of one length"])
-def test_one_stack(build, told_by, implementation, fields, lengths):
-    model = build(dropout=0, attention_dropout=0, **fields).double().train()
+def test_one_stack(stack, told_by, implementation, fields, lengths):
+    model = tiny_model(stack, dropout=0, attention_dropout=0, **fields).double().train()
     model.set_attn_implementation(implementation)
     padding = 2 if "mask" in told_by else 0
     parts = [tokens(1, length, seed=seed) for seed, length in enumerate(lengths)]
@@ -70,7 +70,7 @@ def test_one_stack(build, told_by, implementation, fields, lengths):
     ids=["of many lengths", "sources of one length", "targets of one length"],
 )
 def test_translation(told_by, implementation, source_lengths, target_lengths):
-    model = translation_model(dropout=0).double().train()
+    model = tiny_model("seq2seq", dropout=0).double().train()
     model.set_attn_implementation(implementation)
     padding = 2 if "mask" in told_by else 0
     sources = [tokens(1, length, seed=seed) for seed, length in enumerate(source_lengths)]
@@ -95,9 +95,9 @@ def test_translation(told_by, implementation, source_lengths, target_lengths):
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
-@pytest.mark.parametrize("build", [masked_language_model, causal_language_model], ids=["masked", "causal"])
-def test_rows_of_long_and_short_sequences_are_what_a_mask_makes_of_them(build, training):
-    model = build(dropout=0, attention_dropout=0, max_position_embeddings=160).double().train(training)
+@pytest.mark.parametrize("stack", ["encoder", "decoder"])
+def test_rows_of_long_and_short_sequences_are_what_a_mask_makes_of_them(stack, training):
+    model = tiny_model(stack, dropout=0, attention_dropout=0, max_position_embeddings=160).double().train(training)
     rows = ((70, 3, 20, 33), (1, 90, 34), (128, 2))
     width = 140
     parts = [[tokens(1, length, seed=length) for length in lengths] for lengths in rows]
@@ -116,7 +116,7 @@ def test_rows_of_long_and_short_sequences_are_what_a_mask_makes_of_them(build, t
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 def test_a_target_without_a_source_and_a_source_without_a_target(training):
-    model = translation_model(dropout=0).double().train(training)
+    model = tiny_model("seq2seq", dropout=0).double().train(training)
     sources, targets = (40, 1, 12), (3, 45, 2, 6)
     batch = {
         "input_ids": torch.cat([tokens(1, sum(sources)), tokens(1, sum(sources), seed=1)]),
@@ -146,7 +146,7 @@ def assert_same_as_with_a_mask(model, batch):
 
 
 def test_dropout_of_the_attention_reaches_packed_rows():
-    model = causal_language_model(dropout=0, attention_dropout=0.5).train()
+    model = tiny_model("decoder", dropout=0, attention_dropout=0.5).train()
     batch = {"input_ids": tokens(1, 9), "position_ids": positions((4, 5), 0), "return_logits": True}
     first, second = model(**batch).logits, model(**batch).logits
     assert not torch.allclose(first, second)
@@ -155,7 +155,7 @@ def test_dropout_of_the_attention_reaches_packed_rows():
 
 def test_no_mask_over_a_whole_packed_row_is_ever_made(monkeypatch):
     monkeypatch.setattr("hf_vanilla_transformer.models.masks_vanilla.create_causal_mask", None)
-    model = causal_language_model()
+    model = tiny_model("decoder")
     model(input_ids=tokens(1, 9), position_ids=positions((4, 5), 0))
     model.set_attn_implementation("eager")
     with pytest.raises(TypeError):  # that this test can fail
@@ -163,7 +163,7 @@ def test_no_mask_over_a_whole_packed_row_is_ever_made(monkeypatch):
 
 
 def test_a_packed_sequence_does_not_change_with_its_neighbours():
-    model = causal_language_model()
+    model = tiny_model("decoder")
     first, second = tokens(1, 4, seed=1), tokens(1, 6, seed=2)
     position_ids = positions((4, 6), 0)
     one = model(input_ids=torch.cat([first, second], 1), position_ids=position_ids).logits
@@ -171,7 +171,6 @@ def test_a_packed_sequence_does_not_change_with_its_neighbours():
     torch.testing.assert_close(one[:, 4:], other[:, 4:])
 
 
-BUILDERS = {"encoder": masked_language_model, "decoder": causal_language_model}
 # What a padded row of three tokens has before and after them: position 0 on the left, as `generate` counts it.
 SIDES = {"left": (2, 0), "right": (0, 2), "both": (1, 2)}
 
@@ -188,9 +187,9 @@ def counted_positions(mask):
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("stack", BUILDERS)
+@pytest.mark.parametrize("stack", ["encoder", "decoder"])
 def test_positions_of_padding_are_not_taken_for_packing(stack, side, implementation):
-    model = BUILDERS[stack](dropout=0, attention_dropout=0).double().train()
+    model = tiny_model(stack, dropout=0, attention_dropout=0).double().train()
     model.set_attn_implementation(implementation)
     ids = tokens(2, 3)
     mask = padded(torch.ones_like(ids), side)
@@ -211,7 +210,7 @@ def test_positions_of_padding_are_not_taken_for_packing(stack, side, implementat
 @pytest.mark.parametrize("source_side", SIDES)
 @pytest.mark.parametrize("inputs_from", ["decoder_input_ids", "labels"])
 def test_a_padded_target_attends_to_the_entire_source(source_side, target_side, inputs_from, implementation):
-    model = translation_model(dropout=0).double().train()
+    model = tiny_model("seq2seq", dropout=0).double().train()
     model.set_attn_implementation(implementation)
     source, labels = tokens(2, 5), tokens(2, 3, seed=1)
     source_mask, target_mask = (
@@ -237,10 +236,10 @@ def test_a_padded_target_attends_to_the_entire_source(source_side, target_side, 
 
 
 @pytest.mark.parametrize("position_ids", [[7, 8, 9, 10], [0, 0, 0, 0], [0, 3, 4, 9], [0, 1, 0, 1]], ids=str)
-@pytest.mark.parametrize("stack", BUILDERS)
+@pytest.mark.parametrize("stack", ["encoder", "decoder"])
 def test_positions_beside_a_mask_are_only_positions(stack, position_ids):
     """All positions have the same vector, so that only a mask could make a difference."""
-    model = BUILDERS[stack]()
+    model = tiny_model(stack)
     table = model.model.embed_positions.weight
     table.data.copy_(table.data[:1].expand_as(table))
     ids = tokens(1, 4)
@@ -249,7 +248,7 @@ def test_positions_beside_a_mask_are_only_positions(stack, position_ids):
 
 
 def test_a_source_that_is_packed_by_its_positions_needs_a_target_that_is():
-    model = translation_model()
+    model = tiny_model("seq2seq")
     batch = {"input_ids": tokens(1, 5), "decoder_input_ids": tokens(1, 3)}
     rows = torch.tensor([[0, 1, 2]])
     plain = model(**batch, decoder_position_ids=rows).logits
@@ -263,7 +262,7 @@ def test_a_source_that_is_packed_by_its_positions_needs_a_target_that_is():
 
 
 def test_the_flattening_collator_of_transformers_tells_the_sequences():
-    model = causal_language_model(dropout=0, attention_dropout=0).double().train()
+    model = tiny_model("decoder", dropout=0, attention_dropout=0).double().train()
     parts = [tokens(1, length, seed=length) for length in LENGTHS]
     collate = DataCollatorWithFlattening(return_seq_idx=True)
     packed = collate([{"input_ids": part[0].tolist()} for part in parts])
@@ -272,7 +271,7 @@ def test_the_flattening_collator_of_transformers_tells_the_sequences():
 
 
 def test_generation_from_a_mask_and_positions_padded_on_the_left_equals_one_row_alone():
-    model = causal_language_model()
+    model = tiny_model("decoder")
     ids = tokens(1, 5)
     options = {"max_new_tokens": 6, "do_sample": False}
     alone = model.generate(ids, **options)[:, 5:]
@@ -283,7 +282,7 @@ def test_generation_from_a_mask_and_positions_padded_on_the_left_equals_one_row_
 
 def test_sequences_that_cannot_be_told_apart_are_refused():
     ids = tokens(2, 5)
-    model = causal_language_model()
+    model = tiny_model("decoder")
     cache = model(input_ids=ids).past_key_values
     with pytest.raises(ValueError, match=r"seq_idx.*past_key_values"):
         model(input_ids=ids, past_key_values=cache, seq_idx=torch.zeros_like(ids))
@@ -291,7 +290,7 @@ def test_sequences_that_cannot_be_told_apart_are_refused():
         model(input_ids=ids, seq_idx=torch.zeros(2, 4, dtype=torch.long))
     with pytest.raises(ValueError, match=r"seq_idx.*-1"):
         model(input_ids=ids, seq_idx=torch.tensor([[0, 0, 1, 1, -1]]))
-    both = translation_model()
+    both = tiny_model("seq2seq")
     with pytest.raises(ValueError, match=r"decoder_seq_idx.*alone"):
         both(input_ids=ids, labels=ids, decoder_seq_idx=torch.zeros_like(ids))
     with pytest.raises(ValueError, match=r"seq_idx.*alone"):

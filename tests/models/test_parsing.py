@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from hf_vanilla_transformer import VanillaEncoderConfig, VanillaEncoderForDependencyParsing, VanillaEncoderForMaskedLM
+from hf_vanilla_transformer import VanillaEncoderConfig, VanillaEncoderForDependencyParsing
 from hf_vanilla_transformer.models.biaffine_vanilla import word_weights
 from hf_vanilla_transformer.models.spanning_tree_vanilla import maximum_spanning_tree
 
-from .small import SIZES, randomised, tokens
+from ..tiny_models import tiny_model, tokens
 
 # Two sentences: words of one, two and three tokens between special tokens, and a shorter row with padding.
 WORD_IDS = torch.tensor([[-1, 0, 1, 1, 2, 3, 3, 3, -1], [-1, 0, 0, 1, -1, -1, -1, -1, -1]])
@@ -19,9 +19,8 @@ LABELS = torch.tensor([[1, 0, 2, 1], [0, 2, -100, -100]])
 
 
 def parser(**fields):
-    torch.manual_seed(0)
-    sizes = {"num_hidden_layers": 2, "max_position_embeddings": 64, "parser_arc_size": 12, "parser_label_size": 6}
-    return randomised(VanillaEncoderForDependencyParsing(VanillaEncoderConfig(**{**SIZES, **sizes, **fields})))
+    fields = {"parser_arc_size": 12, "parser_label_size": 6} | fields
+    return tiny_model(VanillaEncoderForDependencyParsing, **fields)
 
 
 def batch():
@@ -166,7 +165,7 @@ def test_a_model_learns_its_trees_and_comes_back_from_a_folder(tmp_path):
 
 
 def test_it_starts_from_a_masked_language_model(tmp_path):
-    body = VanillaEncoderForMaskedLM(VanillaEncoderConfig(**SIZES, num_hidden_layers=2))
+    body = tiny_model("encoder", noise=0.0)
     body.save_pretrained(tmp_path)
     model, found = VanillaEncoderForDependencyParsing.from_pretrained(tmp_path, num_labels=7, output_loading_info=True)
     assert all(name.startswith(("arc_scorer", "label_scorer", "root")) for name in found["missing_keys"])
@@ -202,4 +201,4 @@ def test_what_does_not_fit_is_refused(change, message):
 )
 def test_fields_out_of_range_are_refused(fields, message):
     with pytest.raises(Exception, match=message):
-        VanillaEncoderConfig(**SIZES, **fields)
+        VanillaEncoderConfig(**fields)

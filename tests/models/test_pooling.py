@@ -8,29 +8,18 @@ from transformers import AutoModelForSequenceClassification
 import hf_vanilla_transformer as vanilla
 from hf_vanilla_transformer.models.pooling_vanilla import backward_order, kept_tokens, mean_prediction, pool
 
-from .small import randomised
+from ..tiny_models import tiny_model
 
 PAD, START, END = 0, 1, 2
-SIZE = {
-    "vocab_size": 50,
-    "hidden_size": 16,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "num_hidden_layers": 2,
-    "max_position_embeddings": 32,
-    "pad_token_id": PAD,
-    "num_labels": 3,
-}
 
 
 def encoder(**fields):
-    config = vanilla.VanillaEncoderConfig(**{**SIZE, **fields})
-    return randomised(vanilla.VanillaEncoderForSequenceClassification(config)).eval()
+    return tiny_model(vanilla.VanillaEncoderForSequenceClassification, num_labels=3, **fields)
 
 
 def decoder(**fields):
-    config = vanilla.VanillaDecoderConfig(**{**SIZE, "bos_token_id": START, "eos_token_id": END, **fields})
-    return randomised(vanilla.VanillaDecoderForSequenceClassification(config)).eval()
+    fields = {"bos_token_id": START, "eos_token_id": END, "num_labels": 3} | fields
+    return tiny_model(vanilla.VanillaDecoderForSequenceClassification, **fields)
 
 
 def padded(rows, side):
@@ -100,8 +89,7 @@ def test_concat_reads_three_vectors_and_needs_no_pooler(tmp_path):
 
 
 def test_multiple_choice_pools_as_the_configuration_says():
-    config = vanilla.VanillaEncoderConfig(**{**SIZE, "num_labels": 2}, classifier_pooling="mean")
-    model = randomised(vanilla.VanillaEncoderForMultipleChoice(config)).eval()
+    model = tiny_model(vanilla.VanillaEncoderForMultipleChoice, num_labels=2, classifier_pooling="mean")
     ids = torch.randint(5, 50, (2, 3, 6))
     states = model.model(ids.view(6, 6)).last_hidden_state
     torch.testing.assert_close(model(ids).logits, model.classifier(states.mean(1)).view(2, 3))
@@ -177,7 +165,7 @@ def test_the_mean_of_sure_predictions_is_finite():
 
 def test_what_cannot_be_is_refused(rows):
     with pytest.raises(Exception, match="classifier_pooling"):
-        vanilla.VanillaDecoderConfig(**SIZE, classifier_pooling="first")
+        vanilla.VanillaDecoderConfig(classifier_pooling="first")
     with pytest.raises(ValueError, match="last of each"):
         kept_tokens(torch.ones(2, 3, dtype=torch.long), None, None, None)
     model = decoder(classifier_pooling="mean")

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, pipeline
 import hf_vanilla_transformer as vanilla
 from hf_vanilla_transformer.pipelines import DependencyParsingPipeline
 
-from ..tiny_folders import save_tiny
+from ..tiny_models import tiny_folder
 
 LABELS = {0: "root", 1: "nsubj", 2: "det"}
 SENTENCES = [["the", "dog", "runs"], ["Paris"], ["the", "old", "man", "reads", "a", "book", "."]]
@@ -36,9 +36,8 @@ print(tree.heads, [model.config.id2label[label] for label in tree.labels])
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return save_tiny(
+    return tiny_folder(
         tmp_path_factory.mktemp("parser"),
-        "encoder",
         vanilla.VanillaEncoderForDependencyParsing,
         parser_arc_size=8,
         parser_label_size=8,

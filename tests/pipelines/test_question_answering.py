@@ -8,14 +8,14 @@ from transformers import AutoModelForQuestionAnswering, AutoTokenizer, pipeline
 
 import hf_vanilla_transformer as vanilla
 
-from ..tiny_folders import SENTENCES, save_tiny
+from ..tiny_models import SENTENCES, tiny_folder
 
 CONTEXT = " ".join(SENTENCES[:2])
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return save_tiny(tmp_path_factory.mktemp("answers"), "encoder", vanilla.VanillaEncoderForQuestionAnswering)
+    return tiny_folder(tmp_path_factory.mktemp("answers"), vanilla.VanillaEncoderForQuestionAnswering)
 
 
 @pytest.fixture(scope="module")

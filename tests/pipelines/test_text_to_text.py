@@ -7,8 +7,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, NllbTokenizer, pi
 from hf_vanilla_transformer.pipelines import SummarizationPipeline, split_sentences
 from hf_vanilla_transformer.pipelines.languages import language_id, set_source_language
 
-from ..models.small import translation_model
-from ..tiny_folders import SENTENCES
+from ..tiny_models import SENTENCES, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +145,8 @@ def multilingual():
     """A tokenizer of NLLB with letters as tokens, and a model of ours for it."""
     letters = ["<s>", "<pad>", "</s>", "<unk>", "▁", *"abcdefghijklmnopqrstuvwxyzADT."]
     tokenizer = NllbTokenizer(vocab={letter: index for index, letter in enumerate(letters)}, merges=[])
-    model = translation_model(
+    model = tiny_model(
+        "seq2seq",
         vocab_size=len(tokenizer),
         pad_token_id=1,
         bos_token_id=0,

@@ -6,7 +6,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, pipeline
 
 import hf_vanilla_transformer as vanilla
 
-from ..tiny_folders import SENTENCES, save_tiny
+from ..tiny_models import SENTENCES, tiny_folder
 
 
 def test_fill_mask(masked_lm):
@@ -63,7 +63,7 @@ def test_feature_extraction(folder, request):
     [("encoder", "VanillaEncoderForQuestionAnswering"), ("decoder", "VanillaDecoderForQuestionAnswering")],
 )
 def test_question_answering_with_either_stack(template, name, tmp_path):
-    save_tiny(tmp_path, template, getattr(vanilla, name))
+    tiny_folder(tmp_path, getattr(vanilla, name))
     pipe = pipeline("question-answering", model=str(tmp_path), device="cpu")
     context = " ".join(SENTENCES[:3])
     answer = pipe(question="Where?", context=context)

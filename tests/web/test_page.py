@@ -10,7 +10,7 @@ import pytest
 from hf_vanilla_transformer import VanillaDecoderForCausalLM
 from hf_vanilla_transformer.web import PageModel, build_page
 
-from ..tiny_folders import SENTENCES, save_tiny
+from ..tiny_models import SENTENCES, tiny_folder
 
 pytest.importorskip("gradio")
 pytest.importorskip("selenium")
@@ -91,7 +91,7 @@ def test_predictions_for_masks_are_drawn_as_bars(browser, masked_lm):
 
 def test_next_tokens_are_drawn_as_bars_and_the_text_is_continued(browser, tmp_path):
     # Each random byte becomes a replacement character of three bytes, so the text has more tokens the next time.
-    folder = save_tiny(tmp_path, "decoder", VanillaDecoderForCausalLM, max_position_embeddings=256)
+    folder = tiny_folder(tmp_path, VanillaDecoderForCausalLM, max_position_embeddings=256)
     page_model = PageModel.load(str(folder), device="cpu")
     with opened(browser, page_model):
         type_and_press(browser, "The old man")

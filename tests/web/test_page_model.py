@@ -6,8 +6,7 @@ from transformers import AutoModel, AutoTokenizer, NllbTokenizer
 
 from hf_vanilla_transformer.web import PageModel
 
-from ..models.small import translation_model
-from ..tiny_folders import SENTENCES
+from ..tiny_models import SENTENCES, tiny_model
 
 
 def test_translations_and_both_attentions(seq2seq):
@@ -56,8 +55,8 @@ def test_a_model_without_a_language_modeling_head_is_rejected(masked_lm):
 def test_a_multilingual_model_needs_a_target_language(seq2seq):
     letters = ["<s>", "<pad>", "</s>", "<unk>", "▁", *"abcdefghijklmnopqrstuvwxyzADT."]
     tokenizer = NllbTokenizer(vocab={letter: index for index, letter in enumerate(letters)}, merges=[])
-    model = translation_model(
-        vocab_size=len(tokenizer), pad_token_id=1, bos_token_id=0, eos_token_id=2, decoder_start_token_id=2
+    model = tiny_model(
+        "seq2seq", vocab_size=len(tokenizer), pad_token_id=1, bos_token_id=0, eos_token_id=2, decoder_start_token_id=2
     )
     with pytest.raises(ValueError, match=r"tgt_lang="):
         PageModel(model, tokenizer)

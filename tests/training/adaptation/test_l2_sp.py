@@ -7,7 +7,6 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
 
-from hf_vanilla_transformer import VanillaDecoderConfig, VanillaDecoderForCausalLM
 from hf_vanilla_transformer.tokenization import train_tokenizer
 from hf_vanilla_transformer.training.adaptation import (
     L2SP,
@@ -18,14 +17,13 @@ from hf_vanilla_transformer.training.adaptation import (
 )
 from hf_vanilla_transformer.training.optimizers import CombinedOptimizer, Muon, hidden_matrices
 
+from ...tiny_models import tiny_model
+
 
 def small(**fields):
-    torch.manual_seed(0)
-    sizes = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
-             "intermediate_size": 16, "max_position_embeddings": 16}  # fmt: skip
-    ids = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    sizes = {"vocab_size": 20, "hidden_size": 8, "intermediate_size": 16, "max_position_embeddings": 16, "layers": 1}
     # Adam divides by the size of a gradient, however small: where it should be 0, single precision is noise.
-    return VanillaDecoderForCausalLM(VanillaDecoderConfig(**sizes, **ids, **fields)).eval().double()
+    return tiny_model("decoder", **sizes, **fields).double()
 
 
 def ids(seed=0):

@@ -7,7 +7,8 @@ import pytest
 from hf_vanilla_transformer.training.finetuning.finetuning_run import run_finetuning
 from hf_vanilla_transformer.training.finetuning.page import write_run_page
 from hf_vanilla_transformer.training.recipes.finetuning_recipe import load_finetune_recipe
-from tests.tiny_folders import SENTENCES
+
+from ...tiny_models import SENTENCES
 
 
 @pytest.mark.parametrize("problem", ["single_label", "regression", "multi_label"])

@@ -11,7 +11,8 @@ from hf_vanilla_transformer.training.finetuning.finetuning_run import run_finetu
 from hf_vanilla_transformer.training.finetuning.memory import estimate_memory, size
 from hf_vanilla_transformer.training.finetuning.unfreezing import read_trainable
 from hf_vanilla_transformer.training.recipes.finetuning_recipe import load_finetune_recipe
-from tests.tiny_folders import SENTENCES
+
+from ...tiny_models import SENTENCES
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from hf_vanilla_transformer.training.averaging import load_weights
 from hf_vanilla_transformer.training.finetuning.finetuning_run import prepare, run_finetuning
 from hf_vanilla_transformer.training.finetuning.tasks import TASKS, make_task
 
-from ...models.small import randomised
-from ...tiny_folders import save_tiny
+from ...tiny_models import randomised, tiny_folder
 
 CONTEXTS = ["Paris is the capital of France.", "The old man reads a book near the river."]
 
@@ -191,8 +190,8 @@ def test_a_text_for_a_text(seq2seq, small_recipe, tmp_path):
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     """An encoder and a decoder of the same shape with one tokenizer."""
-    encoder = save_tiny(
-        tmp_path_factory.mktemp("left"), "encoder", vanilla.VanillaEncoderForMaskedLM, layernorm_embedding=True,
+    encoder = tiny_folder(
+        tmp_path_factory.mktemp("left"), "encoder", layernorm_embedding=True,
         norm_first=True, layer_norm_eps=1e-5, hidden_act="gelu",
     )  # fmt: skip
     decoder = tmp_path_factory.mktemp("right")
