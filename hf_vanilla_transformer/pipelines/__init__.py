@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from .sentences import Sentence, join_sentences, split_sentences
+from .sentence_splitting import Sentence, join_sentences, split_sentences
 
 _MODULE_OF_NAME = {
     "DependencyParsingPipeline": "dependency_parsing",

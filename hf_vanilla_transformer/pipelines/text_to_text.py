@@ -13,7 +13,7 @@ from .. import progress
 from ..generation.length_penalty import SourceLengthLimit
 from ..generation.log_probabilities import translation_log_probabilities
 from .languages import language_id, set_source_language
-from .sentences import Sentence, join_sentences, split_sentences
+from .sentence_splitting import Sentence, join_sentences, split_sentences
 
 # Section 6.1 of the paper: the maximum output length is the input length + 50.
 _MAX_EXTRA_TOKENS = 50
