@@ -108,7 +108,7 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     overrides = [*arguments.set, *dotted_overrides(arguments.overrides)]
     folder = arguments.resume or arguments.output
     if folder is not None:
-        overrides.append(f"output.output_dir={folder!r}")
+        overrides.append(f"output.output_dir={folder}")
     if arguments.resume is not None:
         recipe = load_recipe(arguments.resume, overrides)
         if recipe.adaptation.base_model is None:

@@ -51,10 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fine-tunes, or prints what was asked for."""
     # Imported here, so that `--help` and the restart with another allocator do not wait for torch.
+    from ..training.recipes.field_list import field_list
     from ..training.recipes.finetuning_recipe import FinetuneRecipe, load_finetune_recipe
 
     if arguments.fields:
-        print_fields(FinetuneRecipe)
+        print(field_list(FinetuneRecipe))
         return 0
     if arguments.resume is not None and arguments.recipe is not None:
         raise ValueError("--resume takes the recipe of its folder; leave --recipe out.")
@@ -63,10 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
     overrides = [*arguments.set, *dotted_overrides(arguments.overrides)]
     for name, value in (("base_model", arguments.parent), ("task", arguments.task)):
         if value is not None:
-            overrides.append(f"{name}={value!r}")
+            overrides.append(f"{name}={value}")
     folder = arguments.resume or arguments.output
     if folder is not None:
-        overrides.append(f"output.output_dir={folder!r}")
+        overrides.append(f"output.output_dir={folder}")
     recipe = load_finetune_recipe(arguments.resume or arguments.recipe, overrides)
 
     import transformers
@@ -107,16 +108,3 @@ def closing(result) -> str:
     if use is not None:
         lines += ["", "import hf_vanilla_transformer", "from transformers import pipeline", f"print({use})"]
     return "\n".join(lines)
-
-
-def print_fields(kind: type) -> None:
-    """Every field of a recipe with its default and its type."""
-    import dataclasses
-
-    from ..training.recipes.training_recipe import recipe_fields
-
-    for name, entry in recipe_fields(kind):
-        default = entry.default
-        if default is dataclasses.MISSING:
-            default = entry.default_factory()
-        print(f"{name:38} {default!r:24} {entry.type}", file=sys.stdout)

@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     overrides = [*arguments.set, *dotted_overrides(arguments.overrides)]
     folder = arguments.resume or arguments.output
     if folder is not None:
-        overrides.append(f"output.output_dir={folder!r}")
+        overrides.append(f"output.output_dir={folder}")
     recipe = load_recipe(arguments.resume or arguments.recipe or _RECIPES[arguments.objective], overrides)
     if recipe.task not in OBJECTIVES.values():
         raise ValueError(f"The recipe's task is {recipe.task!r}, which is no language model; use hf-vanilla train.")

@@ -49,19 +49,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Trains, or prints what was asked for."""
     # Imported here, so that `--help` and the restart with another allocator do not wait for torch.
-    from ..training.recipes.training_recipe import load_recipe, recipe_names
+    from ..training.recipes.field_list import field_list
+    from ..training.recipes.reading import recipe_names
+    from ..training.recipes.training_recipe import Recipe, load_recipe
 
     if arguments.list:
         for name in recipe_names():
             print(f"{name:28} {' '.join(load_recipe(name).description.split())}")
         return 0
     if arguments.fields:
-        _print_fields()
+        print(field_list(Recipe))
         return 0
     overrides = [*arguments.set, *dotted_overrides(arguments.overrides)]
     folder = arguments.resume or arguments.output
     if folder is not None:
-        overrides.append(f"output.output_dir={folder!r}")
+        overrides.append(f"output.output_dir={folder}")
     recipe = load_recipe(arguments.resume or arguments.recipe, overrides)
     return carry_out(recipe, arguments, _CLOSING)
 
@@ -166,13 +168,3 @@ def dotted_overrides(arguments: list[str]) -> list[str]:
     if waiting is not None:
         raise ValueError(f"--{waiting} needs a value.")
     return overrides
-
-
-def _print_fields() -> None:
-    import dataclasses
-
-    from ..training.recipes.training_recipe import recipe_fields
-
-    for name, entry in recipe_fields():
-        default = entry.default_factory() if entry.default is dataclasses.MISSING else entry.default
-        print(f"{name:38} {default!r:20} {entry.type}", file=sys.stdout)

@@ -82,7 +82,8 @@ def _search_options(arguments: argparse.Namespace) -> dict[str, Any]:
     from pathlib import Path
 
     from ..training.folder import RECIPE_FILE
-    from ..training.recipes.training_recipe import GenerationRecipe, load_recipe
+    from ..training.recipes.text_sections import GenerationRecipe
+    from ..training.recipes.training_recipe import load_recipe
 
     search = GenerationRecipe()
     if (Path(arguments.model) / RECIPE_FILE).is_file():

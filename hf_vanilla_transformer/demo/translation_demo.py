@@ -138,8 +138,8 @@ def _write_corpus(folder: Path, sentences: int, seed: int) -> GrammarCorpus:
 
 def _train(folder: Path, steps: int | None, seed: int) -> TrainingResult:
     overrides = [
-        f"data.path={str(folder / 'corpus')!r}",
-        f"output.output_dir={str(folder / 'training')!r}",
+        f"data.path={folder / 'corpus'}",
+        f"output.output_dir={folder / 'training'}",
         f"training.seed={seed}",
     ]
     if steps is not None:

@@ -30,7 +30,10 @@ def collator(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Callable[[li
         return TranslationCollator(tokenizer, **packing)
     if recipe.task == "causal_lm":
         return CausalLanguageModelingCollator(tokenizer, limit, packing=packed)
-    hidden = {"mask_probability": mask_probability(recipe), "mean_span_length": mean_span_length(recipe)}
+    hidden = {
+        "mask_probability": mask_probability(recipe.task, recipe.objective),
+        "mean_span_length": mean_span_length(recipe.task, recipe.objective),
+    }
     if recipe.task == "denoising":
         return DenoisingCollator(
             tokenizer, limit, permute_sentences=objective.permute_sentences, packing=packed, **hidden

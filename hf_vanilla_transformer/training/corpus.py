@@ -19,7 +19,8 @@ from ..tokenization import bpe_dropout, train_tokenizer
 from .batches import Rows
 from .recipes.mixture import mixture_sources
 from .recipes.objective import OBJECTIVES, extra_tokens
-from .recipes.training_recipe import DataRecipe, Recipe
+from .recipes.text_sections import DataRecipe
+from .recipes.training_recipe import Recipe
 from .streaming import is_streamed, tokenizer_sample
 from .text_rows import TextRows
 
@@ -168,7 +169,7 @@ def get_tokenizer(recipe: Recipe, corpus: Corpus) -> PreTrainedTokenizerBase:
     A model that is started from brings its own. The special tokens of the objective are added where they are missing.
     """
     choice = recipe.tokenizer
-    extra = extra_tokens(recipe)
+    extra = extra_tokens(recipe.task, recipe.objective)
     path = choice.path or recipe.model.start_from
     if path is not None:
         tokenizer = AutoTokenizer.from_pretrained(path)

@@ -16,7 +16,8 @@ from ..models.modeling_vanilla_decoder import VanillaDecoderForCausalLM
 from ..models.modeling_vanilla_encoder import VanillaEncoderForMaskedLM
 from ..models.modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration
 from .recipes.objective import ENCODER_DECODER, extra_tokens
-from .recipes.training_recipe import Recipe, nearest
+from .recipes.reading import nearest
+from .recipes.training_recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, *, device: s
         model = model_class.from_pretrained(
             recipe.model.start_from, attn_implementation=recipe.model.attn_implementation
         )
-        extra = extra_tokens(recipe)
+        extra = extra_tokens(recipe.task, recipe.objective)
         if model.config.vocab_size < len(tokenizer) <= model.config.vocab_size + len(extra):
             logger.info("The model gets %d embeddings for %s ...", len(tokenizer) - model.config.vocab_size, extra[0])
             model.resize_token_embeddings(len(tokenizer))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .recipes.training_recipe import TrainingRecipe
+from .recipes.text_sections import TrainingRecipe
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

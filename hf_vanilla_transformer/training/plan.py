@@ -46,7 +46,7 @@ def plan(recipe: Recipe, *, processes: int = 1) -> str:
         lines += _batches(recipe, encode(recipe, tokenizer, corpus.train, training=True), processes)
     lines.append(("memory", memory(recipe, model)))
     if recipe.task in OBJECTIVES.values():
-        lines.append(("objective", describe_objective(recipe)))
+        lines.append(("objective", describe_objective(recipe.task, recipe.objective, reverse=recipe.data.reverse)))
     training = recipe.training
     peak = peak_learning_rate(training, model.config.hidden_size)
     lines.append(

@@ -25,7 +25,8 @@ from .averaging import WeightAverage, checkpoints
 from .batches import BatchStream, Rows, SeededCollator, stream_loader
 from .clock import TrainingClock
 from .optimizers import build_optimizer
-from .recipes.training_recipe import Recipe, TrainingRecipe
+from .recipes.text_sections import TrainingRecipe
+from .recipes.training_recipe import Recipe
 from .split_scores import total_loss
 from .streaming import StreamedBatches, StreamedRows, streamed_loader
 

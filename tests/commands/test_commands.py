@@ -10,7 +10,8 @@ import pytest
 
 from hf_vanilla_transformer.commands.main import COMMANDS, main
 from hf_vanilla_transformer.commands.train import dotted_overrides
-from hf_vanilla_transformer.training.recipes.training_recipe import recipe_fields, recipe_names
+from hf_vanilla_transformer.training.recipes.reading import fields_of, recipe_names
+from hf_vanilla_transformer.training.recipes.training_recipe import Recipe
 
 from ..training.toy import toy_recipe
 
@@ -51,7 +52,7 @@ def test_lists_of_recipes_and_fields(capsys):
     assert all(name in printed for name in recipe_names())
     assert main(["train", "--fields"]) == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name, _ in recipe_fields())
+    assert all(name in printed for name, _ in fields_of(Recipe))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ import pytest
 from hf_vanilla_transformer import VanillaDecoderConfig, VanillaEncoderConfig, VanillaTransformerConfig
 from hf_vanilla_transformer.commands.main import COMMANDS
 from hf_vanilla_transformer.training.recipes.finetuning_recipe import FinetuneRecipe
-from hf_vanilla_transformer.training.recipes.training_recipe import Recipe, recipe_fields
+from hf_vanilla_transformer.training.recipes.reading import fields_of
+from hf_vanilla_transformer.training.recipes.training_recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "hf_vanilla_transformer"
@@ -55,7 +56,7 @@ def anchors(page: str) -> set[str]:
 
 @cache
 def fields() -> frozenset[str]:
-    names = {name for kind in (Recipe, FinetuneRecipe) for name, _ in recipe_fields(kind)}
+    names = {name for kind in (Recipe, FinetuneRecipe) for name, _ in fields_of(kind)}
     for configuration in CONFIGURATIONS:
         names |= {f"model.config.{entry.name}" for entry in dataclasses.fields(configuration)}
     return frozenset(names)

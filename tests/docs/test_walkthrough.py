@@ -12,7 +12,7 @@ from transformers import BertConfig, BertForMaskedLM
 from hf_vanilla_transformer.commands.main import main
 from hf_vanilla_transformer.tokenization import train_tokenizer
 from hf_vanilla_transformer.training.recipes.finetuning_recipe import FinetuneRecipe
-from hf_vanilla_transformer.training.recipes.training_recipe import recipe_fields
+from hf_vanilla_transformer.training.recipes.reading import fields_of
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("walkthrough.md", "walkthrough.ko.md")
@@ -112,7 +112,7 @@ def test_both_pages_have_the_same_commands():
 @pytest.mark.parametrize("page", PAGES)
 def test_the_fields_named_in_the_text_exist(page):
     text = (DOCS / page).read_text(encoding="utf-8")
-    known = {name for name, _ in recipe_fields(FinetuneRecipe)}
+    known = {name for name, _ in fields_of(FinetuneRecipe)}
     prose = re.sub(r"```.*?```", "", text, flags=re.S)
     named = set(re.findall(r"--([a-z_]+\.[a-z_.]+)", prose))
     assert named and named <= known, named - known

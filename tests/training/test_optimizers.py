@@ -14,7 +14,7 @@ from hf_vanilla_transformer.training.optimizers import (
     hidden_matrices,
     parameter_groups,
 )
-from hf_vanilla_transformer.training.recipes.training_recipe import TrainingRecipe
+from hf_vanilla_transformer.training.recipes.text_sections import TrainingRecipe
 
 
 class Network(nn.Module):

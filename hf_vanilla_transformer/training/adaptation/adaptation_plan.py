@@ -40,7 +40,7 @@ def plan(recipe: Recipe, *, processes: int = 1) -> str:
             "model",
             f"{type(base_model.model).__name__}, {base_model.model.num_parameters():,} parameters, all of them trained",
         ),
-        ("objective", describe_objective(recipe)),
+        ("objective", describe_objective(recipe.task, recipe.objective, reverse=recipe.data.reverse)),
         ("vocabulary", f"{len(tokenizer):,} tokens"),
         ("domain", f"{recipe.data.path}: {len(corpus.train):,} texts, measured on {len(corpus.validation):,}"),
     ]

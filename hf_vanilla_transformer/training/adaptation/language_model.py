@@ -21,7 +21,8 @@ from ...hub.local_paths import strip_path
 from ..finetuning.base_model import STACKS, model_folder, recipe_of
 from ..model import CLASSES
 from ..recipes.objective import OBJECTIVES
-from ..recipes.training_recipe import Recipe, load_recipe, recipe_file
+from ..recipes.reading import as_override, recipe_file
+from ..recipes.training_recipe import Recipe, load_recipe
 
 DEFAULT_RECIPE = "adapt"
 
@@ -122,10 +123,8 @@ def adaptation_overrides(source: str | Path, recipe: str | Path, overrides: list
             # A general text that the user names has nothing to do with the splits of the base model's.
             if name.startswith("adaptation.general.") and "adaptation.general.path" in decided:
                 continue
-            kept.append(
-                f"{name}={yaml.safe_dump(value, default_flow_style=True).removesuffix('...' + chr(10)).strip()}"
-            )
-    return [f"adaptation.base_model={str(source)!r}", *kept]
+            kept.append(as_override(name, value))
+    return [f"adaptation.base_model={source}", *kept]
 
 
 def load_adaptation_recipe(

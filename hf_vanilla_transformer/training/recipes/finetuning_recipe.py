@@ -1,263 +1,251 @@
-"""The recipe of a fine-tuning: the parent, the task, the labelled data, and each trick as one field."""
+"""The recipe of `finetune`: the base model, the task, the labelled data, and the techniques of fine-tuning."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: `strict` checks the types of fields only where they are not strings.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from huggingface_hub.dataclasses import strict
+
 from ..lora import TargetModulesPreset
-from .reading import WritableRecipe
-from .training_recipe import OutputRecipe, read_recipe
+from .bounds import Number, bounded
+from .reading import WritableRecipe, read_recipe
+from .sections import CheckpointRecipe, EvaluationSection, OutputRecipe, TrainingSection, problems_of_sections
 
 
+@strict
 @dataclass
 class LabelledDataRecipe:
-    """Which rows, and which of their columns.
-
-    Attributes:
-        path: folder with a file a split, a file, or a Hub name: Parquet, CSV, TSV or JSON lines.
-        config: name of the configuration of a Hub data set.
-        delimiter, encoding, header: of CSV files; None finds out the delimiter, and whether the first line names the
-            columns.
-        text: column of the text, by name or (CSV) number; None for the first there is of the usual names.
-        text_pair: column of a second text (entailment, paraphrases); None for one text.
-        label: column of the label: a class, a number (``head.problem: regression``), or a list of classes, or one text
-            with `label_separator` between them (``multi_label``).
-        label_separator: between the classes of one row, where a list is written as text.
-        tokens, tags: columns of a label per token.
-        heads, relations: columns of dependency trees, beside `tokens`.
-        question, context, answers: columns of question answering, as in SQuAD.
-        choices: columns of the choices, or one column that holds a list of them.
-        source, target: columns of texts to read and to write (summaries, translation); languages of a
-            ``translation`` column will do too.
-        train, validation, test: names of the splits; of several names, the first that exists is taken. A file will do.
-        validation_part: where there is no validation split, this part of the training rows is held out for it, the same
-            rows whatever `training.seed` is.
-        max_rows: use only the first this many rows of the training split.
-        max_labels: learn from only this many training rows, drawn by `sample_seed`, of each class as many as can be.
-        sample_seed: draws them; None for `training.seed`.
-        on_bad_row: count and skip a bad row, or stop at the first one.
-        on_bad_label: stop at doubtful labels (a class that training never saw, one class only, classes that differ in
-            case only), or warn, leave such rows out, count them and go on.
-    """
+    """The rows and their columns."""
 
     path: str | None = None
+    """Folder with one file per split, a file, or a Hub name: Parquet, CSV, TSV or JSON lines."""
     config: str | None = None
+    """Configuration of a Hub data set."""
     delimiter: str | None = None
+    """Delimiter of CSV files; null detects it."""
     encoding: str = "utf-8"
+    """Encoding of CSV files."""
     header: bool | None = None
+    """Whether the first line of CSV files names the columns; null detects it."""
     text: str | None = None
+    """Column of the text, by name or (CSV) number; null uses the first column with a usual name."""
     text_pair: str | None = None
+    """Column of the second text (entailment, paraphrases); null for one text."""
     label: str | None = None
+    """Column of the label: a class, a number (`head.problem: regression`), or several classes (`multi_label`) as a list
+    or as one text with `label_separator` between them."""
     label_separator: str | None = None
+    """Separates the classes of one row, where they are one text."""
     tokens: str = "tokens"
+    """Column of the words (token classification, dependency parsing)."""
     tags: str = "tags"
+    """Column of one label per word (token classification)."""
     heads: str = "head"
+    """Column of the heads (dependency parsing)."""
     relations: str = "deprel"
+    """Column of the relations (dependency parsing)."""
     question: str = "question"
+    """Column of the question (question answering, multiple choice)."""
     context: str = "context"
+    """Column of the context (question answering)."""
     answers: str = "answers"
+    """Column of the answers, in the format of SQuAD."""
     choices: list[str] = field(default_factory=lambda: ["choices"])
+    """Columns of the choices, or one column that holds a list of them."""
     source: str = "source"
+    """Column of the text to read (summaries, translation), or a language of a `translation` column."""
     target: str = "target"
+    """Column of the text to write, or a language of a `translation` column."""
     train: list[str] = field(default_factory=lambda: ["train"])
+    """Training split, or a file. Of several names, the first that exists is used."""
     validation: list[str] = field(default_factory=lambda: ["validation", "valid", "dev"])
+    """Validation split, or a file. Of several names, the first that exists is used."""
     test: list[str] = field(default_factory=lambda: ["test"])
-    validation_part: float = 0.1
-    max_rows: int | None = None
-    max_labels: int | None = None
-    sample_seed: int | None = None
+    """Test split, or a file. Of several names, the first that exists is used."""
+    validation_part: Number = bounded(0.1, at_least=0, at_most=0.9)
+    """Without a validation split, this fraction of the training rows is held out for validation. The rows are the same
+    for every `training.seed`."""
+    max_rows: int | None = bounded(None, at_least=1)
+    """Use only the first this many rows of the training split."""
+    max_labels: int | None = bounded(None, at_least=1)
+    """Train on only this many rows, sampled with `sample_seed` and as balanced between the classes as possible."""
+    sample_seed: int | None = bounded(None, at_least=0, below=2**32)
+    """Seed of that sample; null for `training.seed`."""
     on_bad_row: Literal["skip", "error"] = "skip"
+    """Skip and count a bad row, or stop at the first one."""
     on_bad_label: Literal["error", "warn"] = "error"
+    """Doubtful labels (a class that is not in the training rows, only one class, classes that differ only in case):
+    stop, or warn, skip and count the rows."""
 
 
+@strict
 @dataclass
 class TextLengthRecipe:
-    """What becomes of texts that are longer than the model can read.
+    """How texts that are longer than the model can read are treated."""
 
-    Attributes:
-        max_tokens: longest row in tokens, marks included; None for what the model can read.
-        too_long: ``truncate`` reads the beginning, ``window`` reads all of it in overlapping windows whose votes are
-            averaged, ``refuse`` stops with the row's number.
-        overlap: tokens that a window shares with the one before; None for a quarter of it.
-        max_target_tokens: longest target of a sequence-to-sequence task.
-    """
-
-    max_tokens: int | None = None
+    max_tokens: int | None = bounded(None, at_least=4)
+    """Longest row in tokens, special tokens included; null for the longest that the model can read."""
     too_long: Literal["truncate", "window", "refuse"] = "truncate"
-    overlap: int | None = None
-    max_target_tokens: int = 128
+    """`truncate` reads the beginning, `window` reads the entire text in overlapping windows and averages their
+    predictions, `refuse` stops with the number of the row."""
+    overlap: int | None = bounded(None, at_least=0)
+    """Tokens that a window shares with the previous one; null for a quarter of it."""
+    max_target_tokens: int = bounded(128, at_least=2)
+    """Longest target of a sequence-to-sequence task, in tokens."""
 
 
+@strict
 @dataclass
 class HeadRecipe:
-    """The new layers on top of the body.
-
-    Attributes:
-        problem: of a label per text: one of several classes, any of several classes, or a number.
-        pooling: what the head of a label per text reads: ``first`` (an encoder's first token, through BERT's pooler),
-            ``last`` token, ``mean`` of all tokens, or ``concat`` of last, maximum and mean (Howard and Ruder 2018,
-            section 3.3). ``default`` is the first of an encoder and the last of a decoder.
-        dropout: before the head; None for the parent's. A decoder's label per text, answers in a text, and what is
-            generated have none, and setting it is an error.
-        config: more fields of the configuration that differ from the parent's, such as ``dropout``.
-    """
+    """The new layers on top of the backbone."""
 
     problem: Literal["single_label", "multi_label", "regression"] = "single_label"
+    """What the label of a text is: one of several classes, any number of classes, or a number."""
     pooling: Literal["default", "first", "last", "mean", "concat"] = "default"
-    dropout: float | None = None
+    """Input of the head of a label per text: the `first` token (of an encoder, through BERT's pooler), the `last`
+    token, the `mean` of all tokens, or the concatenation of last token, maximum and mean (`concat`; Howard and Ruder
+    2018, section 3.3). `default` is `first` for an encoder and `last` for a decoder."""
+    dropout: Number | None = bounded(None, at_least=0, below=1)
+    """Dropout before the head; null for the base model's. The heads of classification by a decoder, of question
+    answering and of generation have no dropout and refuse a value."""
     config: dict[str, Any] = field(default_factory=dict)
+    """More fields of the configuration that differ from the base model's, such as `dropout`."""
 
 
+@strict
 @dataclass
 class BackboneRecipe:
-    """What of the body is trained.
-
-    Attributes:
-        train: all of it, nothing (``frozen``: a probe of what the parent knows), or low-rank adapters by PEFT, which
-            are merged into the weights at the end (``lora``).
-        lora_rank, lora_alpha, lora_dropout: of the adapters (Hu et al. 2021).
-        lora_target_modules: which linear maps get them; see `lora_targets`.
-    """
+    """How much of the backbone is trained."""
 
     train: Literal["full", "frozen", "lora"] = "full"
-    lora_rank: int = 8
-    lora_alpha: float = 16.0
-    lora_dropout: float = 0.0
+    """All weights (`full`), none (`frozen`: probes what the base model knows), or low-rank adapters by PEFT that are
+    merged into the weights at the end (`lora`)."""
+    lora_rank: int = bounded(8, at_least=1)
+    """Rank of the adapters (Hu et al. 2021)."""
+    lora_alpha: Number = bounded(16.0, above=0)
+    """The adapters are scaled by `lora_alpha / lora_rank`."""
+    lora_dropout: Number = bounded(0.0, at_least=0, below=1)
+    """Dropout before the adapters."""
     lora_target_modules: TargetModulesPreset = "attention"
+    """Linear maps that get adapters; see `lora_targets`."""
 
 
+@strict
 @dataclass
 class RatesRecipe:
-    """Learning rates, over the layers and over time (Howard and Ruder 2018, section 3.2).
+    """Learning rates, over the layers and over time (Howard and Ruder 2018, section 3.2)."""
 
-    Attributes:
-        learning_rate: the highest rate of the head; None for 5e-4 at a width of 128 and less for a wider body, see
-            `default_learning_rate`.
-        layerwise_lr_decay: each layer's rate is that of the layer above divided by this, 2.6 in the paper; 1 for one
-            rate for all.
-        lr_scheduler_type: ``slanted_triangular`` is Eq. 3; the others have a warm-up of the same length.
-        cut_fraction: part of the updates in which the rate rises.
-        ratio: how much smaller than the highest rate the lowest is.
-    """
-
-    learning_rate: float | None = None
-    layerwise_lr_decay: float = 1.0
+    learning_rate: Number | None = bounded(None, above=0)
+    """Peak learning rate of the head; null for 5e-4 at width 128 and less for a wider backbone, see
+    `default_learning_rate`."""
+    layerwise_lr_decay: Number = bounded(1.0, at_least=1)
+    """The learning rate of each layer is that of the layer above, divided by this: 2.6 in the paper, 1 for one rate for
+    all layers."""
     lr_scheduler_type: Literal["slanted_triangular", "linear", "cosine", "constant"] = "slanted_triangular"
-    cut_fraction: float = 0.1
-    ratio: float = 32.0
+    """`slanted_triangular` is Eq. 3; the others have a warmup of the same length."""
+    cut_fraction: Number = bounded(0.1, at_least=0, at_most=1)
+    """Fraction of the updates in which the learning rate rises."""
+    ratio: Number = bounded(32.0, at_least=1)
+    """The peak learning rate divided by the lowest one."""
 
 
+@strict
 @dataclass
 class UnfreezingRecipe:
-    """Gradual unfreezing (Howard and Ruder 2018, section 3.3).
-
-    Attributes:
-        mode: ``none`` trains everything from the start; ``gradual`` begins with the head and then adds a layer at a
-            time, from the top down.
-        every_epochs: epochs between two layers.
-    """
+    """Gradual unfreezing (Howard and Ruder 2018, section 3.3)."""
 
     mode: Literal["none", "gradual"] = "none"
-    every_epochs: float = 1.0
+    """`none` trains all layers from the start; `gradual` starts with the head and then adds one layer at a time, from
+    the top down."""
+    every_epochs: Number = bounded(1.0, above=0)
+    """Epochs between two layers."""
 
 
+@strict
 @dataclass
-class FinetuneTrainingRecipe:
-    """How long, and with which constants.
+class FinetuneTrainingRecipe(TrainingSection):
+    """How long a model is fine-tuned and how its weights are updated."""
 
-    Attributes:
-        num_train_epochs: passes over the training rows.
-        max_steps: ends the training earlier, after so many updates.
-        per_device_train_batch_size: rows of a batch.
-        gradient_accumulation_steps: batches added up to one update.
-        adam_beta1, adam_beta2, adam_epsilon: constants of Adam.
-        weight_decay: of matrices, decoupled; biases and norms have none.
-        max_grad_norm: gradients are clipped to this norm; 0 leaves them as they are.
-        precision: ``bf16`` and ``fp16`` are autocast with float32 weights.
-        gradient_checkpointing: compute activations again in the backward pass, to save memory.
-        logging_steps: updates between two lines of progress.
-        seed: of the head's weights, the order of the rows and dropout.
-    """
-
-    num_train_epochs: float = 4.0
-    max_steps: int | None = None
-    per_device_train_batch_size: int = 32
-    gradient_accumulation_steps: int = 1
-    adam_beta1: float = 0.9
-    adam_beta2: float = 0.99
-    adam_epsilon: float = 1e-8
-    weight_decay: float = 0.01
-    max_grad_norm: float = 1.0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    gradient_checkpointing: bool = False
-    logging_steps: int = 20
-    seed: int = 0
+    num_train_epochs: Number | None = bounded(4.0, above=0)
+    adam_beta2: Number = bounded(0.99, at_least=0, below=1)
+    adam_epsilon: Number = bounded(1e-8, above=0)
+    weight_decay: Number = bounded(0.01, at_least=0)
+    max_grad_norm: Number = bounded(1.0, at_least=0)
+    logging_steps: int = bounded(20, at_least=1)
+    per_device_train_batch_size: int = bounded(32, at_least=1)
+    """Rows of a batch."""
 
 
+@strict
 @dataclass
-class FinetuneEvaluationRecipe:
-    """When the model is scored on the validation split, and what follows from it.
+class FinetuneEvaluationRecipe(EvaluationSection):
+    """When the model is scored on the validation split, and what follows from the score."""
 
-    Attributes:
-        eval_steps: updates between two evaluations; None for once an epoch.
-        metric_for_best_model: decides which checkpoint is best; None for the task's own.
-        patience: evaluations without a better `metric_for_best_model` after which training stops; None for never.
-        load_best_model_at_end: the final model is the best one on the validation split, not the last one.
-        max_rows: score only so many rows of the validation split while training; the end result is of all.
-        per_device_eval_batch_size: rows of a batch.
-        num_beams: of a sequence-to-sequence task.
-        test: score the finished model on the test split too. Leave it off while you are still choosing.
-    """
-
-    eval_steps: int | None = None
-    metric_for_best_model: str | None = None
-    patience: int | None = None
+    eval_steps: int | None = bounded(None, at_least=1)
+    """Updates between two evaluations; null evaluates once per epoch."""
     load_best_model_at_end: bool = True
-    max_rows: int | None = None
-    per_device_eval_batch_size: int = 64
-    num_beams: int = 4
+    num_beams: int = bounded(4, at_least=1)
+    """Beam width of a sequence-to-sequence task."""
+    metric_for_best_model: str | None = None
+    """Decides which model is best, and with `patience` when training stops; null for the main metric of the task."""
+    per_device_eval_batch_size: int = bounded(64, at_least=1)
+    """Rows of a batch."""
     test: bool = True
+    """Score the final model on the test split too. Turn it off while you still compare settings."""
 
 
+@strict
+@dataclass
+class FinetuneCheckpointRecipe(CheckpointRecipe):
+    """What is kept on disk while a model is fine-tuned."""
+
+    save_steps: int | None = bounded(None, at_least=1)
+    """Updates between two checkpoints; null saves one at every evaluation."""
+    save_total_limit: int = bounded(2, at_least=1)
+
+
+@strict
 @dataclass
 class ComparisonRecipe:
-    """What the gain is measured against: the same fine-tuning from another start.
-
-    Attributes:
-        start: ``before`` is the step before the parent (what the parent itself was trained from), ``scratch`` random
-            weights of the parent's shape, with one rate for all layers and nothing frozen; both are trained here as
-            well. Anything else is the folder of an earlier fine-tuning, whose results.json is read.
-    """
+    """Compare with the same fine-tuning from another initialisation."""
 
     start: list[str] = field(default_factory=list)
+    """The other initialisations: `before` is the model that the base model itself was trained from; `scratch` is random
+    weights of the same shape, with one learning rate for all layers and nothing frozen. Both are fine-tuned here as
+    well. Anything else is the folder of an earlier fine-tuning, whose results.json is read."""
 
 
+@strict
 @dataclass
 class FinetuneRecipe(WritableRecipe):
-    """The whole recipe.
+    """The complete recipe of a fine-tuning."""
 
-    Attributes:
-        task: what is learned; see `hf_vanilla_transformer.training.finetuning.tasks`.
-        base_model: a folder that a run made, or any checkpoint that `from_checkpoint` reads.
-        base_model_format: what wrote the parent, as `from_checkpoint` names it.
-        from_scratch: random weights in the parent's shape, with its tokenizer: what the parent is worth.
-        decoder_base_model: of a sequence-to-sequence task whose `parent` is an encoder: the decoder to put beside it.
-        backward_base_model: a causal language model of texts read backwards. Both read the text, and their
-            probabilities
-            are averaged (Howard and Ruder 2018, section 3.3).
-    """
-
-    task: str = "classification"
+    task: Literal[
+        "classification",
+        "token_classification",
+        "dependency_parsing",
+        "question_answering",
+        "multiple_choice",
+        "sequence_to_sequence",
+    ] = "classification"
+    """What the model learns; see `hf_vanilla_transformer.training.finetuning.tasks`."""
     description: str = ""
+    """What the recipe trains, in a sentence or two."""
     base_model: str | None = None
+    """Folder of a run, or any checkpoint that `from_checkpoint` reads."""
     base_model_format: Literal["transformers", "bert-tf", "fairseq"] = "transformers"
+    """The program that wrote the base model, by its name in `from_checkpoint`."""
     from_scratch: bool = False
+    """Random weights in the shape of the base model, with its tokenizer. Shows what pretraining is worth."""
     decoder_base_model: str | None = None
+    """For a sequence-to-sequence task whose base model is an encoder: the decoder that is put beside it."""
     backward_base_model: str | None = None
+    """A causal language model of reversed texts. Both directions read the text, and their probabilities are averaged
+    (Howard and Ruder 2018, section 3.3)."""
     attn_implementation: str = "sdpa"
+    """Attention implementation by its name in transformers: `sdpa`, `eager`, `flash_attention_2`."""
     data: LabelledDataRecipe = field(default_factory=LabelledDataRecipe)
     text_length: TextLengthRecipe = field(default_factory=TextLengthRecipe)
     head: HeadRecipe = field(default_factory=HeadRecipe)
@@ -266,16 +254,17 @@ class FinetuneRecipe(WritableRecipe):
     unfreezing: UnfreezingRecipe = field(default_factory=UnfreezingRecipe)
     training: FinetuneTrainingRecipe = field(default_factory=FinetuneTrainingRecipe)
     evaluation: FinetuneEvaluationRecipe = field(default_factory=FinetuneEvaluationRecipe)
+    checkpoint: FinetuneCheckpointRecipe = field(default_factory=FinetuneCheckpointRecipe)
     comparison: ComparisonRecipe = field(default_factory=ComparisonRecipe)
     output: OutputRecipe = field(default_factory=OutputRecipe)
 
 
 def load_finetune_recipe(path: str | Path | None = None, overrides: Iterable[str] = ()) -> FinetuneRecipe:
-    """Reads a recipe from a YAML file or a folder that a fine-tuning made, then applies overrides.
+    """Reads a recipe from a YAML file or the folder of a fine-tuning, then applies overrides and checks the result.
 
     Args:
         path: the file or folder; None starts from the defaults.
-        overrides: ``"rates.learning_rate=1e-3"``; the value is read as YAML.
+        overrides: `"rates.learning_rate=1e-3"`, see `read_recipe`.
 
     Raises:
         FileNotFoundError: there is no such recipe.
@@ -286,79 +275,31 @@ def load_finetune_recipe(path: str | Path | None = None, overrides: Iterable[str
     return recipe
 
 
-_ABOVE_ZERO = [
-    ("training", "num_train_epochs"),
-    ("training", "adam_epsilon"),
-    ("rates", "learning_rate"),
-    ("unfreezing", "every_epochs"),
-    ("backbone", "lora_alpha"),
-]
-_AT_LEAST = [
-    ("data", "max_rows", 1),
-    ("data", "max_labels", 1),
-    ("text_length", "max_tokens", 4),
-    ("text_length", "max_target_tokens", 2),
-    ("text_length", "overlap", 0),
-    ("backbone", "lora_rank", 1),
-    ("rates", "layerwise_lr_decay", 1),
-    ("rates", "ratio", 1),
-    ("training", "max_steps", 1),
-    ("training", "per_device_train_batch_size", 1),
-    ("training", "gradient_accumulation_steps", 1),
-    ("training", "weight_decay", 0),
-    ("training", "max_grad_norm", 0),
-    ("training", "logging_steps", 1),
-    ("evaluation", "eval_steps", 1),
-    ("evaluation", "patience", 1),
-    ("evaluation", "max_rows", 1),
-    ("evaluation", "per_device_eval_batch_size", 1),
-    ("evaluation", "num_beams", 1),
-]
-_PARTS = [
-    ("data", "validation_part", 0.0, 0.9),
-    ("rates", "cut_fraction", 0.0, 1.0),
-    ("head", "dropout", 0.0, 0.99),
-    ("backbone", "lora_dropout", 0.0, 0.99),
-    ("training", "adam_beta1", 0.0, 0.999999),
-    ("training", "adam_beta2", 0.0, 0.999999),
-]
-
-
 def validate(recipe: FinetuneRecipe) -> None:
-    """Checks values, and what one field alone cannot say. Raises ValueError with the remedy."""
-    from ..finetuning.tasks import TASKS  # the tasks know the recipe
+    """Checks the fields against each other.
 
-    if recipe.task not in TASKS:
-        from .training_recipe import nearest
+    Raises:
+        ValueError: all contradictions, one a line, each with its remedy.
+    """
+    problems = problems_of_sections(recipe.training, recipe.evaluation, recipe.checkpoint)
+    train, length = recipe.backbone.train, recipe.text_length
+    if recipe.unfreezing.mode == "gradual" and train != "full":
+        problems.append(
+            f"unfreezing.mode='gradual' unfreezes the backbone layer by layer, but backbone.train={train!r} never "
+            "trains the weights of the backbone: leave one of them at its default."
+        )
+    if recipe.from_scratch and train != "full":
+        problems.append(
+            f"from_scratch=true has random weights in the backbone, so backbone.train={train!r} would train on random "
+            "features: set backbone.train to full."
+        )
+    if length.max_tokens is not None and length.overlap is not None and length.overlap >= length.max_tokens - 3:
+        problems.append(
+            f"text_length.overlap={length.overlap} leaves no new tokens in a window of text_length.max_tokens="
+            f"{length.max_tokens}: set text_length.overlap to at most {length.max_tokens // 2}."
+        )
+    if problems:
+        raise ValueError("\n".join(problems))
 
-        raise ValueError(f"task={recipe.task!r} does not exist. {nearest(recipe.task, TASKS)}")
-    for section, name in _ABOVE_ZERO:
-        value = getattr(getattr(recipe, section), name)
-        if value is not None and value <= 0:
-            raise ValueError(f"{section}.{name} must be above 0, not {value}.")
-    for section, name, lowest in _AT_LEAST:
-        value = getattr(getattr(recipe, section), name)
-        if value is not None and value < lowest:
-            raise ValueError(f"{section}.{name} must be at least {lowest}, not {value}.")
-    for section, name, lowest, highest in _PARTS:
-        value = getattr(getattr(recipe, section), name)
-        if value is not None and not lowest <= value <= highest:
-            raise ValueError(f"{section}.{name} must be in [{lowest:g}, {highest:g}], not {value}.")
-    if recipe.unfreezing.mode == "gradual" and recipe.backbone.train != "full":
-        raise ValueError(
-            "unfreezing.mode='gradual' thaws the body layer by layer, but with "
-            f"backbone.train={recipe.backbone.train!r} the "
-            "body's own weights are never trained; leave one of them at its default."
-        )
-    if recipe.from_scratch and recipe.backbone.train != "full":
-        raise ValueError(
-            f"from_scratch: true has nothing in the body to keep, so backbone.train={recipe.backbone.train!r} "
-            "would train on "
-            "random features; set backbone.train: full."
-        )
-    limit, length = recipe.text_length.max_tokens, recipe.text_length
-    if limit is not None and length.overlap is not None and length.overlap >= limit - 3:
-        raise ValueError(
-            f"text_length.overlap={length.overlap} leaves nothing new in a window of text_length.max_tokens={limit}; "
-            f"take at most {max(limit // 2, 0)}."
-        )
+
+__all__ = ["FinetuneRecipe", "load_finetune_recipe", "validate"]

@@ -6,10 +6,9 @@ import dataclasses
 import difflib
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .training_recipe import DataRecipe
+from .text_sections import DataRecipe
 
 
 @dataclass(frozen=True)
@@ -19,8 +18,8 @@ class TextSource:
     Attributes:
         path: folder, file or Hub name.
         weight: its share of the tokens, in proportion to the other weights.
-        config: name of the configuration of a Hub data set.
-        split: names of the split to train on; the first that exists is taken.
+        config: configuration of a Hub data set.
+        split: names of the training split; the first that exists is used.
         text_column: the column of the text.
         sample_by: what one text of a plain text file is.
     """
@@ -34,10 +33,10 @@ class TextSource:
 
 
 def mixture_sources(data: DataRecipe) -> list[TextSource]:
-    """The sources that a recipe trains on: those of `data.mixture`, or `data.path` alone.
+    """The sources of the training text: those of `data.mixture`, or `data.path` alone.
 
     Raises:
-        ValueError: a source has a key that does not exist, no path, or a weight that is not above 0.
+        ValueError: a source has an unknown key, no path, or a weight that is not above 0.
     """
     shared = {
         "config": data.config,
@@ -47,7 +46,7 @@ def mixture_sources(data: DataRecipe) -> list[TextSource]:
     }
     if not data.mixture:
         return [] if data.path is None else [_source(0, {"path": data.path}, shared)]
-    # The configuration of one Hub data set says nothing about the others.
+    # The configuration of one Hub data set does not apply to the others.
     return [_source(number, entry, {**shared, "config": None}) for number, entry in enumerate(data.mixture)]
 
 

@@ -1,16 +1,15 @@
-"""What a language model learns to predict: the fields of a recipe's `objective`, and what they mean for each task."""
+"""What a language model learns to predict: the section `objective` of a recipe, and its meaning for each task."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: `strict` checks the types of fields only where they are not strings.
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+from huggingface_hub.dataclasses import strict
 
 from ...data.collators.span_corruption import sentinel_name
+from .bounds import Number, bounded
 
-if TYPE_CHECKING:
-    from .training_recipe import Recipe
-
-# Tasks that read running text, by the names that `hf-vanilla pretrain` has for them.
+# Tasks that read running text, by the name of their objective in `hf-vanilla pretrain`.
 OBJECTIVES = {"causal": "causal_lm", "masked": "masked_lm", "denoising": "denoising", "span": "span"}
 # Tasks of the encoder-decoder; the others have one stack.
 ENCODER_DECODER = ("translation", "denoising", "span")
@@ -21,80 +20,77 @@ _MASK_PROBABILITY = {"masked_lm": 0.15, "denoising": 0.3, "span": 0.15}
 _MEAN_SPAN_LENGTH = {"masked_lm": 3.8, "denoising": 3.0, "span": 3.0}
 
 
+@strict
 @dataclass
 class ObjectiveRecipe:
-    """What is hidden from a language model, for the tasks ``masked_lm``, ``denoising`` and ``span``.
+    """What is masked in the text of a language model, for the tasks `masked_lm`, `denoising` and `span`."""
 
-    Attributes:
-        mask_probability: part of the tokens that is hidden; None is the paper's: 0.15 for ``masked_lm`` (BERT) and
-            ``span`` (T5), 0.3 for ``denoising`` (BART).
-        unit: ``masked_lm`` only: what is hidden as a whole: a ``token``, all pieces of a ``whole_word``, or a ``span``
-            of whole words (SpanBERT).
-        replacement: ``masked_lm`` only: ``bert`` shows 80 % of what is hidden as the mask token, 10 % as a random token
-            and 10 % as it is; ``all`` shows the mask token everywhere.
-        mean_span_length: mean length of a span, in words for ``masked_lm`` (3.8 if None) and in tokens for the others
-            (3 if None).
-        max_span_length: ``masked_lm`` only: longest span, in words.
-        permute_sentences: ``denoising`` only: the sentences of a text are shown in random order.
-        sentinels: ``span`` only: how many sentinel tokens the tokenizer has, and so the most spans of one text.
-    """
-
-    mask_probability: float | None = None
+    mask_probability: Number | None = bounded(None, at_least=0, at_most=1)
+    """Fraction of the tokens that are masked; null is the paper's: 0.15 for `masked_lm` (BERT) and `span` (T5), 0.3
+    for `denoising` (BART)."""
     unit: Literal["token", "whole_word", "span"] = "token"
+    """`masked_lm` only: the unit of masking: one `token`, all tokens of a `whole_word`, or a `span` of complete words
+    (SpanBERT)."""
     replacement: Literal["bert", "all"] = "bert"
-    mean_span_length: float | None = None
-    max_span_length: int = 10
+    """`masked_lm` only: `bert` replaces 80 % of the masked tokens by the mask token and 10 % by a random token, and
+    keeps 10 %; `all` replaces all of them by the mask token."""
+    mean_span_length: Number | None = bounded(None, at_least=1)
+    """Mean length of a span, in words for `masked_lm` (3.8 if null) and in tokens for the others (3 if null)."""
+    max_span_length: int = bounded(10, at_least=1)
+    """`masked_lm` only: longest span, in words."""
     permute_sentences: bool = True
-    sentinels: int = 100
+    """`denoising` only: put the sentences of a text in random order."""
+    sentinels: int = bounded(100, at_least=1)
+    """`span` only: sentinel tokens of the tokenizer, which limit the spans of one text."""
 
 
-def mask_probability(recipe: Recipe) -> float:
-    """The part of the tokens that the recipe's task hides."""
-    given = recipe.objective.mask_probability
-    return _MASK_PROBABILITY[recipe.task] if given is None else given
+def mask_probability(task: str, objective: ObjectiveRecipe) -> float:
+    """The fraction of the tokens that a task masks."""
+    given = objective.mask_probability
+    return _MASK_PROBABILITY[task] if given is None else given
 
 
-def mean_span_length(recipe: Recipe) -> float:
-    """The mean length of a span in the recipe's task."""
-    given = recipe.objective.mean_span_length
-    return _MEAN_SPAN_LENGTH[recipe.task] if given is None else given
+def mean_span_length(task: str, objective: ObjectiveRecipe) -> float:
+    """The mean length of the spans that a task masks."""
+    given = objective.mean_span_length
+    return _MEAN_SPAN_LENGTH[task] if given is None else given
 
 
-def check_objective(recipe: Recipe) -> None:
-    """Raises ValueError for fields of the objective that are wrong, or that have no place in the recipe's task."""
-    task, objective = recipe.task, recipe.objective
+def problems_of_objective(task: str, objective: ObjectiveRecipe) -> list[str]:
+    """Fields of the objective that contradict each other or the task, each as a sentence with the remedy."""
+    problems = []
     for name, tasks in _ONLY_FOR.items():
-        default = getattr(ObjectiveRecipe(), name)
         value = getattr(objective, name)
-        if value != default and task not in tasks:
-            raise ValueError(
+        if value != getattr(ObjectiveRecipe(), name) and task not in tasks:
+            problems.append(
                 f"objective.{name}={value!r} is for task {' or '.join(tasks)}, not for task={task!r}; leave it out."
             )
     if task not in _MASK_PROBABILITY:
-        return
-    if task == "masked_lm" and objective.unit != "span" and objective.mean_span_length is not None:
-        raise ValueError(
+        return problems
+    uses_spans = task != "masked_lm" or objective.unit == "span"
+    if not uses_spans and objective.mean_span_length is not None:
+        problems.append(
             f"objective.mean_span_length={objective.mean_span_length} is for objective.unit='span', not for "
             f"{objective.unit!r}; leave it out."
         )
-    # More than half hidden leaves a span corruption no room for the sentinels.
+    # Masking more than half of the tokens leaves no room for the sentinels of span corruption.
     highest = 0.5 if task == "span" else 1.0
-    hidden = mask_probability(recipe)
-    # Without infilling, denoising still has its permuted sentences to put in order.
-    if hidden == 0 and task == "denoising" and objective.permute_sentences:
-        return
-    if not 0 < hidden <= highest:
-        raise ValueError(
+    masked = mask_probability(task, objective)
+    # Denoising without masked spans still restores the order of the sentences.
+    if masked == 0 and task == "denoising" and objective.permute_sentences:
+        return problems
+    if not 0 < masked <= highest:
+        problems.append(
             f"objective.mask_probability must be in (0, {highest:g}] for task={task!r}, not "
             f"{objective.mask_probability}."
         )
-    lowest, below = (1.0, (objective.max_span_length + 1) / 2) if task == "masked_lm" else (1.0, float("inf"))
-    uses_spans = task != "masked_lm" or objective.unit == "span"
-    if uses_spans and not lowest <= mean_span_length(recipe) < below:
-        between = f"and below {below:g}, half of objective.max_span_length + 1, " if below < float("inf") else ""
-        raise ValueError(f"objective.mean_span_length must be at least 1 {between}not {mean_span_length(recipe)}.")
-    if objective.sentinels < 1:
-        raise ValueError(f"objective.sentinels must be at least 1, not {objective.sentinels}; T5 has 100.")
+    below = (objective.max_span_length + 1) / 2 if task == "masked_lm" else float("inf")
+    if uses_spans and mean_span_length(task, objective) >= below:
+        problems.append(
+            f"objective.mean_span_length must be below {below:g}, half of objective.max_span_length + 1, not "
+            f"{mean_span_length(task, objective)}."
+        )
+    return problems
 
 
 _ONLY_FOR: dict[str, tuple[str, ...]] = {
@@ -108,23 +104,26 @@ _ONLY_FOR: dict[str, tuple[str, ...]] = {
 }
 
 
-def extra_tokens(recipe: Recipe) -> tuple[str, ...]:
-    """The special tokens that the recipe's task needs besides those of its stack."""
-    if recipe.task == "denoising":
+def extra_tokens(task: str, objective: ObjectiveRecipe) -> tuple[str, ...]:
+    """The special tokens that a task needs besides those of its stack."""
+    if task == "denoising":
         return ("<mask>",)
-    return tuple(sentinel_name(number) for number in range(recipe.objective.sentinels)) if recipe.task == "span" else ()
+    return tuple(sentinel_name(number) for number in range(objective.sentinels)) if task == "span" else ()
 
 
-def describe_objective(recipe: Recipe) -> str:
-    """What is predicted, in a line."""
-    task, objective = recipe.task, recipe.objective
+def describe_objective(task: str, objective: ObjectiveRecipe, *, reverse: bool = False) -> str:
+    """The objective in one line.
+
+    Args:
+        reverse: a causal language model reads every text backwards.
+    """
     if task == "causal_lm":
-        return "the next token, from right to left" if recipe.data.reverse else "the next token"
-    part = f"{mask_probability(recipe):.0%} of the tokens"
-    spans = f"in spans of {mean_span_length(recipe):g} on average"
+        return "the next token, from right to left" if reverse else "the next token"
+    part = f"{mask_probability(task, objective):.0%} of the tokens"
+    spans = f"in spans of {mean_span_length(task, objective):g} on average"
     if task == "denoising":
         order = ", sentences permuted" if objective.permute_sentences else ""
-        return f"the text, {part} of it hidden {spans}{order}"
+        return f"the text, {part} of it masked {spans}{order}"
     if task == "span":
         return f"{part}, {spans}, behind sentinels"
     what = {"token": "", "whole_word": ", whole words", "span": f", {spans} (in words)"}[objective.unit]

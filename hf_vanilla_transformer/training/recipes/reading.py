@@ -1,12 +1,18 @@
-"""From a YAML file and overrides to the dataclasses of a recipe: every key and every type checked, mistakes named."""
+"""From a YAML file and overrides to the dataclasses of a recipe: keys, types and bounds are checked.
+
+A value is read by the type of its field, in a file and on the command line alike: the text of a field that is text
+stays as it is written (`no`, `0`, `1e3`), whatever YAML would make of it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
+import re
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,67 +25,99 @@ RECIPES_FOLDER = Path(__file__).parent
 
 AnyRecipe = typing.TypeVar("AnyRecipe")
 
+_NULL = {"null", "Null", "NULL", "~", ""}
+_TRUE = {"true", "yes", "on"}
+_FALSE = {"false", "no", "off"}
+# YAML 1.1 reads 1e-3 as text, for want of a decimal point.
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+
 
 class WritableRecipe:
-    """What the dataclass at the root of a recipe inherits: it goes back to YAML as `read_recipe` reads it."""
+    """Base class of the dataclass at the root of a recipe: writes it as YAML that `read_recipe` reads."""
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as nested dictionaries of plain values."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self)  # type: ignore[call-overload]
 
     def to_yaml(self) -> str:
         """The recipe as YAML; `read_recipe` reads it back to an equal recipe."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=100)
 
     def save(self, path: str | Path) -> None:
-        """Writes the recipe to `path`, aside first, then renamed."""
+        """Writes the recipe to `path` in one step, so that no reader sees half of it."""
         write_text(Path(path), self.to_yaml())
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes that come with the package."""
+    """Names of the recipes of the package."""
     return sorted(path.stem for path in RECIPES_FOLDER.glob("*.yaml"))
 
 
-def read_recipe(kind: type[AnyRecipe], name_or_path: str | Path | None, overrides: Iterable[str] = ()) -> AnyRecipe:
-    """Fills any tree of dataclasses from a recipe file and overrides; fields are not yet checked against each other.
-
-    Args:
-        kind: the dataclass at the root, `Recipe` or that of another command.
-        name_or_path: one of `recipe_names()`, a YAML file, or a folder that a run made; None starts from the defaults.
-        overrides: ``"training.learning_rate=1e-3"``; the value is read as YAML.
+def recipe_file(name_or_path: str | Path) -> Path:
+    """The file of a recipe, by its name, its path, or the folder of a run.
 
     Raises:
         FileNotFoundError: there is no such recipe.
-        ValueError: a key or a value is wrong; the message names the nearest key or the legal values.
     """
-    tree: dict[str, Any] = {}
-    where = "the recipe"
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise FileNotFoundError(f"There is no recipe file {path}. Recipes of the package: {recipe_names()}.")
+        return path
+    if path.is_dir() and (path / "recipe.yaml").is_file():
+        return path / "recipe.yaml"
+    packaged = RECIPES_FOLDER / f"{name_or_path}.yaml"
+    if not packaged.is_file():
+        raise FileNotFoundError(
+            f"There is no recipe {str(name_or_path)!r}. {nearest(str(name_or_path), recipe_names())}"
+        )
+    return packaged
+
+
+def read_recipe(kind: type[AnyRecipe], name_or_path: str | Path | None, overrides: Iterable[str] = ()) -> AnyRecipe:
+    """Fills a tree of dataclasses from a recipe file and overrides. Fields are not checked against each other.
+
+    Args:
+        kind: the dataclass at the root, such as `Recipe`.
+        name_or_path: one of `recipe_names()`, a YAML file, or the folder of a run; None starts from the defaults.
+        overrides: `"training.learning_rate=1e-3"`. The value is read by the type of the field: text as it is, numbers,
+            true or false (yes, no), and lists, mappings and complete sections as YAML. `null` is no value.
+
+    Raises:
+        FileNotFoundError: there is no such recipe.
+        ValueError: keys or values are wrong; the message, one line for each, names the nearest key or the legal values.
+    """
+    root = _Node({}, "")
     if name_or_path is not None:
         path = recipe_file(name_or_path)
-        where = str(path)
-        try:
-            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise ValueError(f"{path} is not valid YAML: {error}") from error
-        if not isinstance(loaded, dict):
-            raise ValueError(f"{path} must hold a mapping such as `training: {{max_steps: 1000}}`, not {loaded!r}.")
-        tree = loaded
+        root = _parse(path.read_text(encoding="utf-8"), f" in {path}", str(path))
+        if not isinstance(root.content, dict):
+            raise ValueError(f"{path} must contain a mapping such as `training: {{max_steps: 1000}}`, not {root}.")
     for override in overrides:
-        _apply(tree, override)
-    return _build(kind, tree, "", where, kind)
+        _apply(root, override, kind)
+    problems: list[str] = []
+    recipe = _build(kind, root, "", kind, problems)
+    if problems:
+        raise ValueError("\n".join(problems))
+    return recipe
+
+
+def as_override(name: str, value: Any) -> str:
+    """`name=value` as `read_recipe` reads it back to `value`."""
+    if isinstance(value, str):
+        return f"{name}={value}"
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf)
+    return f"{name}={text.removesuffix('...' + chr(10)).strip()}"
 
 
 def nearest(name: str, legal: Iterable[str]) -> str:
     """The end of an error message about an unknown name: the nearest legal one, and all of them."""
     legal = sorted(legal)
-    close = difflib.get_close_matches(name, legal, n=1, cutoff=0.5)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
-    return f"{hint}Valid: {', '.join(legal)}."
+    return f"{_did_you_mean(name, legal)}Valid: {', '.join(legal)}."
 
 
 def fields_of(kind: type) -> Iterator[tuple[str, dataclasses.Field]]:
-    """Every field of a tree of dataclasses by its dotted name, in order."""
+    """Every field of a tree of dataclasses with its dotted name, in order."""
 
     def walk(cls: type, prefix: str) -> Iterator[tuple[str, dataclasses.Field]]:
         hints = typing.get_type_hints(cls)
@@ -92,113 +130,222 @@ def fields_of(kind: type) -> Iterator[tuple[str, dataclasses.Field]]:
     return walk(kind, "")
 
 
-def recipe_file(name_or_path: str | Path) -> Path:
-    """The file of a recipe, by its name, its path, or the folder of a run; FileNotFoundError if there is none."""
-    path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise FileNotFoundError(f"There is no recipe file {path}. Recipes that come along: {recipe_names()}.")
-        return path
-    if path.is_dir() and (path / "recipe.yaml").is_file():
-        return path / "recipe.yaml"
-    packaged = RECIPES_FOLDER / f"{name_or_path}.yaml"
-    if not packaged.is_file():
-        raise FileNotFoundError(
-            f"There is no recipe {str(name_or_path)!r}. {nearest(str(name_or_path), recipe_names())}"
-        )
-    return packaged
+@dataclasses.dataclass
+class _Node:
+    """A value before its type is known.
+
+    Attributes:
+        content: the text of a scalar, a list of nodes, or nodes by key.
+        where: where it was given, for error messages: `" in FILE"`, or nothing for an override.
+        value: a scalar as YAML reads it.
+        null: whether a scalar stands for no value.
+    """
+
+    content: str | list[_Node] | dict[str, _Node]
+    where: str
+    value: Any = None
+    null: bool = False
+
+    def plain(self) -> Any:
+        """The value as YAML reads it."""
+        if isinstance(self.content, dict):
+            return {key: node.plain() for key, node in self.content.items()}
+        return [node.plain() for node in self.content] if isinstance(self.content, list) else self.value
+
+    def __str__(self) -> str:
+        return "null" if self.null else repr(self.plain())
 
 
-def _apply(tree: dict[str, Any], override: str) -> None:
-    """Sets one ``a.b.c=value`` in the tree of a recipe file."""
-    key, separator, text = override.partition("=")
-    keys = key.strip().lstrip("-").split(".")
-    if not separator or not all(keys):
-        raise ValueError(f"Override {override!r} must look like training.learning_rate=1e-3.")
+def _parse(text: str, where: str, name: str) -> _Node:
+    """YAML as nodes.
+
+    Args:
+        text: the YAML.
+        where: goes into the nodes.
+        name: of the text, for errors of syntax.
+    """
+    loader = yaml.SafeLoader(text)
     try:
-        value = yaml.safe_load(text)
+        return _node(loader, loader.get_single_node(), where)
     except yaml.YAMLError as error:
-        raise ValueError(f"The value of {key!r} is not valid YAML: {text!r} ({error}).") from error
-    for depth, name in enumerate(keys[:-1]):
-        node = tree.setdefault(name, {})
-        if node is None:
-            node = tree[name] = {}
-        if not isinstance(node, dict):
-            raise ValueError(f"{'.'.join(keys[: depth + 1])!r} is a single value, it has no field {keys[depth + 1]!r}.")
-        tree = node
-    tree[keys[-1]] = value
+        raise ValueError(f"{name} is not valid YAML: {error}") from error
+    finally:
+        loader.dispose()
 
 
-def _build(cls: type, tree: Mapping[str, Any], prefix: str, where: str, root: type) -> Any:
-    """Makes the dataclass `cls`, which is `root` or a section of it, from nested mappings; checks keys and types."""
+def _node(loader: yaml.SafeLoader, node: yaml.Node | None, where: str) -> _Node:
+    if isinstance(node, yaml.MappingNode):
+        written = set()
+        for key, _ in node.value:
+            if key.value in written:
+                line = key.start_mark.line + 1
+                raise ValueError(f"The key {key.value!r} is given twice{where}, the second time in line {line}.")
+            written.add(key.value)
+        loader.flatten_mapping(node)  # YAML's merge key
+        return _Node({str(key.value): _node(loader, value, where) for key, value in node.value}, where)
+    if isinstance(node, yaml.SequenceNode):
+        return _Node([_node(loader, item, where) for item in node.value], where)
+    if node is None:  # an empty text
+        return _Node("", where, null=True)
+    value = loader.construct_object(node)
+    plain = node.style is None
+    if plain and isinstance(value, str) and _EXPONENT.fullmatch(value):
+        value = float(value)
+    return _Node(node.value, where, value, null=plain and value is None)
+
+
+def _apply(root: _Node, override: str, kind: type) -> None:
+    """Sets one `a.b.c=value` in the nodes of a recipe."""
+    key, separator, text = override.partition("=")
+    names = key.strip().lstrip("-").split(".")
+    if not separator or not all(names):
+        raise ValueError(f"The override {override!r} must look like training.learning_rate=1e-3.")
+    hint: Any = kind
+    node = root
+    for depth, name in enumerate(names):
+        if not isinstance(node.content, dict):
+            raise ValueError(f"{'.'.join(names[:depth])!r} is a single value and has no field {name!r}.")
+        hint = typing.get_type_hints(hint).get(name) if dataclasses.is_dataclass(hint) else None
+        if depth < len(names) - 1:
+            below = node.content.get(name)
+            if below is None or below.null:
+                below = node.content[name] = _Node({}, "")
+            node = below
+    assert isinstance(node.content, dict)
+    node.content[names[-1]] = _given(text, hint, ".".join(names))
+
+
+def _given(text: str, hint: Any, name: str) -> _Node:
+    """The value of an override: YAML for lists, mappings and what has no type, otherwise a scalar as it is written."""
+    kind = _without_none(hint)
+    origin = typing.get_origin(kind)
+    is_list_of_text = kind == list[str]
+    structured = kind is None or kind is Any or origin in (list, dict) or dataclasses.is_dataclass(kind)
+    if structured and not (is_list_of_text and not text.lstrip().startswith(("[", "{"))):
+        return _parse(text, "", f"The value of {name}, {text!r},")
+    if kind is str:
+        null = type(None) in typing.get_args(hint) and text in _NULL - {""}
+    else:
+        null = text in _NULL
+    scalar = _Node(text, "", None if null else text, null)
+    return _Node([scalar], "") if is_list_of_text and not null else scalar
+
+
+def _build(cls: type, node: _Node, prefix: str, root: type, problems: list[str]) -> Any:
+    """Makes the dataclass `cls`, which is `root` or a section of it; adds what is wrong to `problems`."""
     hints = typing.get_type_hints(cls)
+    fields = {entry.name: entry for entry in dataclasses.fields(cls)}
     values = {}
-    for key, value in tree.items():
-        if key not in hints:
-            legal = [f"{prefix}{name}" for name in hints]
-            new = renamed(f"{prefix}{key}", {*legal, *(name for name, _ in fields_of(root))})
-            if new is not None:
-                raise ValueError(f"{prefix}{key} in {where} is now {new}.")
-            hint = _nearest_key(f"{prefix}{key}", legal, root)
-            raise ValueError(f"Unknown key {f'{prefix}{key}'!r} in {where}. {hint}")
+    assert isinstance(node.content, dict)
+    for key, value in node.content.items():
         name = f"{prefix}{key}"
-        if dataclasses.is_dataclass(hints[key]):
-            if value is None:
-                value = {}
-            if not isinstance(value, Mapping):
-                raise ValueError(f"{name!r} in {where} must be a mapping of fields, not {value!r}.")
-            values[key] = _build(hints[key], value, f"{name}.", where, root)
-        else:
-            values[key] = _convert(value, hints[key], name, where)
-    return cls(**values)
-
-
-def _nearest_key(key: str, legal: list[str], root: type) -> str:
-    """Like `nearest`, but a key that belongs to another section is found as well."""
-    close = difflib.get_close_matches(key, legal, n=1, cutoff=0.6)
-    if not close:
-        by_leaf = {name.rpartition(".")[2]: name for name, _ in fields_of(root)}
-        leaf = difflib.get_close_matches(key.rpartition(".")[2], by_leaf, n=1, cutoff=0.6)
-        close = [by_leaf[leaf[0]]] if leaf else []
-    hint = f"Did you mean {close[0]!r}? " if close else ""
-    return f"{hint}Valid here: {', '.join(sorted(legal))}."
-
-
-def _convert(value: Any, hint: Any, name: str, where: str) -> Any:
-    """Checks `value` against the type `hint`; numbers that YAML reads as text (1e-3) are understood."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        (inner,) = [argument for argument in arguments if argument is not type(None)]
-        return _convert(value, inner, name, where)
-    if origin is Literal:
-        # YAML reads an unquoted `none` as text but `no`, `off` and `~` as something else: say so, never guess.
-        if value not in arguments:
-            raise ValueError(f"{name} in {where} must be one of {', '.join(map(repr, arguments))}, not {value!r}.")
-        return value
-    if origin is list:
-        items = [value] if isinstance(value, str) else value
-        if not isinstance(items, list):
-            raise ValueError(f"{name} in {where} must be a list, not {value!r}.")
-        return [_convert(item, arguments[0], f"{name}[{index}]", where) for index, item in enumerate(items)]
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise ValueError(f"{name} in {where} must be a mapping, not {value!r}.")
-        return value
-    if hint is float and not isinstance(value, bool):
         try:
-            return float(value)
-        except (TypeError, ValueError):
-            pass
-    elif hint is int and not isinstance(value, bool):
-        if isinstance(value, int):
+            if key not in fields:
+                raise ValueError(_unknown(name, [f"{prefix}{name}" for name in fields], value.where, root))
+            if not dataclasses.is_dataclass(hints[key]):
+                values[key] = _convert(value, hints[key], name)
+                for check in fields[key].metadata.get("validator", ()):
+                    _check(check, values[key], name, value.where)
+                continue
+            section = _Node({}, value.where) if value.null else value
+            if not isinstance(section.content, dict):
+                raise ValueError(f"{name}{value.where} must be a mapping of fields, not {value}.")
+            values[key] = _build(hints[key], section, f"{name}.", root, problems)
+        except ValueError as error:
+            problems.append(str(error))
+    return None if problems else cls(**values)
+
+
+def _check(check: Any, value: Any, name: str, where: str) -> None:
+    try:
+        check(value)
+    except ValueError as error:
+        raise ValueError(f"{name}{where} {error}.") from error
+
+
+def _unknown(name: str, legal: list[str], where: str, root: type) -> str:
+    """The message about a key that does not exist: what it is called now, or the nearest key."""
+    everywhere = [field for field, _ in fields_of(root)]
+    new = renamed(name, {*legal, *everywhere})
+    if new is not None:
+        return f"{name}{where} is now {new}."
+    leaf = name.rpartition(".")[2]
+    same_leaf = [field for field in everywhere if field.rpartition(".")[2] == leaf]
+    close = difflib.get_close_matches(name, same_leaf or legal, n=1, cutoff=0.0 if same_leaf else 0.6)
+    if not close:
+        leaves = {field.rpartition(".")[2]: field for field in everywhere}
+        close = [leaves[found] for found in difflib.get_close_matches(leaf, leaves, n=1, cutoff=0.6)]
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return f"Unknown key {name!r}{where}. {hint}Valid here: {', '.join(sorted(legal))}."
+
+
+def _did_you_mean(name: str, legal: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(legal), n=1, cutoff=0.5)
+    return f"Did you mean {close[0]!r}? " if close else ""
+
+
+def _without_none(hint: Any) -> Any:
+    """`T` of `T | None`; `float` of `float | int`."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+        return float if float in kinds else kinds[0]
+    return hint
+
+
+def _convert(node: _Node, hint: Any, name: str) -> Any:
+    """The value of a node by the type of its field."""
+    kind = _without_none(hint)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    content, where = node.content, node.where
+    if node.null and type(None) in typing.get_args(hint):
+        return None
+    if origin is list:
+        items = [node] if isinstance(content, str) and not node.null else content
+        if not isinstance(items, list):
+            raise ValueError(f"{name}{where} must be a list, not {node}.")
+        return [_convert(item, arguments[0], f"{name}[{index}]") for index, item in enumerate(items)]
+    if origin is dict:
+        if not isinstance(content, dict):
+            raise ValueError(f"{name}{where} must be a mapping, not {node}.")
+        return node.plain()
+    expected = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(kind)
+    if isinstance(content, str) and not node.null:
+        if origin is Literal and content in arguments:
+            return content
+        value = _scalar(content, kind)
+        if value is not None:
             return value
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        if isinstance(value, str) and value.replace("_", "").isdigit():
-            return int(value)
-    elif (hint is bool and isinstance(value, bool)) or (hint is str and isinstance(value, str)):
-        return value
-    expected = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
-    raise ValueError(f"{name} in {where} must be {expected}, not {value!r}.")
+    if origin is Literal:
+        hint_of_name = _did_you_mean(str(content), arguments)
+        raise ValueError(
+            f"{name}{where} must be one of {', '.join(map(repr, arguments))}, not {node}. {hint_of_name}".rstrip()
+        )
+    raise ValueError(f"{name}{where} must be {expected}, not {node}.")
+
+
+def _scalar(text: str, kind: Any) -> str | bool | int | float | None:
+    """The value of a text by its type; None where it has another type."""
+    if kind is str:
+        return text
+    if kind is bool:
+        return True if text.lower() in _TRUE else False if text.lower() in _FALSE else None
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    if kind is int:  # a whole number may be written as 1e3
+        number = _scalar(text, float)
+        return int(number) if number is not None and math.isfinite(number) and number == int(number) else None
+    return None
+
+
+__all__ = [
+    "WritableRecipe",
+    "as_override",
+    "fields_of",
+    "nearest",
+    "read_recipe",
+    "recipe_file",
+    "recipe_names",
+]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 
 from hf_vanilla_transformer.training.recipes.finetuning_recipe import FinetuneRecipe, load_finetune_recipe
+from hf_vanilla_transformer.training.recipes.reading import as_override
 
 GOOD = ["a good film", "a very good book", "good dogs run", "the good sea", "what a good house", "good good river"]
 BAD = ["a bad film", "a very bad book", "bad dogs run", "the bad sea", "what a bad house", "bad bad river"]
@@ -37,10 +37,6 @@ def small_recipe(reviews, tmp_path):
             "training.per_device_train_batch_size": 16,
             **{name.replace("__", "."): value for name, value in fields.items()},
         }
-        return load_finetune_recipe(None, [f"{name}={_yaml(value)}" for name, value in settings.items()])
+        return load_finetune_recipe(None, [as_override(name, value) for name, value in settings.items()])
 
     return make
-
-
-def _yaml(value: object) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()

@@ -22,15 +22,15 @@ def test_a_run_has_its_page(masked_lm, tmp_path, problem):
     recipe = load_finetune_recipe(
         None,
         [
-            f"base_model='{masked_lm}'",
-            f"data.path='{tmp_path / 'train.jsonl'}'",
+            f"base_model={masked_lm}",
+            f"data.path={tmp_path / 'train.jsonl'}",
             "training.per_device_train_batch_size=8",
             "training.num_train_epochs=1",
             "training.logging_steps=1",
             "unfreezing.mode=gradual",
             "unfreezing.every_epochs=0.5",
             f"head.problem={problem}",
-            f"output.output_dir='{tmp_path / 'run'}'",
+            f"output.output_dir={tmp_path / 'run'}",
         ],
     )
     run_finetuning(recipe)

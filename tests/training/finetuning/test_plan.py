@@ -27,8 +27,8 @@ def recipe_for(base_model, reviews, *overrides):
     return load_finetune_recipe(
         None,
         [
-            f"base_model='{base_model}'",
-            f"data.path='{reviews}'",
+            f"base_model={base_model}",
+            f"data.path={reviews}",
             "training.per_device_train_batch_size=8",
             "training.num_train_epochs=3",
             *overrides,
@@ -39,7 +39,7 @@ def recipe_for(base_model, reviews, *overrides):
 def test_the_plan_is_what_the_run_does(masked_lm, reviews, tmp_path):
     folder = tmp_path / "run"
     recipe = recipe_for(
-        masked_lm, reviews, "unfreezing.mode=gradual", f"output.output_dir='{folder}'", "output.plot=false"
+        masked_lm, reviews, "unfreezing.mode=gradual", f"output.output_dir={folder}", "output.plot=false"
     )
     text = plan(recipe)
     assert not folder.exists()

@@ -1,0 +1,127 @@
+"""The sections that the recipes of all training commands share: `train`, `pretrain`, `adapt` and `finetune`."""
+
+# No `from __future__ import annotations` here: `strict` checks the types of fields only where they are not strings.
+from dataclasses import dataclass
+from typing import Literal
+
+from huggingface_hub.dataclasses import strict
+
+from .bounds import Number, bounded
+
+
+@strict
+@dataclass
+class TrainingSection:
+    """How long a model is trained and how its weights are updated. The defaults are those of Vaswani et al. 2017."""
+
+    num_train_epochs: Number | None = bounded(None, above=0)
+    """Passes over the training data. Training ends at the first of `num_train_epochs`, `max_steps`, `max_minutes`."""
+    max_steps: int | None = bounded(None, at_least=1)
+    """Updates after which training ends."""
+    max_minutes: Number | None = bounded(None, above=0)
+    """Minutes after which training ends. Evaluations and the writing of checkpoints do not count."""
+    gradient_accumulation_steps: int = bounded(1, at_least=1)
+    """Batches whose gradients are accumulated for one update. The gradient equals that of one batch of them all."""
+    adam_beta1: Number = bounded(0.9, at_least=0, below=1)
+    """Adam's decay of the average gradient."""
+    adam_beta2: Number = bounded(0.98, at_least=0, below=1)
+    """Adam's decay of the average squared gradient."""
+    adam_epsilon: Number = bounded(1e-9, above=0)
+    """Adam's epsilon."""
+    weight_decay: Number = bounded(0.0, at_least=0)
+    """Decoupled weight decay of matrices. Biases and normalisation weights do not decay."""
+    max_grad_norm: Number = bounded(0.0, at_least=0)
+    """Gradients are clipped to this norm; 0 does not clip."""
+    average: Literal["none", "last", "ema"] = "none"
+    """Keep an average of the weights in memory: of the last snapshots (`last`) or an exponential one (`ema`). The
+    averaged weights are evaluated and saved, unless checkpoints are averaged."""
+    average_last: int = bounded(5, at_least=1)
+    """Snapshots in the average `last`."""
+    average_every: int = bounded(100, at_least=1)
+    """Updates between two snapshots."""
+    ema_decay: Number = bounded(0.999, at_least=0, below=1)
+    """Decay of the average `ema`, per snapshot."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """`bf16` and `fp16` are autocast; the weights stay float32."""
+    gradient_checkpointing: bool = False
+    """Save memory: compute activations again in the backward pass."""
+    logging_steps: int = bounded(50, at_least=1)
+    """Updates between two lines of progress."""
+    seed: int = bounded(0, at_least=0, below=2**32)
+    """Seed of new weights, of the order of the data, of dropout and of masking."""
+
+
+@strict
+@dataclass
+class EvaluationSection:
+    """When the model is scored on the validation split, and what follows from the score."""
+
+    eval_steps: int | None = bounded(None, at_least=1)
+    """Updates between two evaluations."""
+    patience: int | None = bounded(None, at_least=1)
+    """Training stops after this many evaluations without a better `metric_for_best_model`; null never stops early."""
+    load_best_model_at_end: bool = False
+    """The final model is the best one on the validation split, not the last one."""
+    max_rows: int | None = bounded(None, at_least=1)
+    """Rows of the validation split that are scored during training; null scores all."""
+    num_beams: int = bounded(1, at_least=1)
+    """Beam width of the texts that are generated for scoring during training."""
+
+
+@strict
+@dataclass
+class CheckpointRecipe:
+    """What is kept on disk while a model is trained."""
+
+    save_steps: int | None = bounded(None, at_least=1)
+    """Updates between two checkpoints; null saves one when the run is interrupted and one at the end."""
+    save_total_limit: int = bounded(5, at_least=1)
+    """The newest checkpoints that are kept. The best model is kept as well."""
+    average_last: int = bounded(0, at_least=0)
+    """The final model is the average of the last this many checkpoints; 0 does not average."""
+    save_only_model: bool = False
+    """Leave out the state of the optimizer. A checkpoint is then a third as large, and a run cannot resume from it."""
+
+
+@strict
+@dataclass
+class OutputRecipe:
+    """Where the results are written."""
+
+    output_dir: str | None = None
+    """Output folder. It must be new or empty, unless a run is resumed."""
+    report_to: Literal["none", "tensorboard", "trackio"] = "none"
+    """Also log to TensorBoard or trackio."""
+    plot: bool = True
+    """Draw the curves of the run."""
+
+
+def problems_of_sections(
+    training: TrainingSection, evaluation: EvaluationSection, checkpoint: CheckpointRecipe
+) -> list[str]:
+    """Contradictions between fields that all training commands have, each as a sentence with the remedy."""
+    problems = []
+    if training.max_steps is None and training.num_train_epochs is None and training.max_minutes is None:
+        problems.append(
+            "Training never ends: set training.max_steps, training.num_train_epochs or training.max_minutes, for "
+            "example --training.max_steps 1000."
+        )
+    average_last, save_steps, limit = checkpoint.average_last, checkpoint.save_steps, checkpoint.save_total_limit
+    if average_last > 1 and save_steps is None:
+        problems.append(
+            f"checkpoint.average_last={average_last} averages checkpoints: set checkpoint.save_steps, for example 1000."
+        )
+    elif average_last > 1 and training.max_steps is not None and training.max_steps <= save_steps * (average_last - 1):
+        longest = max(1, (training.max_steps - 1) // (average_last - 1))
+        problems.append(
+            f"checkpoint.average_last={average_last} needs as many checkpoints, but with checkpoint.save_steps="
+            f"{save_steps} a run of training.max_steps={training.max_steps} writes "
+            f"{-(-training.max_steps // save_steps)}: set checkpoint.save_steps to at most {longest}, or "
+            "checkpoint.average_last to 0."
+        )
+    if average_last > limit:
+        problems.append(
+            f"checkpoint.average_last={average_last} needs as many checkpoints, but checkpoint.save_total_limit={limit} deletes "
+            f"the others: set checkpoint.save_total_limit to {average_last}."
+        )
+    return problems
