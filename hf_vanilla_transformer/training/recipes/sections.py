@@ -121,7 +121,7 @@ def problems_of_sections(
         )
     if average_last > limit:
         problems.append(
-            f"checkpoint.average_last={average_last} needs as many checkpoints, but checkpoint.save_total_limit={limit} deletes "
-            f"the others: set checkpoint.save_total_limit to {average_last}."
+            f"checkpoint.average_last={average_last} needs as many, but checkpoint.save_total_limit={limit} keeps "
+            f"fewer: set checkpoint.save_total_limit to {average_last}."
         )
     return problems
