@@ -1,6 +1,7 @@
 """`hf-vanilla finetune` as somebody types it."""
 
 import json
+import re
 
 import pytest
 
@@ -56,20 +57,23 @@ def test_fields_are_listed(capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--rates.layerwise_decay", "2"], "Did you mean 'rates.layerwise_lr_decay'?"),
-        (["--task", "clasification"], "Did you mean 'classification'?"),
-        (["--head.pooling", "max"], "head.pooling"),
-        (["--unfreezing.mode", "gradual", "--backbone.train", "frozen"], "layer by layer"),
-        (["--set", "from_scratch=true", "--backbone.train", "lora"], "nothing in the body to keep"),
-        (["--rates.layerwise_lr_decay", "0.5"], "rates.layerwise_lr_decay must be at least 1"),
-        (["--data.path", "nowhere.csv"], "nowhere.csv"),
-        (["--text_length.overlap", "20", "--text_length.max_tokens", "16"], "leaves nothing new"),
-        (["--comparison.start", "before"], "no recipe.yaml"),
+        (["--rates.layerwise_decay", "2"], r"rates\.layerwise_decay.*'rates\.layerwise_lr_decay'"),
+        (["--task", "clasification"], "task .*'clasification'.*'classification'"),
+        (["--head.pooling", "max"], r"head\.pooling .*'max'"),
+        (["--unfreezing.mode", "gradual", "--backbone.train", "frozen"], r"unfreezing\.mode='gradual'.*'frozen'"),
+        (["--set", "from_scratch=true", "--backbone.train", "lora"], r"from_scratch=true.*backbone\.train='lora'"),
+        (["--rates.layerwise_lr_decay", "0.5"], r"rates\.layerwise_lr_decay .*at least 1.*0\.5"),
+        (["--data.path", "nowhere.csv"], r"nowhere\.csv"),
+        (
+            ["--text_length.overlap", "20", "--text_length.max_tokens", "16"],
+            r"text_length\.overlap=20.*text_length\.max_tokens=16.*at most 8",
+        ),
+        (["--comparison.start", "before"], r"recipe\.yaml"),
     ],
 )
-def test_mistakes_are_said_before_the_work(masked_lm, reviews, tmp_path, capsys, options, message):
+def test_mistakes_are_reported_before_the_work(masked_lm, reviews, tmp_path, capsys, options, message):
     assert finetune(masked_lm, reviews, tmp_path / "run", *options) == 2
-    assert message in capsys.readouterr().err
+    assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "run").exists()
 
 
