@@ -1,4 +1,4 @@
-"""Published checkpoints in and out: `from_checkpoint`, `from_transformers` and `to_transformers`."""
+"""Conversion of published checkpoints, in both directions."""
 
 from .checkpoint import from_checkpoint
 from .exporting import to_transformers

@@ -1,4 +1,4 @@
-"""`from_checkpoint`: a published checkpoint, by its name on the Hub or its folder, as a model of ours."""
+"""`from_checkpoint`: convert a published checkpoint, given by its name on the Hub or its folder."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .checkpoint_files import CheckpointSource, tensor_names
 from .exporting import COMPUTED
 from .families import FAMILIES
 from .family import Family, Head
-from .importing import from_transformers, refuse_other_functions
+from .importing import check_family_config, from_transformers
 from .model_tensors import transformers_class
 from .original import OriginalFormat
 from .original_bert import BERT_TENSORFLOW
 from .original_fairseq import FAIRSEQ
-from .refusals import refuse_config
+from .unsupported_families import check_config
 
 __all__ = [
     "HEADS",
@@ -32,10 +32,10 @@ __all__ = [
     "load_with_transformers",
 ]
 
-# Formats from before the Hub.
+# Formats older than the Hub.
 ORIGINAL_FORMATS: dict[str, OriginalFormat] = {"bert-tf": BERT_TENSORFLOW, "fairseq": FAIRSEQ}
 
-# The heads as a user names them, by the end of our class's name.
+# Name of a head for users: suffix of our class name.
 HEADS = {
     "base": "Model",
     "masked-lm": "ForMaskedLM",
@@ -47,12 +47,12 @@ HEADS = {
     "question-answering": "ForQuestionAnswering",
     "multiple-choice": "ForMultipleChoice",
 }
-# A part of a name that only a layer of the model has.
+# Part of a tensor name that only layers have.
 _LAYER = re.compile(r"(^|\.)(h|layer|layers)\.\d+\.")
-# Causal masks, which GPT and GPT-2 used to save with each layer.
+# Causal masks that old versions of GPT and GPT-2 saved with each layer.
 _OLD_MASKS = (".attn.bias", ".attn.masked_bias")
 _POOLER = "pooler.dense.weight"
-# Zero wherever a checkpoint was saved without it.
+# These tensors are zero if the checkpoint does not contain them.
 _ZERO_IF_MISSING = ("final_logits_bias",)
 
 
@@ -67,32 +67,32 @@ def from_checkpoint(
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
 ) -> PreTrainedModel:
-    """A published checkpoint as a model of ours: same logits, same generated tokens, generation settings included.
+    """Converts a published checkpoint. Logits, generated tokens and generation settings stay the same.
 
     ```python
-    model = from_checkpoint("google-bert/bert-base-uncased")  # VanillaEncoderForMaskedLM, as its config.json says
+    model = from_checkpoint("google-bert/bert-base-uncased")  # VanillaEncoderForMaskedLM, the class in config.json
     model = from_checkpoint("google-bert/bert-base-uncased", head="base")
     model = from_checkpoint("Helsinki-NLP/opus-mt-en-de")
     ```
 
-    Weights are read from safetensors only: one file, or shards with their index. No code of the checkpoint runs.
+    Weights are read from safetensors only: one file, or shards with an index. No remote code runs.
 
     Args:
-        source: `user/model` on the Hub, or a folder that `save_pretrained` wrote.
+        source: `user/model` on the Hub, or a folder written by `save_pretrained`.
         head: `base`, `masked-lm`, `pretraining`, `causal-lm`, `seq2seq-lm`, `sequence-classification`,
-            `token-classification`, `question-answering` or `multiple-choice`; None for what config.json says.
-        dtype: of the weights; `"auto"` for that of the file.
-        format: what wrote it: `transformers`; or, for a folder, `bert-tf` (the original BERT) or `fairseq`, whose
-            tensors somebody wrote to safetensors (docs/conversion.md).
+            `token-classification`, `question-answering` or `multiple-choice`; None for the head in config.json.
+        dtype: type of the weights; `"auto"` keeps the saved type.
+        format: the library that saved the checkpoint: `transformers`; for a folder also `bert-tf` (the original BERT)
+            or `fairseq`, with tensors exported to safetensors (docs/conversion.md).
         revision: branch, tag or commit on the Hub.
-        token: for private models; True for the one that is logged in.
-        cache_dir: where downloads are kept, None for the usual place.
-        local_files_only: take what was downloaded before, and ask nobody.
+        token: access token for private models; True for the saved login.
+        cache_dir: cache folder for downloads; None for the default.
+        local_files_only: whether to use the cache only, without network.
 
     Raises:
-        FileNotFoundError: no such folder or model, or a file of it is missing.
-        ValueError: a family or a configuration that our models do not have, a head that the checkpoint does not have,
-            or weights that are no safetensors; the message says what would work.
+        FileNotFoundError: the folder or model does not exist, or one of its files is missing.
+        ValueError: the family or a configuration field is not supported, the checkpoint does not contain the head, or
+            the weights are not safetensors; the message has a remedy.
     """
     if format != "transformers":
         return load_original(source, format, head, dtype)
@@ -103,48 +103,48 @@ def from_checkpoint(
 def load_with_transformers(
     source: CheckpointSource, *, head: str | None, dtype: torch.dtype | str = "auto"
 ) -> PreTrainedModel:
-    """The model of transformers that `from_checkpoint` converts; arguments and errors as there."""
+    """Loads the transformers model that `from_checkpoint` converts; same arguments and errors."""
     family, chosen, config = find_class(source, head)
     folder = source.folder()
     names = tensor_names(folder)
     arguments: dict[str, Any] = {}
     if chosen.base and chosen.pooler:
-        # Checkpoints of a masked language model have no pooler, and a random one would be no part of them.
+        # Checkpoints of masked language models have no pooler; transformers would add a random one.
         arguments["add_pooling_layer"] = any(name.endswith(_POOLER) for name in names)
     model, report = transformers_class(chosen).from_pretrained(
         folder,
         dtype=dtype,
         use_safetensors=True,
         local_files_only=True,
-        ignore_mismatched_sizes=True,  # they are refused below, with the reason
+        ignore_mismatched_sizes=True,  # refused below, with a reason
         output_loading_info=True,
         **arguments,
     )
     for name in set(family.copies) & set(report["missing_keys"]):
         model.get_parameter(name).data.copy_(model.get_parameter(family.copies[name]).data)
         report["missing_keys"] = set(report["missing_keys"]) - {name}
-    _refuse_other_weights(family, chosen, source.name, config, report)
+    _check_loading_report(family, chosen, source.name, config, report)
     return model.eval()
 
 
 def find_class(source: CheckpointSource, head: str | None) -> tuple[Family, Head, dict[str, Any]]:
-    """Family, head and config.json of a checkpoint, from config.json alone, before gigabytes are downloaded.
+    """Family, head and configuration of a checkpoint, from config.json alone, before weights are downloaded.
 
     Raises:
-        FileNotFoundError, ValueError: as `from_checkpoint`.
+        FileNotFoundError, ValueError: see `from_checkpoint`.
     """
     config = source.config()
-    refuse_config(source.name, config)
+    check_config(source.name, config)
     family = FAMILIES[config["model_type"]]
     chosen = _choose_head(family, head, config.get("architectures") or (), source.name)
-    refuse_other_functions(family, getattr(transformers, family.config_class).from_dict(config))
+    check_family_config(family, getattr(transformers, family.config_class).from_dict(config))
     return family, chosen, config
 
 
 def load_original(
     source: str | Path, format: str, head: str | None, dtype: torch.dtype | str = "auto"
 ) -> PreTrainedModel:
-    """A checkpoint from before the Hub; arguments and errors as for `from_checkpoint`."""
+    """Converts a checkpoint in a format older than the Hub; same arguments and errors as `from_checkpoint`."""
     if format not in ORIGINAL_FORMATS:
         raise ValueError(f"format={format!r} is not known; choose from transformers, {', '.join(ORIGINAL_FORMATS)}.")
     model = ORIGINAL_FORMATS[format].model(Path(source), head)
@@ -152,20 +152,20 @@ def load_original(
 
 
 def head_name(head: Head) -> str:
-    """The name of a head as a user gives it."""
+    """The user's name of a head, one of `HEADS`."""
     return next(name for name, ending in HEADS.items() if re.search(rf"[a-z]{ending}$", head.ours))
 
 
 def _choose_head(family: Family, wanted: str | None, architectures: Sequence[str], source: str) -> Head:
-    # Of several classes that are one head of ours, the preferred one is first.
+    # If several classes correspond to one head of ours, the preferred one comes first.
     heads: dict[str, Head] = {}
     for head in family.heads:
         heads.setdefault(head_name(head), head)
     available = ", ".join(heads)
     if wanted is not None:
         if wanted not in heads:
-            known = "" if wanted in HEADS else f" (heads are called {', '.join(HEADS)})"
-            raise ValueError(f"head={wanted!r} does not exist for {family.model_type}{known}; it has: {available}.")
+            known = "" if wanted in HEADS else f" (names of heads are {', '.join(HEADS)})"
+            raise ValueError(f"head={wanted!r} does not exist for {family.model_type}{known}; choose from {available}.")
         return heads[wanted]
     for name in architectures:
         for head in family.heads:
@@ -175,46 +175,46 @@ def _choose_head(family: Family, wanted: str | None, architectures: Sequence[str
             return heads["base"]
     if not architectures:
         raise ValueError(
-            f"config.json of source={source!r} does not say which class was saved (architectures); choose with head=, "
-            f"one of: {available}."
+            f"config.json of source={source!r} has no architectures, so the saved class is unknown; pass head=, one "
+            f"of: {available}."
         )
-    without = " Or leave its head behind: head='base'." if "base" in heads else ""
+    without = " Or convert it without its head: head='base'." if "base" in heads else ""
     raise ValueError(
-        f"{architectures[0]} of source={source!r} has no counterpart among our models. Of {family.model_type} these "
-        f"convert: {', '.join(head.theirs for head in family.heads)}.{without}"
+        f"{architectures[0]} of source={source!r} has no counterpart among our models. Supported classes "
+        f"of {family.model_type}: {', '.join(head.theirs for head in family.heads)}.{without}"
     )
 
 
-def _refuse_other_weights(
+def _check_loading_report(
     family: Family, head: Head, source: str, config: dict[str, Any], report: dict[str, Any]
 ) -> None:
-    """Raise ValueError unless every tensor of the model came from the file, in its size, and no layer was left over."""
+    """Raises ValueError unless all tensors of the model were loaded with their shapes, and no layer is left over."""
     computed = () if family.learned_positions else COMPUTED
     missing = sorted(name for name in report["missing_keys"] if not name.endswith((*computed, *_ZERO_IF_MISSING)))
     if missing:
         saved = ", ".join(config.get("architectures") or ()) or "unknown"
         raise ValueError(
-            f"source={source!r} has no {_some(missing)}, which {head.theirs} needs and which would be random numbers. "
-            f"It was saved as: {saved}. Choose a head that it has, or convert it with head='base', save it, and load "
-            "the folder with the Auto class of the head, which is then trained."
+            f"source={source!r} has no {_some(missing)}, which {head.theirs} needs and which would be random. "
+            f"It was saved as: {saved}. Choose one of its heads, or convert it with head='base', save it, load the "
+            "folder with the Auto class of the head, and train the head."
         )
     if report["mismatched_keys"]:
         name, saved_shape, expected = sorted(report["mismatched_keys"])[0]
         raise ValueError(
-            f"{name} of source={source!r} has the shape {tuple(saved_shape)}, but its config.json says "
-            f"{tuple(expected)}: the two belong to different models, or config.json was edited."
+            f"{name} of source={source!r} has the shape {tuple(saved_shape)}, but its config.json requires "
+            f"{tuple(expected)}: they belong to different models, or config.json was edited."
         )
     adapters = sorted(name for name in report["unexpected_keys"] if ".lora_" in name)
     if adapters:
         raise ValueError(
-            f"source={source!r} contains {_some(adapters)} of an adapter that was not merged: call merge_and_unload(), "
-            "save, and convert that folder."
+            f"source={source!r} contains {_some(adapters)} of an unmerged adapter: call merge_and_unload(), save the "
+            "model, and convert that folder."
         )
     layers = sorted(name for name in report["unexpected_keys"] if _LAYER.search(name) and not name.endswith(_OLD_MASKS))
     if layers:
         raise ValueError(
-            f"source={source!r} contains {_some(layers)}, which {head.theirs} with this config.json does not have: the "
-            "two belong to different models, or config.json was edited."
+            f"source={source!r} contains {_some(layers)}, which {head.theirs} with this config.json does not have: "
+            "they belong to different models, or config.json was edited."
         )
 
 

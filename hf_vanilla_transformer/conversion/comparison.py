@@ -1,4 +1,4 @@
-"""Do two models compute the same? Both read the same random tokens, and what they give is compared."""
+"""Compare the outputs of two models for the same random tokens."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from ..evaluation_mode import evaluation_mode
+
 __all__ = ["OUTPUTS", "largest_difference"]
 
-# What a user reads off a forward pass, in the order in which it is compared.
+# Outputs of a forward pass, in the order of comparison.
 OUTPUTS = (
     "logits",
     "prediction_logits",
@@ -19,7 +21,7 @@ OUTPUTS = (
     "pooler_output",
     "last_hidden_state",
 )
-# How far two ways of taking the same sums may be apart, relative to the largest output.
+# Rounding error of sums in another order, relative to the largest output.
 _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 _TOLERANCE_OF_HALF = 0.1
 _LENGTH = 24
@@ -27,20 +29,19 @@ _LENGTH = 24
 
 @torch.no_grad()
 def largest_difference(reference: PreTrainedModel, ours: PreTrainedModel, seed: int = 0) -> float:
-    """The largest absolute difference between what two models give for one row of random tokens, in evaluation.
+    """The largest absolute difference between the outputs of two models for one row of random tokens, without dropout.
 
     Args:
         reference: a model of transformers.
-        ours: the same as one of ours.
+        ours: the converted model.
+        seed: seed of the random tokens.
 
     Raises:
-        ValueError: they differ by more than rounding explains, so one is not the other.
+        ValueError: the difference is too large for rounding.
     """
     arguments = _random_inputs(reference, ours, seed)
-    modes = [model.training for model in (reference, ours)]
-    theirs, mine = (model.eval()(**arguments) for model in (reference, ours))
-    for model, mode in zip((reference, ours), modes, strict=True):
-        model.train(mode)
+    with evaluation_mode(reference), evaluation_mode(ours):
+        theirs, mine = (model(**arguments) for model in (reference, ours))
     worst = 0.0
     for name in OUTPUTS:
         if theirs.get(name) is None:
@@ -51,8 +52,8 @@ def largest_difference(reference: PreTrainedModel, ours: PreTrainedModel, seed: 
         if not difference <= tolerance:
             raise ValueError(
                 f"{name} of the converted model differs by {difference:.1e} from that of {type(reference).__name__}; "
-                f"rounding explains at most {tolerance:.1e}. Are there infinite or not-a-number weights? If not, "
-                "this is a fault of the conversion; please report it with the configuration of the model."
+                f"rounding explains at most {tolerance:.1e}. Check the weights for infinite and NaN values. If there "
+                "are none, this is a bug of the conversion; please report it with the model's configuration."
             )
         worst = max(worst, difference)
     return worst
@@ -65,7 +66,7 @@ def _random_inputs(reference: PreTrainedModel, ours: PreTrainedModel, seed: int)
 
     def tokens(*shape: int) -> torch.Tensor:
         ids = torch.randint(config.vocab_size, shape, generator=generator)
-        # Some models hide padding by its id, others by the mask only; there shall be none.
+        # Some models recognise padding by its id, others by the mask only, so the rows contain none.
         other = 1 if config.pad_token_id == 0 else 0
         return ids.masked_fill(ids == config.pad_token_id, other).to(reference.device)
 
@@ -74,6 +75,6 @@ def _random_inputs(reference: PreTrainedModel, ours: PreTrainedModel, seed: int)
     arguments["attention_mask"] = torch.ones_like(arguments["input_ids"])
     if config.is_encoder_decoder:
         arguments["decoder_input_ids"] = tokens(1, min(length, 12))
-        # With a cache FSMT reads its decoder's input without hiding later tokens.
+        # With a cache, FSMT does not mask later tokens of the decoder input.
         arguments["use_cache"] = False
     return arguments

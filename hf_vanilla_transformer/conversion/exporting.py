@@ -1,4 +1,4 @@
-"""`to_transformers`: a model of ours as the class of transformers that computes the same function."""
+"""`to_transformers`: convert a model of ours to the class of transformers that computes the same function."""
 
 from __future__ import annotations
 
@@ -14,52 +14,54 @@ from transformers import PreTrainedModel
 
 from .families import FAMILIES
 from .family import Family, Head
-from .importing import CARRIED_FIELDS, refuse_unreadable_weights
+from .importing import CARRIED_FIELDS, check_weights
 from .model_tensors import build, load, model_rules, transformers_class
 from .residual_order import sines_first
 from .tensor_rules import export_tensors
 
 logger = logging.getLogger(__name__)
 
-# Sinusoids that transformers classes compute themselves but keep among their weights.
+# Sinusoids, which classes of transformers compute themselves, but which are in their state dict.
 COMPUTED = ("embed_positions.weight",)
 
 
 def to_transformers(model: PreTrainedModel, family: str | None = None) -> PreTrainedModel:
-    """A model of ours as one of transformers: same logits, same generated tokens, no code of ours needed.
+    """Converts a model of ours to one of transformers. Logits and generated tokens stay the same.
 
-    The class follows from the configuration: of the families that can express it, the first in the order BERT, RoBERTa,
-    XLM-RoBERTa, CamemBERT, DistilBERT, ELECTRA; GPT-2, OPT, GPT, BioGPT, XGLM; Marian, Pegasus, BART, mBART, M2M100,
-    FSMT. Where none has the model's sinusoids, these are brought in:
-    the paper's interleaved ones by reordering the residual stream (Marian, Pegasus), any by storing them as learned
-    positions (the others). An embedding scale that the family lacks goes into the embeddings, which are then untied.
+    The class is the first family that can express the configuration, in the order BERT, RoBERTa, XLM-RoBERTa,
+    CamemBERT, DistilBERT, ELECTRA; GPT-2, OPT, GPT, BioGPT, XGLM; Marian, Pegasus, BART, mBART, M2M100, FSMT. Sinusoids
+    that a family lacks are converted: the paper's interleaved ones by a permutation of the hidden dimensions (Marian,
+    Pegasus), others by storing them as learned positions. An embedding scale that the family lacks is multiplied into
+    the embeddings, which are then untied from the output matrix.
 
     ```python
     to_transformers(model).save_pretrained("folder")
     ```
 
     Args:
-        model: the model; it stays as it is.
-        family: transformers' name of the family wanted (`"gpt2"`), or None to choose.
+        model: the model; it is not changed.
+        family: `model_type` of the requested family (`"gpt2"`), or None to choose one.
 
     Raises:
-        ValueError: no class, or not that of `family`, computes the same function; the message names each field that
-            stands in the way, with its value and the value that would do.
+        ValueError: no class (or not that of `family`) computes the same function; the message names the fields that
+            prevent it, with their values and the possible values.
     """
     stack = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
     known = [candidate for candidate in FAMILIES.values() if candidate.stack == stack]
     if not known:
-        raise ValueError(f"model_type={stack!r} is none of ours; give a model of the hf_vanilla_transformer package.")
+        raise ValueError(f"model_type={stack!r} is not of this package; give a model of hf_vanilla_transformer.")
     if family is not None and family not in {candidate.model_type for candidate in known}:
         names = ", ".join(candidate.model_type for candidate in known)
-        raise ValueError(f"family={family!r} is no family that a {stack} can become; choose from {names}.")
-    refuse_unreadable_weights(model)
+        raise ValueError(f"family={family!r} is not possible for a {stack}; choose from {names}.")
+    check_weights(model)
     wanted = [candidate for candidate in known if family in (None, candidate.model_type)]
     plans = [_plan(candidate, model) for candidate in wanted]
     possible = [plan for plan in plans if not plan.obstacles]
     if not possible:
         reasons = "; ".join(f"{plan.family.model_type}: {', '.join(plan.obstacles)}" for plan in plans)
-        raise ValueError(f"No class of transformers computes what this {type(model).__name__} does. {reasons}.")
+        raise ValueError(
+            f"No class of transformers computes the same function as this {type(model).__name__}. {reasons}."
+        )
     plan = min(possible, key=lambda plan: plan.other_positions)
     exported = _export(plan, model)
     if note := padding_note(model, exported):
@@ -68,26 +70,26 @@ def to_transformers(model: PreTrainedModel, family: str | None = None) -> PreTra
 
 
 def padding_note(model: PreTrainedModel, exported: PreTrainedModel) -> str:
-    """What who uses a transformers model must know of padding on the left; empty where there is nothing to know.
+    """A note for users of `exported` if rows padded on the left give other results than with `model`; else empty.
 
     Args:
-        model: ours.
-        exported: what `to_transformers` made of it.
+        model: a model of ours.
+        exported: the result of `to_transformers(model)`.
     """
     from_mask = FAMILIES[exported.config.model_type].positions_from_mask
     if from_mask == model.config.positions_from_mask:
         return ""
-    ways = ("columns", "tokens that are no padding")
+    ways = ("columns", "tokens without padding")
     return (
-        f"{type(exported).__name__} counts {ways[from_mask]} for its positions, the model that it was made of "
-        f"{ways[not from_mask]}: rows padded on the left give other results, unless position_ids are given where the "
-        "class takes them. Pad on the right."
+        f"{type(exported).__name__} counts {ways[from_mask]} for positions, the original model counts "
+        f"{ways[not from_mask]}, so rows padded on the left give other results, unless the class accepts position_ids "
+        "and you pass them. Pad on the right."
     )
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What an export into one family takes, and what stands in its way."""
+    """An export to one family, and the reasons why it is not possible."""
 
     family: Family
     head: Head | None
@@ -102,7 +104,7 @@ def _plan(family: Family, model: PreTrainedModel) -> _Plan:
     obstacles = []
     if head is None:
         converting = ", ".join(head.ours for head in family.heads)
-        obstacles.append(f"{names[0]} has no counterpart there (only {converting})")
+        obstacles.append(f"{names[0]} has no counterpart (only {converting})")
     needed = dict(family.constants)
     if head is not None and head.language_model:
         needed |= family.head_constants
@@ -134,7 +136,7 @@ def _plan(family: Family, model: PreTrainedModel) -> _Plan:
 
 
 def _bridged(family: Family, name: str, actual: Any) -> bool:
-    """Whether the weights can be rewritten so that the family's value of a knob does what ours did."""
+    """Whether the family's value of a field computes the same function after `_rewritten` changed the weights."""
     if name == "position_embedding_type":
         return family.learned_positions or (family.constants[name], actual) == ("sinusoidal_concat", "sinusoidal")
     return name == "scale_embedding" and actual is True
@@ -145,8 +147,8 @@ def _export(plan: _Plan, model: PreTrainedModel) -> PreTrainedModel:
     for name, value in {**family.training_constants, "label_smoothing": 0.0}.items():
         if getattr(model.config, name) != value:
             logger.warning(
-                f"{name}={getattr(model.config, name)} is not carried over: {head.theirs} has none. Outputs are the "
-                "same; only training differs."
+                f"{name}={getattr(model.config, name)} is ignored, because {head.theirs} has no such setting. Outputs "
+                "are the same; only training differs."
             )
     config = _their_config(family, head, model)
     tensors = _rewritten(family, model)
@@ -170,7 +172,7 @@ def _their_config(family: Family, head: Head, model: PreTrainedModel) -> Any:
     ours = model.config
     values = {name: getattr(ours, name) for name in CARRIED_FIELDS}
     if "QuestionAnswering" in head.theirs:
-        # Some transformers classes read the width of their span head, always 2, from the number of labels.
+        # Some classes of transformers take the width of their span head, always 2, from the number of labels.
         values |= {"id2label": None, "label2id": None}
     values |= {field.theirs: field.to_theirs(getattr(ours, field.ours)) for field in family.fields}
     values |= {name: write(ours) for name, write in family.written.items()}
@@ -180,7 +182,7 @@ def _their_config(family: Family, head: Head, model: PreTrainedModel) -> Any:
     config = getattr(transformers, family.config_class)(**values)
     generation_config = getattr(model, "generation_config", None)
     if hasattr(config, "forced_eos_token_id"):
-        # The default of the class would come back with every new generation_config.
+        # Otherwise every new generation_config would have the default of the class.
         config.forced_eos_token_id = getattr(generation_config, "forced_eos_token_id", None)
     if not family.only_eager:
         config._attn_implementation = ours._attn_implementation
@@ -188,7 +190,7 @@ def _their_config(family: Family, head: Head, model: PreTrainedModel) -> Any:
 
 
 def _rewritten(family: Family, model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """Our tensors, such that the family's knobs compute with them what ours compute with the model's."""
+    """Our tensors, changed so that the family computes the same function with its own positions and embedding scale."""
     config = model.config
     tensors = dict(model.state_dict())
     positions = config.position_embedding_type

@@ -1,6 +1,6 @@
-"""What the table of a published family consists of: configuration fields, heads and tensors, as data.
+"""The table of a published family as data: configuration fields, heads and tensors.
 
-`importing.py` reads a `Family` forwards, `exporting.py` backwards. Nothing about a family is written anywhere else.
+`importing.py` reads a `Family` forwards, `exporting.py` backwards.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def same(value: Any) -> Any:
 class Field:
     """A configuration field with its name on both sides; `to_ours` and `to_theirs` map its value.
 
-    A map to the other side raises ValueError, saying which values exist there, for a value that does not exist there.
+    Both maps raise ValueError with the possible values if the other side has no such value.
     """
 
     ours: str
@@ -39,10 +39,10 @@ class Head:
     Attributes:
         ours: name of our class.
         theirs: name of transformers' class.
-        rules: tensors of the head itself, full names on both sides.
-        base: whether this is the bare model, so that tensors have no prefix of a base model.
-        pooler: whether the model contains BERT's pooler, by transformers' default for the class.
-        language_model: whether it predicts tokens, so that the knobs of the language-model head matter.
+        rules: tensors of the head itself, with full names on both sides.
+        base: whether this is the base model, whose tensors have no prefix.
+        pooler: whether the model has BERT's pooler by transformers' default for the class.
+        language_model: whether it predicts tokens, so that `Family.head_constants` apply.
     """
 
     ours: str
@@ -55,7 +55,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Requirement:
-    """A condition that a model of ours fulfils if the family can express it: `name` must be `value`, in words."""
+    """A condition on our configuration: field `name` must be `value` (in words) for the family to express it."""
 
     name: str
     value: str
@@ -70,32 +70,31 @@ class Family:
         model_type: transformers' name of the family, e.g. `"bert"`.
         stack: `model_type` of our stack that computes it.
         config_class: name of transformers' configuration class.
-        base_prefix: what precedes the names of the base model's tensors in a model with a head.
+        base_prefix: prefix of the base model's tensors in a model with a head.
         fields: configuration fields that both sides have.
-        constants: our knobs that the family fixes, with the value.
-        head_constants: the same, but only where a head predicts tokens.
-        sets: our knobs that a model of the family has, though export accepts others.
-        training_constants: our knobs that the family fixes and that act in training only: another value is exported
-            with a warning.
-        positions_from_mask: whether positions count kept tokens. A difference matters for rows padded on the left only.
-        pooler_act: activation of the layer that the family's sentence heads put on the first token (encoders).
-        demands: fields of the family's configuration that must have one value (or be absent), as they change the
-            function in ways that our models do not have. Written on export where the class declares the field.
-        equal: pairs of the family's fields that must agree, since we have one field for both; on export the second is
-            written from the first.
-        derived: our fields that follow from several of the family's.
-        written: the family's fields that follow from several of ours.
-        requirements: conditions on ours that are not the equality with a constant.
-        equal_in_training: pairs of the family's fields that we have one field for and that act in training only:
-            a difference is imported with a warning, the first counts.
-        only_eager: whether the family has no other attention kernel.
-        warned: fields of the family's configuration that act in training only and that we lack, with the inactive
-            value: another value is imported with a warning.
-        rules: the tensors of the base model, for a family's configuration; names without the base model's prefix.
-        heads: classes, the preferred one first where several of ours or theirs correspond.
-        headless: names of transformers classes whose head we lack and whose base model is what they are used for.
-        copies: tensors that older versions of transformers did not save, and the tensor that they were another name of.
-        notes: differences in training only that no field expresses, logged at level INFO on import.
+        constants: our fields with a fixed value in the family.
+        head_constants: the same for models with a language-model head.
+        sets: our fields with a fixed value on import; export accepts other values.
+        training_constants: our fields with a fixed value in the family that affect only training. Export warns of other
+            values.
+        positions_from_mask: whether positions count unmasked tokens. It matters only for rows padded on the left.
+        pooler_act: activation of the pooler of the first token (encoders).
+        demands: required values of fields of the family's configuration (or absent), because our models do not support
+            others.
+        equal: pairs of the family's fields that must be equal, because we have one field for both. Export writes both.
+        derived: our fields that are computed from several fields of the family.
+        written: fields of the family that are computed from several of ours.
+        requirements: conditions on our fields other than equality with a constant.
+        equal_in_training: pairs of the family's fields that affect only training and for which we have one field.
+            Import takes the first and warns if they differ.
+        only_eager: whether the family supports eager attention only.
+        warned: fields of the family's configuration that affect only training and that we lack, with the inactive
+            value. Import warns of other values.
+        rules: function from a configuration of the family to the rules of the base model, names without its prefix.
+        heads: pairs of classes; the preferred one comes first if several correspond.
+        headless: names of transformers classes whose head we lack; they are converted to our base model.
+        copies: tensors that older versions of transformers did not save, with the tensor of the same values.
+        notes: further differences in training, logged at level INFO on import.
     """
 
     model_type: str

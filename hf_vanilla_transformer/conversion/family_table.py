@@ -1,7 +1,7 @@
-"""The tables of docs/conversion.md, made from those that convert.
+"""Generate the tables of docs/conversion.md from the family tables.
 
-The first says which of our knobs each family sets, the second which heads convert and which settings of the family do
-not. `python -m hf_vanilla_transformer.conversion.family_table` prints them.
+The first table shows the value of our fields for each family; the second shows supported heads and required settings.
+`python -m hf_vanilla_transformer.conversion.family_table` prints them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _STACKS = {
 
 
 def knobs_table() -> str:
-    """Our knobs that separate the families, with the value that each sets, as Markdown."""
+    """Markdown table of our fields that distinguish the families, with each family's values."""
     names = (*KNOBS, "pooler_act", "embedding_size")
     rows = [
         [model_type, _STACKS[family.stack], *(_shown(name, family) for name in names)]
@@ -46,7 +46,7 @@ def knobs_table() -> str:
 
 
 def heads_table() -> str:
-    """Heads that convert by family, and what a family's configuration must say, as Markdown."""
+    """Markdown table of supported heads and required settings of each family."""
     rows = []
     for model_type, family in FAMILIES.items():
         heads = dict.fromkeys(head_name(head) for head in family.heads)
@@ -58,7 +58,7 @@ def heads_table() -> str:
 
 
 def _shown(name: str, family: Family) -> str:
-    """The value that a family sets for a knob; or that it comes from its configuration; or that there is none."""
+    """The family's value of a field, "its config" if it comes from the checkpoint's configuration, or "–"."""
     if name == "positions_from_mask":
         return str(family.positions_from_mask)
     if name == "pooler_act":

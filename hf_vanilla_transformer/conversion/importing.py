@@ -1,4 +1,4 @@
-"""`from_transformers`: a model of transformers as a model of ours, computing the same function."""
+"""`from_transformers`: convert a model of transformers to one of ours that computes the same function."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from transformers import PreTrainedModel
 from .families import FAMILIES
 from .family import Family, Head
 from .model_tensors import build, load, model_rules, our_class
-from .refusals import why_not_family
 from .tensor_rules import import_tensors
+from .unsupported_families import unsupported_family_message
 
 logger = logging.getLogger(__name__)
 
-# What every configuration of transformers has, and what belongs to a model rather than to its family.
+# Fields that every configuration of transformers has; they do not depend on the family.
 CARRIED_FIELDS = ("id2label", "label2id", "problem_type", "return_dict", "output_hidden_states")
 
 
 def from_transformers(model: PreTrainedModel) -> PreTrainedModel:
-    """A model of transformers as one of ours: same logits, same gradients, same generated tokens.
+    """Converts a model of transformers to one of ours. Logits, gradients and generated tokens stay the same.
 
-    Works for the families in `conversion/families/` (docs/conversion.md has the table): the bare model and every head
-    that our stack has too. Weights are copied; type, device, training mode and generation settings are kept.
+    Supports the families in `conversion/families/` (table in docs/conversion.md): the base model and all heads that our
+    stack has. Weights are copied; type, device, training mode and generation settings are kept.
 
     ```python
     ours = from_transformers(AutoModelForSeq2SeqLM.from_pretrained("Helsinki-NLP/opus-mt-en-de"))
     ```
 
     Args:
-        model: the model; it stays as it is.
+        model: the model; it is not changed.
 
     Raises:
-        ValueError: a family, a class or a configuration that our models do not have, with what works instead.
+        ValueError: the family, the class or a configuration field is not supported; the message has a remedy.
     """
     family = _family(model)
     head = _head(family, model)
-    refuse_unreadable_weights(model)
-    refuse_other_functions(family, model.config)
+    check_weights(model)
+    check_family_config(family, model.config)
     _warn_of_training_differences(family, head, model.config)
     config = _our_config(family, head, model.config)
 
     theirs = model.state_dict()
-    # The bare encoder comes with or without a pooler; heads have one or not by their class.
+    # The base model of an encoder may have a pooler; for heads it depends on the class.
     pooler = "pooler.dense.weight" in theirs if head.base else head.pooler
     bare_encoder = head.base and family.stack == "vanilla_encoder"
     ours = build(our_class(family, head), config, pooler if bare_encoder else None)
@@ -59,7 +59,7 @@ def from_transformers(model: PreTrainedModel) -> PreTrainedModel:
 def _family(model: PreTrainedModel) -> Family:
     model_type = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
     if model_type not in FAMILIES:
-        raise ValueError(why_not_family(model_type))
+        raise ValueError(unsupported_family_message(model_type))
     return FAMILIES[model_type]
 
 
@@ -70,39 +70,39 @@ def _head(family: Family, model: PreTrainedModel) -> Head:
             if head.theirs == name:
                 return head
     raise ValueError(
-        f"{names[0]} has no counterpart among our models. Of {family.model_type} these convert: "
+        f"{names[0]} has no counterpart among our models. Supported classes of {family.model_type}: "
         f"{', '.join(head.theirs for head in family.heads)}."
     )
 
 
-def refuse_unreadable_weights(model: PreTrainedModel) -> None:
-    """Raise ValueError for a model whose tensors are not the numbers that its layers multiply with."""
+def check_weights(model: PreTrainedModel) -> None:
+    """Raises ValueError if the weights are quantized or on the meta device."""
     if getattr(model.config, "quantization_config", None) is not None:
         raise ValueError(
-            f"The weights of this {type(model).__name__} are quantized (config.quantization_config is set); load the "
-            "model without quantization."
+            f"This {type(model).__name__} has quantized weights (config.quantization_config is set); load it without "
+            "quantization."
         )
     empty = next((name for name, tensor in model.state_dict().items() if tensor.is_meta), None)
     if empty is not None:
         raise ValueError(
-            f"{empty} is on the meta device and has no values (offloaded, or never loaded); load all of it to one "
+            f"{empty} is on the meta device without values (offloaded or never loaded); load the complete model to one "
             "device."
         )
 
 
-def refuse_other_functions(family: Family, config: Any) -> None:
-    """Raise ValueError for a configuration of the family that computes what our models do not."""
+def check_family_config(family: Family, config: Any) -> None:
+    """Raises ValueError if our models cannot compute the function of a configuration of the family."""
     for name, value in family.demands.items():
         actual = getattr(config, name, value)
         if actual is not None and actual != value:
             raise ValueError(
-                f"{type(config).__name__}.{name}={actual!r} computes what our models do not; only {value!r} converts."
+                f"{type(config).__name__}.{name}={actual!r} is not supported by our models; only {value!r} is."
             )
     for first, second in family.equal:
         if getattr(config, first) != getattr(config, second):
             raise ValueError(
                 f"{type(config).__name__} has {first}={getattr(config, first)} but {second}={getattr(config, second)}; "
-                "our models have one value for both, so only a model in which they agree converts."
+                "our models have one value for both, so they must be equal."
             )
 
 
@@ -110,8 +110,8 @@ def _warn_of_training_differences(family: Family, head: Head, config: Any) -> No
     for name, value in family.warned.items():
         if getattr(config, name, value) != value:
             logger.warning(
-                f"{name}={getattr(config, name)} is not carried over: our models have none. Outputs are the same; "
-                "only training differs."
+                f"{name}={getattr(config, name)} is ignored, because our models have no such setting. Outputs are the "
+                "same; only training differs."
             )
     for first, second in family.equal_in_training:
         if getattr(config, first) != getattr(config, second):
@@ -134,8 +134,8 @@ def _our_config(family: Family, head: Head, config: Any) -> Any:
     for name, value in family.head_constants.items():
         if head.language_model and values.get(name, value) != value:
             raise ValueError(
-                f"{name}={values[name]!r}, but the head of {head.theirs} uses {value!r} whatever its configuration "
-                "says; our models have one value for both."
+                f"{name}={values[name]!r}, but the head of {head.theirs} always uses {value!r}; our models have one "
+                "value for the layers and the head, so they must be equal."
             )
         values.setdefault(name, value)
     our_config = our_class(family, head).config_class(**values)

@@ -1,4 +1,4 @@
-"""Building models of either side, and their tensors by name."""
+"""Build models of both sides and load their tensors."""
 
 from __future__ import annotations
 
@@ -17,24 +17,26 @@ __all__ = ["build", "load", "model_rules", "our_class", "transformers_class"]
 
 
 def our_class(family: Family, head: Head) -> type[PreTrainedModel]:
-    """Our class of a head."""
+    """Our class for a head."""
     modeling = importlib.import_module(f"..models.modeling_{family.stack}", __package__)
     return getattr(modeling, head.ours)
 
 
 def transformers_class(head: Head) -> type[PreTrainedModel]:
-    """The class of transformers of a head."""
+    """The class of transformers for a head."""
     return getattr(transformers, head.theirs)
 
 
-def model_rules(family: Family, head: Head, theirs_config: Any, pooler: bool) -> tuple[Rule, ...]:
-    """The rules of all tensors of one model, full names on both sides.
+def model_rules(family: Family, head: Head, their_config: Any, pooler: bool) -> tuple[Rule, ...]:
+    """The rules of all tensors of a model, with full names on both sides.
 
     Args:
-        theirs_config: the family's configuration, which says how many layers there are.
-        pooler: whether there is BERT's pooler.
+        family: the family.
+        head: the head.
+        their_config: the family's configuration, for the number of layers.
+        pooler: whether the model has BERT's pooler.
     """
-    rules = family.rules(theirs_config)
+    rules = family.rules(their_config)
     if pooler:
         rules += module("pooler.dense", "pooler.dense")
     if head.base:
@@ -43,10 +45,12 @@ def model_rules(family: Family, head: Head, theirs_config: Any, pooler: bool) ->
 
 
 def build(model_class: type[PreTrainedModel], config: Any, pooler: bool | None) -> PreTrainedModel:
-    """A model to be filled. The caller's random numbers stay as they were.
+    """A model with random weights. The global random state is not changed.
 
     Args:
-        pooler: for a class that has BERT's pooler or not as one asks, whether it does; None for other classes.
+        model_class: the class.
+        config: its configuration.
+        pooler: value of `add_pooling_layer` for classes with this argument; None for other classes.
     """
     with torch.random.fork_rng(devices=[]):
         return model_class(config) if pooler is None else model_class(config, add_pooling_layer=pooler)
@@ -55,13 +59,16 @@ def build(model_class: type[PreTrainedModel], config: Any, pooler: bool | None) 
 def load(
     model: PreTrainedModel, tensors: Mapping[str, torch.Tensor], like: PreTrainedModel, computed: tuple[str, ...] = ()
 ) -> None:
-    """Copy `tensors` into `model` and put it where `like` is: type, device, training mode.
+    """Copies `tensors` into `model`, and gives it the type, device and training mode of `like`.
 
     Args:
-        computed: endings of names that the model fills itself and that `tensors` need not contain.
+        model: the model to fill.
+        tensors: its weights by name.
+        like: the original model.
+        computed: suffixes of names that the model computes itself; `tensors` may lack them.
 
     Raises:
-        ValueError: a tensor is missing, superfluous, or of another shape: the configuration and the weights disagree.
+        ValueError: a tensor is missing or unexpected, or has another shape than the configuration requires.
     """
     model.to(device=like.device, dtype=like.dtype)
     expected = model.state_dict()
@@ -69,14 +76,14 @@ def load(
     superfluous = [name for name in tensors if name not in expected]
     if missing or superfluous:
         raise ValueError(
-            f"{type(model).__name__} has {missing or 'no tensor'} that the given model lacks, and lacks "
-            f"{superfluous or 'none'} that it has. Was a layer added to or removed from the given model?"
+            f"The tensors do not match {type(model).__name__}: missing {missing or 'none'}, unexpected "
+            f"{superfluous or 'none'}. Undo the removal or addition of layers in the original model."
         )
     for name, value in tensors.items():
         if value.shape != expected[name].shape:
             raise ValueError(
-                f"{name} has the shape {tuple(value.shape)}, but the configuration says {tuple(expected[name].shape)}. "
-                "Set the configuration of the given model to what its weights are."
+                f"{name} has the shape {tuple(value.shape)}, but the configuration requires "
+                f"{tuple(expected[name].shape)}. Correct the configuration of the original model."
             )
     model.load_state_dict({**expected, **tensors})
     model.train(like.training)

@@ -1,8 +1,7 @@
-"""Checkpoints from before the Hub, as their owner wrote them to safetensors: the original BERT, and fairseq.
+"""Checkpoints older than the Hub (the original BERT, fairseq), exported to safetensors by their owner.
 
-Both formats are read by nothing but the library that wrote them, or by unpickling. So whoever has the checkpoint writes
-its tensors, under the names that they have there, to safetensors once (docs/conversion.md has the lines); from there on
-nothing needs to be trusted.
+Only the original library or unpickling can load them. So the owner first writes the tensors, under their original
+names, to safetensors (docs/conversion.md has the code). The safetensors file cannot run code.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = ["OriginalFormat", "dumped_tensors", "read_settings"]
 
-HOW = "docs/conversion.md says how to write it, under 'Checkpoints from before the Hub'"
+HOW = "docs/conversion.md shows how to write it, under 'Checkpoints from before the Hub'"
 
 
 @dataclass(frozen=True)
 class OriginalFormat:
-    """How a folder in such a format is read.
+    """Functions that load a folder in an original format.
 
     Attributes:
-        model: the model, from the folder and the name of a head (None: as it was trained).
-        tokenizer: the tokenizer, from the folder.
+        model: loads the model, given the folder and the name of a head (None for the trained head).
+        tokenizer: loads the tokenizer, given the folder.
     """
 
     model: Callable[[Path, str | None], PreTrainedModel]
@@ -37,45 +36,45 @@ class OriginalFormat:
 
 
 def dumped_tensors(folder: Path, written_by: str) -> dict[str, torch.Tensor]:
-    """The tensors of the one safetensors file in `folder`.
+    """Loads the only safetensors file in `folder`.
 
     Args:
         folder: the folder.
-        written_by: what wrote the checkpoint, for the messages.
+        written_by: name of the original library, for messages.
 
     Raises:
-        FileNotFoundError: there is no such folder.
-        ValueError: there is no such file, or several, or it is damaged.
+        FileNotFoundError: the folder does not exist.
+        ValueError: there is no safetensors file, or several, or it is damaged.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {folder} with a checkpoint of {written_by}.")
+        raise FileNotFoundError(f"There is no folder {folder}; give one with a checkpoint of {written_by}.")
     files = sorted(folder.glob("*.safetensors"))
     if len(files) != 1:
         found = ", ".join(path.name for path in files) if files else "none"
         raise ValueError(
-            f"{folder} must hold one safetensors file with the tensors of {written_by}, but has {found}. Its own files "
-            f"are read by {written_by} only, or by unpickling, which runs what is in them; {HOW}."
+            f"{folder} must contain one safetensors file with the tensors of {written_by}, but has {found}. Its "
+            f"original files are loaded by {written_by} only, or by unpickling, which can run arbitrary code; {HOW}."
         )
     try:
         return load_file(files[0])
     except SafetensorError as error:
-        raise ValueError(f"{files[0]} is damaged or no safetensors ({error}); write it again.") from error
+        raise ValueError(f"{files[0]} is damaged or not in safetensors format ({error}); write it again.") from error
 
 
 def read_settings(folder: Path, name: str) -> dict[str, Any]:
-    """A JSON file beside the tensors, which says what they compute.
+    """Loads the model's settings, a JSON file beside the tensors.
 
     Raises:
-        FileNotFoundError: it is not there.
-        ValueError: it is no JSON object.
+        FileNotFoundError: the file does not exist.
+        ValueError: it is not a JSON object.
     """
     path = folder / name
     if not path.is_file():
-        raise FileNotFoundError(f"There is no {path}, which says what the tensors compute; {HOW}.")
+        raise FileNotFoundError(f"There is no {path} with the settings of the model; {HOW}.")
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is no JSON ({error}).") from error
+        raise ValueError(f"{path} is not valid JSON ({error}); write it again.") from error
     if not isinstance(settings, dict):
-        raise ValueError(f"{path} must hold names with values, not {type(settings).__name__}.")
+        raise ValueError(f"{path} must contain an object, not {type(settings).__name__}; {HOW}.")
     return settings

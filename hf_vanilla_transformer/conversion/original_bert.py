@@ -1,6 +1,6 @@
-"""The original BERT (github.com/google-research/bert): TensorFlow's names, kernels stored (in, out).
+"""The original BERT (github.com/google-research/bert): TensorFlow's names, kernels stored as (in, out).
 
-A folder holds the variables in safetensors, `bert_config.json` and `vocab.txt`.
+A folder contains the variables in safetensors, `bert_config.json` and `vocab.txt`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .tensor_rules import Rule, Transpose, import_tensors, layers, tensor, withi
 __all__ = ["BERT_TENSORFLOW"]
 
 CONFIG, VOCABULARY = "bert_config.json", "vocab.txt"
-# State of the optimizer, which lies among the variables.
+# Variables of the optimizer.
 _TRAINING = ("/adam_m", "/adam_v", "global_step")
 
 # bert_config.json: our field.
@@ -56,7 +56,7 @@ def _norm(ours: str, theirs: str) -> tuple[Rule, ...]:
 
 
 def _output(ours: str, theirs: str) -> tuple[Rule, ...]:
-    """A classifier, which BERT's scripts keep as (out, in)."""
+    """A classifier, which BERT's scripts store as (out, in)."""
     return (
         tensor(f"{ours}.weight", f"{theirs}output_weights"),
         tensor(f"{ours}.bias", f"{theirs}output_bias"),
@@ -91,16 +91,22 @@ _MASKED_LM = (
 
 @dataclass(frozen=True)
 class _Head:
-    """A head: our class, its tensors, whether it has the pooler, and the variable that only a model with it has."""
+    """A head of the original BERT.
+
+    Attributes:
+        ours: name of our class.
+        rules: tensors of the head.
+        pooler: whether it has the pooler.
+        variable: a variable that only models with this head have.
+    """
 
     ours: str
     rules: tuple[Rule, ...]
     pooler: bool
-    mark: str
+    variable: str
 
 
-# In the order in which one is chosen: run_classifier.py and run_squad.py start from a pretrained model, and keep none
-# of its heads.
+# In order of preference: models of run_classifier.py and run_squad.py have no pretraining heads any more.
 _HEADS = {
     "sequence-classification": _Head(
         "VanillaEncoderForSequenceClassification", _output("classifier", ""), True, "output_weights"
@@ -120,17 +126,17 @@ _HEADS = {
 
 
 def _model(folder: Path, head: str | None) -> PreTrainedModel:
-    """The model in a folder.
+    """Loads the model in a folder.
 
     Raises:
-        FileNotFoundError, ValueError: as `dumped_tensors` and `read_settings`; or a head that is not there; or
-            variables and bert_config.json do not belong together.
+        FileNotFoundError, ValueError: see `dumped_tensors` and `read_settings`; or the head does not exist; or the
+            variables do not match bert_config.json.
     """
     variables = dumped_tensors(folder, "TensorFlow")
     variables = {name: value for name, value in variables.items() if not name.endswith(_TRAINING)}
     if _WORDS not in variables:
         raise ValueError(
-            f"The tensors in {folder} have no {_WORDS!r}, so this is no BERT of google-research/bert (found: "
+            f"The tensors in {folder} have no {_WORDS!r}, so they are not from google-research/bert (found: "
             f"{', '.join(sorted(variables)[:3])}, ...); {HOW}."
         )
     chosen = _choose(variables, head)
@@ -142,8 +148,8 @@ def _model(folder: Path, head: str | None) -> PreTrainedModel:
     beyond = f"bert/encoder/layer_{config.num_hidden_layers}/"
     if any(variable.startswith(beyond) for variable in variables):
         raise ValueError(
-            f"{folder / CONFIG} says num_hidden_layers={config.num_hidden_layers}, but the variables have more layers: "
-            "the two belong to different models."
+            f"{folder / CONFIG} has num_hidden_layers={config.num_hidden_layers}, but the variables have more layers: "
+            "use the file that was released with the checkpoint."
         )
     tensors = import_tensors(rules, variables, config)
     model = getattr(modeling_vanilla_encoder, chosen.ours)(config).eval()
@@ -152,33 +158,33 @@ def _model(folder: Path, head: str | None) -> PreTrainedModel:
 
 
 def _choose(variables: Mapping[str, torch.Tensor], head: str | None) -> _Head:
-    there = {name: candidate for name, candidate in _HEADS.items() if candidate.mark in variables}
+    there = {name: candidate for name, candidate in _HEADS.items() if candidate.variable in variables}
     if head is None:
         return next(iter(there.values()))
     if head not in there:
-        raise ValueError(f"head={head!r} is not in this checkpoint; it has: {', '.join(there)}.")
+        raise ValueError(f"head={head!r} is not in this checkpoint; choose from {', '.join(there)}.")
     return there[head]
 
 
 def _config(settings: Mapping[str, Any], variables: Mapping[str, torch.Tensor], head: _Head) -> VanillaEncoderConfig:
     missing = [name for name in _FIELDS if name not in settings]
     if missing:
-        raise ValueError(f"{CONFIG} has no {', '.join(missing)}; take the one that was released with the checkpoint.")
+        raise ValueError(f"{CONFIG} has no {', '.join(missing)}; use the file that was released with the checkpoint.")
     values = {ours: settings[theirs] for theirs, ours in _FIELDS.items()}
-    labels = len(variables["output_weights"]) if head.mark == "output_weights" else 2
+    labels = len(variables["output_weights"]) if head.variable == "output_weights" else 2
     return VanillaEncoderConfig(**values, layer_norm_eps=1e-12, pad_token_id=0, num_labels=labels)
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """BERT's tokenizer with the vocabulary of the folder; it lower-cases if the vocabulary has no upper case.
+    """BERT's tokenizer with the folder's vocabulary. It lowercases text unless the vocabulary has uppercase letters.
 
     Raises:
-        FileNotFoundError: there is no vocab.txt.
+        FileNotFoundError: vocab.txt does not exist.
     """
     path = folder / VOCABULARY
     if not path.is_file():
-        raise FileNotFoundError(f"There is no {path}; take the one that was released with the checkpoint.")
-    # Unicode's own line separators are words here, so only line feeds divide.
+        raise FileNotFoundError(f"There is no {path}; use the file that was released with the checkpoint.")
+    # Unicode line separators can be tokens, so only line feeds separate tokens.
     words = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     cased = any(word != word.lower() for word in words if not (word.startswith("[") and word.endswith("]")))
     return BertTokenizer(vocab={word: index for index, word in enumerate(words)}, do_lower_case=not cased)

@@ -1,6 +1,7 @@
-"""fairseq's `transformer` models (Ott et al. 2019): the names that BART, M2M100 and FSMT still have.
+"""fairseq's `transformer` models (Ott et al. 2019), whose tensor names BART, M2M100 and FSMT share.
 
-A folder holds the state dict in safetensors, the model's arguments in `args.json`, and the dictionaries `dict.*.txt`.
+A folder contains the state dict in safetensors, the model's arguments in `args.json`, and the dictionaries
+`dict.*.txt`.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from .tensor_rules import Rule, import_tensors, tensor, within
 __all__ = ["FAIRSEQ"]
 
 SETTINGS = "args.json"
-# The first entries of every dictionary of fairseq, before those in the file.
+# The first tokens of every fairseq dictionary; the file does not contain them.
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
 BOS, PAD, EOS, _ = range(len(SPECIAL_TOKENS))
 
-# Of both stacks we have one value, so these must agree.
+# We have one value for both stacks, so these must be equal.
 _PAIRS = (
     ("encoder_embed_dim", "decoder_embed_dim"),
     ("encoder_ffn_embed_dim", "decoder_ffn_embed_dim"),
@@ -39,7 +40,7 @@ _PAIRS = (
     ("encoder_normalize_before", "decoder_normalize_before"),
     ("encoder_learned_pos", "decoder_learned_pos"),
 )
-# Settings that change the function in ways that our models do not have, with the value that is off.
+# Settings that our models do not support, with the inactive value.
 _OFF = {
     "no_token_positional_embeddings": False,
     "adaptive_input": False,
@@ -56,26 +57,26 @@ _OFF = {
     "scale_heads": False,
     "scale_resids": False,
 }
-# How layers' norms were called before fairseq 0.6.
+# Names of the layers' norms, which fairseq numbered before version 0.6.
 _OLD_NORMS = {
     "encoder": ("self_attn_layer_norm", "final_layer_norm"),
     "decoder": ("self_attn_layer_norm", "encoder_attn_layer_norm", "final_layer_norm"),
 }
 _OLD_NORM = re.compile(r"^(encoder|decoder)\.layers\.(\d+)\.layer_norms\.(\d)\.(weight|bias)$")
 _FUSED = re.compile(r"^(.*)\.in_proj_(weight|bias)$")
-# Kept among the tensors, but no weights: the version of the format, and a scalar that remembers the data type.
+# Tensors that are not weights: the version of the format, and a scalar with the data type.
 _BOOKKEEPING = re.compile(r"\.version$|\._float_tensor$|^_ema|^encoder\.embed_positions\.weights$")
 
 
 def _model(folder: Path, head: str | None) -> PreTrainedModel:
-    """The model in a folder.
+    """Loads the model in a folder.
 
     Raises:
-        FileNotFoundError, ValueError: as `dumped_tensors` and `read_settings`; or settings that our models do not have;
-            or the tensors do not fit the settings.
+        FileNotFoundError, ValueError: see `dumped_tensors` and `read_settings`; or a setting is not supported; or the
+            tensors do not match the settings.
     """
     if head not in (None, "seq2seq-lm", "base"):
-        raise ValueError(f"head={head!r} does not exist for fairseq's transformer; it has: seq2seq-lm, base.")
+        raise ValueError(f"head={head!r} does not exist for fairseq's transformer; choose from seq2seq-lm, base.")
     state = _modern_names(dumped_tensors(folder, "fairseq"))
     settings = read_settings(folder, SETTINGS)
     config, learned = _config(settings, state, folder)
@@ -96,8 +97,8 @@ def _model(folder: Path, head: str | None) -> PreTrainedModel:
     if unread:
         raise ValueError(
             f"The tensors in {folder} contain {', '.join(unread[:3])}{', ...' if len(unread) > 3 else ''}, which "
-            f"fairseq's transformer with the settings in {SETTINGS} does not have: either another architecture "
-            "(arch), or the settings of another model."
+            f"fairseq's transformer with the settings in {SETTINGS} does not have: the model has another "
+            "architecture (arch), or the settings belong to another model."
         )
     tensors = import_tensors(rules, state, SimpleNamespace(pad_token_id=PAD))
     model_class = VanillaTransformerModel if head == "base" else VanillaTransformerForConditionalGeneration
@@ -107,7 +108,7 @@ def _model(folder: Path, head: str | None) -> PreTrainedModel:
 
 
 def _modern_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The state dict under today's names: older versions numbered norms and stored q, k and v in one matrix."""
+    """The state dict under current names. Old versions numbered the norms and stored q, k and v in one matrix."""
     modern: dict[str, torch.Tensor] = {}
     for name, value in state.items():
         if _BOOKKEEPING.search(name):
@@ -139,8 +140,8 @@ def _config(
     source, target = (_embeddings(state, stack, folder) for stack in ("encoder", "decoder"))
     if len(source) != len(target):
         raise ValueError(
-            f"The source vocabulary has {len(source)} entries, the target's {len(target)}; our models have one size "
-            "for both, so only a model with a joined dictionary (or two of one size) converts."
+            f"The source vocabulary has {len(source)} entries, the target vocabulary {len(target)}; our models have "
+            "one size for both, so the model needs a joined dictionary (or two of the same size)."
         )
     own = state.get("decoder.output_projection.weight")
     tied = own is None or torch.equal(own, target)
@@ -187,12 +188,12 @@ def _refuse_settings(settings: Mapping[str, Any], folder: Path) -> None:
         if settings.get(first, False) != settings.get(second, False):
             raise ValueError(
                 f"{SETTINGS} has {first}={settings.get(first)} but {second}={settings.get(second)}; our models have "
-                "one value for both, so only a model in which they agree converts."
+                "one value for both, so they must be equal."
             )
     for name, off in _OFF.items():
         if settings.get(name, off) not in (off, None):
             raise ValueError(
-                f"{SETTINGS} has {name}={settings[name]!r}, which our models do not have; only {off!r} does."
+                f"{SETTINGS} has {name}={settings[name]!r}, which our models do not support; only {off!r} is supported."
             )
 
 
@@ -200,31 +201,31 @@ def _embeddings(state: Mapping[str, torch.Tensor], stack: str, folder: Path) -> 
     name = f"{stack}.embed_tokens.weight"
     if name not in state:
         raise ValueError(
-            f"The tensors in {folder} have no {name}, so this is no transformer of fairseq with encoder and decoder "
+            f"The tensors in {folder} have no {name}, so this is not an encoder-decoder transformer of fairseq "
             f"(found: {', '.join(sorted(state)[:3])}, ...); {HOW}."
         )
     return state[name]
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """fairseq's dictionary: one id for each word between spaces, `</s>` at the end.
+    """A tokenizer with fairseq's dictionary: splits at spaces and appends `</s>`.
 
-    fairseq reads text that was segmented before (by BPE, for instance), and so does this tokenizer.
+    Like fairseq, it needs segmented text (by BPE, for instance).
 
     Raises:
         FileNotFoundError: there is no dictionary.
-        ValueError: source and target have different ones, or a line is none of a dictionary.
+        ValueError: source and target have different dictionaries, or a line is invalid.
     """
     paths = sorted(folder.glob("dict*.txt"))
     if not paths:
         raise FileNotFoundError(
-            f"There is no dictionary in {folder} (dict.txt, or dict.LANGUAGE.txt for both languages)."
+            f"There is no dictionary in {folder}: add dict.txt, or dict.LANGUAGE.txt for both languages."
         )
     dictionaries = [_words(path) for path in paths]
     if any(words != dictionaries[0] for words in dictionaries):
         raise ValueError(
-            f"{' and '.join(path.name for path in paths)} differ, and one tokenizer has one vocabulary; convert with "
-            "--without-tokenizer, and number the words by these files."
+            f"{' and '.join(path.name for path in paths)} differ, but a tokenizer has one vocabulary; convert with "
+            "--without-tokenizer, and use these files."
         )
     vocabulary = {word: index for index, word in enumerate((*SPECIAL_TOKENS, *dictionaries[0]))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
@@ -243,13 +244,13 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def _words(path: Path) -> list[str]:
-    """The words of a dictionary, one a line with its count, and flags after it that do not matter here."""
+    """The tokens of a dictionary file: one per line, with a count and an optional flag."""
     words = []
-    # Unicode's own line separators are words here, so only line feeds divide.
+    # Unicode line separators can be tokens, so only line feeds separate tokens.
     for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), start=1):
         word, _, count = line.removesuffix(" #fairseq:overwrite").rpartition(" ")
         if not word or not count.isdigit():
-            raise ValueError(f"Line {number} of {path} is {line!r}, but a dictionary has a word and its count.")
+            raise ValueError(f"Line {number} of {path} is {line!r}, but must have a token and its count.")
         words.append(word)
     return words
 

@@ -1,8 +1,8 @@
-"""Another order of the dimensions of the residual stream, and with it another layout of the sinusoids.
+"""Permute the dimensions of the residual stream to change the layout of the sinusoids.
 
-The paper interleaves sines and cosines; Marian and Pegasus have all sines first. Nothing else in the model knows one
-dimension of the residual stream from another, so permuting all that reads from it or writes to it gives the same model
-with the other layout, up to the order in which sums are taken.
+The paper interleaves sines and cosines; Marian and Pegasus put all sines first. Only the sinusoids depend on the order
+of the dimensions. If all weights that read from or write to the residual stream are permuted, the model computes the
+same function, up to the order of summation.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import torch
 
 __all__ = ["sines_first"]
 
-# Axis of each tensor that lies in the residual stream, by the end of its name: maps that read from the stream have it
-# as their input, maps that write to it as their output.
+# Suffix of a tensor's name: its axis in the residual stream. It is the input of layers that read from the stream, and
+# the output of layers that write to it.
 RESIDUAL_AXIS = {
     "embed_tokens.weight": 1,
     "embed_token_types.weight": 1,
@@ -30,19 +30,19 @@ RESIDUAL_AXIS = {
     "norm.bias": 0,
     "lm_head.weight": 1,
 }
-# What stays as it is: it lies inside the heads, inside the feed-forward network, or in the vocabulary.
+# Unchanged tensors: their axes are the attention heads, the feed-forward network or the vocabulary.
 UNTOUCHED = ("q_proj.bias", "k_proj.bias", "v_proj.bias", "fc1.bias", "lm_head.bias")
 
 
 def sines_first(tensors: Mapping[str, torch.Tensor], hidden_size: int) -> dict[str, torch.Tensor]:
-    """Tensors of a model with interleaved sinusoids as those of one whose sines all come first.
+    """Converts the tensors of a model with interleaved sinusoids to those of a model with all sines first.
 
     Args:
-        tensors: of an encoder-decoder without a transform before its head, by our names.
+        tensors: our tensors of an encoder-decoder without a transform before its head, by name.
         hidden_size: width of the residual stream.
 
     Raises:
-        ValueError: a tensor of which it is not known how it meets the residual stream.
+        ValueError: a tensor has an unknown name.
     """
     dimensions = torch.arange(hidden_size)
     order = torch.cat([dimensions[0::2], dimensions[1::2]])
@@ -55,4 +55,4 @@ def _permute(name: str, tensor: torch.Tensor, order: torch.Tensor) -> torch.Tens
     for ending, axis in RESIDUAL_AXIS.items():
         if name.endswith(ending):
             return tensor.index_select(axis, order.to(tensor.device))
-    raise ValueError(f"{name} is no tensor of a vanilla Transformer, so its dimensions cannot be reordered.")
+    raise ValueError(f"{name} is not a tensor of a vanilla Transformer, so its dimensions cannot be permuted.")

@@ -1,7 +1,7 @@
-"""Rules between the tensors of our models and those of a published family, each read in both directions.
+"""Rules that map the tensors of a published family to ours and back.
 
-A rule names tensors on both sides and the linear map between them. Read forwards it imports, read backwards it exports,
-and because every map is linear and fixed it carries gradients over as well as weights.
+A rule has names of tensors on both sides and the linear map between them. Import reads it forwards, export backwards.
+As every map is linear and fixed, a rule also converts gradients.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Tensors = list[torch.Tensor]
 
 @dataclass(frozen=True)
 class Operation:
-    """The map between the tensors of a rule; this one changes nothing. Subclasses override both directions."""
+    """The map between the tensors of a rule: the identity. Subclasses override both directions."""
 
     def to_ours(self, theirs: Tensors, config: Any) -> Tensors:
-        """Our tensors from the family's; `config` is the family's configuration."""
+        """Our tensors from those of the family; `config` is the family's configuration."""
         return theirs
 
     def to_theirs(self, ours: Tensors, config: Any) -> Tensors:
@@ -30,7 +30,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Transpose(Operation):
-    """A weight stored (in, out), as the Conv1D of GPT stores it, against (out, in) of `nn.Linear`."""
+    """A weight stored as (in, out), like in GPT's Conv1D; ours is (out, in), like in `nn.Linear`."""
 
     def to_ours(self, theirs: Tensors, config: Any) -> Tensors:
         return [tensor.T for tensor in theirs]
@@ -41,7 +41,7 @@ class Transpose(Operation):
 
 @dataclass(frozen=True)
 class Fuse(Operation):
-    """Several of our tensors in one of theirs, joined along `dim` of theirs; `transposed` if theirs is (in, out)."""
+    """Several of our tensors, concatenated along `dim` of one of theirs; `transposed` if theirs is (in, out)."""
 
     parts: int
     dim: int
@@ -57,15 +57,15 @@ class Fuse(Operation):
 
 @dataclass(frozen=True)
 class SkipRows(Operation):
-    """Position tables whose first rows are never read for a token (fairseq reserved them for padding).
+    """Position tables whose first rows are not used (fairseq reserved them for padding).
 
-    `rows` is their number, or None for `pad_token_id + 1`. Exported they are zero.
+    `rows` is their number, or None for `pad_token_id + 1`. Export fills them with zeros.
     """
 
     rows: int | None = None
 
     def count(self, config: Any) -> int:
-        """Number of rows before that of the first position."""
+        """Number of rows before the first position."""
         return config.pad_token_id + 1 if self.rows is None else self.rows
 
     def to_ours(self, theirs: Tensors, config: Any) -> Tensors:
@@ -77,7 +77,7 @@ class SkipRows(Operation):
 
 @dataclass(frozen=True)
 class Flatten(Operation):
-    """A row vector (1, n) of theirs, a vector (n) of ours: `final_logits_bias` of BART and Marian."""
+    """Their row vector (1, n) is our vector (n): `final_logits_bias` of BART and Marian."""
 
     def to_ours(self, theirs: Tensors, config: Any) -> Tensors:
         return [tensor.flatten() for tensor in theirs]
@@ -88,7 +88,7 @@ class Flatten(Operation):
 
 @dataclass(frozen=True)
 class Repeat(Operation):
-    """One tensor of ours that the family stores under several names; the first is the one its forward reads."""
+    """One tensor of ours that the family stores under several names; its forward uses the first."""
 
     copies: int
 
@@ -101,9 +101,13 @@ class Repeat(Operation):
 
 @dataclass(frozen=True)
 class Rule:
-    """`ours` and `theirs` are names of tensors, `operation` the map between their values.
+    """One rule of a family's table.
 
-    With `zero_if_absent` our model may lack the part (a bias, segments); theirs is then zero.
+    Attributes:
+        ours: names of our tensors.
+        theirs: names of the family's tensors.
+        operation: the map between their values.
+        zero_if_absent: whether our model may lack the tensor (a bias, segments); theirs is then zero.
     """
 
     ours: tuple[str, ...]
@@ -124,12 +128,12 @@ def tensor(ours: str, theirs: str, operation: Operation | None = None, zero_if_a
 
 
 def module(ours: str, theirs: str) -> tuple[Rule, ...]:
-    """The rules of a linear layer or a normalisation: weight and bias."""
+    """The rules of weight and bias of a linear layer or a norm."""
     return (tensor(f"{ours}.weight", f"{theirs}.weight"), tensor(f"{ours}.bias", f"{theirs}.bias"))
 
 
 def conv1d(ours: str | tuple[str, ...], theirs: str) -> tuple[Rule, ...]:
-    """The rules of GPT's Conv1D: one linear layer of ours, or several that theirs fuses."""
+    """The rules of a Conv1D of GPT: one linear layer of ours, or several that GPT fuses into one."""
     names = (ours,) if isinstance(ours, str) else ours
     weights, biases = (tuple(f"{name}.{kind}" for name in names) for kind in ("weight", "bias"))
     if len(names) == 1:
@@ -146,37 +150,40 @@ def within(rules: Iterable[Rule], ours: str = "", theirs: str = "") -> tuple[Rul
 
 
 def layers(count: int, rules: Iterable[Rule], ours: str, theirs: str) -> tuple[Rule, ...]:
-    """`rules` once for each of `count` layers; the prefixes contain `{}` where the layer's number goes."""
+    """`rules` for each of `count` layers; the prefixes contain `{}` for the number of the layer."""
     rules = tuple(rules)
     return tuple(rule for index in range(count) for rule in within(rules, ours.format(index), theirs.format(index)))
 
 
 def import_tensors(rules: Iterable[Rule], theirs: Mapping[str, torch.Tensor], config: Any) -> dict[str, torch.Tensor]:
-    """Our tensors by name, from those of a family.
+    """Converts tensors of a family to ours.
 
     Args:
         rules: the family's table, see `Family.rules`.
-        theirs: the family's tensors by name, its aliases of tied weights included or not.
+        theirs: the family's tensors by name, with or without the aliases of tied weights.
         config: the family's configuration.
 
+    Returns:
+        Our tensors by name.
+
     Raises:
-        ValueError: a tensor that the table names is missing.
+        ValueError: a tensor of the table is missing.
     """
     ours: dict[str, torch.Tensor] = {}
     for rule in rules:
         missing = [name for name in rule.theirs if name not in theirs]
         if missing:
             raise ValueError(
-                f"The transformers model has no tensor {missing[0]!r}, from which {rule.ours[0]!r} is read."
+                f"The model of transformers has no tensor {missing[0]!r}, which our {rule.ours[0]!r} needs."
             )
         ours.update(zip(rule.ours, rule.operation.to_ours([theirs[name] for name in rule.theirs], config), strict=True))
     return ours
 
 
 def export_tensors(rules: Iterable[Rule], ours: Mapping[str, torch.Tensor], config: Any) -> dict[str, torch.Tensor]:
-    """A family's tensors by name, from ours: the inverse of `import_tensors`, with the same table and arguments.
+    """Converts our tensors to those of a family: the inverse of `import_tensors`, with the same table.
 
-    Tensors that are zero because our model lacks the part are left out.
+    Tensors that are zero because our model lacks them are left out.
     """
     theirs: dict[str, torch.Tensor] = {}
     for rule in rules:

@@ -1,4 +1,4 @@
-"""Small transformers models saved as users find published ones."""
+"""Small models of transformers, saved like published checkpoints."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from hf_vanilla_transformer.conversion.family import Family, Head
 
 
 def main_head(family: Family) -> Head:
-    """The head that predicts tokens."""
+    """The language-model head of a family."""
     return next(head for head in family.heads if head.language_model)
 
 
 def save(family: Family | str, folder: Path, head: Head | str | None = None, shard: str = "1GB", **changes):
-    """A small transformers model, saved into `folder`; returned as it was saved."""
+    """Saves a small model of transformers into `folder`, and returns it."""
     family = FAMILIES[family] if isinstance(family, str) else family
     if isinstance(head, str):
         head = next(candidate for candidate in family.heads if candidate.theirs == head)

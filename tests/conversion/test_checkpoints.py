@@ -1,4 +1,4 @@
-"""Published checkpoints come in as users find them: one file, shards, the base model alone, with a task head."""
+"""Conversion of published checkpoints: one file, shards, base models, task heads."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ GENERATIVE = [
 ]
 
 
-def test_the_families_of_the_documentation_are_there():
+def test_the_families_of_the_documentation_exist():
     assert set(FAMILIES) == {
         *("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra"),
         *("openai-gpt", "gpt2", "opt", "xglm", "biogpt"),
@@ -50,7 +50,7 @@ def test_one_file_with_any_head(family, head, tmp_path):
 
 
 @pytest.mark.parametrize("family", ALL)
-def test_shards_and_the_way_back(family, tmp_path):
+def test_shards_and_the_conversion_back(family, tmp_path):
     reference = save(family, tmp_path, shard="20KB")
     assert len(list(tmp_path.glob("model-*-of-*.safetensors"))) > 1
     ours = from_checkpoint(str(tmp_path))
@@ -58,7 +58,7 @@ def test_shards_and_the_way_back(family, tmp_path):
     back = to_transformers(ours, family=family.model_type)
     assert type(back) is type(reference)
     assert largest_difference(back, ours) <= 1e-5
-    positions = ("embed_positions.weight", "position_embeddings.weight")  # with rows that no token reads
+    positions = ("embed_positions.weight", "position_embeddings.weight")  # with unused rows
     for name, tensor in reference.state_dict().items():
         assert name.endswith(positions) or torch.equal(tensor, back.state_dict()[name]), name
 
@@ -73,8 +73,8 @@ def test_the_base_model_of_a_checkpoint_with_a_head(family, tmp_path):
 
 
 @pytest.mark.parametrize("family", [param for param in WITH_BASE if param.values[0].stack != "vanilla_encoder"])
-def test_the_base_model_alone_generates_with_its_embeddings_as_head(family, tmp_path):
-    # bart-base, for one, is saved as BartModel.
+def test_a_saved_base_model_generates_with_its_embeddings_as_head(family, tmp_path):
+    # facebook/bart-base is saved as BartModel.
     save(family, tmp_path, family.heads[0])
     ours = from_checkpoint(tmp_path, head=head_name(main_head(family)))
     reference = type(to_transformers(ours, family=family.model_type)).from_pretrained(tmp_path).eval()
@@ -90,7 +90,7 @@ def test_the_same_tokens_are_generated(family, tmp_path):
     assert len(tokens[0].unique()) > 4
 
 
-def test_generation_settings_come_along(tmp_path):
+def test_generation_settings_are_converted(tmp_path):
     reference = save("marian", tmp_path)
     reference.generation_config.update(num_beams=6, max_length=51, bad_words_ids=[[5]], forced_eos_token_id=2)
     reference.generation_config.save_pretrained(tmp_path)
@@ -112,10 +112,10 @@ def test_the_encoder_of_an_electra_discriminator(tmp_path):
     assert largest_difference(discriminator.electra, ours) <= 1e-5
 
 
-def test_a_pretraining_checkpoint_gives_its_masked_language_model_and_its_pooler(tmp_path):
+def test_a_pretraining_checkpoint_has_a_masked_language_model_and_a_pooler(tmp_path):
     reference = save("bert", tmp_path, "BertForPreTraining")
     config = json.loads((tmp_path / "config.json").read_text())
-    # As google-bert/bert-base-uncased says, though its weights have both heads.
+    # Like google-bert/bert-base-uncased, which has the weights of both heads.
     (tmp_path / "config.json").write_text(json.dumps(config | {"architectures": ["BertForMaskedLM"]}))
     ours = from_checkpoint(tmp_path)
     assert type(ours).__name__ == "VanillaEncoderForMaskedLM"
@@ -137,7 +137,7 @@ def test_names_and_buffers_of_old_checkpoints(tmp_path):
 
 @pytest.mark.parametrize("family_name", ["gpt2", "openai-gpt"])
 def test_names_and_buffers_of_the_first_gpts(family_name, tmp_path):
-    """openai-community/gpt2 has the base model's names, though it is a language model, and the masks of each layer."""
+    """openai-community/gpt2 is a language model with the names of the base model, and with masks of each layer."""
     reference = save(family_name, tmp_path)
     tensors = {name.removeprefix("transformer."): value for name, value in reference.state_dict().items()}
     del tensors["lm_head.weight"]
@@ -151,8 +151,8 @@ def test_names_and_buffers_of_the_first_gpts(family_name, tmp_path):
     assert largest_difference(reference, ours) <= 1e-5
 
 
-def test_fsmt_as_it_was_saved_before_transformers_5(tmp_path):
-    """Without positions, and without the output matrix, which was the target's embeddings."""
+def test_fsmt_saved_before_transformers_5(tmp_path):
+    """These checkpoints have no positions and no output matrix, which was the target embeddings."""
     reference = save("fsmt", tmp_path)
     reference.model.decoder.output_projection.weight.data.copy_(reference.model.decoder.embed_tokens.weight)
     tensors = load_file(tmp_path / "model.safetensors")
@@ -163,14 +163,14 @@ def test_fsmt_as_it_was_saved_before_transformers_5(tmp_path):
     assert largest_difference(reference, from_checkpoint(tmp_path)) <= 1e-5
 
 
-def test_dtype_is_that_of_the_file_unless_asked_otherwise(tmp_path):
+def test_dtype_is_the_saved_one_unless_requested(tmp_path):
     save("opt", tmp_path, dtype=torch.float16)
     assert from_checkpoint(tmp_path).dtype == torch.float16
     assert from_checkpoint(tmp_path, dtype=torch.float32).dtype == torch.float32
 
 
-def test_a_model_of_the_hub_from_the_cache_of_its_client(tmp_path):
-    """The layout that `huggingface_hub` keeps: blobs, snapshots that link to them, refs."""
+def test_a_model_in_the_cache_of_the_hub_client(tmp_path):
+    """The cache of `huggingface_hub` has blobs, snapshots with links to blobs, and refs."""
     reference = save("gpt2", tmp_path / "saved")
     repository = tmp_path / "hub" / "models--someone--a-model"
     snapshot = repository / "snapshots" / ("0" * 40)

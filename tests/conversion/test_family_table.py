@@ -1,4 +1,4 @@
-"""The documentation says what the tables say."""
+"""The tables in the documentation match the code."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "conversion.md"
 
 
 @pytest.mark.parametrize("table", [knobs_table, heads_table])
-def test_the_page_has_the_table_as_it_is(table):
+def test_the_documentation_contains_the_current_table(table):
     assert table() in PAGE.read_text(encoding="utf-8"), "python -m hf_vanilla_transformer.conversion.family_table"
 
 

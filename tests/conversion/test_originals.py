@@ -1,4 +1,4 @@
-"""Checkpoints from before the Hub, from dumps under the names that their own libraries give, with random weights."""
+"""Checkpoints older than the Hub: tensors with random weights under the names of the original libraries."""
 
 import json
 
@@ -12,8 +12,8 @@ from hf_vanilla_transformer.conversion.checkpoint import ORIGINAL_FORMATS
 from hf_vanilla_transformer.conversion.comparison import largest_difference
 from hf_vanilla_transformer.conversion.families import FAMILIES
 
-# transformers' names of BERT's tensors in pieces, and those of google-research/bert; where the tensor is a matrix of a
-# dense layer, TensorFlow stores it transposed.
+# Parts of BERT's tensor names in transformers and in google-research/bert. TensorFlow stores matrices of dense layers
+# transposed.
 TENSORFLOW_NAMES = (
     ("bert.encoder.layer.", "bert/encoder/layer_"),
     (".word_embeddings.weight", ".word_embeddings"),
@@ -42,7 +42,7 @@ def tensorflow_variables(model):
     variables = {}
     for name, tensor in model.state_dict().items():
         if name.startswith("cls.predictions.decoder"):
-            continue  # the embeddings, and a second name of the bias
+            continue  # the embeddings and a second name of the bias
         for theirs, original in TENSORFLOW_NAMES:
             name = name.replace(theirs, original)
         if name.endswith(".weight"):
@@ -79,7 +79,7 @@ def test_the_original_bert(class_name, ours, tmp_path):
     assert largest_difference(reference, model) <= 1e-5
 
 
-def test_the_original_bert_with_less_than_it_has(tmp_path):
+def test_heads_of_the_original_bert(tmp_path):
     reference = transformers_model("bert", "BertForPreTraining", pad_token_id=0)
     write_bert(tmp_path, reference)
     ids = torch.tensor([[2, 5, 6, 3]])
@@ -88,14 +88,14 @@ def test_the_original_bert_with_less_than_it_has(tmp_path):
     masked = from_checkpoint(tmp_path, format="bert-tf", head="masked-lm", dtype=torch.float64)
     assert masked.dtype == torch.float64
     torch.testing.assert_close(masked(ids).logits, reference.double()(ids).prediction_logits, rtol=0, atol=1e-5)
-    with pytest.raises(ValueError, match="head='question-answering' is not in this checkpoint; it has: pretraining"):
+    with pytest.raises(ValueError, match=r"head='question-answering' .*pretraining"):
         from_checkpoint(tmp_path, format="bert-tf", head="question-answering")
 
 
 @pytest.mark.parametrize(
     ("words", "expected"), [(WORDS, "the cat ##s sat ."), ([*WORDS, "\u2028", "Berlin"], "[UNK] cat ##s sat .")]
 )
-def test_the_original_bert_tokenizer_lower_cases_unless_the_vocabulary_has_upper_case(words, expected, tmp_path):
+def test_the_original_bert_tokenizer_lowercases_unless_the_vocabulary_has_uppercase(words, expected, tmp_path):
     (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     tokenizer = ORIGINAL_FORMATS["bert-tf"].tokenizer(tmp_path)
     assert tokenizer.convert_ids_to_tokens(tokenizer("The cats sat.").input_ids) == f"[CLS] {expected} [SEP]".split()
@@ -103,16 +103,16 @@ def test_the_original_bert_tokenizer_lower_cases_unless_the_vocabulary_has_upper
     assert len(tokenizer) == len(words)
 
 
-def test_bert_variables_that_do_not_fit_their_configuration(tmp_path):
+def test_bert_variables_that_do_not_match_their_configuration(tmp_path):
     reference = transformers_model("bert", "BertForPreTraining", pad_token_id=0)
     write_bert(tmp_path, reference, num_hidden_layers=1)
-    with pytest.raises(ValueError, match="num_hidden_layers=1, but the variables have more layers"):
+    with pytest.raises(ValueError, match="num_hidden_layers=1"):
         from_checkpoint(tmp_path, format="bert-tf")
     write_bert(tmp_path, reference, num_hidden_layers=3)
-    with pytest.raises(ValueError, match="no tensor 'bert/encoder/layer_2/attention/self/query/kernel'"):
+    with pytest.raises(ValueError, match="'bert/encoder/layer_2/attention/self/query/kernel'"):
         from_checkpoint(tmp_path, format="bert-tf")
     (tmp_path / "bert_config.json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"no .*bert_config\.json, which says"):
+    with pytest.raises(FileNotFoundError, match=r"bert_config\.json"):
         from_checkpoint(tmp_path, format="bert-tf")
 
 
@@ -204,7 +204,7 @@ def test_a_transformer_of_fairseq(name, tmp_path):
 
 
 def test_an_old_checkpoint_of_fairseq(tmp_path):
-    """Before 2019 norms were numbered, and queries, keys and values were rows of one matrix."""
+    """Before 2019, norms were numbered, and q, k and v were rows of one matrix."""
     reference = write_fairseq(tmp_path, "fsmt")
     state = fairseq_state(reference, learned=False)
     old_norms = {
@@ -220,7 +220,7 @@ def test_an_old_checkpoint_of_fairseq(tmp_path):
                 old[f"{'.'.join(parts[:-2])}.in_proj_{parts[-1]}"] = torch.cat(matrices)
         elif len(parts) > 4 and parts[-2] in old_norms[parts[0]]:
             old[f"{parts[0]}.layers.{parts[2]}.layer_norms.{old_norms[parts[0]][parts[-2]]}.{parts[-1]}"] = tensor
-        elif name != "decoder.output_projection.weight":  # it was the embeddings, without a name of its own
+        elif name != "decoder.output_projection.weight":  # it was tied to the embeddings and not saved
             old[name] = tensor
     save_file(old, tmp_path / "model.safetensors")
     assert largest_difference(reference, from_checkpoint(tmp_path, format="fairseq")) <= 1e-5
@@ -238,14 +238,14 @@ def test_an_old_checkpoint_of_fairseq(tmp_path):
         ({"encoder_ffn_embed_dim": 64, "decoder_ffn_embed_dim": 64}, "has the shape"),
     ],
 )
-def test_settings_of_fairseq_that_do_not_fit(settings, message, tmp_path):
+def test_unsupported_settings_of_fairseq(settings, message, tmp_path):
     write_fairseq(tmp_path, "fsmt", **settings)
     with pytest.raises(ValueError, match=message):
         from_checkpoint(tmp_path, format="fairseq")
 
 
 def test_a_dictionary_of_fairseq(tmp_path):
-    lines = ["the 120", "c@@ 7", "at 3", "\u2028 2", "madeupword0000 0"]  # a line separator of Unicode is a word
+    lines = ["the 120", "c@@ 7", "at 3", "\u2028 2", "madeupword0000 0"]  # a Unicode line separator is a token
     for language in ("en", "fr"):
         (tmp_path / f"dict.{language}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     tokenizer = ORIGINAL_FORMATS["fairseq"].tokenizer(tmp_path)
@@ -258,26 +258,26 @@ def test_a_dictionary_of_fairseq(tmp_path):
     )
     assert tokenizer.decode([4, 5, 6, 2], skip_special_tokens=True).replace("@@ ", "") == "the cat"
     (tmp_path / "dict.fr.txt").write_text("le 4\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"dict\.en\.txt and dict\.fr\.txt differ"):
+    with pytest.raises(ValueError, match=r"dict\.en\.txt and dict\.fr\.txt"):
         ORIGINAL_FORMATS["fairseq"].tokenizer(tmp_path)
     (tmp_path / "dict.fr.txt").write_text("no count\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"Line 1 of .* is 'no count'"):
+    with pytest.raises(ValueError, match=r"Line 1 of .*'no count'"):
         ORIGINAL_FORMATS["fairseq"].tokenizer(tmp_path)
 
 
 @pytest.mark.parametrize("format", ["bert-tf", "fairseq"])
-def test_files_that_only_their_own_library_reads(format, tmp_path):
+def test_files_of_the_original_library_are_refused(format, tmp_path):
     (tmp_path / "model.pt").write_bytes(b"pickle")
-    with pytest.raises(ValueError, match=r"one safetensors file .* but has none.*docs/conversion\.md"):
+    with pytest.raises(ValueError, match=r"safetensors.*none.*docs/conversion\.md"):
         from_checkpoint(tmp_path, format=format)
     save_file({"lonely": torch.zeros(1)}, tmp_path / "a.safetensors")
     (tmp_path / "args.json").write_text(json.dumps({}))
-    with pytest.raises(ValueError, match=r"lonely|has no encoder_embed_dim"):
+    with pytest.raises(ValueError, match=r"lonely|encoder_embed_dim"):
         from_checkpoint(tmp_path, format=format)
-    with pytest.raises(FileNotFoundError, match="no folder nowhere"):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
         from_checkpoint("nowhere", format=format)
 
 
 def test_an_unknown_format():
-    with pytest.raises(ValueError, match="format='flax' is not known; choose from transformers, bert-tf, fairseq"):
+    with pytest.raises(ValueError, match=r"format='flax' .*transformers, bert-tf, fairseq"):
         from_checkpoint("anything", format="flax")

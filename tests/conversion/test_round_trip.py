@@ -1,4 +1,4 @@
-"""A transformers model imported and exported is the same model, bit for bit, and nothing happened to the one given."""
+"""Import and export of a transformers model give the same model bit by bit, and do not change the original."""
 
 import copy
 import logging
@@ -12,7 +12,7 @@ from hf_vanilla_transformer import from_transformers, to_transformers
 from hf_vanilla_transformer.conversion.families import FAMILIES
 
 HEADS = [pytest.param(family, head, id=head.theirs) for family, head in all_heads()]
-# Rows of position tables that no token reads.
+# Unused rows of position tables.
 SPARE_ROWS = dict.fromkeys(("roberta", "xlm-roberta", "camembert", "opt", "biogpt", "bart", "mbart"), 2)
 
 
@@ -22,7 +22,7 @@ def without_spare_rows(family, name, tensor):
 
 
 @pytest.mark.parametrize(("family", "head"), HEADS)
-def test_every_stored_tensor_comes_back(family, head):
+def test_all_saved_tensors_are_restored(family, head):
     reference = small_transformers_model(family, head)
     back = to_transformers(from_transformers(reference), family=family.model_type)
     assert type(back) is type(reference)
@@ -35,13 +35,13 @@ def test_every_stored_tensor_comes_back(family, head):
 
 
 @pytest.mark.parametrize(("family", "head"), HEADS)
-def test_the_configuration_comes_back(family, head):
+def test_the_configuration_is_restored(family, head):
     reference = small_transformers_model(family, head)
     before, after = (
         reference.config.to_dict(),
         to_transformers(from_transformers(reference), family=family.model_type).config.to_dict(),
     )
-    # Of a bare model, which does not generate, these are the defaults of the class.
+    # Base models do not generate, so these fields are the defaults of the class.
     generation = {"forced_eos_token_id"} if not reference.can_generate() else set()
     ignored = {"architectures", "dtype", "transformers_version", "n_inner", *generation}
     differing = {name for name in before if before[name] != after.get(name)} - ignored
@@ -61,7 +61,7 @@ def test_type_and_mode_are_kept(dtype, training):
 
 
 @pytest.mark.parametrize("family_name", ["bert", "marian", "m2m_100"])
-def test_the_given_model_and_the_random_numbers_stay_as_they_are(family_name):
+def test_the_original_model_and_the_random_state_are_not_changed(family_name):
     family = FAMILIES[family_name]
     reference = small_transformers_model(family, family.heads[1])
     weights = copy.deepcopy(reference.state_dict())
@@ -137,7 +137,7 @@ def test_the_exported_model_saves_and_loads_without_a_warning(family, head, tmp_
 
 
 @pytest.mark.parametrize("family_name", ["bert", "gpt2", "opt", "marian", "bart", "m2m_100"])
-def test_an_imported_model_saves_loads_and_still_is_the_transformers_model(family_name, tmp_path):
+def test_an_imported_model_computes_the_same_after_saving_and_loading(family_name, tmp_path):
     family = FAMILIES[family_name]
     head = next(head for head in family.heads if head.language_model)
     reference = small_transformers_model(family, head)

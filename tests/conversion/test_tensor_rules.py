@@ -1,4 +1,4 @@
-"""Each rule of a table read forwards and backwards."""
+"""Rules of the family tables, applied forwards and backwards."""
 
 from types import SimpleNamespace
 
@@ -37,7 +37,7 @@ CONFIG = SimpleNamespace(pad_token_id=1)
     ],
     ids=["same", "transpose", "flatten", "fused weight", "fused bias", "repeat", "skip 2", "skip to padding"],
 )
-def test_there_and_back_is_the_identity(rule, theirs):
+def test_import_and_export_are_inverse(rule, theirs):
     ours = import_tensors([rule], theirs, CONFIG)
     assert set(ours) == set(rule.ours)
     back = export_tensors([rule], ours, CONFIG)
@@ -45,7 +45,7 @@ def test_there_and_back_is_the_identity(rule, theirs):
     assert all(torch.equal(back[name], theirs[name]) for name in theirs)
 
 
-def test_fused_projections_come_apart_in_their_order():
+def test_fused_projections_are_split_in_order():
     rules = conv1d(("q", "k", "v"), "c_attn")
     theirs = {"c_attn.weight": torch.arange(24.0).view(2, 12), "c_attn.bias": torch.arange(12.0)}
     ours = import_tensors(rules, theirs, CONFIG)
@@ -53,21 +53,21 @@ def test_fused_projections_come_apart_in_their_order():
     assert torch.equal(ours["v.bias"], theirs["c_attn.bias"][8:])
 
 
-def test_layers_number_both_sides():
+def test_layers_are_numbered_on_both_sides():
     names = [rule.theirs[0] for rule in layers(2, module("norm", "LayerNorm"), "layers.{}.", "h.{}.")]
     assert names == ["h.0.LayerNorm.weight", "h.0.LayerNorm.bias", "h.1.LayerNorm.weight", "h.1.LayerNorm.bias"]
 
 
-def test_of_several_names_the_first_is_read():
+def test_import_reads_the_first_of_several_names():
     rule = Rule(("bias",), ("decoder.bias", "bias"), Repeat(2))
     ours = import_tensors([rule], {"decoder.bias": torch.ones(2), "bias": torch.zeros(2)}, CONFIG)
     assert torch.equal(ours["bias"], torch.ones(2))
 
 
-def test_what_we_may_lack_is_left_out():
+def test_tensors_that_we_lack_are_left_out():
     assert export_tensors([tensor("a", "b", zero_if_absent=True)], {}, CONFIG) == {}
 
 
 def test_a_missing_tensor_is_named():
-    with pytest.raises(ValueError, match=r"no tensor 'h\.0\.weight', from which 'layers\.0\.weight'"):
+    with pytest.raises(ValueError, match=r"'h\.0\.weight'.*'layers\.0\.weight'"):
         import_tensors([tensor("layers.0.weight", "h.0.weight")], {}, CONFIG)

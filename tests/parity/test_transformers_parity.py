@@ -1,4 +1,4 @@
-"""Our models compute what transformers' own compute with the same weights: logits, losses, gradients, tokens."""
+"""Our models and those of transformers with the same weights have equal logits, losses, gradients and tokens."""
 
 import pytest
 import torch
@@ -48,15 +48,15 @@ def test_logits_loss_and_gradients(family, head, dtype, padding):
 
 
 @pytest.mark.parametrize(("family", "head"), GENERATIVE)
-def test_generation_token_for_token(family, head):
+def test_generated_tokens_are_equal(family, head):
     ways = same_tokens(family, head)
     assert len(ways) == (2 if family.model_type == "fsmt" else 4)
     assert all(ways.values()), ways
 
 
 @pytest.mark.parametrize(("family", "head"), GENERATIVE)
-def test_the_generated_tokens_are_no_constant(family, head):
-    # Otherwise equal tokens would say little.
+def test_generated_tokens_vary(family, head):
+    # Equal tokens would prove little if they were constant.
     tokens = generated(from_transformers(small_transformers_model(family, head)), family, beams=1, use_cache=True)
     assert len(tokens.unique()) > 6
 
@@ -73,7 +73,7 @@ def test_untied_embeddings(family_name):
 
 
 @pytest.mark.parametrize("head", FAMILIES["electra"].heads, ids=lambda head: head.theirs)
-def test_electra_with_embeddings_as_wide_as_its_layers(head):
+def test_electra_with_embeddings_of_hidden_size(head):
     family = FAMILIES["electra"]
     ours = from_transformers(small_transformers_model(family, head, embedding_size=32))
     assert ours.config.embedding_size is None
@@ -93,15 +93,15 @@ def test_activations_of_gpt_1_under_its_own_names(activation):
     assert compare(family, family.heads[1], afn=activation).logits <= 1e-5
 
 
-def test_fsmt_with_one_matrix_for_all():
+def test_fsmt_with_one_embedding_matrix():
     family = FAMILIES["fsmt"]
     difference = compare(family, family.heads[0], tie_word_embeddings=True)
     assert max(difference.logits, difference.loss, difference.gradients) <= 1e-5
 
 
 @pytest.mark.parametrize("family_name", ["xglm", "m2m_100", "fsmt", "marian"])
-def test_sinusoids_far_out(family_name):
-    # In float32 the angles of position 1000 are off by more than the tolerance; ours have to be off alike.
+def test_sinusoids_of_large_positions(family_name):
+    # In float32, rounding of the angles at position 1000 exceeds the tolerance, so both must round equally.
     family = FAMILIES[family_name]
     reference = small_transformers_model(family, family.heads[-1], max_position_embeddings=1100)
     ours = from_transformers(reference)
@@ -113,7 +113,7 @@ def test_sinusoids_far_out(family_name):
         assert (reference(**arguments).logits - ours(**arguments).logits).abs().max() <= 1e-5
 
 
-def test_left_and_right_padding_hide_different_tokens():
+def test_left_and_right_padding_mask_different_tokens():
     family, head = next(all_heads())
     masks = {padding: inputs(family, head, padding)[0]["attention_mask"] for padding in ("none", "right", "left")}
     assert masks["none"].all()

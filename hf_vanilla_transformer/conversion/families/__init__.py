@@ -1,4 +1,4 @@
-"""The published families, one table each, in the order in which an export prefers them."""
+"""The tables of the published families, in the order of preference of exports."""
 
 from ..family import Family
 from .bart import BART

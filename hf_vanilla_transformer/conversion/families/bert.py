@@ -44,7 +44,7 @@ BERT_FIELDS = (
 
 
 def bert_tensors(config: Any, positions: Rule) -> tuple[Rule, ...]:
-    """The tensors of a BERT-like encoder, whose position table has the rule `positions`."""
+    """The rules of a BERT-like encoder; `positions` is the rule of its position table."""
     return (
         tensor("embed_tokens.weight", "embeddings.word_embeddings.weight"),
         positions,
@@ -58,7 +58,7 @@ def _tensors(config: Any) -> tuple[Rule, ...]:
     return bert_tensors(config, tensor("embed_positions.weight", "embeddings.position_embeddings.weight"))
 
 
-# The bias is stored twice. With tied embeddings they are one tensor; without, only that of the decoder is read.
+# The bias is stored under two names. If the embeddings are not tied, BERT uses only that of the decoder.
 MASKED_LM = (
     *module("lm_head_transform.dense", "cls.predictions.transform.dense"),
     *module("lm_head_transform.norm", "cls.predictions.transform.LayerNorm"),

@@ -45,11 +45,11 @@ BIOGPT = Family(
         Field("tie_word_embeddings", "tie_word_embeddings"),
         Field("use_cache", "use_cache"),
     ),
-    # Its layer_norm_eps is read nowhere: all norms have torch's default.
+    # BioGPT ignores its layer_norm_eps: all norms use torch's default.
     constants={name: value for name, value in GPT2.constants.items() if name != "scale_embedding"}
     | {"layer_norm_eps": 1e-5},
     head_constants=GPT2.head_constants,
-    # BioGptConfig has no such field, but BioGptForTokenClassification looks for it.
+    # BioGptConfig has no such field, but BioGptForTokenClassification reads it.
     derived={"classifier_dropout": lambda config: getattr(config, "classifier_dropout", None)},
     written={"classifier_dropout": lambda ours: ours.classifier_dropout},
     warned={"layerdrop": 0.0},

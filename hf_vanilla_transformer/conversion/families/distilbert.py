@@ -27,7 +27,7 @@ MASKED_LM = (
     tensor("lm_head.bias", "vocab_projector.bias", zero_if_absent=True),
 )
 CLASSIFIER = module("classifier", "classifier")
-# The base model has no pooler; the heads that need one have it among their own tensors.
+# The base model has no pooler; heads that need one contain it.
 SENTENCE = (*module("model.pooler.dense", "pre_classifier"), *CLASSIFIER)
 
 
@@ -73,7 +73,7 @@ DISTILBERT = Family(
         ),
         "qa_dropout": lambda ours: 0.0,
     },
-    # The table is among the weights either way; it is only not trained.
+    # The checkpoint contains the table in any case; this setting only excludes it from training.
     warned={"sinusoidal_pos_embds": False},
     requirements=(ONE_WIDTH,),
     rules=_tensors,

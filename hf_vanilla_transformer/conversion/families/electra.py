@@ -1,6 +1,6 @@
-"""ELECTRA (Clark et al. 2020): BERT without a pooler, trained to tell replaced tokens; its sentence head uses GELU.
+"""ELECTRA (Clark et al. 2020): BERT without a pooler, trained to detect replaced tokens; its sentence head uses GELU.
 
-Of the discriminator the encoder converts, not the head that tells replaced tokens. The embeddings of the small models
+The encoder of the discriminator is converted, but not its head. The embeddings of the small models
 are narrower than their layers (`embedding_size`), with a map between them.
 """
 
@@ -14,7 +14,7 @@ from .bert import BERT, BERT_FIELDS
 
 __all__ = ["ELECTRA"]
 
-# The head of the generator; it uses GELU whatever `hidden_act` says.
+# The head of the generator, which always uses GELU.
 MASKED_LM = (
     *module("lm_head_transform.dense", "generator_predictions.dense"),
     *module("lm_head_transform.norm", "generator_predictions.LayerNorm"),

@@ -1,4 +1,4 @@
-"""What BART, mBART, M2M100, FSMT, Marian, Pegasus, OPT, XGLM and BioGPT have from fairseq: names and fields."""
+"""Tensor names and fields that BART, mBART, M2M100, FSMT, Marian, Pegasus, OPT, XGLM and BioGPT share with fairseq."""
 
 from __future__ import annotations
 
@@ -68,24 +68,24 @@ ENCODER_DECODER_EQUAL = (
 ENCODER_DECODER_DEMANDS = {"is_encoder_decoder": True, "is_decoder": False}
 LAYER_DROP = {"encoder_layerdrop": 0.0, "decoder_layerdrop": 0.0}
 
-# fairseq kept the first two rows of its learned positions for padding.
+# fairseq reserved the first two rows of its learned positions for padding.
 FAIRSEQ_POSITIONS = tensor("embed_positions.weight", "embed_positions.weight", SkipRows(2))
 
-# A buffer of shape (1, vocabulary): added to the logits, not trained there.
+# A buffer of shape (1, vocabulary) that is added to the logits; transformers does not train it.
 FINAL_LOGITS_BIAS = (tensor("lm_head.bias", "final_logits_bias", Flatten(), zero_if_absent=True),)
 
 
 SHARED_WITH_TIE = Requirement(
     "share_encoder_decoder_embeddings",
-    "True wherever tie_word_embeddings is",
+    "True if tie_word_embeddings is True",
     lambda ours: ours.share_encoder_decoder_embeddings or not ours.tie_word_embeddings,
 )
 
 
 def shared_embeddings(config: Any) -> bool:
-    """Whether source and target have one embedding matrix in a transformers model with this configuration.
+    """Whether source and target share the embedding matrix in a model of transformers with this configuration.
 
-    Every tie of a transformers model hangs on `tie_word_embeddings`; Marian has a field of its own besides.
+    All ties depend on `tie_word_embeddings`; Marian has another field in addition.
     """
     return bool(config.tie_word_embeddings and getattr(config, "share_encoder_decoder_embeddings", True))
 
@@ -98,9 +98,16 @@ def encoder_decoder_tensors(
     norm_first: bool = False,
     shared_matrix: bool = True,
 ) -> tuple[Rule, ...]:
-    """The tensors of an encoder-decoder, for the parts that its family has.
+    """The rules of an encoder-decoder.
 
-    `shared.weight` is the matrix that all names are tied to. Untied, no forward reads it; it then equals the encoder's.
+    `shared.weight` is the matrix that all names are tied to. Without ties it is unused and equals the encoder's.
+
+    Args:
+        config: the family's configuration.
+        learned_positions: whether positions are learned.
+        layernorm_embedding: whether the embeddings have a norm.
+        norm_first: whether the stacks end with a norm.
+        shared_matrix: whether the model has `shared.weight`.
     """
     rules: list[Rule] = []
     has_shared = shared_matrix and getattr(config, "share_encoder_decoder_embeddings", True)
@@ -124,7 +131,7 @@ def encoder_decoder_tensors(
 
 
 def encoder_decoder_heads(base: str, generation: str, head: tuple[Rule, ...]) -> tuple[Head, ...]:
-    """The two classes that these families and we have: the bare model and that which generates."""
+    """The two pairs of classes of these families: the base model and the generating model."""
     return (
         Head("VanillaTransformerModel", base, base=True),
         Head(

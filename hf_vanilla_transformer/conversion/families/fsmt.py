@@ -1,4 +1,4 @@
-"""FSMT (Ng et al. 2019, fairseq's WMT19 models): M2M100 with post-norm and an output matrix of its own name."""
+"""FSMT (Ng et al. 2019, fairseq's WMT19 models): M2M100 with post-norm and another name of the output matrix."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ FSMT: Family = replace(
     equal=(*M2M100.equal, ("tgt_vocab_size", "src_vocab_size")),
     only_eager=True,
     rules=partial(encoder_decoder_tensors, shared_matrix=False),
-    # Until transformers 5 the output matrix was the target's embeddings whatever the configuration said.
+    # Before transformers 5, the output matrix was always the target embeddings.
     copies={"model.decoder.output_projection.weight": "model.decoder.embed_tokens.weight"},
-    # FSMTModel gives logits and calls them hidden states, so nothing of ours corresponds to it.
+    # FSMTModel returns logits as hidden states, so our base model does not correspond to it.
     heads=(
         Head(
             "VanillaTransformerForConditionalGeneration",

@@ -1,4 +1,4 @@
-"""GPT (Radford et al. 2018): post-norm decoder, learned positions, tensors named and stored as in GPT-2."""
+"""GPT (Radford et al. 2018): post-norm decoder with learned positions; names and layout of tensors as in GPT-2."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .gpt2 import GPT2, GPT_FIELDS, SCORE, gpt_layer
 
 __all__ = ["GPT1"]
 
-# GPT names its activations itself: its "gelu" is the tanh approximation that the rest of transformers calls "gelu_new".
+# GPT has its own names of activations: its "gelu" is the tanh approximation, "gelu_new" elsewhere in transformers.
 ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu", "silu": "silu", "swish": "silu"}
 ACTIVATIONS_BACK = {"gelu_new": "gelu", "relu": "relu", "silu": "silu", "swish": "silu"}
 
@@ -21,7 +21,7 @@ def _activation_to_ours(name: str) -> str:
 
 def _activation_to_theirs(name: str) -> str:
     if name not in ACTIVATIONS_BACK:
-        raise ValueError(f"OpenAIGPTModel has only {', '.join(ACTIVATIONS_BACK)}")
+        raise ValueError(f"OpenAIGPTModel supports only {', '.join(ACTIVATIONS_BACK)}")
     return ACTIVATIONS_BACK[name]
 
 

@@ -1,4 +1,4 @@
-"""GPT-2 (Radford et al. 2019): pre-norm decoder, learned positions, weights stored (in, out) and q, k, v in one."""
+"""GPT-2 (Radford et al. 2019): pre-norm decoder, learned positions, weights stored as (in, out), q, k, v fused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..tensor_rules import Rule, conv1d, layers, module, tensor
 
 __all__ = ["GPT2", "GPT_FIELDS", "SCORE", "gpt_layer"]
 
-# GPT and GPT-2 name these alike.
+# GPT and GPT-2 have the same names of these fields.
 GPT_FIELDS = (
     Field("vocab_size", "vocab_size"),
     Field("hidden_size", "n_embd"),
@@ -28,7 +28,7 @@ GPT_FIELDS = (
 
 
 def gpt_layer(attention_norm: str, mlp_norm: str) -> tuple[Rule, ...]:
-    """The tensors of a layer of GPT and GPT-2, which number their norms alike but place them differently."""
+    """The rules of a layer of GPT or GPT-2, which use the same numbers for norms in different places."""
     return (
         *conv1d(("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), "attn.c_attn"),
         *conv1d("self_attn.o_proj", "attn.c_proj"),
@@ -48,7 +48,7 @@ def _tensors(config: Any) -> tuple[Rule, ...]:
     )
 
 
-# GPT2Config has no such field, but GPT2ForTokenClassification looks for it.
+# GPT2Config has no such field, but GPT2ForTokenClassification reads it.
 def _classifier_dropout(config: Any) -> float:
     dropout = getattr(config, "classifier_dropout", None)
     return 0.1 if dropout is None else dropout

@@ -1,4 +1,4 @@
-"""M2M100 (Fan et al. 2021): pre-norm encoder-decoder with tensor2tensor's sinusoids, counted from row 2 over tokens."""
+"""M2M100 (Fan et al. 2021): pre-norm encoder-decoder; tensor2tensor's sinusoids, counted from row 2 over tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marian (Junczys-Dowmunt et al. 2018): the paper's model, its sines in one half of a vector, cosines in the other."""
+"""Marian (Junczys-Dowmunt et al. 2018): the paper's model with sines in the first half, cosines in the second half."""
 
 from __future__ import annotations
 

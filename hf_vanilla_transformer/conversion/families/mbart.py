@@ -1,7 +1,7 @@
-"""mBART (Liu et al. 2020): BART with pre-norm, and so with a norm at the end of each stack.
+"""mBART (Liu et al. 2020): BART with pre-norm and a norm at the end of each stack.
 
-Given labels alone, MBartForConditionalGeneration begins each target with its last token (the language); ours begins all
-with `decoder_start_token_id`, so pass `decoder_input_ids` (transformers' mBART tokenizers and collators make them).
+With labels only, MBartForConditionalGeneration starts each target with its last token (the language); ours starts with
+`decoder_start_token_id`. So pass `decoder_input_ids` (transformers' mBART tokenizers and collators create them).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""OPT (Zhang et al. 2022): pre-norm decoder, learned positions counted over kept tokens, two spare position rows."""
+"""OPT (Zhang et al. 2022): pre-norm decoder, learned positions of unmasked tokens, two unused position rows."""
 
 from __future__ import annotations
 

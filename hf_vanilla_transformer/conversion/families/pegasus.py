@@ -1,4 +1,4 @@
-"""Pegasus (Zhang et al. 2020): Marian with pre-norm. Pre-norm models with the paper's sinusoids leave through it."""
+"""Pegasus (Zhang et al. 2020): Marian with pre-norm. Pre-norm models with the paper's sinusoids are exported to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RoBERTa (Liu et al. 2019): BERT, with positions counted from the first token that is no padding.
+"""RoBERTa (Liu et al. 2019): BERT with positions counted from the first token that is not padding.
 
 XLM-RoBERTa (Conneau et al. 2020) and CamemBERT (Martin et al. 2020) are the same model with other weights.
 """
@@ -13,14 +13,14 @@ from .bert import BERT, BERT_FIELDS, ONE_WIDTH, bert_tensors
 
 __all__ = ["CAMEMBERT", "ROBERTA", "XLM_ROBERTA"]
 
-# RoBERTa's head of token prediction uses GELU whatever `hidden_act` says, hence the head constant below.
+# RoBERTa's language-model head always uses GELU, hence the head constant below.
 MASKED_LM = (
     *module("lm_head_transform.dense", "lm_head.dense"),
     *module("lm_head_transform.norm", "lm_head.layer_norm"),
     tensor("lm_head.weight", "lm_head.decoder.weight"),
     Rule(("lm_head.bias",), ("lm_head.decoder.bias", "lm_head.bias"), Repeat(2), zero_if_absent=True),
 )
-# BERT's pooler and classifier, both inside the head.
+# BERT's pooler and classifier, both in the head.
 SENTENCE = (*module("model.pooler.dense", "classifier.dense"), *module("classifier", "classifier.out_proj"))
 CLASSIFIER = module("classifier", "classifier")
 SPAN = module("qa_outputs", "qa_outputs")
@@ -32,7 +32,7 @@ def _tensors(config: Any) -> tuple[Rule, ...]:
 
 
 def _family(model_type: str, name: str) -> Family:
-    """The family whose classes transformers calls `{name}Model`, `{name}ForMaskedLM`, and so on."""
+    """A family with the classes `{name}Model`, `{name}ForMaskedLM`, and so on."""
     return Family(
         model_type=model_type,
         stack="vanilla_encoder",
@@ -50,7 +50,7 @@ def _family(model_type: str, name: str) -> Family:
         requirements=(
             ONE_WIDTH,
             Requirement(
-                "pad_token_id", "an id: positions are counted from it", lambda ours: ours.pad_token_id is not None
+                "pad_token_id", "an id, because positions depend on it", lambda ours: ours.pad_token_id is not None
             ),
         ),
         rules=_tensors,

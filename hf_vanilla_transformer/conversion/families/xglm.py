@@ -13,11 +13,11 @@ __all__ = ["XGLM"]
 
 
 def _padding(pad_token_id: int | None) -> int | None:
-    """XGLM zeroes the sinusoid in the row of this number, which a token reads from row 2 on."""
+    """XGLM sets the sinusoids in this row to zero; rows from 2 on are used by tokens."""
     if pad_token_id is not None and pad_token_id > 1:
         raise ValueError(
-            f"XGLM with pad_token_id={pad_token_id} has no position in that row of its sinusoids; only 0, 1 or None "
-            "converts (published models have 1)"
+            f"XGLM with pad_token_id={pad_token_id} has zeros in that row of its sinusoids; only 0, 1 or None is "
+            "supported (published models have 1)"
         )
     return pad_token_id
 

@@ -1,4 +1,4 @@
-"""Why a published model that is none of ours does not come in, and what would work instead."""
+"""Error messages for unsupported families."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from .families import FAMILIES
 
-__all__ = ["refuse_config", "why_not_family"]
+__all__ = ["check_config", "unsupported_family_message"]
 
 _RMS_NORM = "it normalises by the root mean square without mean and bias (RMSNorm)"
 _ROTARY = "it rotates queries and keys by their positions instead of adding positions to the embeddings (RoPE)"
@@ -15,7 +15,7 @@ _RELATIVE = "it adds relative positions to the attention scores instead of posit
 _GATED = "its feed-forward network is gated (three matrices)"
 _EXPERTS = "its feed-forward networks are mixtures of experts"
 
-# What each does that no vanilla Transformer does, by transformers' name of the family.
+# `model_type` in transformers: how the family differs from the vanilla Transformer.
 _REASONS: Mapping[str, str] = {
     "t5": f"{_RELATIVE}, and {_RMS_NORM}",
     "mt5": f"{_RELATIVE}, and {_RMS_NORM}",
@@ -53,54 +53,55 @@ _REASONS: Mapping[str, str] = {
     "bigbird_pegasus": "it attends to blocks and random tokens",
     "pegasus_x": "its encoder attends in blocks, with global tokens",
     "prophetnet": "it predicts several tokens at once",
-    "nllb-moe": f"{_EXPERTS}; the dense NLLB models come in (facebook/nllb-200-distilled-600M, -distilled-1.3B, -3.3B)",
+    "nllb-moe": f"{_EXPERTS}; the dense NLLB models are supported (facebook/nllb-200-distilled-600M, -distilled-1.3B, "
+    "-3.3B)",
     "fnet": "it mixes tokens by a Fourier transform instead of attention",
     "mamba": "it is a state-space model without attention",
     "rwkv": "it is recurrent, without attention",
-    "whisper": "it reads speech through convolutions; only models of text convert",
-    "vit": "it reads images; only models of text convert",
-    "clip": "it reads images; only models of text convert",
-    "blenderbot": "its embeddings are normalised in other places than in BART or mBART",
+    "whisper": "it encodes speech with convolutions; only text models are supported",
+    "vit": "it encodes images; only text models are supported",
+    "clip": "it encodes images; only text models are supported",
+    "blenderbot": "it normalises its embeddings in other places than BART and mBART",
     "xlm": "it adds language embeddings to every token",
     "flaubert": "it adds language embeddings to every token",
-    "ctrl": "its attention has control codes as a prefix and other sinusoids; only families in the table convert",
-    "encoder-decoder": "it is two published models in one; convert its encoder alone",
+    "ctrl": "it has control codes as a prefix and other sinusoids",
+    "encoder-decoder": "it combines two published models; convert its encoder alone",
 }
 _OURS = ("vanilla_encoder", "vanilla_decoder", "vanilla_transformer")
 
 
-def refuse_config(source: str, config: Mapping[str, Any]) -> None:
-    """Raise ValueError for a config.json from which no model of ours can be made, before any weights are loaded.
+def check_config(source: str, config: Mapping[str, Any]) -> None:
+    """Raises ValueError if a config.json cannot be converted, before any weights are loaded.
 
     Args:
-        source: what the user asked for.
-        config: what config.json says.
+        source: name of the checkpoint, for the message.
+        config: content of config.json.
     """
     model_type = config.get("model_type")
     if model_type in _OURS:
         raise ValueError(
-            f"source={source!r} is a model of this package already (model_type={model_type!r}): load it with "
+            f"source={source!r} is already a model of this package (model_type={model_type!r}): load it with "
             "AutoModel….from_pretrained."
         )
     if config.get("quantization_config"):
         method = config["quantization_config"].get("quant_method", "unknown")
         raise ValueError(
-            f"The weights of source={source!r} are quantized (quant_method={method!r}): rounded numbers that only "
-            "their own kernels read. Convert the model that they were made from; quantize ours afterwards."
+            f"The weights of source={source!r} are quantized (quant_method={method!r}), which only special "
+            "kernels support. Convert the original model, and quantize the converted one."
         )
     if not model_type:
         raise ValueError(
-            f"config.json of source={source!r} has no model_type, so nothing says which family this is. Add it, one "
-            f"of: {', '.join(FAMILIES)}."
+            f"config.json of source={source!r} has no model_type, so its family is unknown. Add one of: "
+            f"{', '.join(FAMILIES)}."
         )
     if model_type not in FAMILIES:
-        raise ValueError(f"source={source!r}: {why_not_family(model_type)}")
+        raise ValueError(f"source={source!r}: {unsupported_family_message(model_type)}")
 
 
-def why_not_family(model_type: str) -> str:
-    """The message for a family that does not convert: why, where it is known, and which do."""
+def unsupported_family_message(model_type: str) -> str:
+    """The error message for an unsupported family: the reason if it is known, and the supported families."""
     reason = f" ({_REASONS[model_type]})" if model_type in _REASONS else ""
     return (
-        f"model_type={model_type!r} is none of the families that convert{reason}: {', '.join(FAMILIES)}. Use "
+        f"model_type={model_type!r} is not supported{reason}. Supported families: {', '.join(FAMILIES)}. Use "
         "transformers' own class for it."
     )

@@ -1,4 +1,4 @@
-"""What does not convert says so before any work, with the field, its value, and what would do."""
+"""Errors for unsupported models name the field, its value and a possible value, before any work."""
 
 import logging
 
@@ -49,7 +49,7 @@ def reference(family_name, class_name, **fields):
         ),
     ],
 )
-def test_import_refuses_another_function(family_name, class_name, fields, message):
+def test_import_refuses_unsupported_fields(family_name, class_name, fields, message):
     with pytest.raises(ValueError, match=message):
         from_transformers(reference(family_name, class_name, **fields))
 
@@ -64,51 +64,51 @@ def test_import_refuses_another_function(family_name, class_name, fields, messag
         ("mbart", "MBartForQuestionAnswering", "MBartForConditionalGeneration"),
     ],
 )
-def test_import_of_a_head_that_we_lack_names_those_that_work(family_name, class_name, works):
-    with pytest.raises(ValueError, match=f"{class_name} has no counterpart.*{works}"):
+def test_import_of_an_unsupported_head_names_supported_classes(family_name, class_name, works):
+    with pytest.raises(ValueError, match=f"{class_name} .*{works}"):
         from_transformers(reference(family_name, class_name))
 
 
-def test_import_of_another_family_names_those_that_work():
+def test_import_of_an_unsupported_family_names_supported_families():
     config = transformers.T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
-    with pytest.raises(ValueError, match=r"model_type='t5' is none of.*marian"):
+    with pytest.raises(ValueError, match=r"model_type='t5' .*marian"):
         from_transformers(transformers.T5Model(config))
 
 
-def test_import_of_what_is_no_model():
+def test_import_of_an_arbitrary_module():
     with pytest.raises(ValueError, match="model_type='Linear'"):
         from_transformers(torch.nn.Linear(2, 2))
 
 
-def test_a_model_with_a_layer_taken_out_is_refused():
+def test_a_model_without_one_of_its_layers_is_refused():
     model = reference("bert", "BertForMaskedLM")
     del model.bert.encoder.layer[1]
-    with pytest.raises(ValueError, match=r"no tensor 'bert\.encoder\.layer\.1\.attention"):
+    with pytest.raises(ValueError, match=r"'bert\.encoder\.layer\.1\.attention"):
         from_transformers(model)
 
 
-def test_a_model_whose_configuration_says_another_size_is_refused():
+def test_a_model_with_a_wrong_size_in_its_configuration_is_refused():
     model = reference("gpt2", "GPT2LMHeadModel")
     model.config.n_positions = 30
-    with pytest.raises(ValueError, match=r"embed_positions\.weight has the shape \(40, 32\)"):
+    with pytest.raises(ValueError, match=r"embed_positions\.weight .*\(40, 32\).*\(30, 32\)"):
         from_transformers(model)
 
 
 @pytest.mark.parametrize(
     "convert", [from_transformers, lambda model: to_transformers(from_transformers(model).to("meta"))]
 )
-def test_weights_that_are_not_there(convert):
+def test_weights_on_the_meta_device(convert):
     model = reference("gpt2", "GPT2LMHeadModel")
     if convert is from_transformers:
         model = model.to("meta")
-    with pytest.raises(ValueError, match="is on the meta device and has no values"):
+    with pytest.raises(ValueError, match=r"weight .*meta device"):
         convert(model)
 
 
 def test_quantized_weights():
     model = reference("gpt2", "GPT2LMHeadModel")
     model.config.quantization_config = {"quant_method": "bitsandbytes", "load_in_8bit": True}
-    with pytest.raises(ValueError, match="weights of this GPT2LMHeadModel are quantized"):
+    with pytest.raises(ValueError, match=r"GPT2LMHeadModel .*quantization_config"):
         from_transformers(model)
 
 
@@ -129,7 +129,7 @@ def test_quantized_weights():
         (
             "decoder",
             {"norm_first": False, "intermediate_size": 64, "hidden_act": "tanh"},
-            "openai-gpt: hidden_act='tanh', but OpenAIGPTModel has only gelu_new",
+            r"openai-gpt: hidden_act='tanh'.*gelu_new",
         ),
         ("seq2seq", {"layer_norm_eps": 1e-6}, r"marian: layer_norm_eps=1e-06 .*1e-05"),
         (
@@ -146,65 +146,65 @@ def test_quantized_weights():
         ("seq2seq", {"lm_head_transform": True}, r"lm_head_transform=True .*False"),
     ],
 )
-def test_export_names_every_field_in_the_way(stack, fields, message):
-    with pytest.raises(ValueError, match=f"No class of transformers computes what this Vanilla.*{message}"):
+def test_export_names_every_unsupported_field(stack, fields, message):
+    with pytest.raises(ValueError, match=f"Vanilla.*{message}"):
         to_transformers(tiny_model(stack, **fields))
 
 
-def test_export_to_one_family_speaks_of_that_family_only():
+def test_export_to_a_requested_family_names_only_this_family():
     with pytest.raises(ValueError, match=r"norm_first=True .*False") as error:
         to_transformers(tiny_model("decoder"), family="openai-gpt")
     assert "opt:" not in str(error.value)
 
 
-def test_export_to_an_unknown_family_or_one_of_another_stack():
+def test_export_to_a_family_of_another_stack():
     with pytest.raises(
-        ValueError, match="family='bert' is no family that a vanilla_decoder can become; choose from gpt2"
+        ValueError, match=r"family='bert' .*vanilla_decoder.*gpt2"
     ):
         to_transformers(tiny_model("decoder"), family="bert")
 
 
 def test_export_of_a_transformers_model():
-    with pytest.raises(ValueError, match="model_type='gpt2' is none of ours"):
+    with pytest.raises(ValueError, match="model_type='gpt2'"):
         to_transformers(reference("gpt2", "GPT2Model"))
 
 
-def test_pretraining_heads_become_bert_only():
+def test_pretraining_heads_are_exported_to_bert_only():
     config = tiny_config("encoder")
     assert type(to_transformers(VanillaEncoderForPreTraining(config))).__name__ == "BertForPreTraining"
-    with pytest.raises(ValueError, match="roberta: VanillaEncoderForPreTraining has no counterpart there"):
+    with pytest.raises(ValueError, match="roberta: VanillaEncoderForPreTraining"):
         to_transformers(VanillaEncoderForPreTraining(config), family="roberta")
 
 
-def test_one_matrix_for_both_sides_goes_with_the_tie():
+def test_tied_embeddings_of_pegasus_are_shared_between_source_and_target():
     config = tiny_config("seq2seq", norm_first=True, share_encoder_decoder_embeddings=False)
-    with pytest.raises(ValueError, match=r"pegasus: share_encoder_decoder_embeddings=False .*True wherever"):
+    with pytest.raises(ValueError, match=r"pegasus: share_encoder_decoder_embeddings=False .*tie_word_embeddings"):
         to_transformers(VanillaTransformerModel(config))
 
 
 @pytest.mark.parametrize(
     ("family_name", "class_name", "fields", "message"),
     [
-        ("bart", "BartModel", {"encoder_layerdrop": 0.1}, "encoder_layerdrop=0.1 is not carried over"),
-        ("opt", "OPTModel", {"layerdrop": 0.1}, "layerdrop=0.1 is not carried over"),
+        ("bart", "BartModel", {"encoder_layerdrop": 0.1}, "encoder_layerdrop=0.1 "),
+        ("opt", "OPTModel", {"layerdrop": 0.1}, "layerdrop=0.1 "),
         ("gpt2", "GPT2Model", {"embd_pdrop": 0.2}, "resid_pdrop=0.0 and embd_pdrop=0.2 become dropout=0.0"),
     ],
 )
-def test_import_warns_of_what_acts_in_training_only(family_name, class_name, fields, message, caplog):
+def test_import_warns_of_differences_in_training(family_name, class_name, fields, message, caplog):
     with caplog.at_level(logging.WARNING):
         from_transformers(reference(family_name, class_name, **fields))
     assert message in caplog.text
 
 
-def test_export_warns_of_what_acts_in_training_only(caplog):
+def test_export_warns_of_differences_in_training(caplog):
     with caplog.at_level(logging.WARNING):
         to_transformers(tiny_model("decoder", positions_from_mask=False, label_smoothing=0.1, activation_dropout=0.2))
-    assert "label_smoothing=0.1 is not carried over" in caplog.text
-    assert "activation_dropout=0.2 is not carried over" in caplog.text
+    assert "label_smoothing=0.1 " in caplog.text
+    assert "activation_dropout=0.2 " in caplog.text
 
 
 @pytest.mark.parametrize("family_name", [name for name in FAMILIES if name != "m2m_100"])
-def test_a_usual_import_and_export_is_silent(family_name, caplog):
+def test_import_and_export_without_differences_log_no_warning(family_name, caplog):
     family = FAMILIES[family_name]
     with caplog.at_level(logging.WARNING):
         to_transformers(from_transformers(small_transformers_model(family, main_head(family))))

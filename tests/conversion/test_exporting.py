@@ -1,4 +1,4 @@
-"""Models of our own making as transformers models that compute the same function."""
+"""Export of new models of ours to models of transformers that compute the same function."""
 
 import logging
 
@@ -75,7 +75,7 @@ def difference(first, second):
         ),
     ],
 )
-def test_the_class_is_chosen_that_computes_the_same(stack, fields, class_name):
+def test_export_chooses_a_class_that_computes_the_same_function(stack, fields, class_name):
     ours = perturbed(stack, **fields)
     reference = to_transformers(ours)
     assert type(reference).__name__ == class_name
@@ -84,11 +84,11 @@ def test_the_class_is_chosen_that_computes_the_same(stack, fields, class_name):
     assert difference(ours, from_transformers(reference)) <= 1e-6
 
 
-def test_the_paper_s_model_as_marian_in_double_precision():
+def test_the_model_of_the_paper_equals_marian_in_double_precision():
     ours = perturbed("seq2seq").double()
     marian = to_transformers(ours)
     assert type(marian).__name__ == "MarianMTModel"
-    # Marian rounds its table to float32 whatever its type; given ours, nothing but the order of sums differs.
+    # Marian always rounds its table to float32. With our table, only the order of summation differs.
     order = torch.cat([torch.arange(0, 32, 2), torch.arange(1, 32, 2)])
     with torch.no_grad():
         for stack in ("encoder", "decoder"):
@@ -97,7 +97,7 @@ def test_the_paper_s_model_as_marian_in_double_precision():
     assert difference(ours, marian) <= 1e-12
 
 
-def test_the_paper_s_model_as_marian_generates_the_same():
+def test_the_model_of_the_paper_as_marian_generates_the_same_tokens():
     ours = perturbed("seq2seq", eos_token_id=2)
     marian = to_transformers(ours)
     for beams in (1, 4):
@@ -111,7 +111,7 @@ def test_the_paper_s_model_as_marian_generates_the_same():
         assert len(tokens[0].unique()) > 4
 
 
-def test_gradients_survive_the_reordering():
+def test_gradients_after_the_permutation():
     ours = perturbed("seq2seq")
     marian = to_transformers(ours)
     for model in (ours, marian):
@@ -122,23 +122,23 @@ def test_gradients_survive_the_reordering():
 
 
 @pytest.mark.parametrize("family", ["gpt2", "opt"])
-def test_a_family_can_be_asked_for(family, caplog):
+def test_a_family_can_be_requested(family, caplog):
     ours = perturbed("decoder", positions_from_mask=family == "gpt2")
     with caplog.at_level(logging.WARNING):
         reference = to_transformers(ours, family=family)
     assert reference.config.model_type == family
-    assert "positions_from_mask" in caplog.text  # not quite the same: rows padded on the left differ
+    assert "positions_from_mask" in caplog.text  # rows padded on the left differ
     assert difference(ours, reference) <= 1e-5
 
 
-def test_an_untied_copy_when_the_scale_goes_into_the_embeddings():
+def test_embeddings_are_untied_if_the_scale_is_multiplied_into_them():
     ours = perturbed("decoder", scale_embedding=True)
     reference = to_transformers(ours)
     assert not reference.config.tie_word_embeddings
     assert not torch.equal(reference.get_input_embeddings().weight, reference.get_output_embeddings().weight)
 
 
-def test_a_bare_encoder_with_and_without_its_pooler():
+def test_the_base_encoder_with_and_without_a_pooler():
     from hf_vanilla_transformer import VanillaEncoderModel
 
     config = perturbed("encoder", positions_from_mask=False).config
@@ -149,7 +149,7 @@ def test_a_bare_encoder_with_and_without_its_pooler():
         assert (from_transformers(reference).pooler is not None) == pooler
 
 
-def test_reordered_sinusoids_are_those_of_the_other_layout():
+def test_permuted_sinusoids_have_the_other_layout():
     config = perturbed("seq2seq").config
     interleaved = SinusoidalPositions(config).table
     config.position_embedding_type = "sinusoidal_concat"
@@ -157,6 +157,6 @@ def test_reordered_sinusoids_are_those_of_the_other_layout():
     assert torch.equal(sines_first({"embed_tokens.weight": interleaved}, 32)["embed_tokens.weight"], halves)
 
 
-def test_a_tensor_of_another_kind_of_model_is_not_reordered():
-    with pytest.raises(ValueError, match=r"rotary\.inverse_frequency is no tensor of a vanilla Transformer"):
+def test_an_unknown_tensor_is_not_permuted():
+    with pytest.raises(ValueError, match=r"rotary\.inverse_frequency"):
         sines_first({"rotary.inverse_frequency": torch.zeros(4)}, 4)
