@@ -1,4 +1,4 @@
-"""`hf-vanilla convert`: a folder with all that a model needs, or one clear line."""
+"""`hf-vanilla convert`: a complete model folder, or a one-line error."""
 
 import json
 
@@ -100,7 +100,7 @@ def test_head_dtype_and_another_tokenizer(source, tmp_path):
     assert main([*arguments, "--tokenizer", str(tmp_path / "tokenizer")]) == 0
     config = json.loads((output / "config.json").read_text())
     assert (config["architectures"], config["dtype"]) == (["VanillaEncoderModel"], "bfloat16")
-    assert main([*arguments, "--without-tokenizer"]) == 2  # it is there already
+    assert main([*arguments, "--without-tokenizer"]) == 2  # the folder exists already
     assert main([*arguments, "--without-tokenizer", "--overwrite"]) == 0
     assert not (output / "tokenizer.json").exists()
 
@@ -109,7 +109,7 @@ def test_an_original_bert(source, tmp_path, capsys):
     write_bert(source, transformers_model("bert", "BertForPreTraining", pad_token_id=0))
     output = tmp_path / "ours"
     assert main(["convert", str(source), str(output), "--format", "bert-tf", "--head", "masked-lm"]) == 0
-    assert "every tensor was read" in capsys.readouterr().out
+    assert "bert-tf: all tensors" in capsys.readouterr().out
     assert len(AutoTokenizer.from_pretrained(output)) == len(WORDS)
     assert type(AutoModelForMaskedLM.from_pretrained(output)).__name__ == "VanillaEncoderForMaskedLM"
 
@@ -117,19 +117,19 @@ def test_an_original_bert(source, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere/at/all", "out"], "no folder source='nowhere/at/all'"),
-        (["source", "source"], "source holds something"),
-        (["source", "out"], "has no tokenizer (none of tokenizer.json"),
-        (["source", "out", "--dtype", "int8"], "--dtype int8 is no type of weights"),
-        (["source", "out", "--head", "causal-lm"], "head='causal-lm' does not exist for bert"),
+        (["nowhere/at/all", "out"], "source='nowhere/at/all'"),
+        (["source", "source"], "source is not empty"),
+        (["source", "out"], "has no tokenizer (tokenizer.json"),
+        (["source", "out", "--dtype", "int8"], "--dtype int8 "),
+        (["source", "out", "--head", "causal-lm"], "head='causal-lm' "),
         (["source", "out", "--format", "fairseq", "--without-tokenizer"], "encoder_embed_dim"),
-        (["someone/model", "out", "--format", "bert-tf"], "is no folder here"),
+        (["someone/model", "out", "--format", "bert-tf"], "someone/model is not a local folder"),
     ],
 )
-def test_mistakes_are_one_clear_line_and_leave_nothing(arguments, message, source, tmp_path, monkeypatch, capsys):
+def test_mistakes_give_a_one_line_error_and_write_nothing(arguments, message, source, tmp_path, monkeypatch, capsys):
     save("bert", source)
     (source / "args.json").write_text("{}")
-    capsys.readouterr()  # the progress of saving
+    capsys.readouterr()  # progress bars
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     assert main(["convert", *arguments]) == 2

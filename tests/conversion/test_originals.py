@@ -229,13 +229,13 @@ def test_an_old_checkpoint_of_fairseq(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"decoder_attention_heads": 8}, "encoder_attention_heads=4 but decoder_attention_heads=8"),
-        ({"decoder_normalize_before": True}, "encoder_normalize_before=False but decoder_normalize_before=True"),
-        ({"adaptive_softmax_cutoff": "100,200"}, "adaptive_softmax_cutoff='100,200', which our models do not have"),
+        ({"decoder_attention_heads": 8}, r"encoder_attention_heads=4 .*decoder_attention_heads=8"),
+        ({"decoder_normalize_before": True}, r"encoder_normalize_before=False .*decoder_normalize_before=True"),
+        ({"adaptive_softmax_cutoff": "100,200"}, "adaptive_softmax_cutoff='100,200'"),
         ({"no_token_positional_embeddings": True}, "no_token_positional_embeddings=True"),
-        ({"encoder_layers": 1}, r"contain encoder\.layers\.1\..*settings of another model"),
-        ({"encoder_layers": 3}, r"no tensor 'encoder\.layers\.2\."),
-        ({"encoder_ffn_embed_dim": 64, "decoder_ffn_embed_dim": 64}, "has the shape"),
+        ({"encoder_layers": 1}, r"encoder\.layers\.1\..*args\.json"),
+        ({"encoder_layers": 3}, r"'encoder\.layers\.2\."),
+        ({"encoder_ffn_embed_dim": 64, "decoder_ffn_embed_dim": 64}, r"fc1\.weight .*\(48, 32\).*\(64, 32\)"),
     ],
 )
 def test_unsupported_settings_of_fairseq(settings, message, tmp_path):
