@@ -158,9 +158,7 @@ def test_export_to_a_requested_family_names_only_this_family():
 
 
 def test_export_to_a_family_of_another_stack():
-    with pytest.raises(
-        ValueError, match=r"family='bert' .*vanilla_decoder.*gpt2"
-    ):
+    with pytest.raises(ValueError, match=r"family='bert' .*vanilla_decoder.*gpt2"):
         to_transformers(tiny_model("decoder"), family="bert")
 
 
