@@ -1,4 +1,4 @@
-"""What tests share: folders of tiny models (see `tiny_models`), and the loss that real models take."""
+"""Fixtures that tests share: folders of tiny models (see `tiny_models`), and the loss of large vocabularies."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ from hf_vanilla_transformer.models import kernels_loss_vanilla
 from .tiny_models import tiny_folder
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def chunked_loss(monkeypatch) -> None:
-    """A tiny model stands for a real one, whose logits are not few: its loss goes in chunks as well."""
+    """Compute the loss of language models in chunks, as for large vocabularies, however few the logits are."""
     monkeypatch.setattr(kernels_loss_vanilla, "_FEW_LOGITS", 0)
+
+
+@pytest.fixture(params=["few logits", "chunked loss"])
+def both_losses(request) -> None:
+    """Run a test twice: with the loss that tiny models use, and with that of large vocabularies."""
+    if request.param == "chunked loss":
+        request.getfixturevalue("chunked_loss")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """transformers' own mixins against our three stacks, in four settings each.
 
-Base settings run always; the others, and what starts several processes, are marked slow.
+Base settings run always; the others, and what starts several processes, are marked slow. The slow settings use the loss
+of large vocabularies.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class TestEncoder(EncoderConformance, unittest.TestCase):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("chunked_loss")
 class TestEncoderPostNormSinusoidalTied(EncoderConformance, unittest.TestCase):
     """The paper's encoder."""
 
@@ -56,6 +58,7 @@ class TestEncoderPostNormSinusoidalTied(EncoderConformance, unittest.TestCase):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("chunked_loss")
 class TestEncoderPreNormSinusoidalUntied(EncoderConformance, unittest.TestCase):
     """Pre-norm, sinusoidal positions, a separate head."""
 
@@ -63,6 +66,7 @@ class TestEncoderPreNormSinusoidalUntied(EncoderConformance, unittest.TestCase):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("chunked_loss")
 class TestEncoderPreNormLearnedTied(EncoderConformance, unittest.TestCase):
     """Pre-norm, learned positions, tied."""
 
@@ -74,6 +78,7 @@ class TestDecoder(DecoderConformance, unittest.TestCase):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("chunked_loss")
 class TestDecoderPostNormSinusoidalTied(DecoderConformance, unittest.TestCase):
     """The paper's decoder without an encoder."""
 
@@ -81,6 +86,7 @@ class TestDecoderPostNormSinusoidalTied(DecoderConformance, unittest.TestCase):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("chunked_loss")
 class TestDecoderPostNormLearnedUntied(DecoderConformance, unittest.TestCase):
     """GPT-1's layout with a separate head."""
 
@@ -88,6 +94,7 @@ class TestDecoderPostNormLearnedUntied(DecoderConformance, unittest.TestCase):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("chunked_loss")
 class TestDecoderPreNormSinusoidalUntied(DecoderConformance, unittest.TestCase):
     """Pre-norm, sinusoidal positions, a separate head."""
 
@@ -99,6 +106,7 @@ class TestTransformer(TransformerConformance, unittest.TestCase):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("chunked_loss")
 class TestTransformerPostNormLearnedTied(TransformerConformance, unittest.TestCase):
     """BART's layout."""
 
@@ -106,6 +114,7 @@ class TestTransformerPostNormLearnedTied(TransformerConformance, unittest.TestCa
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("chunked_loss")
 class TestTransformerPreNormSinusoidalUntied(TransformerConformance, unittest.TestCase):
     """Pre-norm, sinusoidal positions, three separate matrices."""
 
@@ -113,6 +122,7 @@ class TestTransformerPreNormSinusoidalUntied(TransformerConformance, unittest.Te
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("chunked_loss")
 class TestTransformerPreNormLearnedTied(TransformerConformance, unittest.TestCase):
     """mBART's layout."""
 

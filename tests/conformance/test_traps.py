@@ -39,6 +39,7 @@ def rows_of(tensors, part):
 # T1: heads that drop num_items_in_batch break gradient accumulation.
 
 
+@pytest.mark.usefixtures("both_losses")
 @pytest.mark.parametrize("model_class", HEADS, **by_name)
 def test_four_batches_of_two_give_the_gradient_of_one_of_eight(model_class):
     model = build(model_class).train()
@@ -79,6 +80,7 @@ def test_heads_accept_the_trainers_keyword(model_class):
 # T2: label smoothing in a trainer does not shift for out-of-tree models; it is in the model.
 
 
+@pytest.mark.usefixtures("both_losses")
 @pytest.mark.parametrize("model_class", LANGUAGE_MODELS, **by_name)
 @pytest.mark.parametrize("return_logits", [False, True])
 def test_label_smoothing_is_aligned_and_only_in_training(model_class, return_logits):
@@ -167,6 +169,7 @@ def test_flash_attention_generates_what_eager_does(flash_on_cpu):
 # T4: "...ForConditionalGeneration" gets the loss that shifts, by its name.
 
 
+@pytest.mark.usefixtures("both_losses")
 def test_the_encoder_decoder_loss_is_not_shifted_twice():
     model_class = ours.VanillaTransformerForConditionalGeneration
     model = build(model_class)
@@ -183,6 +186,7 @@ def test_the_encoder_decoder_loss_is_not_shifted_twice():
     torch.testing.assert_close(output.loss, expected)
 
 
+@pytest.mark.usefixtures("both_losses")
 def test_the_causal_loss_is_shifted_once():
     model = build(ours.VanillaDecoderForCausalLM)
     ids = inputs_for(ours.VanillaDecoderForCausalLM)["input_ids"]
@@ -470,6 +474,7 @@ def test_hidden_states_and_attentions_are_recorded(model_class):
 # Checkpointing, compiling.
 
 
+@pytest.mark.usefixtures("both_losses")
 @pytest.mark.parametrize("model_class", LANGUAGE_MODELS, **by_name)
 @pytest.mark.parametrize("reentrant", [True, False], ids=["reentrant", "not-reentrant"])
 def test_gradient_checkpointing_changes_nothing(model_class, reentrant):
@@ -493,6 +498,7 @@ def test_gradient_checkpointing_changes_nothing(model_class, reentrant):
         torch.testing.assert_close(gradient, expected[name], msg=name)
 
 
+@pytest.mark.usefixtures("both_losses")
 @pytest.mark.parametrize("model_class", LANGUAGE_MODELS, **by_name)
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
 def test_a_forward_pass_is_one_graph(model_class, training):

@@ -25,6 +25,7 @@ def logits(model):
         return model(input_ids=IDS, **arguments).logits
 
 
+@pytest.mark.usefixtures("both_losses")
 @pytest.mark.parametrize("preset", ["attention", "layers", "all-linear"])
 @pytest.mark.parametrize("stack", COUNTS)
 def test_adapters_train_merge_and_save(stack, preset, tmp_path):

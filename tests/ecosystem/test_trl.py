@@ -10,6 +10,7 @@ from tests.tiny_models import tiny_model, tiny_tokenizer
 trl = pytest.importorskip("trl")
 
 
+@pytest.mark.usefixtures("both_losses")
 def test_the_decoder_learns(tmp_path):
     tokenizer = tiny_tokenizer("decoder", SENTENCES, vocab_size=300, min_frequency=1)
     model = tiny_model("decoder", tokenizer, noise=0.2, dropout=0.0, attention_dropout=0.0)

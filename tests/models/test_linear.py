@@ -123,6 +123,7 @@ def test_the_loss_and_its_gradients_are_those_of_float64(smoothing, width):
 
 
 @needs_onednn
+@pytest.mark.usefixtures("both_losses")
 @pytest.mark.parametrize("stack", ["encoder", "decoder", "seq2seq"])
 def test_a_model_trains_as_it_does_by_mkl(stack, onednn, calls):
     model = tiny_model(stack, dropout=0, attention_dropout=0).train()

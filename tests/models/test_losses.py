@@ -77,12 +77,7 @@ BATCHES = {
 }
 
 
-@pytest.fixture(params=[0, 1 << 20], ids=["chunked", "few logits"])
-def few_logits(request, monkeypatch):
-    monkeypatch.setattr(kernels_loss_vanilla, "_FEW_LOGITS", request.param)
-
-
-@pytest.mark.usefixtures("few_logits")
+@pytest.mark.usefixtures("both_losses")
 @pytest.mark.parametrize("stack", BATCHES)
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_training_without_logits_equals_training_with_them(stack, smoothing):
@@ -109,6 +104,7 @@ def test_the_loss_is_the_cross_entropy_of_the_returned_logits(stack):
     torch.testing.assert_close(outputs.loss, expected)
 
 
+@pytest.mark.usefixtures("both_losses")
 @pytest.mark.parametrize("stack", BATCHES)
 def test_smoothing_is_for_training_only(stack):
     plain, smooth = (
@@ -119,7 +115,7 @@ def test_smoothing_is_for_training_only(stack):
     assert abs(smooth.train()(**batch).loss - plain(**batch).loss) > 1e-3
 
 
-@pytest.mark.usefixtures("few_logits")
+@pytest.mark.usefixtures("both_losses")
 @pytest.mark.parametrize("stack", BATCHES)
 def test_micro_batches_with_the_whole_count_add_up_to_the_whole_batch(stack):
     model = tiny_model(stack, dropout=0, attention_dropout=0).double().train()
@@ -135,6 +131,7 @@ def test_micro_batches_with_the_whole_count_add_up_to_the_whole_batch(stack):
         torch.testing.assert_close(gradient, whole[name], rtol=0, atol=1e-12, msg=name)
 
 
+@pytest.mark.usefixtures("chunked_loss")
 def test_training_never_holds_the_logits_of_a_batch(monkeypatch):
     monkeypatch.setattr(kernels_loss_vanilla, "_WORKSPACE_ELEMENTS", 1000)
     model = tiny_model("decoder", vocab_size=1000, dropout=0, attention_dropout=0).train()

@@ -39,6 +39,7 @@ def compare(model, separate, packed):
         torch.testing.assert_close(gradient, expected[name], rtol=0, atol=1e-10, msg=name)
 
 
+@pytest.mark.usefixtures("both_losses")
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("told_by", TOLD_BY)
 @pytest.mark.parametrize("stack", ["encoder", "decoder"])
@@ -62,6 +63,7 @@ def test_one_stack(stack, told_by, implementation, fields, lengths):
     compare(model, [{"input_ids": part, "labels": part} for part in parts], packed)
 
 
+@pytest.mark.usefixtures("both_losses")
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("told_by", TOLD_BY)
 @pytest.mark.parametrize(
@@ -261,6 +263,7 @@ def test_a_source_that_is_packed_by_its_positions_needs_a_target_that_is():
     assert not torch.allclose(given, plain)
 
 
+@pytest.mark.usefixtures("both_losses")
 def test_the_flattening_collator_of_transformers_tells_the_sequences():
     model = tiny_model("decoder", dropout=0, attention_dropout=0).double().train()
     parts = [tokens(1, length, seed=length) for length in LENGTHS]

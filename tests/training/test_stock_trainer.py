@@ -53,6 +53,7 @@ def losses(trainer):
     return [record["loss"] for record in trainer.state.log_history if "loss" in record]
 
 
+@pytest.mark.usefixtures("both_losses")
 @pytest.mark.parametrize("collator", ["transformers", "ours", "ours, packed"])
 def test_seq2seq_trainer_trains_and_generates(rows, collator, tmp_path):
     tokenizer = train_tokenizer(rows, kind="bpe", vocab_size=60, template="seq2seq", pretokenized=True)
@@ -88,6 +89,7 @@ def test_seq2seq_trainer_trains_and_generates(rows, collator, tmp_path):
     VanillaTransformerForConditionalGeneration.from_pretrained(tmp_path / "model")
 
 
+@pytest.mark.usefixtures("both_losses")
 @pytest.mark.parametrize("objective", ["masked", "causal"])
 def test_trainer_trains_language_models(rows, objective, tmp_path):
     masked = objective == "masked"
