@@ -36,7 +36,7 @@ from hf_vanilla_transformer import (
 from hf_vanilla_transformer.conversion.exports import export_to
 from hf_vanilla_transformer.conversion.exports.samples import SENTENCES, read_sentences
 from hf_vanilla_transformer.conversion.saved_model import load_saved_model, load_saved_tokenizer
-from hf_vanilla_transformer.tokenization.trainer import train_tokenizer
+from hf_vanilla_transformer.tokenization import train_tokenizer
 
 # Format and number format of each export that is tried.
 EXPORTS = (

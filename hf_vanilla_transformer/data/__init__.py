@@ -1,6 +1,6 @@
-"""From files to batches: readers, collators, and the sampler that fills batches by tokens."""
+"""From files to batches: readers, collators, and the sampler that fills batches by their number of tokens."""
 
-from .collators.causal_lm import CausalLanguageModelingCollator, TokenBlocks
+from .collators.causal_lm import CausalLanguageModelingCollator
 from .collators.denoising import DenoisingCollator
 from .collators.dependency_parsing import DependencyParsingCollator
 from .collators.masked_lm import MaskedLanguageModelingCollator
@@ -20,6 +20,7 @@ from .readers.texts import load_texts
 from .readers.trees import load_trees
 from .readers.validation_split import split_off_validation
 from .sampler import TokenBatchSampler
+from .token_blocks import TokenBlocks
 from .word_pieces import EncodedWords, encode_words
 
 __all__ = [

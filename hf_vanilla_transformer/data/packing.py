@@ -1,4 +1,4 @@
-"""Rows of ids as one flat array, and back into padded or packed matrices, without a Python loop over tokens."""
+"""Sequences of token ids as one flat array, and as padded or packed matrices, without Python loops over tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ class Packed:
     """Sequences put end to end in rows.
 
     Attributes:
-        values: `(rows, width)`, the ids, filled up on the right.
+        values: `(rows, width)`, the ids, padded on the right.
         sequences: `(rows, width)`, the number of the sequence in its row, from 0. Padding has that of the last one.
-        positions: `(rows, width)`, from 0 at the start of every sequence. Padding counts on from the last one.
+        positions: `(rows, width)`, from 0 at the start of each sequence. Padding continues those of the last one.
         kept: `(rows, width)`, true where there is a token.
     """
 
@@ -31,7 +31,7 @@ def flatten(sequences: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pad(flat: np.ndarray, lengths: np.ndarray, fill: int, width: int, left: bool = False) -> np.ndarray:
-    """One sequence a row, `(sequences, width)`, padded with `fill` on the right, or on the left."""
+    """A matrix `(sequences, width)` with one sequence per row, padded with `fill` on the right, or on the left."""
     matrix = np.full((len(lengths), width), fill, dtype=np.int64)
     columns = np.arange(width)
     matrix[columns >= width - lengths[:, None] if left else columns < lengths[:, None]] = flat
@@ -44,7 +44,7 @@ def round_up(width: int, multiple: int | None) -> int:
 
 
 def shift_right(flat: np.ndarray, lengths: np.ndarray, first: int) -> np.ndarray:
-    """Each sequence moved on by one place, `first` put before it and its last id left out: `(tokens,)`."""
+    """Each sequence shifted right by one position: it begins with `first`, and its last id is dropped. `(tokens,)`."""
     shifted = np.roll(flat, 1)
     starts = np.cumsum(lengths) - lengths
     shifted[starts[lengths > 0]] = first
@@ -52,11 +52,11 @@ def shift_right(flat: np.ndarray, lengths: np.ndarray, first: int) -> np.ndarray
 
 
 def place_in_rows(lengths: np.ndarray, row_length: int | None) -> np.ndarray:
-    """Choose a row for each sequence, longest first into the first row where all its sides fit.
+    """Chooses a row for each sequence: first-fit decreasing over all sides.
 
     Args:
         lengths: `(sequences, sides)`.
-        row_length: most tokens of a side in one row; None puts everything into one row.
+        row_length: the maximum number of tokens of a side in one row; None puts all sequences into one row.
 
     Returns:
         The number of the row of each sequence, `(sequences,)`.
@@ -69,7 +69,7 @@ def place_in_rows(lengths: np.ndarray, row_length: int | None) -> np.ndarray:
     longest = lengths.max(axis=1)
     if longest.max(initial=0) > row_length:
         raise ValueError(
-            f"A sequence of {longest.max()} tokens does not fit into a row of {row_length}; raise row_length, or "
+            f"A sequence of {longest.max()} tokens does not fit into row_length={row_length}; raise row_length, or "
             "truncate the sequence."
         )
     rows = np.zeros(len(lengths), dtype=np.int64)
@@ -81,13 +81,13 @@ def place_in_rows(lengths: np.ndarray, row_length: int | None) -> np.ndarray:
 
 
 def pack(flat: np.ndarray, lengths: np.ndarray, rows: np.ndarray, fill: int, multiple: int | None = None) -> Packed:
-    """Lay sequences end to end in the rows that `place_in_rows` chose, in their order.
+    """Puts sequences end to end in the rows that `place_in_rows` chose, in their order.
 
     Args:
         flat: `(tokens,)` ids of all sequences.
         lengths: `(sequences,)`.
         rows: `(sequences,)`, the row of each sequence, from 0 without gaps.
-        fill: what stands behind the last sequence of a row.
+        fill: the value after the last sequence of a row.
         multiple: the width is a multiple of this.
     """
     row_count = int(rows.max()) + 1
@@ -96,13 +96,13 @@ def pack(flat: np.ndarray, lengths: np.ndarray, rows: np.ndarray, fill: int, mul
 
     starts = np.cumsum(lengths) - lengths
     within = np.arange(len(flat)) - np.repeat(starts, lengths)
-    # Sequences sorted by row: in this order the tokens stand in memory as they do in the matrix, row after row.
+    # With sequences sorted by row, the tokens have the same order in memory as in the matrix.
     order = np.argsort(rows, kind="stable")
     moved = np.concatenate([np.arange(starts[s], starts[s] + lengths[s]) for s in order])
     kept = np.arange(width) < filled[:, None]
     values = np.full((row_count, width), fill, dtype=np.int64)
     values[kept] = flat[moved]
-    # The start of the sequence that each column belongs to is found by running on the last one seen.
+    # A running maximum finds the start of the sequence of each column.
     columns = np.broadcast_to(np.arange(width), kept.shape)
     begins = np.zeros(kept.shape, dtype=np.int64)
     begins[kept] = np.where(within[moved] == 0, columns[kept], 0)

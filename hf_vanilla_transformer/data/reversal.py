@@ -1,13 +1,13 @@
-"""Texts read from their end to their beginning, for a backward language model (Howard and Ruder 2018, section 3.3)."""
+"""Reversed texts for a backward language model (Howard and Ruder 2018, section 3.3)."""
 
 from collections.abc import Collection, Sequence
 
 
 def reverse_tokens(ids: Sequence[int], special_ids: Collection[int]) -> list[int]:
-    """The tokens of one text in reverse order; special tokens at its beginning and its end stay where they are.
+    """The tokens of one text in reverse order; special tokens at its beginning and end keep their positions.
 
     Args:
-        ids: of one text, as a tokenizer gives them.
+        ids: the token ids of one text, as a tokenizer returns them.
         special_ids: the tokenizer's `all_special_ids`.
     """
     ids = list(ids)

@@ -1,4 +1,4 @@
-"""Batches that are filled by tokens, not by rows: the paper's "about 25,000 source and 25,000 target tokens"."""
+"""Batches with a maximum number of tokens: the paper's "approximately 25000 source tokens and 25000 target tokens"."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -11,35 +11,33 @@ from torch.utils.data import Sampler
 class TokenBatchSampler(Sampler[list[int]]):
     """Yields lists of row indices such that no side of a batch has more than `max_tokens` tokens (section 5.1).
 
-    Rows of like length are put together, so that little is padded; which of the rows of equal length meet, and the
-    order of the batches, is drawn anew in each epoch from `(seed, epoch)`. The number of batches is the same in every
-    epoch. Use it as `DataLoader(dataset, batch_sampler=sampler, collate_fn=...)`, and call `set_epoch` before each
-    epoch.
+    A batch contains rows of similar lengths, so there is little padding. Each epoch shuffles rows of equal lengths and
+    the order of the batches, with the seed `(seed, epoch)`. All epochs have the same number of batches. Use it as
+    `DataLoader(dataset, batch_sampler=sampler, collate_fn=...)`, and call `set_epoch` before each epoch.
 
-    Several processes: every row is seen once in an epoch by exactly one process, and all processes make the same number
-    of steps. Step `s` on process `r` is batch `s * num_replicas + r` of the order that one process has, so that `n`
-    processes do what one process does that accumulates gradients over `n` batches. Where the number of batches does not
-    divide evenly, the batches of the last step are cut into as many parts as there are processes (or left out with
-    `drop_last`).
+    With several processes, exactly one process gets each row of an epoch, and all processes make the same number of
+    steps. Step `s` on process `r` is batch `s * num_replicas + r` of the order of a single process, so `n` processes
+    are equivalent to one process that accumulates gradients over `n` batches. If the number of batches is not a
+    multiple of the number of processes, the batches of the last step are split into one part per process (or dropped
+    with `drop_last`).
 
     * Give each process its own `rank` and use the loader as it is, or
-    * leave `rank=None` and let Accelerate share the batches out (`Accelerator.prepare` with
+    * set `rank=None` and let Accelerate distribute the batches (`Accelerator.prepare` with
       `DataLoaderConfiguration(even_batches=False)`); `num_replicas` still makes their number a multiple.
 
     Args:
         lengths: tokens of each row, `(rows,)` or `(rows, sides)`; for translation source and target.
-        max_tokens: budget of one batch for each side.
-        count: `"padded"` counts what a padded batch holds, rows x longest; `"sum"` counts the tokens themselves, for
-            packed batches.
-        shuffle: without it the order is the same in every epoch, from short to long.
-        seed: seed of the order.
-        num_replicas: number of processes.
-        rank: number of this process, or None for the batches of all of them in turn.
-        drop_last: leave out what does not fill a step on all processes, rather than cutting it up.
-        max_rows: at most so many rows a batch, or None.
+        max_tokens: the maximum number of tokens of a batch on each side.
+        count: `"padded"` counts tokens and padding, rows x longest; `"sum"` counts only tokens, for packed batches.
+        shuffle: if false, the order is the same in every epoch, from short to long.
+        seed: the random seed of the order.
+        num_replicas: the number of processes.
+        rank: the number of this process, or None for the batches of all processes in turn.
+        drop_last: drop the batches that do not fill a step of all processes, instead of splitting them.
+        max_rows: the maximum number of rows of a batch, or None.
 
     Raises:
-        ValueError: a row alone is beyond the budget, there are fewer rows than processes, or an argument is not legal.
+        ValueError: a single row exceeds the budget, there are fewer rows than processes, or an argument is illegal.
     """
 
     def __init__(
@@ -66,11 +64,11 @@ class TokenBatchSampler(Sampler[list[int]]):
         worst = int(longest.argmax())
         if longest[worst] > max_tokens:
             raise ValueError(
-                f"Row {worst} has {longest[worst]} tokens, more than a whole batch may have (max_tokens={max_tokens}); "
-                "raise max_tokens, or truncate or leave out such rows."
+                f"Row {worst} has {longest[worst]} tokens, more than a batch may have (max_tokens={max_tokens}); raise "
+                "max_tokens, or truncate or skip such rows."
             )
         if len(self.lengths) < num_replicas:
-            raise ValueError(f"{len(self.lengths)} rows cannot be shared by {num_replicas} processes; use fewer.")
+            raise ValueError(f"num_replicas={num_replicas} processes cannot share {len(self.lengths)} rows; use fewer.")
         self.max_tokens = int(max_tokens)
         self.count = count
         self.shuffle = shuffle
@@ -81,26 +79,26 @@ class TokenBatchSampler(Sampler[list[int]]):
         self.max_rows = max_rows
 
         self.epoch = 0
-        self._start = 0  # batches to pass over in the next iteration
-        self._position = 0  # batches given out in this epoch
-        # Sorting by all sides makes the sequence of lengths, and so the cuts, the same in every epoch, in whatever
-        # order rows of equal lengths come. The second side goes up and down in turn, so that rows on both sides of a
-        # step of the first are alike in it too; on Multi30k this saves a third of the padding.
+        self._start = 0  # batches to skip in the next iteration
+        self._position = 0  # batches returned in this epoch
+        # Rows are sorted by all sides, so the sequence of lengths and the cuts are the same in every epoch, in whatever
+        # order rows of equal lengths are. The second side alternates between ascending and descending, so that it also
+        # changes little where the first one changes; on Multi30k this saves a third of the padding.
         sides = list(self.lengths.T)
         if len(sides) > 1:
             sides[1] = np.where(sides[0] % 2, -sides[1], sides[1])
         self._keys = tuple(reversed(sides))
         in_order = self.lengths[np.lexsort(self._keys)]
         self._cuts = np.array(_cuts(in_order, self.max_tokens, count, max_rows), dtype=np.int64)
-        self._batches_per_rank = len(self._share_out(self._split(np.arange(len(in_order))))) // num_replicas
+        self._batches_per_rank = len(self._share(self._split(np.arange(len(in_order))))) // num_replicas
         if self._batches_per_rank == 0:
             raise ValueError(
-                f"All {len(self.lengths)} rows are fewer batches than the {num_replicas} processes, and drop_last=True "
-                "leaves nothing; lower max_tokens or set drop_last=False."
+                f"{len(self.lengths)} rows make fewer batches than num_replicas={num_replicas}, and drop_last=True "
+                "drops all of them; lower max_tokens or set drop_last=False."
             )
 
     def __len__(self) -> int:
-        """Batches of this process in an epoch (of all processes if `rank` is None), also after resuming."""
+        """The number of batches of this process in an epoch (of all if `rank` is None), also after resuming."""
         return self._batches_per_rank * (self.num_replicas if self.rank is None else 1)
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -115,28 +113,28 @@ class TokenBatchSampler(Sampler[list[int]]):
 
     @property
     def sampler(self) -> "TokenBatchSampler":
-        """This sampler: Accelerate passes `set_epoch` on to what a batch sampler has under this name."""
+        """This sampler, because Accelerate calls `set_epoch` on the `sampler` of a batch sampler."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of an epoch. A position restored by `load_state_dict` holds for its own epoch only."""
+        """Sets the epoch, which determines the order. It resets a restored position of another epoch."""
         if epoch != self.epoch:
             self._start = self._position = 0
         self.epoch = int(epoch)
 
     def state_dict(self) -> dict[str, int]:
-        """Where the iteration is: `epoch`, `batches` given out so far, and what they must agree with to be resumed.
+        """The position: `epoch`, the number of `batches` returned, and a fingerprint of the order.
 
-        A loader with worker processes asks for batches before they are used; put the number of batches that were used
-        into `batches` then.
+        A loader with worker processes requests batches in advance; set `batches` to the number of batches that were
+        used.
         """
         return {"epoch": self.epoch, "batches": self._position, "seed": self.seed, "fingerprint": self._fingerprint()}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue where `state_dict` was taken: the next iteration gives the batches that remained.
+        """Resumes at a position: the next iteration returns the remaining batches.
 
         Raises:
-            ValueError: the state belongs to other data, another budget, seed or number of processes.
+            ValueError: the state belongs to other data, or to another budget, seed or number of processes.
         """
         if state["seed"] != self.seed or state["fingerprint"] != self._fingerprint():
             raise ValueError(
@@ -151,7 +149,7 @@ class TokenBatchSampler(Sampler[list[int]]):
         self._start = self._position = state["batches"]
 
     def padding(self) -> float:
-        """The part of a padded epoch that is padding, over all sides, in [0, 1)."""
+        """The fraction of padding in an epoch of padded batches, over all sides, in [0, 1)."""
         order = self.lengths[np.lexsort(self._keys)]
         rows = np.diff(self._cuts, append=len(order))
         longest = np.maximum.reduceat(order, self._cuts, axis=0)
@@ -163,25 +161,25 @@ class TokenBatchSampler(Sampler[list[int]]):
 
     def _epoch_batches(self) -> list[np.ndarray]:
         if not self.shuffle:
-            return self._share_out(self._split(np.lexsort(self._keys)))
+            return self._share(self._split(np.lexsort(self._keys)))
         random = np.random.default_rng([self.seed, self.epoch])
         shuffled = random.permutation(len(self.lengths))
         order = shuffled[np.lexsort(tuple(key[shuffled] for key in self._keys))]
         batches = self._split(order)
-        return self._share_out([batches[index] for index in random.permutation(len(batches))])
+        return self._share([batches[index] for index in random.permutation(len(batches))])
 
     def _split(self, order: np.ndarray) -> list[np.ndarray]:
         return np.split(order, self._cuts[1:])
 
-    def _share_out(self, batches: list[np.ndarray]) -> list[np.ndarray]:
-        """Make the number of batches a multiple of the number of processes."""
+    def _share(self, batches: list[np.ndarray]) -> list[np.ndarray]:
+        """Makes the number of batches a multiple of the number of processes."""
         steps, left = divmod(len(batches), self.num_replicas)
         if left == 0:
             return batches
         full = steps * self.num_replicas
         if self.drop_last:
             return batches[:full]
-        # Nearly always the last step has rows for all processes; if not, the steps before it help out.
+        # Nearly always the last step has rows for all processes; otherwise earlier steps are split too.
         while sum(map(len, batches[full:])) < (parts := (steps + 1) * self.num_replicas - full):
             full -= self.num_replicas
         return batches[:full] + _cut_evenly(batches[full:], parts)
@@ -200,7 +198,7 @@ def _as_table(lengths: Sequence[Any] | np.ndarray) -> np.ndarray:
 
 
 def _cuts(lengths: np.ndarray, max_tokens: int, count: str, max_rows: int | None) -> list[int]:
-    """Where batches begin when rows are taken in the given order until one more would exceed the budget.
+    """The indices at which batches begin, if each takes rows in order until the next one would exceed the budget.
 
     Args:
         lengths: `(rows, sides)`, sorted by the first side.
@@ -216,7 +214,7 @@ def _cuts(lengths: np.ndarray, max_tokens: int, count: str, max_rows: int | None
                 for side in range(lengths.shape[1])
             )
         else:
-            # The first side is sorted, so that the first row bounds the size of the batch, and the window is short.
+            # The first side is sorted, so the first row bounds the size of the batch, and the window is short.
             window = lengths[begin : begin + max_tokens // max(1, int(lengths[begin, 0]))]
             longest = np.maximum.accumulate(window, axis=0).max(axis=1)
             fits = longest * np.arange(1, len(window) + 1) <= max_tokens
@@ -226,7 +224,7 @@ def _cuts(lengths: np.ndarray, max_tokens: int, count: str, max_rows: int | None
 
 
 def _cut_evenly(batches: list[np.ndarray], parts: int) -> list[np.ndarray]:
-    """Cut batches, the one with most rows first, until there are `parts` of them; neighbours stay neighbours."""
+    """Splits the largest batches until there are `parts` of them; adjacent rows stay adjacent."""
     pieces = [1] * len(batches)
     for _ in range(parts - len(batches)):
         rows = [len(batch) / count if len(batch) > count else 0 for batch, count in zip(batches, pieces)]

@@ -1,7 +1,7 @@
-"""Rows of token ids out of text of any size, that can stop anywhere and go on exactly there.
+"""Streams of token rows from texts of any size, which can stop and resume at any row.
 
-`TextStream` → `RowStream` → `Mixture` → `ShuffleBuffer` are iterators that never end. `state_dict` of the last says
-where all of them are, as tensors and plain values, and `load_state_dict` takes them back there.
+`TextStream` → `RowStream` → `Mixture` → `ShuffleBuffer` are endless iterators. `state_dict` of the last one contains
+the positions of all of them, as tensors and plain values, and `load_state_dict` restores them.
 """
 
 import json
@@ -18,16 +18,16 @@ from .readers.row_report import RowReport
 
 logger = logging.getLogger(__name__)
 
-# Texts that are tokenised at once: enough to keep the tokenizer's threads busy, few enough to begin soon.
+# Texts per call of the tokenizer: enough to use all of its threads, few enough to start soon.
 _TEXTS_AT_ONCE = 500
-_SECONDS_BETWEEN_NEWS = 10.0
+_SECONDS_BETWEEN_LOGS = 10.0
 
 OpenTexts = Callable[[], tuple[datasets.IterableDataset, RowReport]]
 CutRows = Callable[[list[str], np.ndarray], tuple[list[np.ndarray], np.ndarray]]
 
 
 class Stream(Protocol):
-    """What the iterators here have in common."""
+    """The methods of all iterators here."""
 
     def __next__(self) -> Any: ...
 
@@ -37,14 +37,14 @@ class Stream(Protocol):
 
 
 class TextStream:
-    """The texts of one source, from beginning to end, over and over, some at a time.
+    """The texts of one source, from beginning to end, again and again, several at a time.
 
     Args:
-        open_texts: reads the source from its beginning: a stream with the column `text`, and the report of its bad
-            rows, as `load_texts(..., streaming=True)` returns them.
+        open_texts: opens the source at its beginning: returns a stream with the column `text`, and the report of its
+            rows, like `load_texts(..., streaming=True)`.
 
     Attributes:
-        passes: how often the source was read to its end.
+        passes: how many times the source was read to its end.
     """
 
     def __init__(self, open_texts: OpenTexts) -> None:
@@ -81,35 +81,35 @@ class TextStream:
             self._finish_pass()
 
     def _open(self) -> Iterator[dict[str, str]]:
-        """Begins to read, at the beginning or where a state says."""
-        # A data set begins at the state it was given every time it is iterated, so only one without can be used again.
+        """Opens the source at its beginning, or at the restored position."""
+        # Each iteration of a data set begins at its restored state, so one with such a state must be opened again.
         if self._dataset is None or self._position is not None or not self._from_beginning:
             self._dataset, self._report = self.open_texts()
         self._from_beginning = self._position is None
         if self._position is not None:
-            logger.info("Reading on in %s, past what was read before", self._report.origin)
+            logger.info("Resuming in %s after the texts that were already read", self._report.origin)
             self._dataset.load_state_dict(self._position)
         return iter(self._dataset)
 
     def _finish_pass(self) -> None:
         report = self._report
         if not self._any:
-            raise ValueError(f"There is no valid text in the stream.\n{report}")
+            raise ValueError(f"The stream contains no valid text.\n{report}")
         if self.passes == 0 and report is not None and report.skipped:
             logger.warning("%s", report)
         self.passes += 1
         self._rows = self._position = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the source is read."""
+        """The position in the source."""
         return {"passes": self.passes, "position": json.dumps(self._position)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Reads on from where `state_dict` was taken; what stands before it is read over, not tokenised again."""
+        """Resumes at the position of `state_dict`; earlier texts are skipped without tokenizing them."""
         self.passes = state["passes"]
         self._position = json.loads(state["position"])
         self._rows = None
-        # A place behind the last text has texts before it.
+        # A restored position follows at least one text.
         self._any = self.passes > 0 or self._position is not None
 
 
@@ -117,8 +117,9 @@ class RowStream:
     """The texts of one source as rows of token ids.
 
     Args:
-        texts: where the texts come from.
-        cut: makes rows of texts and of what the texts before them left over, and says what these leave over.
+        texts: the texts.
+        cut: makes rows from texts and from the remaining tokens of earlier texts; returns the rows and the remaining
+            tokens.
     """
 
     def __init__(self, texts: TextStream, cut: CutRows) -> None:
@@ -131,7 +132,7 @@ class RowStream:
 
     @property
     def passes(self) -> int:
-        """How often the source was read to its end."""
+        """How many times the source was read to its end."""
         return self.texts.passes
 
     def __iter__(self) -> "RowStream":
@@ -151,12 +152,16 @@ class RowStream:
         self._given = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the texts stood before the rows at hand, and how many of these are given out."""
+        """The position before the current rows, and the number of rows already returned."""
         texts, rest = self._before
         return {"texts": texts, "rest": torch.from_numpy(rest.copy()), "given": self._given}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Makes the rows at hand again, and passes over those already given out."""
+        """Makes the current rows again, and skips those already returned.
+
+        Raises:
+            ValueError: the texts have changed.
+        """
         self.texts.load_state_dict(state["texts"])
         self._rest = state["rest"].cpu().numpy()
         self._rows, self._given = [], 0
@@ -165,36 +170,41 @@ class RowStream:
             self._read()
             if state["given"] > len(self._rows):
                 raise ValueError(
-                    "The texts of the stream are not those of the saved state: there are fewer rows where it stopped. "
-                    "Give back the data as it was, or start a new run."
+                    "The texts of the stream differ from those of the saved state: there are fewer rows at its "
+                    "position; restore the data, or start a new run."
                 )
             self._given = state["given"]
 
 
 class Mixture:
-    """Rows of several sources, whose shares of the tokens follow their weights at any time.
+    """Rows of several sources, whose fractions of the tokens follow their weights at any time.
 
-    The next row is from the source that is furthest behind its share, which needs no random numbers and is within one
-    row of the weights from the first row on.
+    The next row comes from the source that is furthest below its fraction. This needs no random numbers, and the error
+    is at most one row at any time.
 
     Args:
         sources: the streams of rows.
         weights: of the sources, above 0; only their proportions matter.
 
     Attributes:
-        tokens: how many tokens each source has given.
+        tokens: the number of tokens that each source has returned.
+
+    Raises:
+        ValueError: there is no source, or not one weight above 0 for each.
     """
 
     def __init__(self, sources: Sequence[RowStream], weights: Sequence[float]) -> None:
         if len(sources) != len(weights) or not sources or min(weights) <= 0:
-            raise ValueError(f"A mixture needs a weight above 0 for each source, but has weights={list(weights)!r}.")
+            raise ValueError(
+                f"weights={list(weights)!r} must have one weight above 0 for each of the {len(sources)} sources."
+            )
         self.sources = list(sources)
         self.weights = list(weights)
         self.tokens = [0] * len(weights)
 
     @property
     def passes(self) -> int:
-        """How often every source was read to its end."""
+        """How many times all sources were read to their ends."""
         return min(source.passes for source in self.sources)
 
     def __iter__(self) -> "Mixture":
@@ -204,41 +214,47 @@ class Mixture:
         """The next row, `(tokens,)`."""
         behind = min(range(len(self.weights)), key=lambda index: self.tokens[index] / self.weights[index])
         row = next(self.sources[behind])
-        # A row without tokens would be asked for again and again.
+        # Count an empty row as one token, so that a source of empty rows is not chosen forever.
         self.tokens[behind] += max(len(row), 1)
         return row
 
     def state_dict(self) -> dict[str, Any]:
-        """Where every source is, and what it has given."""
+        """The position of each source, and the number of tokens that it has returned."""
         return {"tokens": list(self.tokens), "sources": [source.state_dict() for source in self.sources]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from where `state_dict` was taken.
+        """Resumes at the position of `state_dict`.
 
         Raises:
             ValueError: the state has another number of sources.
         """
         if len(state["sources"]) != len(self.sources):
-            raise ValueError(f"The saved state has {len(state['sources'])} sources, but there are {len(self.sources)}.")
+            raise ValueError(
+                f"The saved state has {len(state['sources'])} sources, but there are {len(self.sources)}; "
+                "use the same sources."
+            )
         self.tokens = list(state["tokens"])
         for source, one in zip(self.sources, state["sources"]):
             source.load_state_dict(one)
 
 
 class ShuffleBuffer:
-    """Rows in random order: the next one is drawn from a buffer, which is then filled up.
+    """Rows in random order: each is sampled from a buffer, and the next row takes its place.
 
-    The buffer is part of the state, so that no row is lost or seen twice by stopping.
+    The buffer is part of the state, so that a stop neither loses nor repeats rows.
 
     Args:
-        rows: the rows in their order.
-        size: rows in the buffer; 1 leaves the order as it is.
-        seed: of the draws.
+        rows: the rows in their original order.
+        size: the number of rows in the buffer; 1 keeps the order.
+        seed: of the random order.
+
+    Raises:
+        ValueError: the size is below 1.
     """
 
     def __init__(self, rows: Mixture, size: int, seed: int) -> None:
         if size < 1:
-            raise ValueError(f"The size of a shuffle buffer must be at least 1, but is {size}.")
+            raise ValueError(f"size={size} of a shuffle buffer must be at least 1.")
         self.rows = rows
         self.size = size
         self._random = np.random.default_rng(seed)
@@ -246,7 +262,7 @@ class ShuffleBuffer:
 
     @property
     def passes(self) -> int:
-        """How often every source was read to its end."""
+        """How many times all sources were read to their ends."""
         return self.rows.passes
 
     def __iter__(self) -> "ShuffleBuffer":
@@ -262,24 +278,24 @@ class ShuffleBuffer:
         return row
 
     def _fill(self) -> None:
-        told = time.monotonic()
+        logged = time.monotonic()
         while len(self._buffer) < self.size:
             self._buffer.append(next(self.rows))
-            if time.monotonic() - told > _SECONDS_BETWEEN_NEWS:
-                told = time.monotonic()
+            if time.monotonic() - logged > _SECONDS_BETWEEN_LOGS:
+                logged = time.monotonic()
                 logger.info("Filling the shuffle buffer: %s of %s rows", f"{len(self._buffer):,}", f"{self.size:,}")
 
     def state_dict(self) -> dict[str, Any]:
-        """The buffer, the random numbers, and where the sources are."""
+        """The buffer, the state of the random numbers, and the positions of the sources."""
         return {
             "buffer": pack_rows(self._buffer),
-            # Numbers of 128 bits, which only text keeps.
+            # As text, because it contains integers of 128 bits.
             "random": json.dumps(self._random.bit_generator.state),
             "rows": self.rows.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from where `state_dict` was taken."""
+        """Resumes at the position of `state_dict`."""
         self._buffer = unpack_rows(state["buffer"])
         self._random.bit_generator.state = json.loads(state["random"])
         self.rows.load_state_dict(state["rows"])
@@ -295,14 +311,17 @@ def pack_rows(rows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
 
 
 def unpack_rows(packed: dict[str, torch.Tensor]) -> list[np.ndarray]:
-    """The rows that `pack_rows` packed; each owns its memory, so that one of them does not hold all."""
+    """The rows of `pack_rows`. Each owns its memory, so that one row does not keep all of them in memory."""
     lengths = packed["lengths"].cpu().numpy()
     parts = np.split(packed["ids"].cpu().numpy(), np.cumsum(lengths)[:-1]) if len(lengths) else []
     return [part.copy() for part in parts]
 
 
 def first_texts(sources: Sequence[OpenTexts], weights: Sequence[float], count: int) -> datasets.IterableDataset:
-    """The first texts of several sources, `count` in all, shared out by weight; read anew at each iteration."""
+    """The first texts of several sources, `count` in total, in proportion to the weights.
+
+    Each iteration of the result reads the sources again.
+    """
     total = sum(weights)
     shares = [max(1, round(count * weight / total)) for weight in weights]
 

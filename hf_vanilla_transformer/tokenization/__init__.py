@@ -1,8 +1,8 @@
-"""Subword tokenizers: trained with the `tokenizers` library, saved as plain files that `AutoTokenizer` loads."""
+"""Subword tokenizers, trained with the `tokenizers` library and saved as files that `AutoTokenizer` loads."""
 
+from .components import SPACE_SYMBOLS
 from .dropout import bpe_dropout
-from .pipelines import WORD_START_MARKS
 from .templates import TEMPLATES, SpecialTokenTemplate
-from .trainer import train_tokenizer
+from .tokenizer_training import train_tokenizer
 
-__all__ = ["TEMPLATES", "WORD_START_MARKS", "SpecialTokenTemplate", "bpe_dropout", "train_tokenizer"]
+__all__ = ["SPACE_SYMBOLS", "TEMPLATES", "SpecialTokenTemplate", "bpe_dropout", "train_tokenizer"]

@@ -1,4 +1,4 @@
-"""BPE dropout (Provilkov et al. 2020): merges are left out at random, so that a word is seen in many segmentations."""
+"""BPE dropout (Provilkov et al. 2020): skips random merges, so that a word has many segmentations."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,21 +9,21 @@ from transformers import PreTrainedTokenizerFast
 
 @contextmanager
 def bpe_dropout(tokenizer: PreTrainedTokenizerFast, p: float) -> Iterator[PreTrainedTokenizerFast]:
-    """Leave out each merge with probability `p` while the context is open, and never after it.
+    """A context in which the tokenizer skips each merge with probability `p`.
 
-    Training tokenises inside the context, once an epoch; evaluation and generation tokenise outside of it. The
-    probability is not part of the saved tokenizer: `tokenizer.json` written after the context has none. The randomness
-    is that of the `tokenizers` library, which cannot be seeded.
+    Training tokenizes inside of the context, once per epoch; evaluation and generation tokenize outside of it. A
+    `tokenizer.json` that is saved after the context does not contain the probability. The random numbers come from the
+    `tokenizers` library, which cannot be seeded.
 
     Args:
         tokenizer: a tokenizer whose model is BPE, byte-level or not.
-        p: probability in [0, 1); 0 changes nothing. The paper recommends 0.1.
+        p: the probability in [0, 1); 0 has no effect. The paper recommends 0.1.
 
     Yields:
         The same tokenizer.
 
     Raises:
-        ValueError: `p` is out of range or the tokenizer is not a BPE.
+        ValueError: `p` is out of range, or the model of the tokenizer is not BPE.
     """
     if not 0.0 <= p < 1.0:
         raise ValueError(f"BPE dropout must be in [0, 1), but p={p!r}; the paper recommends 0.1.")

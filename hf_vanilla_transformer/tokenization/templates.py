@@ -1,4 +1,4 @@
-"""Which special tokens each stack has, which ids they get, and where they stand around a text."""
+"""The special tokens of each stack: their ids, and their positions around a text."""
 
 from dataclasses import dataclass, field
 
@@ -10,12 +10,12 @@ class SpecialTokenTemplate:
     """The special tokens of one stack.
 
     Attributes:
-        tokens: the special tokens in the order of their ids, padding first (id 0).
-        roles: which attribute of the tokenizer (`eos_token`, ...) each of them is.
-        single: how one text is framed, in the notation of `tokenizers.processors.TemplateProcessing`.
-        pair: how two texts are framed.
-        model_input_names: what the tokenizer returns for a model of this stack.
-        padding_side: where batches are padded; a decoder continues its prompt, so its padding is on the left.
+        tokens: the special tokens in the order of their ids; padding has id 0.
+        roles: maps attributes of the tokenizer (`eos_token`, ...) to special tokens.
+        single: the template of one text, in the notation of `tokenizers.processors.TemplateProcessing`.
+        pair: the template of two texts.
+        model_input_names: the outputs of the tokenizer for a model of this stack.
+        padding_side: the side on which batches are padded; left for a decoder, because it continues its prompt.
     """
 
     tokens: tuple[str, ...]
@@ -26,7 +26,7 @@ class SpecialTokenTemplate:
     padding_side: str = field(default="right")
 
     def post_processor(self) -> TemplateProcessing:
-        """The step that frames the ids of a text with special tokens."""
+        """The post-processor that adds special tokens to the ids of a text."""
         ids = {token: index for index, token in enumerate(self.tokens)}
         named = [(token, ids[token]) for token in self.tokens if token in self.single or token in self.pair]
         return TemplateProcessing(single=self.single, pair=self.pair, special_tokens=named)
@@ -54,7 +54,7 @@ TEMPLATES: dict[str, SpecialTokenTemplate] = {
         pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
         model_input_names=("input_ids", "token_type_ids", "attention_mask"),
     ),
-    # A prompt must stay open at its end, so only <s> is added here; the collator for training ends documents with </s>.
+    # Only <s> is added here, because a prompt must not end; the collator for training adds </s> to documents.
     "decoder": SpecialTokenTemplate(
         tokens=("<pad>", "<s>", "</s>", "<unk>"),
         roles={"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},

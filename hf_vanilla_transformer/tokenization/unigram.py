@@ -1,23 +1,23 @@
-"""The unigram language model (Kudo 2018), trained so that every process gets the same pieces, scores and ids."""
+"""The unigram language model (Kudo 2018), with the same pieces, scores and ids in every process."""
 
 import json
 
 from tokenizers import Tokenizer, models, trainers
 
-from .corpora import TextBatches
-from .pipelines import Pipeline
+from .components import TokenizerComponents
+from .text_batches import TextBatches
 
-# Scores are log probabilities. The library adds them up in the order of a hash table, so that they differ from process
-# to process by 1e-10 or less; three decimals are far more than that and far less than what changes a segmentation.
+# Scores are log-probabilities. The library sums them in the order of a hash table, so they differ between processes by
+# up to 1e-10. Three decimals remove this difference, and do not change segmentations.
 _DECIMALS = 3
-# Characters that are no piece of their own get the lowest score, then that plus this, and so on, in the order of the
-# same hash table.
+# Characters that the trainer did not choose as pieces get the lowest score, plus multiples of this step in the order of
+# the same hash table.
 _STEP = 1e-4
 
 
 def train_unigram(
     batches: TextBatches,
-    pipeline: Pipeline,
+    components: TokenizerComponents,
     vocab_size: int,
     reserved: tuple[str, ...],
     alphabet: list[str],
@@ -25,7 +25,7 @@ def train_unigram(
     *,
     byte_fallback: bool,
 ) -> models.Unigram:
-    """Train the pieces and their log probabilities; the arguments are those of `train_tokenizer`."""
+    """Trains the pieces and their log-probabilities; see `train_tokenizer` for the arguments."""
     trainer = trainers.UnigramTrainer(
         vocab_size=vocab_size,
         special_tokens=list(reserved),
@@ -34,9 +34,9 @@ def train_unigram(
         show_progress=False,
     )
     learner = Tokenizer(models.Unigram())
-    if pipeline.normalizer is not None:
-        learner.normalizer = pipeline.normalizer
-    learner.pre_tokenizer = pipeline.pre_tokenizer
+    if components.normalizer is not None:
+        learner.normalizer = components.normalizer
+    learner.pre_tokenizer = components.pre_tokenizer
     learner.train_from_iterator(batches(), trainer)
     scores = {piece: score for piece, score in json.loads(learner.to_str())["model"]["vocab"] if piece not in reserved}
     pieces = [(piece, 0.0) for piece in reserved] + _canonical(scores)
@@ -44,13 +44,13 @@ def train_unigram(
 
 
 def _canonical(scores: dict[str, float]) -> list[tuple[str, float]]:
-    """The pieces with what depends on the process removed, the most probable first, equals in the order of Unicode."""
+    """The pieces by descending score, then in Unicode order, without the differences between processes."""
     lowest = min(scores.values())
     expected = lowest
     canonical = dict(scores)
     for piece, score in sorted(scores.items(), key=lambda item: item[1]):
         if len(piece) == 1 and abs(score - expected) < _STEP / 100:
-            # None of these characters can take the place of another, so they may as well be equal.
+            # These characters cannot replace each other in a segmentation, so they may have equal scores.
             canonical[piece] = lowest
             expected += _STEP
     rounded = [(piece, round(score, _DECIMALS)) for piece, score in canonical.items()]

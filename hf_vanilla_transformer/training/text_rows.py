@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from ..data.collators.causal_lm import encode_documents
 from ..data.reversal import reverse_tokens
+from ..data.token_blocks import encode_documents
 from .recipes.training_recipe import Recipe
 
 

@@ -1,4 +1,4 @@
-"""What the collators call packed is what the models call packed: the loss does not notice."""
+"""The loss and the gradient of a packed batch are those of the padded batch."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def summed_loss(model, batch):
     return loss.detach(), torch.cat([one.grad.flatten() for one in model.parameters() if one.grad is not None])
 
 
-def agree(model, padded, *packed):
+def assert_same_loss(model, padded, *packed):
     torch.manual_seed(0)
     model = model.double().eval()
     expected_loss, expected_gradient = summed_loss(model, padded)
@@ -36,7 +36,7 @@ def agree(model, padded, *packed):
 
 
 @pytest.mark.parametrize("position", ["sinusoidal", "learned"])
-def test_translation(position, pairs, translation_tokenizer):
+def test_packed_pairs(position, pairs, translation_tokenizer):
     config = hv.VanillaTransformerConfig(
         vocab_size=len(translation_tokenizer),
         encoder_layers=2,
@@ -55,10 +55,10 @@ def test_translation(position, pairs, translation_tokenizer):
 
     packed = collate(packing=True), collate(packing=True, row_length=30), collate(packing=True, pad_to_multiple_of=64)
     assert "attention_mask" not in packed[0] and "decoder_attention_mask" in packed[1]
-    agree(hv.VanillaTransformerForConditionalGeneration(config), collate(), *packed)
+    assert_same_loss(hv.VanillaTransformerForConditionalGeneration(config), collate(), *packed)
 
 
-def test_masked_lm(pairs, encoder_tokenizer):
+def test_packed_masked_texts(pairs, encoder_tokenizer):
     config = hv.VanillaEncoderConfig(
         vocab_size=len(encoder_tokenizer), num_hidden_layers=2, **special(encoder_tokenizer, "pad"), **SIZES
     )
@@ -69,10 +69,10 @@ def test_masked_lm(pairs, encoder_tokenizer):
         return MaskedLanguageModelingCollator(encoder_tokenizer, 0.3, **options)(features)
 
     packed = collate(packing=True), collate(packing=True, row_length=24)
-    agree(hv.VanillaEncoderForMaskedLM(config), collate(), *packed)
+    assert_same_loss(hv.VanillaEncoderForMaskedLM(config), collate(), *packed)
 
 
-def test_causal_lm(pairs, decoder_tokenizer):
+def test_packed_documents(pairs, decoder_tokenizer):
     config = hv.VanillaDecoderConfig(
         vocab_size=len(decoder_tokenizer),
         num_hidden_layers=2,
@@ -84,4 +84,4 @@ def test_causal_lm(pairs, decoder_tokenizer):
     def collate(block_size, packing):
         return CausalLanguageModelingCollator(decoder_tokenizer, block_size, packing=packing)(features)
 
-    agree(hv.VanillaDecoderForCausalLM(config), collate(48, False), collate(48, True), collate(256, True))
+    assert_same_loss(hv.VanillaDecoderForCausalLM(config), collate(48, False), collate(48, True), collate(256, True))

@@ -8,7 +8,7 @@ import numpy as np
 
 from hf_vanilla_transformer.data import TokenBatchSampler
 
-# What one process of two does: the batches it was given, by its own rank and by way of Accelerator.prepare.
+# The program of one process of two: its batches by its own rank, and by Accelerator.prepare.
 PROCESS = """
 import json, sys
 import numpy as np
@@ -31,7 +31,7 @@ with open(sys.argv[2] + str(rank), "w") as file:
 """
 
 
-def test_two_processes_under_accelerate(tmp_path):
+def test_two_processes_of_accelerate_share_the_rows(tmp_path):
     lengths = np.random.default_rng(1).integers(2, 20, 101).tolist()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -59,7 +59,7 @@ def test_long_sentences(kind, tokenizers):
         for word in range(len(words)):
             pieces = [i for i, w in zip(whole.input_ids[row], whole.word_ids[row]) if w == word]
             assert all(found == pieces for found in covered[row, word])
-    assert any(len(found) > 1 for found in covered.values()), "neighbouring windows share words"
+    assert any(len(found) > 1 for found in covered.values()), "adjacent windows share words"
     with pytest.raises(ValueError, match=r"1 of 3 .*max_length=12 .*test:1 "):
         encode_words(tokenizer, sentences, max_length=12, long="refuse", split="test")
     with pytest.raises(ValueError, match=r"data:0.* tokens.*max_length=4.* 2"):

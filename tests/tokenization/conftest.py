@@ -14,7 +14,7 @@ KOREAN_WORDS = """
 
 
 def sentences(words: str, count: int, seed: int) -> list[str]:
-    """Sentences of words drawn at random, with marks at the end and now and then in between."""
+    """Random sentences with final punctuation and some commas."""
     draw = random.Random(seed)
     made = []
     for _ in range(count):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-# Hash tables differ from process to process, so that training twice in one process would show nothing.
+# Hash tables differ between processes, so training twice in one process would not test the determinism.
 TRAIN = """
 import hashlib, json, sys
 from hf_vanilla_transformer.tokenization import train_tokenizer
@@ -40,7 +40,7 @@ def test_every_process_trains_the_same_tokenizer(european, korean, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["bpe", "wordpiece"])
-def test_characters_are_known_wherever_they_stand(kind, european):
+def test_characters_are_known_at_any_position(kind, european):
     from hf_vanilla_transformer.tokenization import train_tokenizer
 
     tokenizer = train_tokenizer(european, kind=kind, vocab_size=400, template="seq2seq", pretokenized=True)

@@ -39,7 +39,7 @@ def test_text_with_single_spaces_is_restored(kind, european):
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
-def test_byte_fallback_spells_what_was_never_seen(kind, european):
+def test_byte_fallback_encodes_unseen_characters(kind, european):
     tokenizer = train_tokenizer(european, kind=kind, vocab_size=600, template="seq2seq", byte_fallback=True)
     texts = ["日本語 und 🤖 x", "ein 한", "한국어 한"]
     assert all(tokenizer.unk_token_id not in ids for ids in tokenizer(texts)["input_ids"])
@@ -47,27 +47,27 @@ def test_byte_fallback_spells_what_was_never_seen(kind, european):
 
 
 @pytest.mark.parametrize("kind", ["bpe", "byte_bpe", "wordpiece", "unigram"])
-def test_tokenised_lower_case_text_is_restored(kind):
+def test_tokenized_lower_case_text_is_restored(kind):
     texts = ["a man 's dog , isn &apos;t it ?", "zwei kinder - und ein ball .", "l&apos; homme ( 3.5 m ) est là ."] * 20
     tokenizer = train_tokenizer(
         texts, kind=kind, vocab_size=400, template="seq2seq", pretokenized=True, min_frequency=1, lowercase=True
     )
     assert round_trip(tokenizer, texts) == texts
-    # No piece reaches over a space: the number of words is what a space-separated BLEU counts.
+    # No token spans a space, so the number of words is that of a BLEU that splits at spaces.
     words = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("it 's ( 3.5 )")
     assert len(words) == 5
 
 
 @pytest.mark.parametrize("kind", ["bpe", "byte_bpe", "wordpiece", "unigram"])
-def test_korean(kind, korean):
+def test_korean_text_is_restored(kind, korean):
     tokenizer = train_tokenizer(korean, kind=kind, vocab_size=500, template="seq2seq", pretokenized=True)
     assert round_trip(tokenizer, korean) == korean
-    # Text from a Mac comes decomposed into letters; the normal form makes it the same text.
+    # macOS decomposes syllables into letters; the Unicode normal form composes them again.
     decomposed = [unicodedata.normalize("NFD", text) for text in korean]
     assert round_trip(tokenizer, decomposed) == korean
 
 
-def test_stripping_accents_leaves_korean_syllables_whole(korean, european):
+def test_stripping_accents_keeps_korean_syllables_composed(korean, european):
     tokenizer = train_tokenizer(
         korean + european, kind="wordpiece", vocab_size=600, template="encoder", lowercase=True, strip_accents=True
     )
@@ -75,12 +75,12 @@ def test_stripping_accents_leaves_korean_syllables_whole(korean, european):
     assert tokenizer.decode(tokenizer("학교에 갔다 CAFÉ")["input_ids"], skip_special_tokens=True) == "학교에 갔다 cafe"
 
 
-def test_lower_case(european):
+def test_text_is_converted_to_lower_case(european):
     tokenizer = train_tokenizer(european, kind="byte_bpe", vocab_size=400, template="seq2seq", lowercase=True)
     assert round_trip(tokenizer, ["The Straße ÄPFEL"]) == ["the straße äpfel"]
 
 
-def test_korean_sentences_of_real_data(shared_data):
+def test_real_korean_sentences_are_restored(shared_data):
     def column(name, language=None):
         values = pyarrow.parquet.read_table(shared_data / f"{name}.parquet").column(
             "translation" if language else "text"
@@ -98,7 +98,7 @@ def test_korean_sentences_of_real_data(shared_data):
         assert round_trip(tokenizer, spaced) == spaced
 
 
-def test_tokenised_sentences_of_real_data(shared_data):
+def test_real_tokenized_sentences_are_restored(shared_data):
     table = pyarrow.parquet.read_table(shared_data / "multi30k_tok" / "validation.parquet")
     texts = [pair[language] for pair in table.column("translation").to_pylist() for language in ("en", "de")]
     for kind in ("bpe", "byte_bpe"):

@@ -20,7 +20,7 @@ def test_special_tokens_have_the_first_ids(european):
         assert len(tokenizer) == 300
 
 
-def test_templates_frame_one_text_and_two(european):
+def test_templates_add_special_tokens_to_one_text_and_to_two(european):
     def frames(name):
         tokenizer = train_tokenizer(european, kind="byte_bpe", vocab_size=300, template=name)
         one, two = tokenizer("dog"), tokenizer("dog", "cat")
@@ -52,7 +52,7 @@ def test_auto_tokenizer_loads_the_same_tokenizer(kind, name, european, tmp_path)
     )
 
 
-def test_loading_needs_none_of_our_code(european, tmp_path):
+def test_loading_does_not_need_this_package(european, tmp_path):
     tokenizer = train_tokenizer(european, kind="byte_bpe", vocab_size=400, template="seq2seq")
     tokenizer.save_pretrained(tmp_path)
     load = (
@@ -66,7 +66,7 @@ def test_loading_needs_none_of_our_code(european, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["bpe", "byte_bpe"])
-def test_dropout_is_on_in_its_context_only(kind, european, tmp_path):
+def test_dropout_is_active_only_in_its_context(kind, european, tmp_path):
     tokenizer = train_tokenizer(european, kind=kind, vocab_size=500, template="seq2seq")
     plain = tokenizer(european)["input_ids"]
     with bpe_dropout(tokenizer, 0.5):
@@ -79,7 +79,7 @@ def test_dropout_is_on_in_its_context_only(kind, european, tmp_path):
     assert json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))["model"]["dropout"] is None
 
 
-def test_dropout_ends_when_training_fails(european):
+def test_dropout_ends_if_training_fails(european):
     tokenizer = train_tokenizer(european, kind="bpe", vocab_size=500, template="seq2seq")
     plain = tokenizer(european)["input_ids"]
     with pytest.raises(KeyboardInterrupt), bpe_dropout(tokenizer, 0.9):
@@ -89,7 +89,7 @@ def test_dropout_ends_when_training_fails(european):
         assert tokenizer(european)["input_ids"] == plain
 
 
-def test_dropout_refuses_what_it_cannot_do(european):
+def test_dropout_refuses_illegal_arguments(european):
     bpe = train_tokenizer(european, kind="bpe", vocab_size=500, template="seq2seq")
     unigram = train_tokenizer(european, kind="unigram", vocab_size=200, template="seq2seq")
     with pytest.raises(ValueError, match=r"p=1\.0"), bpe_dropout(bpe, 1.0):

@@ -1,1 +1,1 @@
-"""From rows to batches: padding, masking and corruption, one collator per training objective."""
+"""From rows to batches: padding, packing, masking and corruption, one collator per training objective."""

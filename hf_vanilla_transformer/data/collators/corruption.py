@@ -1,4 +1,4 @@
-"""What the collators of the encoder-decoder's pretraining share: a text in, a corrupted source and its target out."""
+"""The base class of the collators for pretraining encoder-decoders: from texts to corrupted sources and targets."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,16 +12,17 @@ from .translation import TranslationCollator
 
 
 class CorruptionCollator(ABC):
-    """Makes a pair of every text, and of the pairs the batch of `TranslationCollator`, padded or packed.
+    """Makes a source-target pair of each text, and a batch of these pairs with `TranslationCollator`.
 
-    A feature has `input_ids`, a text with the tokenizer's end token or without. The draw is new for every batch, from
-    torch's global generator.
+    A feature has `input_ids`, the tokens of a text with or without the end token. Each batch is corrupted anew, with
+    random numbers from torch's global generator.
 
     Args:
         tokenizer: has padding, start and end tokens.
-        max_length: most tokens of a side; what the model's positions can hold. Longer texts are cut.
-        mask_probability: the part of the tokens that is hidden.
-        mean_span_length: of the hidden spans, in tokens.
+        max_length: the maximum number of tokens of a side; at most the number of positions of the model. Longer texts
+            are truncated.
+        mask_probability: the fraction of the tokens that is masked.
+        mean_span_length: the mean length of the masked spans, in tokens.
         packing: pack instead of pad, in rows of `max_length`.
     """
 
@@ -54,4 +55,4 @@ class CorruptionCollator(ABC):
 
     @abstractmethod
     def _pair(self, ids: np.ndarray, end: list[int], random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Source and target of a text `(tokens,)` without its end token, each with the end `end` behind it."""
+        """Source and target of a text `(tokens,)` without its end token; each ends with `end`."""

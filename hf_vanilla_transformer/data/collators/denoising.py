@@ -4,20 +4,20 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from .corruption import CorruptionCollator
-from .masking import word_starts
+from .word_boundaries import word_boundaries
 
-# What a sentence ends with; closing quotes and brackets after it belong to it.
+# The last character of a sentence; closing quotes and brackets after it belong to the sentence.
 _ENDS = set(".!?。！？…")
 _CLOSING = set("\"'”’)]}»」』")
 
 
 def sentence_ends(tokenizer: PreTrainedTokenizerBase) -> tuple[np.ndarray, np.ndarray]:
-    """For each id of the vocabulary, whether a sentence may end with it, and whether it is a closing mark after an end.
+    """Whether each token of the vocabulary may end a sentence, and whether it is a closing quote or bracket.
 
     Returns:
         Two arrays `(vocabulary,)`.
     """
-    # Decoded, because byte-level pieces spell characters beyond ASCII in another alphabet.
+    # Decoded, because byte-level tokens represent non-ASCII characters with other characters.
     pieces = tokenizer.batch_decode([[identifier] for identifier in range(len(tokenizer))])
     texts = [piece.strip().removeprefix("##") for piece in pieces]
     ends = np.array([bool(text) and text[-1] in _ENDS for text in texts])
@@ -34,15 +34,15 @@ def permute_sentences(
 
     Args:
         ids: `(tokens,)`, without special tokens around them.
-        begins_word: `(tokens,)`, true where a word begins: within a word, as in "3.14", no sentence ends.
-        ends, closing: of each id, as `sentence_ends` gives them.
-        random: where the order is drawn from.
+        begins_word: `(tokens,)`, true where a word begins. A sentence does not end within a word, such as "3.14".
+        ends, closing: the arrays of `sentence_ends`.
+        random: the random number generator.
     """
     ended = ends[ids]
-    # A closing quote belongs to the sentence before it, if that has just ended.
-    for place in np.flatnonzero(closing[ids]):
-        if place and ended[place - 1]:
-            ended[place - 1], ended[place] = False, True
+    # A closing quote belongs to the sentence that ends directly before it.
+    for position in np.flatnonzero(closing[ids]):
+        if position and ended[position - 1]:
+            ended[position - 1], ended[position] = False, True
     ended &= np.r_[begins_word[1:], True]
     cuts = np.flatnonzero(ended) + 1
     sentences = [part for part in np.split(ids, cuts) if len(part)]
@@ -60,20 +60,23 @@ def infill(
     limit: int,
     random: np.random.Generator,
 ) -> np.ndarray:
-    """Spans of a text, each replaced by one mask token: `(tokens,)`.
+    """Text infilling: replaces each of several spans by one mask token.
 
-    The lengths of the spans are from a Poisson distribution. A span of length 0 puts a mask where nothing is missing,
-    so that the model also learns how many tokens stand behind a mask. A span begins at the beginning of a word, and
-    spans do not touch, since two masks side by side would be one hole.
+    The lengths of the spans follow a Poisson distribution. A span of length 0 inserts a mask token, so that the model
+    also learns to predict the number of missing tokens. A span begins at the beginning of a word. Spans do not touch,
+    because two adjacent mask tokens would stand for one span.
 
     Args:
         ids: `(tokens,)`.
         begins_word: `(tokens,)`, true where a word begins.
-        mask_id: the mask token.
-        probability: the part of the tokens that is hidden.
-        mean_span_length: of the Poisson distribution.
-        limit: the text gets no longer than this; masks without a span are left out where there is no room.
-        random: where the numbers are drawn from.
+        mask_id: the id of the mask token.
+        probability: the fraction of the tokens that is masked.
+        mean_span_length: the mean of the Poisson distribution.
+        limit: the maximum number of tokens of the result. It bounds the number of inserted mask tokens.
+        random: the random number generator.
+
+    Returns:
+        The text with mask tokens, `(tokens,)`.
     """
     count = len(ids)
     budget = int(probability * count + random.random())
@@ -82,12 +85,12 @@ def infill(
         lengths.append(int(random.poisson(mean_span_length)))
     if lengths:
         lengths[-1] -= sum(lengths) - budget
-    hidden = np.zeros(count, dtype=bool)
-    masks = np.zeros(count, dtype=bool)  # whether a mask stands before a place
-    # Long spans first, while there is still room for them in one piece.
+    masked = np.zeros(count, dtype=bool)
+    inserted = np.zeros(count, dtype=bool)  # whether a mask token is inserted before a position
+    # Long spans first, while contiguous room for them is left.
     for length in sorted((length for length in lengths if length), reverse=True):
-        # Free places with a kept one before and after the span: the running sum counts what is taken.
-        taken = np.cumsum(np.r_[0, hidden])
+        # A span needs unmasked tokens, and an unmasked one on each side; differences of the sum count masked tokens.
+        taken = np.cumsum(np.r_[0, masked])
         starts = np.arange(count - length + 1)
         before, after = np.maximum(starts - 1, 0), np.minimum(starts + length + 1, count)
         free = taken[after] - taken[before] == 0
@@ -97,33 +100,35 @@ def infill(
         if not len(chosen):
             continue
         start = int(chosen[random.integers(len(chosen))])
-        hidden[start : start + length] = True
-        masks[start] = True
-    room = limit - (count - int(hidden.sum()) + int(masks.sum()))
+        masked[start : start + length] = True
+        inserted[start] = True
+    room = limit - (count - int(masked.sum()) + int(inserted.sum()))
     insertions = min(sum(not length for length in lengths), max(room, 0))
-    # Before a kept token that is not behind a hidden one, so that no two masks meet.
-    places = np.flatnonzero(~hidden & ~np.r_[False, hidden[:-1]] & ~masks)
-    masks[random.choice(places, min(insertions, len(places)), replace=False)] = True
-    before = np.flatnonzero(masks)
-    return np.insert(ids, before, mask_id)[np.insert(~hidden, before, True)]
+    # Before unmasked tokens that do not follow a masked one, so that no two mask tokens are adjacent.
+    positions = np.flatnonzero(~masked & ~np.r_[False, masked[:-1]] & ~inserted)
+    inserted[random.choice(positions, min(insertions, len(positions)), replace=False)] = True
+    before = np.flatnonzero(inserted)
+    return np.insert(ids, before, mask_id)[np.insert(~masked, before, True)]
 
 
 class DenoisingCollator(CorruptionCollator):
-    """Makes a batch of noisy texts for an encoder-decoder; the target is the text as it was.
+    """Makes batches of noisy texts for an encoder-decoder, whose targets are the original texts.
 
-    A feature has `input_ids`, a text with the tokenizer's end token (which stays where it is) or without. The draw is
-    new for every batch, from torch's global generator. The batch is that of `TranslationCollator`, padded or packed.
+    A feature has `input_ids`, the tokens of a text with or without the end token, which is never masked. Each batch is
+    corrupted anew, with random numbers from torch's global generator. The batch has the format of
+    `TranslationCollator`, padded or packed.
 
     Args:
         tokenizer: has a mask token besides padding, start and end tokens.
-        max_length: most tokens of a side; what the model's positions can hold. Longer texts are cut.
-        mask_probability: the part of the tokens that is hidden, 30 % in BART; 0 hides none.
-        mean_span_length: of the Poisson distribution of the lengths of spans, 3 in BART.
-        permute_sentences: show the sentences of a text in random order.
+        max_length: the maximum number of tokens of a side; at most the number of positions of the model. Longer texts
+            are truncated.
+        mask_probability: the fraction of the tokens that is masked, 30 % in BART; 0 masks none.
+        mean_span_length: the mean of the Poisson distribution of span lengths, 3 in BART.
+        permute_sentences: shuffle the sentences of a text.
         packing: pack instead of pad, in rows of `max_length`.
 
     Raises:
-        ValueError: the tokenizer lacks a token, or an argument is not legal.
+        ValueError: the tokenizer lacks a token, or an argument is illegal.
     """
 
     def __init__(
@@ -142,12 +147,12 @@ class DenoisingCollator(CorruptionCollator):
                 "embeddings."
             )
         if not 0 <= mask_probability <= 1:
-            raise ValueError(f"mask_probability must be in [0, 1], but is {mask_probability}; BART has 0.3.")
+            raise ValueError(f"mask_probability must be in [0, 1], but is {mask_probability}; BART uses 0.3.")
         if mean_span_length < 1:
-            raise ValueError(f"mean_span_length must be at least 1, but is {mean_span_length}; BART has 3.")
+            raise ValueError(f"mean_span_length must be at least 1, but is {mean_span_length}; BART uses 3.")
         super().__init__(tokenizer, max_length, mask_probability, mean_span_length, packing)
         self.permute_sentences = permute_sentences
-        self._starts, self._word_ends = word_starts(tokenizer)
+        self._starts, self._word_ends = word_boundaries(tokenizer)
         self._sentence_ends = sentence_ends(tokenizer)
 
     def _pair(self, ids: np.ndarray, end: list[int], random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

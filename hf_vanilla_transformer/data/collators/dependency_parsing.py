@@ -1,4 +1,4 @@
-"""Batches for the dependency parser: tokens padded on the tokenizer's side, words on the right."""
+"""Batches for the dependency parser: tokens padded on the side of the tokenizer, words on the right."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-# Columns that have a value a word, with -100 for a word that is not there; the others have a value a token.
+# Columns with one value per word, padded with -100; the others have one value per token.
 _PER_WORD = ("heads", "labels")
 
 
 class DependencyParsingCollator:
-    """Pads `input_ids` and `word_ids`, and `heads` and `labels` where there are any, to tensors of a batch.
+    """Pads sentences to batches.
+
+    A feature has `input_ids` and `word_ids` (one value per token), and may have `heads` and `labels` (one per word).
+    The batch has `input_ids`, `attention_mask`, `word_ids` `(batch, tokens)`, and `heads`, `labels` `(batch, words)`.
 
     Args:
-        tokenizer: says what padding is and on which side of the tokens.
+        tokenizer: provides the padding token and the padding side.
         pad_to_multiple_of: the length in tokens is a multiple of this.
 
     Raises:
@@ -48,6 +51,3 @@ class DependencyParsingCollator:
     def _padded(self, rows: Sequence[Sequence[int]], length: int, value: int) -> torch.Tensor:
         padding = [[value] * (length - len(row)) for row in rows]
         return torch.tensor([[*pad, *row] if self.left else [*row, *pad] for row, pad in zip(rows, padding)])
-
-
-__all__ = ["DependencyParsingCollator"]

@@ -1,4 +1,4 @@
-"""Batches for masked language modelling: texts padded one a row, or packed end to end."""
+"""Batches for masked language modeling: padded, with one text per row, or packed."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -8,41 +8,42 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from ..packing import flatten, pack, pad, place_in_rows, round_up
-from .masking import MaskingRates, choose_units, hide, word_starts
+from .masking import MaskingRates, choose_units, mask_tokens
 from .span_masking import draw_spans, span_length_weights
+from .word_boundaries import word_boundaries
 
 MaskingUnit = Literal["token", "whole_word", "span"]
 
 
 class MaskedLanguageModelingCollator:
-    """Makes a batch of texts, some tokens of which are hidden and to be predicted.
+    """Makes batches of texts, some tokens of which are masked and predicted.
 
     A feature has `input_ids`, and may have `token_type_ids`, `special_tokens_mask` and, if not packed,
-    `next_sentence_label`; or it has `text`, which is tokenised here. Of the tokens that are not special,
-    `mask_probability` are predicted; of these, `mask_share` are shown as the mask token, `random_share` as a random
-    one, and the rest as they are. The draw is new for every batch ("dynamic masking"), from torch's global generator.
+    `next_sentence_label`; or it has `text`, which the collator tokenizes. A fraction `mask_probability` of the tokens
+    that are not special is predicted. Of these, `mask_share` become the mask token, `random_share` a random token, and
+    the others stay. Each batch is masked anew ("dynamic masking"), with random numbers from torch's global generator.
 
     The batch has `input_ids`, `labels`, `token_type_ids` if the features have them, and padded also `attention_mask`,
     all `(rows, width)`. Packed, it has `position_ids`, which restart at 0 at each text, `seq_idx`, which numbers the
     texts of a row, and `attention_mask` only if there is padding.
 
     Args:
-        tokenizer: gives the padding, mask and special tokens.
-        mask_probability: the part of the tokens that is predicted.
-        mask_share: the part of these that is masked.
-        random_share: the part of these that is replaced.
-        unit: what is predicted as a whole: a `"token"`, all pieces of a `"whole_word"`, or a `"span"` of whole words
-            (SpanBERT), of which all tokens are masked, all replaced, or none.
-        mean_span_length: spans only, their mean length in words.
-        max_span_length: spans only, the longest in words.
+        tokenizer: provides the padding, mask and special tokens.
+        mask_probability: the fraction of the tokens that is predicted.
+        mask_share: the fraction of these that becomes the mask token.
+        random_share: the fraction of these that becomes a random token.
+        unit: the unit of prediction: a `"token"`, all tokens of a `"whole_word"`, or a `"span"` of complete words
+            (SpanBERT), whose tokens are all masked, all replaced or all unchanged.
+        mean_span_length: spans only, the mean length in words.
+        max_span_length: spans only, the maximum length in words.
         packing: pack instead of pad.
-        row_length: packed only, most tokens in one row; None makes one row of everything.
+        row_length: packed only, the maximum number of tokens of a row; None puts all texts into one row.
         pad_to_multiple_of: the width is a multiple of this.
-        label_pad: label of what is not predicted, which the loss ignores.
-        max_length: `text` only, cut to so many tokens.
+        label_pad_token_id: the label of tokens that are not predicted, which the loss ignores.
+        max_length: `text` only, texts are truncated to this number of tokens.
 
     Raises:
-        ValueError: the tokenizer has no padding or mask token, or an argument is not legal.
+        ValueError: the tokenizer has no padding or mask token, or an argument is illegal.
     """
 
     def __init__(
@@ -58,14 +59,14 @@ class MaskedLanguageModelingCollator:
         packing: bool = False,
         row_length: int | None = None,
         pad_to_multiple_of: int | None = None,
-        label_pad: int = -100,
+        label_pad_token_id: int = -100,
         max_length: int | None = None,
     ) -> None:
         for role in ("pad_token", "mask_token"):
             if getattr(tokenizer, role) is None:
                 raise ValueError(f"The tokenizer has no {role}; set tokenizer.{role}, or train one for 'encoder'.")
         if row_length is not None and not packing:
-            raise ValueError(f"row_length={row_length} is for packing=True only; leave it out, or pack.")
+            raise ValueError(f"row_length={row_length} needs packing=True; omit it, or set packing=True.")
         if unit not in get_args(MaskingUnit):
             raise ValueError(f"unit must be one of {', '.join(get_args(MaskingUnit))}, but is {unit!r}.")
         self.tokenizer = tokenizer
@@ -73,12 +74,12 @@ class MaskedLanguageModelingCollator:
         self.packing = packing
         self.row_length = row_length
         self.pad_to_multiple_of = pad_to_multiple_of
-        self.label_pad = label_pad
+        self.label_pad_token_id = label_pad_token_id
         self.max_length = max_length
         self._special = np.zeros(len(tokenizer), dtype=bool)
         self._special[tokenizer.all_special_ids] = True
         self._ordinary = np.flatnonzero(~self._special)
-        self._starts, self._ends = word_starts(tokenizer) if unit != "token" else (None, None)
+        self._starts, self._ends = word_boundaries(tokenizer) if unit != "token" else (None, None)
         self._span_lengths = span_length_weights(mean_span_length, max_span_length) if unit == "span" else None
 
     def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
@@ -89,11 +90,11 @@ class MaskedLanguageModelingCollator:
             special = flatten([feature["special_tokens_mask"] for feature in features])[0].astype(bool)
         else:
             special = self._special[ids]
-        predicted, fates = self._choose(ids, lengths, special)
-        shown, labels = hide(
-            ids, predicted, fates, self.tokenizer.mask_token_id, self._ordinary, self.rates, self.label_pad
+        predicted, spans = self._choose(ids, lengths, special)
+        masked_ids, labels = mask_tokens(
+            ids, predicted, spans, self.tokenizer.mask_token_id, self._ordinary, self.rates, self.label_pad_token_id
         )
-        columns = {"input_ids": (shown, self.tokenizer.pad_token_id), "labels": (labels, self.label_pad)}
+        columns = {"input_ids": (masked_ids, self.tokenizer.pad_token_id), "labels": (labels, self.label_pad_token_id)}
         if "token_type_ids" in features[0]:
             columns["token_type_ids"] = (flatten([feature["token_type_ids"] for feature in features])[0], 0)
         batch = (self._packed if self.packing else self._padded)(columns, lengths)
@@ -113,11 +114,11 @@ class MaskedLanguageModelingCollator:
     def _choose(
         self, ids: np.ndarray, lengths: np.ndarray, special: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """What is predicted, `(tokens,)`, and which tokens share their fate, if they do."""
+        """Whether each token is predicted, and the number of its span if spans are masked; both `(tokens,)`."""
         units = self._units(ids, lengths, special)
         if self._span_lengths is None:
             return choose_units(~special, units, self.rates.predicted), None
-        # One number of torch's seeds them all, so that spans follow torch's random numbers like everything else here.
+        # torch's generator seeds numpy's, so that torch.manual_seed also determines the spans.
         random = np.random.default_rng(int(torch.randint(2**62, (1,))))
         spans = draw_spans(~special, units, lengths, self.rates.predicted, self._span_lengths, random)
         if (spans < 0).all():  # a batch without labels has no loss
@@ -125,7 +126,7 @@ class MaskedLanguageModelingCollator:
         return spans >= 0, spans
 
     def _units(self, ids: np.ndarray, lengths: np.ndarray, special: np.ndarray) -> np.ndarray:
-        """What is drawn as a whole, numbered from 0: each token, or each word."""
+        """The number of the unit of each token, from 0, `(tokens,)`: a token or a word."""
         if self._starts is None or self._ends is None:
             return np.arange(len(ids))
         begins = self._starts[ids] | special

@@ -1,4 +1,4 @@
-"""Batches for T5's span corruption (Raffel et al. 2020, section 3.1.4): spans out, sentinels in, spans predicted."""
+"""Batches for T5's span corruption (Raffel et al. 2020, section 3.1.4): the model predicts spans of the text."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from .corruption import CorruptionCollator
 
 
 def sentinel_name(number: int) -> str:
-    """The text of a sentinel token, as T5 calls them."""
+    """The name of a sentinel token in T5."""
     return f"<extra_id_{number}>"
 
 
 def sentinel_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The ids of the sentinels that a tokenizer has, from number 0 on without a gap."""
+    """The ids of the tokenizer's sentinels with the numbers 0, 1, 2, ... without gaps."""
     ids: list[int] = []
     vocabulary = tokenizer.get_vocab()
     while (identifier := vocabulary.get(sentinel_name(len(ids)))) is not None:
@@ -23,7 +23,7 @@ def sentinel_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def random_segments(items: int, segments: int, random: np.random.Generator) -> np.ndarray:
-    """Cut `items` into `segments` parts of at least 1, all cuts equally likely: their lengths `(segments,)`."""
+    """The lengths `(segments,)` of a random partition of `items` into parts of at least 1; all are equally likely."""
     cuts = np.sort(random.choice(items - 1, segments - 1, replace=False)) + 1
     return np.diff(np.r_[0, cuts, items])
 
@@ -37,61 +37,64 @@ def corrupt_spans(
     limit: int,
     random: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut spans out of a text.
+    """Masks spans of a text.
 
-    As in T5, the number of hidden tokens and of spans is not random (but for rounding, which is by chance here, so that
-    short texts lose the right part on average); where the spans are and how long each is, is. Kept and hidden stretches
-    take turns, and the first is kept. The target ends with one more sentinel, as in figure 2 of the paper.
+    As in T5, the numbers of masked tokens and of spans are fixed; the positions and lengths of the spans are random.
+    Unlike T5, the two numbers are rounded at random, so that the masked fraction of short texts is correct on average.
+    Unmasked and masked spans alternate, and the first one is unmasked. The target ends with one more sentinel, as in
+    Figure 2 of the paper.
 
     Args:
         ids: `(tokens,)` of the text, without its end token.
-        sentinels: their ids.
-        end: ids put behind both sides, such as the end token.
-        probability: the part of the tokens that is hidden.
+        sentinels: the ids of the sentinels.
+        end: ids at the end of both sides, such as the end token.
+        probability: the fraction of the tokens that is masked.
         mean_span_length: in tokens.
-        limit: neither side gets longer than this.
-        random: where the numbers are drawn from.
+        limit: the maximum number of tokens of either side.
+        random: the random number generator.
 
     Returns:
-        The source, with a sentinel for every span, and the target, each span behind its sentinel.
+        The source, with a sentinel in the place of each span, and the target, with each span after its sentinel.
     """
     count = len(ids)
     if count < 2:
-        # Nothing is kept of so short a text, and it is predicted whole.
+        # So short a text is masked entirely.
         return np.array([sentinels[0], *end]), np.array([sentinels[0], *ids, *sentinels[1:2], *end])
-    hidden = int(np.clip(int(probability * count + random.random()), 1, count - 1))
-    room = limit - len(end) - hidden - 1  # for the sentinels before the spans of the target
-    most = min(hidden, count - hidden, len(sentinels), max(room, 1))
-    spans = int(np.clip(int(hidden / mean_span_length + random.random()), 1, most))
+    masked = int(np.clip(int(probability * count + random.random()), 1, count - 1))
+    room = limit - len(end) - masked - 1  # for the sentinels before the spans of the target
+    most = min(masked, count - masked, len(sentinels), max(room, 1))
+    spans = int(np.clip(int(masked / mean_span_length + random.random()), 1, most))
     lengths = np.empty(2 * spans, dtype=np.int64)
-    lengths[0::2] = random_segments(count - hidden, spans, random)
-    lengths[1::2] = random_segments(hidden, spans, random)
+    lengths[0::2] = random_segments(count - masked, spans, random)
+    lengths[1::2] = random_segments(masked, spans, random)
     ends = np.cumsum(lengths)
     source_parts, target_parts = [], []
     for span in range(spans):
         begin, middle, finish = ends[2 * span] - lengths[2 * span], ends[2 * span], ends[2 * span + 1]
         source_parts += [ids[begin:middle], [sentinels[span]]]
         target_parts += [[sentinels[span]], ids[middle:finish]]
-    closing = sentinels[spans : spans + 1]  # none is left if all are used
+    closing = sentinels[spans : spans + 1]  # empty if all sentinels are used
     source, target = np.concatenate([*source_parts, end]), np.concatenate([*target_parts, closing, end])
     return source.astype(np.int64), target.astype(np.int64)
 
 
 class SpanCorruptionCollator(CorruptionCollator):
-    """Makes a batch of corrupted texts for an encoder-decoder: the source has holes, the target what was in them.
+    """Makes batches of corrupted texts for an encoder-decoder, whose targets are the masked spans.
 
-    A feature has `input_ids`, a text with the tokenizer's end token (which is never hidden) or without. The draw is new
-    for every batch, from torch's global generator. The batch is that of `TranslationCollator`, padded or packed.
+    A feature has `input_ids`, the tokens of a text with or without the end token, which is never masked. Each batch is
+    corrupted anew, with random numbers from torch's global generator. The batch has the format of
+    `TranslationCollator`, padded or packed.
 
     Args:
         tokenizer: has the sentinels `<extra_id_0>`, `<extra_id_1>`, ... besides padding, start and end tokens.
-        max_length: most tokens of a side; what the model's positions can hold. Longer texts are cut.
-        mask_probability: the part of the tokens that is hidden, 15 % in T5.
+        max_length: the maximum number of tokens of a side; at most the number of positions of the model. Longer texts
+            are truncated.
+        mask_probability: the fraction of the tokens that is masked, 15 % in T5.
         mean_span_length: in tokens, 3 in T5.
         packing: pack instead of pad, in rows of `max_length`.
 
     Raises:
-        ValueError: the tokenizer lacks a token, or an argument is not legal.
+        ValueError: the tokenizer lacks a token, or an argument is illegal.
     """
 
     def __init__(
@@ -104,11 +107,11 @@ class SpanCorruptionCollator(CorruptionCollator):
         packing: bool = False,
     ) -> None:
         if not 0 < mask_probability <= 0.5:
-            raise ValueError(f"mask_probability must be in (0, 0.5], but is {mask_probability}; T5 has 0.15.")
+            raise ValueError(f"mask_probability must be in (0, 0.5], but is {mask_probability}; T5 uses 0.15.")
         if mean_span_length < 1:
-            raise ValueError(f"mean_span_length must be at least 1, but is {mean_span_length}; T5 has 3.")
+            raise ValueError(f"mean_span_length must be at least 1, but is {mean_span_length}; T5 uses 3.")
         if max_length < 8:
-            raise ValueError(f"max_length must be at least 8, so that sentinels find room, but is {max_length}.")
+            raise ValueError(f"max_length must be at least 8, to leave room for sentinels, but is {max_length}.")
         self.sentinels = sentinel_ids(tokenizer)
         if len(self.sentinels) < 2:
             raise ValueError(

@@ -1,19 +1,19 @@
-"""Spans of whole words to be hidden, as SpanBERT draws them (Joshi et al. 2020, section 3.1)."""
+"""Random spans of complete words, as in SpanBERT (Joshi et al. 2020, section 3.1)."""
 
 import numpy as np
 
 
 def span_length_weights(mean: float, longest: int) -> np.ndarray:
-    """Probabilities `(longest,)` of the lengths 1, 2, ... longest: a geometric distribution cut off at `longest`.
+    """The probabilities `(longest,)` of the lengths 1, 2, ... longest: a truncated geometric distribution.
 
-    The paper's is that of p = 0.2 cut off at 10, which has the mean 3.8.
+    The paper uses p = 0.2 and a maximum of 10, so that the mean is 3.8.
 
     Args:
-        mean: the mean of the distribution as cut off.
-        longest: the longest span.
+        mean: the mean of the truncated distribution.
+        longest: the maximum length.
 
     Raises:
-        ValueError: no geometric distribution that falls has this mean.
+        ValueError: no decreasing geometric distribution has this mean.
     """
     if not 1 <= mean < (longest + 1) / 2:
         raise ValueError(
@@ -22,11 +22,11 @@ def span_length_weights(mean: float, longest: int) -> np.ndarray:
         )
     lengths = np.arange(1, longest + 1)
 
-    def weights(stay: float) -> np.ndarray:
-        raw = stay ** (lengths - 1.0)
+    def weights(ratio: float) -> np.ndarray:
+        raw = ratio ** (lengths - 1.0)
         return raw / raw.sum()
 
-    # The mean grows with the probability of going on, from 1 to (longest + 1) / 2: halve the interval.
+    # The mean increases with the ratio, from 1 to (longest + 1) / 2, so bisection finds it.
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -42,21 +42,21 @@ def draw_spans(
     length_weights: np.ndarray,
     random: np.random.Generator,
 ) -> np.ndarray:
-    """Draw spans of whole words in each text until the given part of its tokens is hidden.
+    """Samples spans of complete words in each text until they contain the given fraction of its tokens.
 
-    A span lies within one text and has no special token in it; two spans do not overlap. The word
-    that would go beyond the part is taken or left by chance, so that the mean is the part in short texts as well.
+    A span lies within one text and contains no special token. Spans do not overlap. A word that would exceed the
+    fraction is included at random, so that the fraction of short texts is correct on average.
 
     Args:
         maskable: `(tokens,)`, false for special tokens.
-        words: `(tokens,)`, the number of the word of each token, rising.
+        words: `(tokens,)`, the number of the word of each token, ascending.
         lengths: `(texts,)`.
-        probability: the part of the maskable tokens of each text.
-        length_weights: of the lengths 1, 2, ... in words.
-        random: where the numbers are drawn from.
+        probability: the fraction of the maskable tokens of each text.
+        length_weights: the probabilities of the lengths 1, 2, ... in words.
+        random: the random number generator.
 
     Returns:
-        `(tokens,)` the number of the span that a token is in, from 0; -1 where it is in none.
+        `(tokens,)`, the number of the span of each token, from 0; -1 outside of spans.
     """
     spans = np.full(len(maskable), -1, dtype=np.int64)
     limits = np.cumsum(length_weights)
@@ -77,11 +77,11 @@ def _draw_in_text(
     limits: np.ndarray,
     random: np.random.Generator,
 ) -> int:
-    """Fills `spans` of one text in place; returns the number of the next span."""
-    places = np.flatnonzero(maskable)
-    if not len(places):
+    """Fills `spans` of one text in place, and returns the number of the next span."""
+    count = int(maskable.sum())
+    if not count:
         return number
-    left = probability * len(places)  # tokens still to be hidden
+    left = probability * count  # tokens still to be masked
     starts = np.flatnonzero(np.r_[True, np.diff(words) != 0])
     ends = np.r_[starts[1:], len(words)]
     free = [bool(maskable[start:end].all()) for start, end in zip(starts, ends)]

@@ -1,4 +1,4 @@
-"""Batches for the encoder-decoder: pairs padded one a row, or packed end to end."""
+"""Batches of pairs for the encoder-decoder: padded, with one pair per row, or packed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,31 +12,31 @@ from ..packing import flatten, pack, pad, place_in_rows, round_up, shift_right
 
 
 class TranslationCollator:
-    """Makes a batch of pairs.
+    """Makes batches of source-target pairs.
 
-    A feature has `input_ids` (source) and `labels` (target), both ending with the end token, as the tokenizer makes
-    them; or it has `source` and `target` as text, which are tokenised here. The decoder's input is the target shifted
-    right behind the tokenizer's `bos_token`.
+    A feature has `input_ids` (source) and `labels` (target), both with the end token, as the tokenizer returns them; or
+    it has `source` and `target` as text, which the collator tokenizes. The decoder's input is the target, shifted right
+    by one position, after the tokenizer's `bos_token`.
 
     Padded, the batch has `input_ids`, `attention_mask` `(rows, source)`, `labels` and `decoder_input_ids`
-    `(rows, target)`. A mask for the decoder is not needed, because padding comes after all tokens and has no labels.
+    `(rows, target)`. The decoder needs no mask, because its padding follows all tokens and has no labels.
 
-    Packed, `input_ids`, `position_ids`, `seq_idx` `(packed rows, source)`, `labels`, `decoder_input_ids`,
+    Packed, it has `input_ids`, `position_ids`, `seq_idx` `(packed rows, source)`, `labels`, `decoder_input_ids`,
     `decoder_position_ids`, `decoder_seq_idx` `(packed rows, target)`. Positions restart at 0 at each sequence.
     `seq_idx` numbers the sequences of a row, and a source and its target have the same number. `attention_mask` and
     `decoder_attention_mask` are present if that side has padding.
 
     Args:
-        tokenizer: gives the padding and start tokens, and tokenises text.
+        tokenizer: provides the padding and start tokens, and tokenizes text.
         packing: pack instead of pad.
-        row_length: packed only, most tokens in one row of either side; None makes one row of everything.
+        row_length: packed only, the maximum number of tokens of a row on either side; None puts all pairs into one row.
         pad_to_multiple_of: widths are multiples of this.
-        label_pad: label of padding, which the loss ignores.
-        max_length: text only, sides are cut to so many tokens, the end token included.
-        dropout: text only, BPE dropout (see `tokenization.bpe_dropout`); for training, never for evaluation.
+        label_pad_token_id: the label of padding, which the loss ignores.
+        max_length: text only, each side is truncated to this number of tokens, with its end token.
+        dropout: text only, the probability of BPE dropout (see `tokenization.bpe_dropout`), for training.
 
     Raises:
-        ValueError: the tokenizer has no padding or start token, or an argument is not legal.
+        ValueError: the tokenizer has no padding or start token, or an argument is illegal.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class TranslationCollator:
         packing: bool = False,
         row_length: int | None = None,
         pad_to_multiple_of: int | None = None,
-        label_pad: int = -100,
+        label_pad_token_id: int = -100,
         max_length: int | None = None,
         dropout: float = 0.0,
     ) -> None:
@@ -54,12 +54,12 @@ class TranslationCollator:
             if getattr(tokenizer, role) is None:
                 raise ValueError(f"The tokenizer has no {role}; set tokenizer.{role}, or train one for 'seq2seq'.")
         if row_length is not None and not packing:
-            raise ValueError(f"row_length={row_length} is for packing=True only; leave it out, or pack.")
+            raise ValueError(f"row_length={row_length} needs packing=True; omit it, or set packing=True.")
         self.tokenizer = tokenizer
         self.packing = packing
         self.row_length = row_length
         self.pad_to_multiple_of = pad_to_multiple_of
-        self.label_pad = label_pad
+        self.label_pad_token_id = label_pad_token_id
         self.max_length = max_length
         self.dropout = dropout
 
@@ -98,7 +98,7 @@ class TranslationCollator:
         return {
             "input_ids": pad(source, source_lengths, fill, source_width),
             "attention_mask": (np.arange(source_width) < source_lengths[:, None]).astype(np.int64),
-            "labels": pad(target, target_lengths, self.label_pad, target_width),
+            "labels": pad(target, target_lengths, self.label_pad_token_id, target_width),
             "decoder_input_ids": pad(decoder_input, target_lengths, fill, target_width),
         }
 
@@ -113,7 +113,7 @@ class TranslationCollator:
         fill, multiple = self.tokenizer.pad_token_id, self.pad_to_multiple_of
         rows = place_in_rows(np.stack([source_lengths, target_lengths], axis=1), self.row_length)
         sources = pack(source, source_lengths, rows, fill, multiple)
-        labels = pack(target, target_lengths, rows, self.label_pad, multiple)
+        labels = pack(target, target_lengths, rows, self.label_pad_token_id, multiple)
         inputs = pack(decoder_input, target_lengths, rows, fill, multiple)
         batch = {
             "input_ids": sources.values,

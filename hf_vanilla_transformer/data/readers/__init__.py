@@ -1,1 +1,1 @@
-"""From files to rows: every bad row is counted, none is read as something else."""
+"""From files to rows. Every bad row is counted."""

@@ -8,7 +8,7 @@ import pytest
 from hf_vanilla_transformer import VanillaDecoderForSequenceClassification, export_to
 from hf_vanilla_transformer.commands.main import main
 from hf_vanilla_transformer.conversion.exports.samples import SENTENCES
-from hf_vanilla_transformer.tokenization.trainer import train_tokenizer
+from hf_vanilla_transformer.tokenization import train_tokenizer
 from tests.conversion.exports.small import small_folder, small_model, small_tokenizer
 
 gguf = pytest.importorskip("gguf")

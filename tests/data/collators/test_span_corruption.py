@@ -1,4 +1,4 @@
-"""T5's span corruption: the text can be put together again, and the numbers are those of the paper."""
+"""T5's span corruption: source and target contain the text, and the lengths are those of the paper."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ SENTINELS = list(range(1000, 1100))
 
 
 def restored(source, target, end):
-    """The text, from both sides."""
+    """The text, restored from source and target."""
     spans = {}
     for token in target[: len(target) - len(end)].tolist():
         if token >= 1000:
@@ -28,7 +28,7 @@ def restored(source, target, end):
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 50, 509, 510])
 @pytest.mark.parametrize("probability", [0.01, 0.15, 0.5])
 @pytest.mark.parametrize("mean", [1.0, 3.0, 50.0])
-def test_both_sides_make_the_text_again(count, probability, mean):
+def test_both_sides_together_restore_the_text(count, probability, mean):
     random = np.random.default_rng(0)
     ids = np.arange(10, 10 + count)
     for _ in range(20):
@@ -38,18 +38,18 @@ def test_both_sides_make_the_text_again(count, probability, mean):
         used = [token for token in source.tolist() if token >= 1000]
         assert used == SENTINELS[: len(used)]
         closing = [token for token in target.tolist() if token >= 1000]
-        assert closing == SENTINELS[: len(used) + 1], "one more than there are spans, as in figure 2"
+        assert closing == SENTINELS[: len(used) + 1], "one more sentinel than spans, as in Figure 2"
 
 
-def test_the_numbers_of_the_paper():
-    """15 % of 512 tokens in spans of 3: a source of about 460 tokens, a target of about 104 (T5 says 114 of 568)."""
+def test_the_lengths_of_the_paper():
+    """15 % of 512 tokens in spans of 3: a source of about 460 tokens, a target of about 104 (114 of 568 in T5)."""
     random = np.random.default_rng(1)
-    hidden, spans = [], []
+    masked, spans = [], []
     for _ in range(200):
         source, target = corrupt_spans(np.arange(10, 522), SENTINELS, [1], 0.15, 3.0, 600, random)
         spans.append((source >= 1000).sum())
-        hidden.append(((target >= 10) & (target < 1000)).sum())
-    assert np.mean(hidden) == pytest.approx(0.15 * 512, abs=0.2)
+        masked.append(((target >= 10) & (target < 1000)).sum())
+    assert np.mean(masked) == pytest.approx(0.15 * 512, abs=0.2)
     assert np.mean(spans) == pytest.approx(0.15 * 512 / 3, abs=0.2)
 
 
@@ -74,7 +74,7 @@ def tokenizer():
 
 
 @pytest.mark.parametrize("packing", [False, True])
-def test_batches(tokenizer, packing, tmp_path):
+def test_batches_are_padded_or_packed(tokenizer, packing, tmp_path):
     torch.manual_seed(0)
     features = [{"input_ids": tokenizer("the small dog is old " * number)["input_ids"]} for number in range(1, 6)]
     collate = SpanCorruptionCollator(tokenizer, 24, packing=packing)
@@ -90,12 +90,12 @@ def test_batches(tokenizer, packing, tmp_path):
     assert again.decode(collate.sentinels, skip_special_tokens=True) == ""
 
 
-def test_illegal_arguments(tokenizer, translation_tokenizer):
-    with pytest.raises(ValueError, match="no sentinel tokens <extra_id_0>"):
+def test_illegal_arguments_are_refused(tokenizer, translation_tokenizer):
+    with pytest.raises(ValueError, match="<extra_id_0>"):
         SpanCorruptionCollator(translation_tokenizer, 32)
-    with pytest.raises(ValueError, match=r"mask_probability must be in \(0, 0.5\], but is 0.6"):
+    with pytest.raises(ValueError, match=r"mask_probability.*0\.6"):
         SpanCorruptionCollator(tokenizer, 32, mask_probability=0.6)
-    with pytest.raises(ValueError, match="mean_span_length must be at least 1"):
+    with pytest.raises(ValueError, match=r"mean_span_length.*0"):
         SpanCorruptionCollator(tokenizer, 32, mean_span_length=0)
-    with pytest.raises(ValueError, match="max_length must be at least 8"):
+    with pytest.raises(ValueError, match=r"max_length.*4"):
         SpanCorruptionCollator(tokenizer, 4)

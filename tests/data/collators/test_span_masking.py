@@ -1,4 +1,4 @@
-"""SpanBERT's spans: their lengths, what they may cover, and what is shown in their place."""
+"""SpanBERT's spans: their lengths, the tokens they may contain, and their replacement."""
 
 import numpy as np
 import pytest
@@ -18,17 +18,17 @@ def test_the_lengths_of_the_paper():
 
 
 @pytest.mark.parametrize("mean", [0.5, 5.5, 20.0])
-def test_means_that_no_falling_distribution_has(mean):
-    with pytest.raises(ValueError, match=rf"mean_span_length={mean}.*less than 5.5"):
+def test_means_that_no_decreasing_distribution_has_are_refused(mean):
+    with pytest.raises(ValueError, match=rf"mean_span_length={mean}.*5\.5"):
         span_length_weights(mean, 10)
 
 
-def test_spans_are_runs_of_whole_words_within_a_text():
+def test_spans_are_complete_words_of_one_text():
     random = np.random.default_rng(0)
     lengths = random.integers(3, 60, 200)
     maskable = np.ones(lengths.sum(), dtype=bool)
     ends = np.cumsum(lengths)
-    maskable[ends - lengths] = maskable[ends - 1] = False  # as [CLS] and [SEP]
+    maskable[ends - lengths] = maskable[ends - 1] = False  # like [CLS] and [SEP]
     begins = (random.random(len(maskable)) < 0.6) | ~maskable
     begins[1:] |= ~maskable[:-1]
     words = np.cumsum(begins) - 1
@@ -37,16 +37,16 @@ def test_spans_are_runs_of_whole_words_within_a_text():
     assert not (spans[~maskable] >= 0).any()
     for number in range(spans.max() + 1):
         places = np.flatnonzero(spans == number)
-        if not len(places):  # its first word was left out, as the last of its text
+        if not len(places):  # its first word was skipped, because it was the last of its text
             continue
         assert (np.diff(places) == 1).all() and len(set(text_of[places])) == 1
         covered = np.unique(words[places])
-        assert (np.isin(words, covered) == (spans == number)).all(), "whole words"
+        assert (np.isin(words, covered) == (spans == number)).all(), "complete words"
         assert len(covered) <= 10
     assert (spans >= 0).sum() / maskable.sum() == pytest.approx(0.15, abs=0.015)
 
 
-def test_a_span_shares_its_fate(encoder_tokenizer):
+def test_the_tokens_of_a_span_are_treated_alike(encoder_tokenizer):
     torch.manual_seed(0)
     ordinary = [index for index in range(len(encoder_tokenizer)) if index not in encoder_tokenizer.all_special_ids]
     ids = np.random.default_rng(0).choice(ordinary, (50, 400))
@@ -54,12 +54,12 @@ def test_a_span_shares_its_fate(encoder_tokenizer):
     batch = collate([{"input_ids": row} for row in ids])
     labels, shown = batch["labels"].numpy(), batch["input_ids"].numpy()
     mask = encoder_tokenizer.mask_token_id
-    neighbours = (labels[:, :-1] != -100) & (labels[:, 1:] != -100)
+    adjacent = (labels[:, :-1] != -100) & (labels[:, 1:] != -100)
     both = (shown[:, :-1] == mask) == (shown[:, 1:] == mask)
-    # Two tokens side by side are nearly always of one span; of single tokens 32 % would differ.
-    assert both[neighbours].mean() > 0.9
+    # Adjacent tokens are nearly always from one span; 32 % of independent tokens would differ.
+    assert both[adjacent].mean() > 0.9
 
 
-def test_units_that_do_not_exist(encoder_tokenizer):
-    with pytest.raises(ValueError, match="unit must be one of token, whole_word, span, but is 'word'"):
+def test_unknown_units_are_refused(encoder_tokenizer):
+    with pytest.raises(ValueError, match=r"unit.*token, whole_word, span.*'word'"):
         MaskedLanguageModelingCollator(encoder_tokenizer, unit="word")

@@ -12,7 +12,7 @@ from hf_vanilla_transformer.tokenization import train_tokenizer
 def features(pairs, translation_tokenizer):
     encode = translation_tokenizer
     made = [{"input_ids": encode(a)["input_ids"], "labels": encode(b)["input_ids"]} for a, b in pairs]
-    # Sides of different lengths, in both directions.
+    # Sides of different lengths, the source longer or the target longer.
     return [
         {"input_ids": one["input_ids"][index % 4 :], "labels": one["labels"][index % 3 :]}
         for index, one in enumerate(made)
@@ -35,7 +35,7 @@ def unpacked(values, positions, mask=None):
     return rows
 
 
-def test_padded(features, translation_tokenizer):
+def test_padded_rows(features, translation_tokenizer):
     batch = TranslationCollator(translation_tokenizer)(features)
     assert list(batch) == ["input_ids", "attention_mask", "labels", "decoder_input_ids"]
     assert all(tensor.dtype == torch.int64 for tensor in batch.values())
@@ -74,14 +74,14 @@ def test_packed_rows_hold_the_same_pairs(row_length, features, translation_token
         assert mask is None and decoder_mask is None
     else:
         assert max(batch["input_ids"].shape[1], batch["labels"].shape[1]) <= row_length
-        # Few rows: no two of them would fit into one.
+        # As few rows as possible: no two of them fit into one.
         held = [(sum(map(len, a)), sum(map(len, b))) for a, b in zip(sources, labels)]
         assert all(
             max(a[0] + b[0], a[1] + b[1]) > row_length for i, a in enumerate(held) for b in held[i + 1 :]
         )  # fmt: skip
 
 
-def test_padding_of_packed_rows_is_no_sequence(features, translation_tokenizer):
+def test_the_padding_of_packed_rows_has_no_sequence_of_its_own(features, translation_tokenizer):
     batch = TranslationCollator(translation_tokenizer, packing=True, row_length=16, pad_to_multiple_of=8)(features)
     for ids, positions, mask in (
         ("input_ids", "position_ids", "attention_mask"),
@@ -98,7 +98,7 @@ def test_padding_of_packed_rows_is_no_sequence(features, translation_tokenizer):
     assert (batch["labels"][batch["decoder_attention_mask"] == 1] != -100).all()
 
 
-def test_text_is_tokenised(pairs, translation_tokenizer):
+def test_text_is_tokenized(pairs, translation_tokenizer):
     encoded = [
         {"input_ids": translation_tokenizer(a)["input_ids"], "labels": translation_tokenizer(b)["input_ids"]}
         for a, b in pairs
@@ -113,7 +113,7 @@ def test_text_is_tokenised(pairs, translation_tokenizer):
     assert (short["labels"][:, -1] == translation_tokenizer.eos_token_id).all()
 
 
-def test_dropout_is_new_in_each_batch_and_stays_in_the_collator(pairs, translation_tokenizer):
+def test_bpe_dropout_differs_between_batches_and_does_not_change_the_tokenizer(pairs, translation_tokenizer):
     texts = [{"source": source, "target": target} for source, target in pairs]
     plain = translation_tokenizer(pairs[0][0])["input_ids"]
     collate = TranslationCollator(translation_tokenizer, dropout=0.5)
@@ -142,11 +142,11 @@ def test_batches_of_the_sampler_keep_the_budget(features, translation_tokenizer)
             assert batch["input_ids"].numel() <= 50 and batch["labels"].numel() <= 50
 
 
-def test_illegal_arguments(pairs, features, translation_tokenizer):
+def test_illegal_arguments_are_refused(pairs, features, translation_tokenizer):
     no_start = train_tokenizer([a for a, _ in pairs], kind="byte_bpe", vocab_size=300, template="encoder")
-    with pytest.raises(ValueError, match=r"no bos_token.*'seq2seq'"):
+    with pytest.raises(ValueError, match=r"bos_token.*'seq2seq'"):
         TranslationCollator(no_start)
     with pytest.raises(ValueError, match=r"row_length=9.*packing=True"):
         TranslationCollator(translation_tokenizer, row_length=9)
-    with pytest.raises(ValueError, match=r"sequence of \d+ tokens does not fit into a row of 3"):
+    with pytest.raises(ValueError, match=r"\d+ tokens.*row_length=3"):
         TranslationCollator(translation_tokenizer, packing=True, row_length=3)(features)

@@ -1,15 +1,15 @@
-"""How text becomes words before subwords are looked up, and how subwords become text again, for each algorithm.
+"""The normalizer, pre-tokenizer and decoder of each kind of tokenizer.
 
-Every pipeline is reversible as far as the algorithm permits; what `decode(encode(text))` gives back is
+They are reversible as far as the algorithm permits. `decode(encode(text))` is
 
 | kind | raw text | `pretokenized=True` |
 | --- | --- | --- |
 | `byte_bpe` | the text | the text |
 | `bpe` | the text with single spaces | the text with single spaces |
-| `unigram` | the text, but for one space at its start | the same |
+| `unigram` | the text, without one space at its start | the text, without one space at its start |
 | `wordpiece` | spaces around punctuation as BERT decodes them | the text with single spaces |
 
-each after the normalisation that was asked for (Unicode form, lower case).
+after normalization (Unicode form, lower case).
 """
 
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ UnicodeForm = Literal["nfc", "nfkc", "nfd", "nfkd"]
 
 END_OF_WORD = "</w>"
 CONTINUATION = "##"
-# How a piece says that a space stands before it: byte-level BPE, and Metaspace (Unigram).
-WORD_START_MARKS = ("Ġ", "▁")
+# The symbol for a space at the beginning of a token, in byte-level BPE and in Metaspace (Unigram).
+SPACE_SYMBOLS = ("Ġ", "▁")
 
 _UNICODE_FORMS = {
     "nfc": normalizers.NFC,
@@ -31,20 +31,20 @@ _UNICODE_FORMS = {
     "nfd": normalizers.NFD,
     "nfkd": normalizers.NFKD,
 }
-# A punctuation mark is a word of its own, together with the mark of the space before it.
+# A punctuation mark is a separate word, together with the symbol for the space before it.
 _METASPACE_PUNCTUATION = r"▁?\p{P}"
 
 
 @dataclass(frozen=True)
-class Pipeline:
-    """The three steps around a subword model; `normalizer` is None when text is taken as it is."""
+class TokenizerComponents:
+    """The three components around a subword model; `normalizer` is None if text is not normalized."""
 
     normalizer: Any
     pre_tokenizer: Any
     decoder: Any
 
 
-def build_pipeline(
+def build_components(
     kind: TokenizerKind,
     *,
     lowercase: bool,
@@ -53,24 +53,24 @@ def build_pipeline(
     pretokenized: bool,
     prefix_space: bool,
     byte_fallback: bool,
-) -> Pipeline:
-    """Make the pipeline of one kind of tokenizer; the arguments are those of `train_tokenizer`."""
+) -> TokenizerComponents:
+    """The components of one kind of tokenizer; see `train_tokenizer` for the arguments."""
     steps: list[Any] = [_UNICODE_FORMS[unicode_form]()] if unicode_form else []
     if lowercase:
         steps.append(normalizers.Lowercase())
     if strip_accents:
-        # Composed again afterwards: a Korean syllable decomposes into letters too, and must not stay in pieces.
+        # NFC afterwards, because NFD also decomposes Korean syllables into letters.
         steps += [normalizers.NFD(), normalizers.StripAccents(), normalizers.NFC()]
     if kind == "wordpiece" and not pretokenized:
         steps.append(normalizers.BertNormalizer(strip_accents=False, lowercase=False))
     if kind == "byte_bpe" and prefix_space:
-        # Prepended without looking whether one is there: taking one away on decoding is then always right.
+        # Prepended even if the text begins with a space, so that the decoder can always remove one space.
         steps.append(normalizers.Prepend(" "))
 
     normalizer = None
     if steps:
         normalizer = steps[0] if len(steps) == 1 else normalizers.Sequence(steps)
-    return Pipeline(
+    return TokenizerComponents(
         normalizer=normalizer,
         pre_tokenizer=_pre_tokenizer(kind, pretokenized),
         decoder=_decoder(kind, pretokenized, prefix_space, byte_fallback),
@@ -91,7 +91,7 @@ def _pre_tokenizer(kind: TokenizerKind, pretokenized: bool) -> Any:
         return pre_tokenizers.Sequence([words, punctuation])
     if kind == "wordpiece" and not pretokenized:
         return pre_tokenizers.BertPreTokenizer()
-    # An end-of-word mark stands for a space, so words may end nowhere else if decoding is to restore the text.
+    # The end-of-word suffix stands for a space, so words must end only at spaces for decoding to restore the text.
     return pre_tokenizers.WhitespaceSplit()
 
 
@@ -107,7 +107,7 @@ def _decoder(kind: TokenizerKind, pretokenized: bool, prefix_space: bool, byte_f
         return decoders.Sequence([decoders.ByteFallback(), words]) if byte_fallback else words
     if not byte_fallback:
         return decoders.BPEDecoder(suffix=END_OF_WORD)
-    # An end-of-word mark may be spelled in bytes, and several within one run of bytes; BPEDecoder would drop all marks
-    # of the last token, of which only the very last one stands for no space.
-    marks = decoders.Replace(END_OF_WORD, " ")
-    return decoders.Sequence([decoders.ByteFallback(), marks, decoders.Fuse(), decoders.Strip(" ", 0, 1)])
+    # With byte fallback the last token may contain several end-of-word suffixes in bytes. BPEDecoder would remove them
+    # all, but only the last one does not stand for a space.
+    suffixes = decoders.Replace(END_OF_WORD, " ")
+    return decoders.Sequence([decoders.ByteFallback(), suffixes, decoders.Fuse(), decoders.Strip(" ", 0, 1)])

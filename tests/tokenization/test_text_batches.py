@@ -1,5 +1,6 @@
 import gzip
 import logging
+import re
 
 import datasets
 import pytest
@@ -12,7 +13,7 @@ def vocabulary(texts, **options):
     return train_tokenizer(texts, **options).get_vocab()
 
 
-def test_all_ways_to_hold_the_same_texts_agree(european, tmp_path):
+def test_all_sources_of_the_same_texts_give_the_same_vocabulary(european, tmp_path):
     half = len(european) // 2
     folder = tmp_path / "folder"
     (folder / "deep").mkdir(parents=True)
@@ -37,56 +38,56 @@ def test_all_ways_to_hold_the_same_texts_agree(european, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "word"}, "kind must be one of 'bpe'.*'word'"),
-        ({"template": "gpt"}, "template must be one of 'seq2seq'.*'gpt'"),
+        ({"kind": "word"}, "kind.*'bpe'.*'word'"),
+        ({"template": "gpt"}, "template.*'seq2seq'.*'gpt'"),
         ({"unicode_form": "NFC"}, "unicode_form.*'nfc'.*'NFC'"),
         ({"vocab_size": 100}, "vocab_size=100.*260"),
-        ({"kind": "bpe", "vocab_size": 20}, "vocab_size=20.*raise it"),
-        ({"kind": "unigram", "vocab_size": 20}, "vocab_size=20.*raise it"),
+        ({"kind": "bpe", "vocab_size": 20}, "vocab_size=20"),
+        ({"kind": "unigram", "vocab_size": 20}, "vocab_size=20"),
         ({"kind": "wordpiece", "byte_fallback": True}, "byte_fallback.*'wordpiece'"),
         ({"limit_alphabet": 10}, "limit_alphabet=10"),
         ({"min_frequency": 0}, "min_frequency.*0"),
-        ({"columns": ["text"]}, "columns=.*data sets"),
+        ({"columns": ["text"]}, r"columns=\['text'\].*list"),
     ],
 )
-def test_illegal_arguments(options, message, european):
+def test_illegal_arguments_are_refused(options, message, european):
     with pytest.raises(ValueError, match=message):
         vocabulary(european, **options)
 
 
-def test_illegal_texts(tmp_path):
+def test_illegal_texts_are_refused(tmp_path):
     for empty in ([], ["", "  "], iter([])):
-        with pytest.raises(ValueError, match="There is no text"):
+        with pytest.raises(ValueError, match="texts"):
             vocabulary(empty)
     for missing in (tmp_path / "no.txt", str(tmp_path / "no.txt"), ["train.en", "train.de"]):
         with pytest.raises(FileNotFoundError, match=r"no\.txt|train\.en"):
             vocabulary(missing)
-    with pytest.raises(ValueError, match="no file"):
+    with pytest.raises(ValueError, match=re.escape(str(tmp_path))):
         vocabulary(tmp_path)
     (tmp_path / "bad.txt").write_bytes(b"good\nb\xe4d\n")
-    with pytest.raises(ValueError, match=r"bad\.txt:2 is not UTF-8"):
+    with pytest.raises(ValueError, match=r"bad\.txt:2.*UTF-8"):
         vocabulary(tmp_path / "bad.txt")
     (tmp_path / "table.tsv").write_text("a\tb\n")
-    with pytest.raises(ValueError, match=r"table\.tsv is a table.*load_pairs"):
+    with pytest.raises(ValueError, match=r"table\.tsv.*load_pairs"):
         vocabulary(tmp_path / "table.tsv")
-    with pytest.raises(ValueError, match=r"must be a string.*3"):
+    with pytest.raises(ValueError, match=r"texts.*3"):
         vocabulary(["one", "two words", 3])
     numbers = datasets.Dataset.from_dict({"id": [1, 2]})
-    with pytest.raises(ValueError, match=r"No column .*\['id'\]"):
+    with pytest.raises(ValueError, match=r"\['id'\]"):
         vocabulary(numbers)
-    with pytest.raises(ValueError, match=r"no column 'text'.*\['id'\]"):
+    with pytest.raises(ValueError, match=r"column 'text'.*\['id'\]"):
         vocabulary(numbers, columns=["text"])
     with pytest.raises(ValueError, match=r"splits \['train'\]"):
         vocabulary(datasets.DatasetDict({"train": numbers}))
 
 
-def test_too_little_text_is_said(european, caplog):
+def test_too_little_text_logs_a_warning(european, caplog):
     with caplog.at_level(logging.WARNING):
         assert len(vocabulary(european[:5], vocab_size=5000)) < 5000
-    assert "of the 5000 entries" in caplog.text
+    assert "vocab_size=" in caplog.text
 
 
-def test_limited_alphabet_keeps_the_frequent_characters():
+def test_a_limited_alphabet_keeps_the_frequent_characters():
     texts = ["aaaa bbbb cc", "aaaa bbbb", "aaaa bbbb d"] * 3
     tokenizer = train_tokenizer(texts, kind="bpe", vocab_size=40, template="seq2seq", limit_alphabet=2)
     ids = tokenizer("a b c d", add_special_tokens=False)["input_ids"]

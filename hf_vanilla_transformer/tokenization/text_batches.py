@@ -1,4 +1,4 @@
-"""The texts a tokenizer is trained on: strings, files, folders or data sets, as batches that can be read twice."""
+"""Batches of training texts from strings, files, folders or data sets, which can be read several times."""
 
 import gzip
 import re
@@ -12,20 +12,20 @@ import datasets
 _BATCH_SIZE = 1000
 _TABLE_SUFFIXES = {".parquet", ".arrow", ".json", ".jsonl", ".ndjson", ".csv", ".tsv"}
 
-# No white space; at least one directory or an ending that names a format or a language.
+# No white space, and at least one directory, or a suffix that names a format or a language.
 _FILE_NAME = re.compile(r"(?:\S*[/\\])?[^\s/\\]+\.[A-Za-z0-9_-]{1,8}|\S*[/\\][^\s/\\]+")
 
 TextBatches = Callable[[], Iterator[list[str]]]
 
 
 def text_batches(texts: Any, columns: Sequence[str] | None = None) -> TextBatches:
-    """Turn whatever holds the texts into a function that starts reading them, from the beginning at every call.
+    """A function that reads the texts from the beginning at each call.
 
     Args:
         texts: an iterable of strings (an iterator is first read into memory), a path or a list of paths to text files
-            or folders of them (one text a line, `.gz` too), or a `datasets.Dataset` or `IterableDataset`.
-        columns: the columns of a data set that hold text; by default every column of strings, those inside of a
-            `translation` column included.
+            or folders of them (one text per line, also `.gz`), or a `datasets.Dataset` or `IterableDataset`.
+        columns: the text columns of a data set; by default all columns of strings, also those inside of a
+            `translation` column.
 
     Raises:
         FileNotFoundError: a path does not exist.
@@ -35,9 +35,9 @@ def text_batches(texts: Any, columns: Sequence[str] | None = None) -> TextBatche
         names = _text_columns(texts, columns)
         return lambda: _dataset_batches(texts, names)
     if columns is not None:
-        raise ValueError(f"columns={list(columns)!r} is for data sets, but texts is a {type(texts).__name__}.")
+        raise ValueError(f"columns={list(columns)!r} needs a data set, but texts is a {type(texts).__name__}; omit it.")
     if isinstance(texts, (datasets.DatasetDict, datasets.IterableDatasetDict)):
-        raise ValueError(f"texts has the splits {list(texts)}; choose one, such as texts[{next(iter(texts))!r}].")
+        raise ValueError(f"texts has the splits {list(texts)}; pass one, such as texts[{next(iter(texts))!r}].")
     if isinstance(texts, (str, Path)):
         files = _files([texts])
         return lambda: _batches(_lines(files))
@@ -49,26 +49,26 @@ def text_batches(texts: Any, columns: Sequence[str] | None = None) -> TextBatche
         return lambda: _batches(_lines(files))
     wrong = next((text for text in texts if not isinstance(text, str)), None)
     if wrong is not None:
-        raise ValueError(f"Every text must be a string, but one is {wrong!r}; give strings, paths or a data set.")
+        raise ValueError(f"texts must be strings, paths or a data set, but contains {wrong!r}.")
     return lambda: _batches(iter(texts))
 
 
 def _are_paths(texts: Sequence[Any]) -> bool:
-    """Whether a list names files rather than holding texts: it does if all of it looks like names of files."""
+    """Whether a list contains file names instead of texts: all of its strings look like file names."""
     if not texts:
         return False
-    # `all` stops at the first sentence, so a long list of texts costs nothing.
+    # `all` stops at the first sentence, so this is fast for a long list of texts.
     return all(isinstance(text, Path) or (isinstance(text, str) and _FILE_NAME.fullmatch(text)) for text in texts)
 
 
 def _files(paths: Iterable[str | Path]) -> list[Path]:
-    """All text files under `paths`, folders searched in a fixed order, hidden files left out."""
+    """All text files in `paths`, without hidden files; those of a folder are sorted."""
     files: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
             found = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
             if not found:
-                raise ValueError(f"The folder {path} has no file to train a tokenizer on.")
+                raise ValueError(f"The folder {path} contains no file to train a tokenizer on.")
             files += found
         elif path.is_file():
             files.append(path)
@@ -104,7 +104,7 @@ def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
 
 def _text_columns(dataset: Any, columns: Sequence[str] | None) -> list[str]:
     features = dataset.features
-    if features is None:  # a stream whose columns are not declared
+    if features is None:  # a stream that does not declare its columns
         first = next(iter(dataset), None)
         features = datasets.Features() if first is None else {name: _guess(value) for name, value in first.items()}
     if columns is not None:
@@ -114,7 +114,7 @@ def _text_columns(dataset: Any, columns: Sequence[str] | None) -> list[str]:
         return list(columns)
     names = [name for name, feature in features.items() if _holds_text(feature)]
     if not names:
-        raise ValueError(f"No column of the data set holds text; its columns are {sorted(features)}.")
+        raise ValueError(f"No column of the data set contains text; its columns are {sorted(features)}.")
     return names
 
 
@@ -139,7 +139,7 @@ def _dataset_batches(dataset: Any, columns: list[str]) -> Iterator[list[str]]:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """The strings in one cell; an empty cell (None) has none."""
+    """The strings in one cell; None contains none."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
