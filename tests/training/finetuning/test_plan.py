@@ -81,7 +81,7 @@ def test_plans_of_other_backbones(causal_lm, masked_lm, reviews):
     assert "more rows than texts" in windows and "at most 6" in windows
     few = plan(recipe_for(masked_lm, reviews, "data.max_labels=10", "training.precision=bf16"))
     assert "10 rows of 54 (data.max_labels): neg 5, pos 5" in few
-    with pytest.raises(ValueError, match="longer than 6 tokens"):
+    with pytest.raises(ValueError, match="max_length=6"):
         plan(recipe_for(masked_lm, reviews, "text_length.max_tokens=6", "text_length.too_long=refuse"))
 
 

@@ -200,7 +200,7 @@ def test_long_texts(masked_lm, small_recipe, tmp_path):
     assert len(windows.train_rows) > 20 and max(map(len, windows.train_rows["input_ids"])) == 16
     found = windows.task.predict(windows.model, windows.base_model.tokenizer, windows.splits.validation)
     assert len(found) == 2 and {one.extra.get("windows", 1) > 1 for one in found} == {True, False}
-    with pytest.raises(ValueError, match="longer than 16 tokens"):
+    with pytest.raises(ValueError, match="max_length=16"):
         run_module.prepare(small_recipe(masked_lm, **fields, text_length__too_long="refuse"))
 
 
