@@ -1,12 +1,12 @@
-"""Our models beside their exports: how far apart they are, and how fast each is. `python -m benchmarks.exports`
+"""Compare our models with their exports: outputs and speed. `python -m benchmarks.exports`
 
-Without folders it takes one model of each stack with random weights, which is as good for speed as any: every side
-makes the same number of tokens. `python -m benchmarks.exports runs/tiny runs/gpt` takes trained ones. Each is exported
-to all formats that can express it, which compares every export with the model, and then all sides run the same batches
-with the same number of threads: greedy search for a fixed number of tokens, or for a model that does not generate one
-forward pass (CTranslate2 leaves a head out; take the bare encoder to compare speeds). What is printed are medians of
-rounds, in each of which every side had its turn; ratios are taken within a round. A GGUF file is compared with the
-model, but llama.cpp, which would run it, is not among the libraries here.
+Without folders, it runs one model of each stack with random weights, which give the same speed as trained ones, because
+all sides generate the same number of tokens. `python -m benchmarks.exports runs/tiny runs/gpt` runs trained models.
+Each model is exported to all formats that support it, and every export is compared with the model. Then all sides run
+the same batches with the same number of threads: greedy search for a fixed number of tokens, or one forward pass for a
+model that does not generate (CTranslate2 exports no heads; use the base encoder to compare speeds). Every side runs
+once per round. The tables have medians of the rounds, and ratios within a round. GGUF files are compared with the model
+but not timed, because llama.cpp is not installed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from hf_vanilla_transformer.conversion.exports.samples import SENTENCES, read_se
 from hf_vanilla_transformer.conversion.saved_model import load_saved_model, load_saved_tokenizer
 from hf_vanilla_transformer.tokenization import train_tokenizer
 
-# Format and number format of each export that is tried.
+# Format and number format of the exports.
 EXPORTS = (
     ("transformers", "none"),
     ("ctranslate2", "float32"),
@@ -48,12 +48,12 @@ EXPORTS = (
     ("gguf", "q8_0"),
 )
 LIBRARIES = ("ctranslate2", "onnxruntime", "gguf")
-# A side runs one batch: ids and mask (rows, length), and how many tokens to make.
+# A side runs one batch: ids and mask (batch, sequence), number of tokens to generate.
 Side = Callable[[torch.Tensor, torch.Tensor, int], Any]
 
 
 def random_models(size: dict[str, int], depth: int) -> dict[str, tuple[PreTrainedModel, PreTrainedTokenizerBase]]:
-    """A model of each stack with a tokenizer; the weights are as before training."""
+    """An untrained model of each stack with a tokenizer."""
     made: dict[str, tuple[PreTrainedModel, PreTrainedTokenizerBase]] = {}
     classes = {
         "encoder": (VanillaEncoderConfig, VanillaEncoderModel, {"num_hidden_layers": depth}),
@@ -81,7 +81,7 @@ def random_models(size: dict[str, int], depth: int) -> dict[str, tuple[PreTraine
 def batches(
     tokenizer: PreTrainedTokenizerBase, sentences: list[str], rows: int, longest: int
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Ids and masks of full batches, in which all rows have the same length: padding is another benchmark's subject."""
+    """Ids and masks of full batches without padding; all rows of a batch have the same length."""
     made = []
     for start in range(0, len(sentences) - rows + 1, rows):
         ids = [row[:longest] for row in tokenizer(sentences[start : start + rows])["input_ids"]]
@@ -91,7 +91,7 @@ def batches(
 
 
 def torch_side(model: PreTrainedModel) -> Side:
-    """A model in torch: ours, or the reference one."""
+    """A model in torch: ours or that of transformers."""
 
     @torch.inference_mode()
     def run(ids: torch.Tensor, mask: torch.Tensor, tokens: int) -> Any:
@@ -162,7 +162,7 @@ def onnx_side(folder: Path, model: PreTrainedModel, threads: int) -> Side:
 def sides(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, aside: Path, threads: int
 ) -> tuple[dict[str, Side], dict[str, Any]]:
-    """Everything that can run the model, and what each export's comparison found, or why there is none."""
+    """All sides that run the model, and the report or the error of each export."""
     found: dict[str, Side] = {"ours": torch_side(model)}
     reports: dict[str, Any] = {}
     for target, quantization in EXPORTS:
@@ -180,7 +180,7 @@ def sides(
             found[name] = ctranslate2_side(folder, model, threads)
         elif target == "onnx":
             found[name] = onnx_side(folder, model, threads)
-        # A GGUF file is run by llama.cpp, which is not among the libraries here; its differences are in the report.
+        # llama.cpp, which runs GGUF files, is not installed; the report has the differences.
     return found, reports
 
 
@@ -195,10 +195,10 @@ def _installed(library: str) -> bool:
 def measure(
     found: dict[str, Side], work: list[tuple[torch.Tensor, torch.Tensor]], tokens: int, repeats: int, reads: bool
 ) -> dict[str, Any]:
-    """Tokens a second of each side: those made, or with `reads` those read.
+    """Tokens per second of each side: generated tokens, or input tokens with `reads`.
 
     Raises:
-        ValueError: there is nothing to run.
+        ValueError: there is no batch.
     """
     if not work:
         raise ValueError(
@@ -225,7 +225,7 @@ def lines(name: str, record: dict[str, Any]) -> list[str]:
             continue
         speed = record["speed"].get(side)
         numbers = [f"{speed[key]:>10.0f}" for key in ("median", "low", "high")] if speed else ["         -"] * 3
-        # The last difference of numbers is that of the side as it runs here.
+        # The last numeric difference is that of the side as timed.
         last = [check for check in report["checks"] if check["difference"] is not None][-1]
         table.append(f"{side:<20}{''.join(numbers)}  {last['what']} differ by {last['difference']:.1e}")
     speed = record["speed"]["ours"]
@@ -234,7 +234,7 @@ def lines(name: str, record: dict[str, Any]) -> list[str]:
 
 
 def table(record: dict[str, Any]) -> str:
-    """Markdown: the speeds of all sides and how far each is from our model."""
+    """Markdown table with the speeds of all sides and their differences from our model."""
     rows = [
         "| model | side | tokens/s (low – high) | ratio to ours (low – high) | largest difference |",
         "| --- | --- | --- | --- | --- |",
@@ -246,7 +246,7 @@ def table(record: dict[str, Any]) -> str:
         rows.append(f"| {label} | ours | {_range(own, ',.0f')} | 1 | – |")
         for side, report in result["exports"].items():
             if "refused" in report:
-                rows.append(f"| {label} | {side} | – | – | no such export: {_reason(report['refused'])} |")
+                rows.append(f"| {label} | {side} | – | – | not supported: {_reason(report['refused'])} |")
                 continue
             speed = result["speed"].get(side)
             cells = ["–", "–"]
@@ -270,22 +270,22 @@ def _range(numbers: dict[str, float], style: str) -> str:
 
 
 def _reason(message: str) -> str:
-    """The first sentence of an error, such that it stays in its cell."""
+    """The first sentence of an error, for a cell of a Markdown table."""
     return message.splitlines()[0].split(". ")[0].rstrip(".").replace("|", "\\|")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Exports, measures, prints, and writes the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="*", help="models of ours; none for random ones")
-    parser.add_argument("--sentences", help="file with one sentence a line (default: the samples of the exports)")
+    parser.add_argument("folders", nargs="*", help="models of this package (default: random models)")
+    parser.add_argument("--sentences", help="file with one sentence per line (default: the samples of the exports)")
     parser.add_argument("--rows", type=int, default=8, help="rows in a batch (default: 8)")
-    parser.add_argument("--tokens", type=int, default=32, help="tokens to make for each row (default: 32)")
+    parser.add_argument("--tokens", type=int, default=32, help="tokens to generate for each row (default: 32)")
     parser.add_argument("--threads", type=int, default=2, help="threads of every side (default: 2)")
-    parser.add_argument("--repeats", type=int, default=4, help="rounds that count (default: 4)")
+    parser.add_argument("--repeats", type=int, default=4, help="timed rounds (default: 4)")
     parser.add_argument("--hidden-size", type=int, default=512, help="of the random models (default: 512)")
     parser.add_argument("--layers", type=int, default=6, help="of the random models (default: 6)")
-    parser.add_argument("--output", default=str(RESULTS / "exports.json"), help="where the record goes")
+    parser.add_argument("--output", default=str(RESULTS / "exports.json"), help="file for the record")
     given = parser.parse_args(arguments)
 
     torch.set_num_threads(given.threads)
@@ -314,7 +314,7 @@ def main(arguments: list[str] | None = None) -> None:
         results[name] = {"model": config, "what": what, "exports": reports, "speed": speed}
         print(*lines(name, results[name]), sep="\n")
     libraries = {name: metadata.version(name) for name in LIBRARIES if _installed(name)}
-    # What was done, not where its record lies.
+    # The record does not contain its own path.
     settings = {name: value for name, value in vars(given).items() if name != "output"}
     record = {"machine": machine(), "libraries": libraries, "settings": settings, "results": results}
     print(f"\n{write_json(given.output, record)}")

@@ -1,11 +1,10 @@
-"""Do our models compute what transformers' own compute with the same weights? `python -m benchmarks.parity`
+"""Compare our models with those of transformers with the same weights. `python -m benchmarks.parity`
 
-For each family and head: a small model of transformers with random weights, every bias and norm perturbed; ours, made
-from it by `from_transformers`; and the one that `to_transformers` makes of ours. Compared are the logits of all three,
-and of the first two the loss with labels and the gradient of every parameter (carried over by the same table as the
-weights), for rows without padding, padded on the right and on the left, with eager attention and torch's kernel; then
-the tokens of greedy search and of beam search with 4 beams, with and without cache. The table has the largest
-difference of each.
+For each family and head, three models are compared: a small model of transformers with perturbed random weights, our
+model from `from_transformers`, and its export by `to_transformers`. The comparison covers the logits of all three; the
+loss and the gradients of all parameters of the first two (converted by the same table as the weights); rows without
+padding, padded on the right and on the left; eager attention and torch's kernel; and the tokens of greedy search and of
+4 beams, with and without cache. The table has the largest differences.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from transformers import PreTrainedModel
 
 from benchmarks.records import machine, write_json
 from hf_vanilla_transformer.conversion import from_transformers, to_transformers
-from hf_vanilla_transformer.conversion.comparison import OUTPUTS
 from hf_vanilla_transformer.conversion.families import FAMILIES
 from hf_vanilla_transformer.conversion.family import Family, Head
 from hf_vanilla_transformer.conversion.model_tensors import model_rules
+from hf_vanilla_transformer.conversion.output_difference import OUTPUTS
 from hf_vanilla_transformer.conversion.tensor_rules import import_tensors
 
 Padding = Literal["none", "right", "left"]
@@ -71,7 +70,7 @@ _ENCODER_DECODER = _TOKENS | {
     "decoder_layerdrop": 0.0,
     "decoder_start_token_id": 3,
 }
-# The settings of published models where these differ from the class's defaults, as far as they change the function.
+# Settings of published models that differ from the defaults of the class and change the function.
 SMALL_CONFIGS: dict[str, dict[str, Any]] = {
     "bert": _ENCODER,
     "roberta": _ROBERTA,
@@ -90,7 +89,7 @@ SMALL_CONFIGS: dict[str, dict[str, Any]] = {
         "qa_dropout": 0.0,
         "num_labels": 3,
     },
-    # As the small models, whose embeddings are narrower than their layers.
+    # Like the small models, whose embeddings are narrower than their layers.
     "electra": _ENCODER | {"embedding_size": 16},
     "gpt2": _GPT | {"n_inner": 48, "classifier_dropout": 0.0},
     "openai-gpt": _GPT,
@@ -131,19 +130,19 @@ SMALL_CONFIGS: dict[str, dict[str, Any]] = {
     "fsmt": {name: value for name, value in _ENCODER_DECODER.items() if name != "vocab_size"}
     | {"src_vocab_size": VOCABULARY, "tgt_vocab_size": VOCABULARY, "decoder_start_token_id": 2},
 }
-# These begin a target otherwise than with `decoder_start_token_id` if they are given labels only: mBART with its last
-# token, FSMT with the source.
+# With labels only, these do not start the target with `decoder_start_token_id`, but with its last token (mBART) or the
+# source (FSMT).
 OTHER_SHIFT = ("mbart", "fsmt")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest differences between a transformers model and ours, over all that was compared.
+    """The largest differences between a model of transformers and ours.
 
     Attributes:
-        logits: between the transformers model and ours made from it.
-        loss, gradients: the same, in training.
-        logits_out: between ours and the transformers model made of it again.
+        logits: logits of the model of transformers and of ours.
+        loss, gradients: loss and gradients of the same two models in training.
+        logits_out: logits of ours and of its export.
     """
 
     logits: float = 0.0
@@ -161,7 +160,7 @@ class Difference:
 
 
 def all_heads() -> Iterator[tuple[Family, Head]]:
-    """Every pair of classes that converts."""
+    """All supported pairs of classes."""
     for family in FAMILIES.values():
         for head in family.heads:
             yield family, head
@@ -170,9 +169,13 @@ def all_heads() -> Iterator[tuple[Family, Head]]:
 def small_transformers_model(
     family: Family, head: Head, *, seed: int = 0, dtype: torch.dtype = torch.float32, **changes: Any
 ) -> PreTrainedModel:
-    """A transformers model of a few thousand parameters; every one perturbed, so that none is 0 or 1 by initialisation.
+    """A model of transformers with a few thousand parameters. All are perturbed, so that none is 0 or 1.
 
     Args:
+        family: the family.
+        head: the head.
+        seed: seed of the weights.
+        dtype: type of the weights.
         changes: fields of the family's configuration that differ from `SMALL_CONFIGS`.
     """
     fields = SMALL_CONFIGS[family.model_type] | changes
@@ -190,10 +193,10 @@ def small_transformers_model(
 
 
 def inputs(family: Family, head: Head, padding: Padding, seed: int = 0) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Arguments for both models, with labels where the head has a loss, and which positions of the output to compare.
+    """Inputs of both models, with labels if the head has a loss.
 
     Returns:
-        The keyword arguments, and a mask of kept positions (rows, length) of the output.
+        The keyword arguments, and a mask (batch, sequence) of the output positions to compare.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -227,7 +230,7 @@ def inputs(family: Family, head: Head, padding: Padding, seed: int = 0) -> tuple
             labels = random_ids(ROWS, LENGTH).masked_fill(torch.arange(LENGTH) % 2 == 0, -100)
         labels = labels.masked_fill(~kept, -100)
         if family.stack == "vanilla_decoder" and head.language_model and padding == "left":
-            # What padding predicts is nobody's business, and so is the first token after it.
+            # Predictions at padding, including that of the first token after it, are not defined.
             labels[torch.arange(ROWS), mask.argmax(1)] = -100
         arguments["labels"] = labels
         if head.theirs == "BertForPreTraining":
@@ -250,9 +253,10 @@ def compare(
     dtype: torch.dtype = torch.float32,
     **changes: Any,
 ) -> Difference:
-    """Logits, loss and gradients of a small transformers model against those of ours.
+    """Compares logits, loss and gradients of a small model of transformers and ours.
 
-    Logits are made in evaluation; loss and gradients in training, with all dropout 0, where our loss makes no logits.
+    Logits are computed in evaluation mode; loss and gradients in training mode without dropout, in which our loss does
+    not compute logits.
 
     Raises:
         ValueError: a parameter has a gradient on one side only, so the table misses a tensor.
@@ -267,10 +271,10 @@ def compare(
     plain = {name: value for name, value in arguments.items() if name not in labels}
     if family.stack == "vanilla_transformer" and "decoder_input_ids" not in plain:
         plain["decoder_input_ids"] = ours.prepare_decoder_input_ids_from_labels(labels["labels"])
-    # RoBERTa gives padding a position of its own, so what it reads off a first token that is padding is nobody's.
+    # RoBERTa has a special position for padding, so its pooled output is not defined if the first token is padding.
     rows = arguments["attention_mask"].flatten(0, -2)[:, 0].bool() if _like_roberta(family) else None
     if family.model_type == "fsmt":
-        plain["use_cache"] = False  # with a cache FSMT lets its decoder see later tokens of an input of several
+        plain["use_cache"] = False  # with a cache, the decoder of FSMT attends to later tokens of its input
     back = to_transformers(ours, family=family.model_type)
     with torch.no_grad():
         theirs, mine, again = (_outputs(model(**plain), kept, rows) for model in (reference, ours, back))
@@ -283,7 +287,7 @@ def compare(
         if labels and not _loss_reads_padding(family, head, padding):
             losses.append(model(**arguments).loss)
         else:
-            # Any smooth function of what the model returns where there is no padding.
+            # Any smooth function of the outputs at positions without padding.
             losses.append(sum(torch.sin(2 * output).mean() for output in _outputs(model(**plain), kept, rows)))
         losses[-1].backward()
     loss = float((losses[0] - losses[1]).detach().abs())
@@ -296,18 +300,18 @@ def _largest(first: list[torch.Tensor], second: list[torch.Tensor]) -> float:
 
 def precisions(family: Family) -> tuple[torch.dtype, ...]:
     """The data types to compare in."""
-    # transformers' XGLM and FSMT write the lowest number of their type into a mask in float32.
+    # XGLM and FSMT of transformers write the lowest number of their type into a mask in float32.
     return (torch.float32,) if family.model_type in ("xglm", "fsmt") else tuple(TOLERANCE)
 
 
 def attentions(family: Family, dtype: torch.dtype) -> tuple[Literal["eager", "sdpa"], ...]:
     """The kernels to compare with."""
-    # OPT's eager attention takes its softmax in float32 whatever it computes in.
+    # OPT's eager attention always computes its softmax in float32.
     return ("sdpa",) if family.model_type == "opt" and dtype == torch.float64 else ("eager", "sdpa")
 
 
 def _loss_reads_padding(family: Family, head: Head, padding: Padding) -> bool:
-    """Whether the reference loss depends on the output for padding, which may differ between implementations."""
+    """Whether the reference loss depends on outputs at padding, which may differ between implementations."""
     if "QuestionAnswering" in head.theirs:
         return padding != "none"
     pooled = "SequenceClassification" in head.theirs or "MultipleChoice" in head.theirs
@@ -324,7 +328,7 @@ def _next_token_loss(logits: torch.Tensor, labels: torch.Tensor, **kwargs: Any) 
 
 
 def _outputs(outputs: Any, kept: torch.Tensor, rows: torch.Tensor | None) -> list[torch.Tensor]:
-    """The tensors of a forward pass that a user reads, in a fixed order: at kept positions, or of the given rows."""
+    """The outputs of a forward pass in a fixed order, at kept positions or for the given rows."""
     tensors = [outputs[name] for name in OUTPUTS if outputs.get(name) is not None]
     return [_compared(tensor, kept, rows) for tensor in tensors]
 
@@ -344,7 +348,7 @@ def _gradient_difference(family: Family, head: Head, reference: PreTrainedModel,
         for name, parameter in parameters.items()
     }
     pooler = any(name.endswith("pooler.dense.weight") for name in gradients)
-    # A buffer of theirs that is a parameter of ours (BART's final_logits_bias) has no gradient to compare with.
+    # Buffers that are parameters of our models (BART's final_logits_bias) have no gradient to compare.
     rules = [
         rule
         for rule in model_rules(family, head, reference.config, pooler)
@@ -354,7 +358,7 @@ def _gradient_difference(family: Family, head: Head, reference: PreTrainedModel,
     mine = dict(ours.named_parameters(remove_duplicate=False))
     uncovered = [name for name in mine if name not in theirs and name != "lm_head.bias"]
     if uncovered:
-        raise ValueError(f"{head.theirs}: nothing to compare the gradient of {uncovered} with.")
+        raise ValueError(f"{head.theirs} has no gradient to compare with that of {uncovered}.")
     return max(
         float((gradient - (0 if mine[name].grad is None else mine[name].grad)).abs().max())
         for name, gradient in theirs.items()
@@ -362,7 +366,7 @@ def _gradient_difference(family: Family, head: Head, reference: PreTrainedModel,
 
 
 def generated(model: PreTrainedModel, family: Family, beams: int, use_cache: bool) -> torch.Tensor:
-    """Tokens that a model generates for a batch padded on the left; (rows, length)."""
+    """Generated tokens, (batch, sequence), for a batch padded on the left."""
     arguments, _ = inputs(family, family.heads[0], "left", seed=1)
     with torch.no_grad():
         return model.generate(
@@ -371,19 +375,19 @@ def generated(model: PreTrainedModel, family: Family, beams: int, use_cache: boo
             num_beams=beams,
             do_sample=False,
             use_cache=use_cache,
-            no_repeat_ngram_size=2,  # random weights repeat themselves otherwise
+            no_repeat_ngram_size=2,  # random weights would repeat tokens
             max_new_tokens=14,
         )
 
 
 def same_tokens(family: Family, head: Head, dtype: torch.dtype = torch.float32) -> dict[str, bool]:
-    """Whether both models generate the same tokens, by way of generating; empty for a head that does not generate."""
+    """Whether both models generate the same tokens, by search; empty for a head that does not generate."""
     reference = small_transformers_model(family, head, dtype=dtype)
     if not reference.can_generate():
         return {}
     ours = from_transformers(reference)
     same = {}
-    # Without a cache FSMT generates with a decoder that sees later tokens, which is not what was trained.
+    # Without a cache, the decoder of FSMT attends to later tokens, unlike in training.
     caches = (True,) if family.model_type == "fsmt" else (True, False)
     for beams in (1, 4):
         for use_cache in caches:
@@ -426,10 +430,10 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the table; 1 if anything differs by more than the tolerance."""
+    """Prints the table. Returns 1 if a difference exceeds the tolerance."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.parity", description=__doc__.splitlines()[0])
     parser.add_argument("--family", choices=FAMILIES, action="append", help="only this family; may be repeated")
-    parser.add_argument("--json", type=Path, help="also write the rows there")
+    parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args(arguments)
     transformers.logging.set_verbosity_error()
     rows = [

@@ -84,7 +84,7 @@ def _from_transformers(source: Any, head: str | None, dtype: Any) -> tuple[Any, 
 
     from ..conversion import from_transformers
     from ..conversion.checkpoint import load_with_transformers
-    from ..conversion.comparison import largest_difference
+    from ..conversion.output_difference import largest_difference
 
     # Our loader raises errors with reasons; transformers' own report would list unused heads.
     verbosity = logging.get_verbosity()

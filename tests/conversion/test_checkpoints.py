@@ -11,8 +11,8 @@ from benchmarks.parity import all_heads, generated
 from hf_vanilla_transformer import from_checkpoint, to_transformers
 from hf_vanilla_transformer.conversion.checkpoint import HEADS as HEAD_NAMES
 from hf_vanilla_transformer.conversion.checkpoint import head_name
-from hf_vanilla_transformer.conversion.comparison import largest_difference
 from hf_vanilla_transformer.conversion.families import FAMILIES
+from hf_vanilla_transformer.conversion.output_difference import largest_difference
 
 from ..old_transformers import CACHED_FSMT
 from .saved import main_head, save

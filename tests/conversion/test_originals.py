@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from benchmarks.parity import small_transformers_model
 from hf_vanilla_transformer import from_checkpoint
 from hf_vanilla_transformer.conversion.checkpoint import ORIGINAL_FORMATS
-from hf_vanilla_transformer.conversion.comparison import largest_difference
 from hf_vanilla_transformer.conversion.families import FAMILIES
+from hf_vanilla_transformer.conversion.output_difference import largest_difference
 
 # Parts of BERT's tensor names in transformers and in google-research/bert. TensorFlow stores matrices of dense layers
 # transposed.

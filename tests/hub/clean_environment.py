@@ -1,11 +1,9 @@
-"""Published folders loaded where this package is not installed, and where it is.
+"""Load published folders with and without this package: `python -m tests.hub.clean_environment`.
 
-The command is `python -m tests.hub.clean_environment`.
-
-A virtual environment is made that holds every installed package but ours. In it, and in the environment of this
-process, each stack is loaded by every Auto class: from the folder, from a Hub on loopback through the client, from the
-cache that the client has laid out, and from what is saved again without our package. The command prints the matrix; its
-exit status is 1 if a cell is wrong.
+The command creates a virtual environment with all installed packages except ours. In it, and in the current
+environment, it loads each stack by every Auto class: from the folder, from a local Hub, from the client's cache, and
+from a folder that was saved again without our package. It prints the matrix of results; its exit status is 1 if a cell
+is wrong.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from .loopback import LoopbackHub
 from .tiny import HEADS, STACKS, inputs_and_logits, model_for, tokenizer_for
 
 OURS = "hf_vanilla_transformer"
-# Column of the matrix: is our package there, where is the model, is its code trusted, and what must happen.
+# Column of the matrix (with or without our package, source of the model, trust in its code): expected result.
 COLUMNS = {
     "without, folder, no trust": "refused",
     "without, folder, trust=False": "refused",
@@ -41,7 +39,7 @@ COLUMNS = {
     "with, cache, no trust": "loads",
 }
 
-# Runs in a process of its own, and knows nothing of this package but what it is told on standard input.
+# Runs in its own process and gets its input from standard input.
 LOADER = """
 import importlib.util, json, pathlib, sys
 told = json.loads(sys.stdin.readline())
@@ -94,7 +92,7 @@ for stack in told["stacks"]:
             except Exception as error:
                 result = f"{type(error).__name__}: {error}"[:300]
             rows.append([stack["stack"], auto, column, result])
-# On a line of its own: transformers' question whether to trust has left its words on this one.
+# On a new line, because transformers' question about trust is printed without a line break.
 print()
 print(json.dumps(rows))
 """
@@ -110,15 +108,15 @@ class Cell:
     result: str
 
     @property
-    def right(self) -> bool:
-        """Whether it went as it must. A tokenizer is data, so it may load where the model's code is refused."""
+    def expected(self) -> bool:
+        """Whether the result is the expected one. A tokenizer has no code, so it may load without trust."""
         return self.result == COLUMNS[self.column] or (self.auto_class == "AutoTokenizer" and self.result == "loads")
 
 
 def make_environment(folder: Path) -> Path:
-    """A virtual environment with every package of this one but ours. Returns its Python.
+    """Creates a virtual environment with all installed packages except ours, and returns its Python.
 
-    The packages are linked, not installed again: that takes a second, and no network.
+    The packages are linked, which takes a second and needs no network.
     """
     venv.create(folder, with_pip=False, symlinks=os.name != "nt")
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -128,7 +126,7 @@ def make_environment(folder: Path) -> Path:
         if place.name not in ("site-packages", "dist-packages") or not place.is_dir():
             continue
         for entry in place.iterdir():
-            # A .pth file leads to packages that lie elsewhere: so is ours installed while it is worked on.
+            # .pth files add other folders, such as that of an editable installation of our package.
             if OURS in entry.name or entry.suffix == ".pth" or (site / entry.name).exists():
                 continue
             (site / entry.name).symlink_to(entry, target_is_directory=entry.is_dir())
@@ -136,13 +134,13 @@ def make_environment(folder: Path) -> Path:
 
 
 def matrix(folder: Path) -> list[Cell]:
-    """Publishes the three stacks and loads them everywhere.
+    """Publishes the three stacks and loads them in all ways.
 
     Args:
         folder: an empty folder for models, environments and caches.
 
     Raises:
-        RuntimeError: a process could not do its work at all.
+        RuntimeError: a process failed.
     """
     stacks = [_publish(stack, folder) for stack in STACKS]
     clean = make_environment(folder / "environment")
@@ -160,7 +158,7 @@ def matrix(folder: Path) -> list[Cell]:
 def _publish(stack: str, folder: Path) -> dict[str, Any]:
     tokenizer = tokenizer_for(stack)
     model = model_for(stack, tokenizer)
-    # A dot and a dash: names that Python would not import as they are.
+    # Dot and dash: not a valid module name in Python.
     name = f"someone/tiny-{stack}.v1"
     return {
         "stack": stack,
@@ -178,7 +176,7 @@ def _run(python: list[str], told: dict[str, Any], endpoint: str, home: Path) -> 
     environment |= {
         "HF_HOME": str(home / "huggingface"),
         "HF_ENDPOINT": endpoint,
-        # The loopback Hub has LFS, not Xet.
+        # The local Hub does not support Xet.
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "NO_PROXY": "127.0.0.1",
@@ -193,12 +191,12 @@ def _run(python: list[str], told: dict[str, Any], endpoint: str, home: Path) -> 
 
 
 def table(cells: list[Cell]) -> str:
-    """The matrix as Markdown: a row for each stack and Auto class."""
+    """The matrix as a Markdown table with a row for each stack and Auto class."""
     found = {(cell.stack, cell.auto_class, cell.column): cell for cell in cells}
     lines = ["| stack | Auto class | " + " | ".join(COLUMNS) + " |", "| --- " * (len(COLUMNS) + 2) + "|"]
     for stack, auto_class in dict.fromkeys((cell.stack, cell.auto_class) for cell in cells):
         results = [found[stack, auto_class, column] for column in COLUMNS]
-        shown = [cell.result if cell.right else f"WRONG: {cell.result}" for cell in results]
+        shown = [cell.result if cell.expected else f"WRONG: {cell.result}" for cell in results]
         lines.append(f"| {stack} | `{auto_class}` | " + " | ".join(shown) + " |")
     return "\n".join(lines)
 
@@ -208,8 +206,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         cells = matrix(Path(folder))
     print(table(cells))
-    wrong = [cell for cell in cells if not cell.right]
-    print(f"\n{len(cells) - len(wrong)} of {len(cells)} as they must be")
+    wrong = [cell for cell in cells if not cell.expected]
+    print(f"\n{len(cells) - len(wrong)} of {len(cells)} as expected")
     return 1 if wrong else 0
 
 

@@ -1,8 +1,8 @@
-"""A Hub on this machine: a real HTTP server that speaks the part of the Hub's API which publishing and loading use.
+"""A local Hub: an HTTP server with the part of the Hub's API that publishing and loading use.
 
 Requests: create, validate-yaml, model info, tree, preupload, LFS batch, upload (in one piece or in parts) and verify,
-commit, resolve. It keeps the rule that matters: files become visible by a commit and by nothing else. Faults are put in
-its way by `Fault`. It has no Xet: clients must run with HF_HUB_DISABLE_XET=1, and then use LFS.
+commit, resolve. As on the Hub, files become visible only by a commit. `Fault` injects faults. Xet is not supported:
+clients must run with HF_HUB_DISABLE_XET=1 and then use LFS.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from urllib.parse import unquote, urlsplit
 import yaml
 
 TOKEN = "hf_loopbackWriterToken0123456789"
-# What the Hub's own .gitattributes sends through LFS, as far as our folders have it.
+# Suffixes of files in our folders that the Hub's default .gitattributes stores in LFS.
 LFS_ENDINGS = (".safetensors", ".png")
 
 
 @dataclass
 class Fault:
-    """What goes wrong with requests.
+    """A fault of requests.
 
     Attributes:
-        method: of the request.
-        path: regular expression that its path must contain.
-        status: the answer; None cuts the connection instead.
-        times: how many requests it hits; a large number is a Hub that is down.
-        late: the request is carried out, and only the answer is lost.
-        skip: how many requests pass before.
+        method: HTTP method of the affected requests.
+        path: regular expression to find in their path.
+        status: status of the response; None cuts the connection instead.
+        times: number of affected requests.
+        late: whether the request is executed and only the response is lost.
+        skip: number of requests to let pass first.
     """
 
     method: str
@@ -48,7 +48,7 @@ class Fault:
     skip: int = 0
 
     def hits(self, method: str, path: str) -> bool:
-        """Whether it strikes this request; counts it if so."""
+        """Whether the fault affects this request; if so, counts it."""
         if method != self.method or not re.search(self.path, path) or self.times <= 0:
             return False
         if self.skip > 0:
@@ -60,7 +60,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Commit:
-    """A state of a repository: file name to content; those in `lfs` went through LFS."""
+    """A state of a repository: contents by file name, and the names of files in LFS."""
 
     oid: str
     message: str
@@ -70,14 +70,14 @@ class Commit:
 
 @dataclass
 class Repository:
-    """A repository: its commits, oldest first."""
+    """A repository with its commits, oldest first."""
 
     private: bool
     commits: list[Commit]
 
     @property
     def head(self) -> Commit:
-        """What everybody sees."""
+        """The visible state."""
         return self.commits[-1]
 
 
@@ -96,12 +96,12 @@ def as_json(value: Any, status: int = 200, **headers: str) -> Answer:
 
 
 def error(status: int, code: str, message: str) -> Answer:
-    """A refusal as the Hub words it."""
+    """An error response in the Hub's format."""
     return as_json({"error": message}, status, **{"X-Error-Code": code, "X-Error-Message": message})
 
 
 class LoopbackHub:
-    """The server; a context manager. State is in `repositories`, `objects` (LFS, by sha256) and `requests`.
+    """The server as a context manager. Its state is in `repositories`, `objects` (LFS, by sha256) and `requests`.
 
     Args:
         multipart_over: files larger than this many bytes are uploaded in parts of this size.
@@ -128,7 +128,7 @@ class LoopbackHub:
 
     @property
     def url(self) -> str:
-        """What HF_ENDPOINT is set to."""
+        """The value for HF_ENDPOINT."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def add(self, name: str, folder: Path, *, private: bool = False) -> None:
@@ -138,19 +138,19 @@ class LoopbackHub:
         self._commit(name, "Add", files, frozenset(file for file in files if file.endswith(LFS_ENDINGS)))
 
     def visible(self, name: str) -> set[str]:
-        """The files that somebody sees who looks at the repository now; none if it is not there."""
+        """The visible files of a repository; empty if it does not exist."""
         repository = self.repositories.get(name)
         return set() if repository is None else set(repository.head.files) - {".gitattributes"}
 
     def count(self, method: str, path: str, status: int = 200) -> int:
-        """How many requests were answered so."""
+        """Number of requests with this response status."""
         return sum(
             asked == method and bool(re.search(path, where)) and answered == status
             for asked, where, answered in self.requests
         )
 
     def answer(self, method: str, path: str, headers: Any, body: bytes) -> Answer:
-        """The answer to a request, faults left aside."""
+        """The response to a request without faults."""
         with self._lock:
             writes = method in ("POST", "PUT") and not path.startswith("/lfs/")
             if writes and headers.get("Authorization") != f"Bearer {TOKEN}":
@@ -344,12 +344,12 @@ class LoopbackHub:
 
 
 def sha256(content: bytes) -> str:
-    """How LFS names a file."""
+    """The name of a file in LFS."""
     return hashlib.sha256(content).hexdigest()
 
 
 def git_hash(content: bytes) -> str:
-    """How git names a file."""
+    """The name of a file in git."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
@@ -361,13 +361,13 @@ def _handler(hub: LoopbackHub) -> type[BaseHTTPRequestHandler]:
             path = unquote(urlsplit(self.path).path)
             fault = next((fault for fault in hub.faults if fault.hits(self.command, path)), None)
             if fault is not None and fault.status is None and not fault.late:
-                # Mid-upload: some of the body has arrived, the rest never will.
+                # In the middle of an upload: half of the body was received.
                 self.rfile.read(int(self.headers.get("Content-Length") or 0) // 2)
                 self._cut(path)
                 return
             body = self._body()
             if fault is not None and not fault.late:
-                # A badly made server repeats the request's headers in its answer; the client must not show them.
+                # A bad server repeats the request's headers in its response; the client must not print them.
                 message = f"injected fault; you sent {self.headers.get('Authorization')}"
                 answer = as_json({"error": message}, fault.status, **{"X-Error-Message": message})
             else:
@@ -402,6 +402,6 @@ def _handler(hub: LoopbackHub) -> type[BaseHTTPRequestHandler]:
             self.connection.shutdown(socket.SHUT_RDWR)
 
         def log_message(self, *arguments: Any) -> None:
-            """Quiet: what was asked is in `hub.requests`."""
+            """Prints nothing: requests are in `hub.requests`."""
 
     return Handler

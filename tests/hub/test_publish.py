@@ -254,7 +254,7 @@ def test_from_the_folder_to_the_hub_and_back(run, tmp_path):
                 "HF_TOKEN": TOKEN,
                 "HF_HOME": str(tmp_path / "home"),
                 "HF_HUB_OFFLINE": "0",
-                # The loopback Hub has LFS, not Xet.
+                # The local Hub does not support Xet.
                 "HF_HUB_DISABLE_XET": "1",
                 "HF_HUB_DISABLE_TELEMETRY": "1",
                 "NO_PROXY": "127.0.0.1",

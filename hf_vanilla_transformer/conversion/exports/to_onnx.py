@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from ..comparison import OUTPUTS
+from ..output_difference import OUTPUTS
 from .onnx_steps import OnnxSteps
 from .protocol import Check, Exported, Request, require
 from .reference import compare_sequences, end_token, greedy, prompts, step_limit

@@ -9,8 +9,8 @@ import torch
 import transformers
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from ..comparison import OUTPUTS
 from ..exporting import padding_note, to_transformers
+from ..output_difference import OUTPUTS
 from .protocol import Check, Exported, Request
 from .samples import Samples
 from .saved_tokenizer import save_tokenizer

@@ -1,4 +1,4 @@
-"""Models and tokenizers that the exports are tested with, of sizes that every target format allows."""
+"""Models and tokenizers for tests of exports, with sizes that every format supports."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _SIZES = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48, 
 
 
 def small_tokenizer(stack: Stack) -> PreTrainedTokenizerBase:
-    """A tokenizer that knows little more than letters."""
+    """A tokenizer with little more than letters."""
     return tiny_tokenizer(stack, SENTENCES, kind=_KINDS[stack], vocab_size=300, min_frequency=1, model_max_length=96)
 
 
 def small_model(stack: Stack, tokenizer: PreTrainedTokenizerBase | None = None, **fields: Any) -> PreTrainedModel:
-    """Two layers with random weights that are far enough from zero for outputs to depend on every one of them."""
+    """A model with two layers and noisy weights, so that the outputs depend on all of them."""
     return tiny_model(stack, tokenizer, noise=0.2, **_fields(stack) | fields)
 
 
 def small_folder(folder: Path, stack: Stack, **fields: Any) -> Path:
-    """A model and its tokenizer, saved."""
+    """Saves a model and its tokenizer."""
     return tiny_folder(folder, stack, small_tokenizer(stack), noise=0.2, **_fields(stack) | fields)
 
 
 def _fields(stack: Stack) -> dict[str, Any]:
-    # Only for pairs is there a family whose positions skip padding, as ours do.
+    # Only encoder-decoders have a family whose positions skip padding like ours.
     return _SIZES if stack == "seq2seq" else _SIZES | {"positions_from_mask": False}
