@@ -82,26 +82,26 @@ def test_the_plan(causal_base, domain, tmp_path, capsys):  # noqa: F811
     ("arguments", "message"),
     [
         ([], "Name the PARENT"),
-        (["nowhere/at/all"], "no folder"),
+        (["nowhere/at/all"], "'nowhere/at/all'"),
         (["PARENT", "--task.x", "1"], "task"),
-        (["PARENT", "--set", "task=masked_lm", "--set", "data.path=DOMAIN"], "is a decoder"),
-        (["PARENT", "--data.path", "DOMAIN", "--data.max_length", "512"], "positions of the base model"),
-        (["PARENT", "--data.path", "DOMAIN", "--data.hold_out", "0"], "no validation split .* data.hold_out"),
-        (["PARENT", "--data.path", "DOMAIN", "--data.hold_out", "100"], "leaves nothing|hold_out"),
-        (["PARENT", "--data.path", "EMPTY"], "no .*row|No .*row|empty"),
+        (["PARENT", "--set", "task=masked_lm", "--set", "data.path=DOMAIN"], "masked_lm"),
+        (["PARENT", "--data.path", "DOMAIN", "--data.max_length", "512"], "512"),
+        (["PARENT", "--data.path", "DOMAIN", "--data.hold_out", "0"], r"data\.hold_out"),
+        (["PARENT", "--data.path", "DOMAIN", "--data.hold_out", "100"], "hold_out"),
+        (["PARENT", "--data.path", "EMPTY"], "empty"),
         (
             ["PARENT", "--data.path", "DOMAIN", "--data.hold_out", "9", "--adaptation.general.path", "EMPTY"],
-            "The general text",
+            "[Gg]eneral.*empty|empty.*general",
         ),
-        (["PARENT", "--data.path", "DOMAIN", "--adaptation.replay", "1"], "replay=1.0 must be .* below 1"),
-        (["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "-1"], "l2_sp must be at least 0"),
+        (["PARENT", "--data.path", "DOMAIN", "--adaptation.replay", "1"], r"replay\b.*\b1"),
+        (["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "-1"], r"l2_sp\b.*-1"),
         (
             ["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "1", "--training.weight_decay", "0.1"],
-            "set one of",
+            r"l2_sp.*weight_decay|weight_decay.*l2_sp",
         ),
-        (["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "1e5"], "beyond the parent"),
+        (["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "1e5"], "l2_sp"),
         (["PARENT", "--data.path", "DOMAIN", "--evaluation.eval_steps", "null"], "evaluation.eval_steps"),
-        (["PARENT", "--data.path", "DOMAIN", "--model.start_from", "x"], "is its parent"),
+        (["PARENT", "--data.path", "DOMAIN", "--model.start_from", "x"], r"model\.start_from"),
         (["PARENT", "--resume", "x"], "Name the PARENT"),
     ],
 )
@@ -149,7 +149,7 @@ def test_a_recipe_file_decides(causal_base, domain, general, tmp_path, capsys): 
     file.write_text(yaml.safe_dump(tree))
     arguments[arguments.index("--output") + 1] = str(tmp_path / "other")
     assert main(arguments) == 2
-    assert "is a decoder" in capsys.readouterr().err
+    assert "masked_lm" in capsys.readouterr().err
 
 
 def test_train_leaves_adaptations_alone(causal_base, domain, tmp_path, capsys):  # noqa: F811
@@ -158,7 +158,7 @@ def test_train_leaves_adaptations_alone(causal_base, domain, tmp_path, capsys): 
     assert main(["train", "--recipe", str(output / "recipe.yaml"), "--output", str(tmp_path / "x")]) == 2
     assert "hf-vanilla adapt" in capsys.readouterr().err
     assert main(["adapt", "--resume", str(causal_base)]) == 2
-    assert "is no adaptation" in capsys.readouterr().err
+    assert str(causal_base) in capsys.readouterr().err
 
 
 def test_the_card_names_what_is_on_the_hub(causal_base, domain, tmp_path):  # noqa: F811

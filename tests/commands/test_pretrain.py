@@ -80,14 +80,14 @@ def test_causal_from_a_stream_and_resumed(texts, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Say what to train: --objective causal, masked, denoising, span"),
+        ([], "causal, masked, denoising, span"),
         (
             ["--objective", "causal"],
-            "data.path is not set: give a folder, a file or a Hub name, such as --data.path corpus.txt",
+            "data.path",
         ),
-        (["--objective", "causal", "--recipe", "encoder-small"], "are not the same"),
-        (["--recipe", "multi30k-en-de-tiny"], "no language model; use hf-vanilla train"),
-        (["--resume", "runs/x", "--objective", "causal"], "leave --recipe and --objective out"),
+        (["--objective", "causal", "--recipe", "encoder-small"], "--objective causal and task='masked_lm'"),
+        (["--recipe", "multi30k-en-de-tiny"], "hf-vanilla train"),
+        (["--resume", "runs/x", "--objective", "causal"], "--resume runs/x"),
         (["--objective", "masked", "--data.path", "no/such/text.txt"], "no/such/text.txt"),
         (["--objective", "masked", "--objective.unit", "words"], "'token', 'whole_word', 'span'"),
     ],
