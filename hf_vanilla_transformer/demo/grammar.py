@@ -1,15 +1,15 @@
-"""A synchronous grammar that writes English sentences together with their French translations.
+"""A synchronous grammar that generates English sentences together with their French translations.
 
-Each rule builds the two sides at once and links the words that translate each other, so that a pair comes with its
-word alignment. The French side has what makes translation more than a dictionary: agreement in gender, number and
-person, adjectives after the noun and in mirror order ("the European economic area", "la zone économique européenne"),
+Each rule builds both sides at the same time and links the words that translate each other, so each pair has a word
+alignment. The French side has phenomena that word-by-word translation cannot produce: agreement in gender, number and
+person, adjectives after the noun in reverse order ("the European economic area", "la zone économique européenne"),
 negation around the verb, clitic pronouns before it, participles that agree with a preceding object, elision,
-contraction, numbers and dates. Every English sentence has one translation: `you` is `vous`, `they` is `ils`, a bare
-`it` is masculine.
+contraction, numbers and dates. Each English sentence has exactly one translation: `you` is `vous`, `they` is `ils`, and
+`it` without an antecedent is masculine.
 
-The test set asks for composition. Some pairs of words (an adjective with a noun, a verb with its object) are held
-out: no training sentence contains one of them, each test sentence contains at least one. All of their words occur in
-training.
+The test split requires compositional generalization. Some word combinations (an adjective with a noun, a verb with its
+object) are held out: no training sentence contains them, and each test sentence contains at least one. All words of the
+test split occur in the training split.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .english_french.sentences import SentenceGrammar
 from .english_french.spelling import Word, spell_english, spell_french, written
 
 SHORTEST, LONGEST = 4, 16
-# One pair in eight, and the one that the best-known picture of attention needs.
+# One combination in eight, and the one in the best-known attention plot (Bahdanau et al. 2015, Figure 3a).
 _HELD_OUT_PART = 8
 _ALWAYS_HELD_OUT = frozenset({"economic area"})
 
@@ -32,8 +32,11 @@ _ALWAYS_HELD_OUT = frozenset({"economic area"})
 class SentencePair:
     """An English sentence and its French translation.
 
-    `english_words` and `french_words` are the sentences cut at blanks and before punctuation; `alignment` pairs their
-    indices (English, French), counted from 0. `combinations` are the pairs of words that the split looks at.
+    Attributes:
+        english, french: the sentences.
+        english_words, french_words: the sentences, split at blanks and before punctuation.
+        alignment: pairs of indices (English, French) of words that translate each other, from 0.
+        combinations: the word combinations that decide whether the sentence is held out.
     """
 
     english: str
@@ -45,25 +48,25 @@ class SentencePair:
 
     @property
     def held_out(self) -> bool:
-        """Whether the sentence contains a combination that training never shows."""
+        """Whether the sentence contains a combination that the training split must not contain."""
         return any(is_held_out(combination) for combination in self.combinations)
 
     @property
     def vocabulary(self) -> frozenset[str]:
-        """The words of both sides in lower case, elided ones apart: "L'homme dort" has l, homme and dort."""
+        """The words of both sides in lower case, split at apostrophes: "L'homme dort" has l, homme and dort."""
         words = " ".join((*self.english_words, *self.french_words)).lower().replace("'", " ")
         return frozenset(words.split())
 
     @property
     def crossings(self) -> int:
-        """How many pairs of alignment links cross: 0 where both languages have the same order."""
+        """The number of alignment links that cross; 0 if both languages have the same order."""
         links = self.alignment
         return sum((i < k and j > m) or (i > k and j < m) for n, (i, j) in enumerate(links) for k, m in links[:n])
 
 
 @dataclass(frozen=True)
 class GrammarCorpus:
-    """The three parts of a corpus; no English sentence occurs twice in it."""
+    """The three splits of a corpus. No English sentence occurs twice in it."""
 
     train: list[SentencePair]
     validation: list[SentencePair]
@@ -71,16 +74,16 @@ class GrammarCorpus:
 
 
 def is_held_out(combination: str) -> bool:
-    """Whether a combination such as "red house" is kept for the test. The same in every corpus, whatever its seed."""
+    """Whether a combination such as "red house" is held out; the same for every seed."""
     return combination in _ALWAYS_HELD_OUT or zlib.crc32(combination.encode()) % _HELD_OUT_PART == 0
 
 
 def sentence_pairs(seed: int = 0) -> Iterator[SentencePair]:
-    """An endless stream of sentence pairs of 4 to 16 words on each side; the same for the same seed."""
+    """An endless stream of sentence pairs with 4 to 16 words per side, determined by the seed."""
     generator = random.Random(seed)
     while True:
-        fragment, mark = SentenceGrammar(generator).sentence()
-        end = Word(mark, frozenset({-1}))
+        fragment, punctuation = SentenceGrammar(generator).sentence()
+        end = Word(punctuation, frozenset({-1}))
         english = spell_english((*fragment.english, end))
         french = spell_french((*fragment.french, end))
         if not all(SHORTEST <= len(words) - 1 <= LONGEST for words in (english, french)):
@@ -103,34 +106,38 @@ def _capitalised(words: list[Word]) -> tuple[str, ...]:
 
 
 def grammar_corpus(train: int = 20_000, validation: int = 500, test: int = 500, *, seed: int = 0) -> GrammarCorpus:
-    """A corpus with as many sentences in each part; the test part consists of sentences with held-out combinations.
+    """Generates a corpus whose test sentences contain held-out combinations.
+
+    Args:
+        train, validation, test: the number of sentence pairs of each split.
+        seed: of the random choices.
 
     Raises:
-        ValueError: if a size is not positive, or so large that the grammar runs out of new sentences.
+        ValueError: a size is below 1, or the grammar has too few different sentences.
     """
     sizes = {"train": train, "validation": validation, "test": test}
     for name, size in sizes.items():
         if size < 1:
-            raise ValueError(f"{name}={size} is not a size: give at least 1.")
+            raise ValueError(f"{name}={size} must be at least 1.")
     parts: dict[str, list[SentencePair]] = {"train": [], "validation": []}
     held_out: list[SentencePair] = []
     trained_words: set[str] = set()
     seen: set[str] = set()
     for drawn, pair in enumerate(sentence_pairs(seed)):
         if drawn > 100 * sum(sizes.values()) + 10_000:
-            raise ValueError(f"The grammar has not enough different sentences for {sizes}: ask for fewer.")
+            raise ValueError(f"The grammar has too few different sentences for {sizes}; lower the sizes.")
         if pair.english in seen:
             continue
         seen.add(pair.english)
         if pair.held_out:
             held_out.append(pair)
-        elif len(parts["validation"]) < validation:  # First, so that it stays the same when the training part grows.
+        elif len(parts["validation"]) < validation:  # first: independent of the training size
             parts["validation"].append(pair)
         elif len(parts["train"]) < train:
             parts["train"].append(pair)
             trained_words |= pair.vocabulary
         if len(parts["train"]) == train and len(held_out) >= test:
-            # Which words are trained is known only now; a test of unknown words would test nothing.
+            # The training words are known only now. A test sentence must not contain unknown words.
             held_out = [pair for pair in held_out if pair.vocabulary <= trained_words]
             if len(held_out) >= test:
                 break

@@ -1,1 +1,1 @@
-"""The parts of the English-French grammar: lexicon, numbers, spelling, noun phrases, clauses and sentences."""
+"""The parts of the English-French grammar: lexicon, numbers, spelling, noun phrases, clauses, sentences."""

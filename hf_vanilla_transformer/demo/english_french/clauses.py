@@ -1,4 +1,4 @@
-"""Clauses of the English-French grammar: what stands around a verb, in three tenses, with negation and modal verbs.
+"""Clauses of the English-French grammar: a verb with its arguments, in three tenses, with negation and modal verbs.
 
 English   subject   aux not|never   verb   objects                she   did not    give   it to him
 French    subject   ne  clitics  finite  pas|jamais  rest         elle  ne  le lui a  pas  donné
@@ -30,13 +30,13 @@ class Predicate:
 
     Args:
         verb: the verb.
-        link: links the verb of the two sides.
-        english: what follows the English verb.
-        french: what follows the French verb.
+        link: links the verbs of both sides.
+        english: the words after the English verb.
+        french: the words after the French verb.
         clitics: the French object pronouns before the verb.
-        agrees_with: gender and number of a direct object before the verb, with which the participle agrees.
-        with_etre: the past is built with être, and the participle agrees with the subject.
-        combinations: the pairs of words in the objects, and of verb and object.
+        agrees_with: gender and number of a direct object before the verb; the participle agrees with it.
+        with_etre: whether the past is built with être, so that the participle agrees with the subject.
+        combinations: the word combinations within the objects, and of verb and object.
     """
 
     verb: Verb
@@ -51,7 +51,7 @@ class Predicate:
 
 @dataclass(frozen=True)
 class Fragment:
-    """Part of a sentence, or a whole one without its punctuation, in both languages."""
+    """Part of a sentence, or a complete one without punctuation, in both languages."""
 
     english: Words = ()
     french: Words = ()
@@ -64,14 +64,14 @@ class Fragment:
 
 
 def agreed(participle: str, gender: Gender, plural: bool) -> str:
-    """The participle, or a regular adjective, in this gender and number: pris, prise, pris, prises."""
+    """The participle, or a regular adjective, with this gender and number: pris, prise, pris, prises."""
     feminine = participle + ("e" if gender == "f" else "")
     return feminine if not plural or feminine.endswith("s") else feminine + "s"
 
 
 @dataclass(frozen=True)
 class _Group:
-    """All that shapes a verb group, with the links of the negation and of the modal verb."""
+    """All properties of a verb group, with the links of the negation and of the modal verb."""
 
     subject: NounPhrase
     predicate: Predicate
@@ -83,7 +83,7 @@ class _Group:
     modal_link: frozenset[int] = frozenset()
 
     def english(self) -> tuple[Words, Words]:
-        """The auxiliary, which a question puts before the subject, and the rest."""
+        """The auxiliary, which precedes the subject in a question, and the other words."""
         verb, link = self.predicate.verb, self.predicate.link
         third = self.subject.person == THIRD
         particle = (Word(verb.particle, link),) if verb.particle else ()
@@ -112,12 +112,12 @@ class _Group:
         return (), (Word(modal.english_third if third else modal.english, link), *to_do)
 
     def french(self) -> Words:
-        """The clitics, the finite verb in its negation, and the participle or infinitive."""
+        """The clitics, the finite verb with its negation, and the participle or infinitive."""
         predicate, link, person = self.predicate, self.predicate.link, self.subject.person
         verb = predicate.verb
         ne = (Word("ne", self.not_link),) if self.negation else ()
         pas = (Word("pas" if self.negation == "not" else "jamais", self.not_link),) if self.negation else ()
-        # "Avoir besoin" is a verb of two words, of which the first is inflected.
+        # "Avoir besoin" is a verb of two words; only the first one is inflected.
         besoin = (Word("besoin", link),) if verb.infinitive == "avoir_besoin" else ()
         if self.modal is not None:
             finite = Word(self.modal.present[person], self.modal_link)
@@ -132,7 +132,7 @@ class _Group:
 
 
 class ClauseGrammar(NounPhraseGrammar):
-    """Puts subjects, predicates and negation together; it draws nothing."""
+    """Combines subjects, predicates and negation; it makes no random choice."""
 
     def clause(
         self,
@@ -144,7 +144,7 @@ class ClauseGrammar(NounPhraseGrammar):
         modal: Verb | None = None,
         question: bool = False,
     ) -> Fragment:
-        """A main clause; `modal` ("wants to") is for the present, `question` for clauses that are not negated."""
+        """A main clause. `modal` ("wants to") needs the present tense, `question` a clause without negation."""
         links = self.link(), self.link()
         group = _Group(subject, predicate, tense, negation, modal, question, *links)
         auxiliary, verb = group.english()
@@ -157,7 +157,7 @@ class ClauseGrammar(NounPhraseGrammar):
         )
 
     def without_subject(self, subject: NounPhrase, predicate: Predicate, tense: Tense) -> Fragment:
-        """The clause that agrees with this subject but does not repeat it, to follow `and` or `who`."""
+        """A clause that agrees with this subject without repeating it, for use after `and` or `who`."""
         group = _Group(subject, predicate, tense)
         auxiliary, verb = group.english()
         return Fragment(
@@ -165,7 +165,7 @@ class ClauseGrammar(NounPhraseGrammar):
         )
 
     def to_be(self, subject: NounPhrase, tense: Tense, negation: Negation = "") -> Fragment:
-        """The subject with a form of `to be`, to be followed by an adjective or a place."""
+        """The subject with a form of `to be`, for use before an adjective or a place."""
         link, not_link = self.link(), self.link()
         if tense == "present":
             english, french = {FIRST: "am", THIRD: "is"}.get(subject.person, "are"), _ETRE[subject.person]

@@ -1,8 +1,8 @@
 """The words of the English-French grammar: nouns, adjectives and verbs with their inflections in both languages.
 
-The lexicon is written as tables that a person can read and extend. Regular plurals and feminines come from rules, the
-others are written out. Each word carries the kinds of meaning that keep sentences sensible: a verb names the kinds of
-noun it takes as its object, an adjective the kinds of noun it describes.
+The lexicon consists of tables that are easy to read and extend. Rules derive regular plurals and feminine forms; the
+tables contain the irregular ones. Semantic kinds keep sentences meaningful: a verb lists the kinds of nouns that can be
+its object, an adjective the kinds of nouns that it can describe.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Gender = Literal["m", "f"]
 
 @dataclass(frozen=True)
 class Noun:
-    """A noun with its plural in both languages, its French gender and the kinds of thing it names."""
+    """A noun with its plural in both languages, its French gender and its semantic kinds."""
 
     english: str
     english_plural: str
@@ -29,7 +29,12 @@ class Noun:
 
 @dataclass(frozen=True)
 class Adjective:
-    """An adjective. `rank` is its place in English, 0 after the determiner; `before`: before a French noun."""
+    """An adjective.
+
+    Attributes:
+        rank: its position among English adjectives; 0 follows the determiner.
+        before: whether it precedes a French noun.
+    """
 
     english: str
     masculine: str
@@ -50,7 +55,12 @@ class Adjective:
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb. `present` holds the forms for je, il, nous, vous, ils; `future` takes the endings of avoir."""
+    """A verb.
+
+    Attributes:
+        present: the French forms for je, il, nous, vous, ils.
+        future: the French stem, to which the endings of avoir are added.
+    """
 
     english: str
     english_third: str
@@ -105,8 +115,8 @@ _ENGLISH_PLURALS = {
     "fish": "fish", "crisis": "crises",
 }  # fmt: skip
 
-# English, French masculine (feminine and masculine before a vowel where no rule gives them), kinds. Several adjectives
-# stand in English in the order of these groups: size and age, quality, colour, origin, field.
+# English, French masculine (and irregular feminine and masculine before a vowel), kinds. Several English adjectives
+# have the order of these groups: size and age, quality, colour, origin, field.
 _ADJECTIVES = """
 small petit | before 0 person animal thing clothing food place site
 big grand | before 0 animal thing clothing food place site
@@ -164,7 +174,7 @@ legal juridique | after 4 institution
 """
 
 # English with third person, past and particle; French infinitive, je il nous vous ils, participle, future stem; kinds
-# of object.
+# of objects.
 _TRANSITIVE = """
 see sees saw - | voir vois voit voyons voyez voient vu verr | person animal thing clothing place site
 hear hears heard - | entendre entends entend entendons entendez entendent entendu entendr | person animal
@@ -222,7 +232,7 @@ run runs ran - | courir cours court courons courez courent couru courr | -
 dance dances danced - | danser danse danse dansons dansez dansent dansé danser | -
 """
 
-# The particle goes with a French preposition: `to` with à, `from` with de. These build their past with être.
+# The English particle corresponds to a French preposition: `to` to à, `from` to de. The past is built with être.
 _MOTION = """
 go goes went to | aller vais va allons allez vont allé ir | à
 arrive arrives arrived at | arriver arrive arrive arrivons arrivez arrivent arrivé arriver | à
@@ -265,7 +275,7 @@ CITIES = ("Paris", "Lyon", "Berlin", "Rome", "Madrid", "Amsterdam")
 
 
 def starts_with_vowel(word: str) -> bool:
-    """Whether French elides before this word. Every `h` of this lexicon is mute but that of "huit"."""
+    """Whether French elides before this word. Each `h` in this lexicon is mute, except that of "huit"."""
     if word in ("huit", "onze"):
         return False
     return word == "y" or unicodedata.normalize("NFD", word)[0].lower() in "aeiouhœ"
@@ -352,7 +362,7 @@ ADJECTIVE_BY_ENGLISH = {adjective.english: adjective for adjective in ADJECTIVES
 
 @cache
 def nouns_of(kinds: frozenset[str]) -> tuple[Noun, ...]:
-    """The countable nouns that name at least one of these kinds, in the order of the table."""
+    """The countable nouns of at least one of these kinds, in the order of the table."""
     return tuple(noun for noun in NOUNS if noun.kinds & kinds)
 
 

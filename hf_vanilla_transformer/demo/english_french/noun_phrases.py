@@ -18,7 +18,7 @@ T = TypeVar("T")
 FIRST, THIRD, FIRST_PLURAL, SECOND, THIRD_PLURAL = range(5)
 Determiner = Literal["the", "a", "some", "this", "my", "your", "his", "her", "our", "their", "number"]
 
-_POSSESSIVES = {  # English: French masculine (and feminine before a vowel), feminine, plural
+_POSSESSIVES = {  # English: French masculine (also feminine before a vowel), feminine, plural
     "my": ("mon", "ma", "mes"), "his": ("son", "sa", "ses"), "her": ("son", "sa", "ses"),
     "your": ("votre", "votre", "vos"), "our": ("notre", "notre", "nos"), "their": ("leur", "leur", "leurs"),
 }  # fmt: skip
@@ -26,7 +26,7 @@ _DETERMINERS: dict[Determiner, int] = {
     "the": 38, "a": 16, "some": 8, "this": 9, "number": 9,
     "my": 5, "your": 3, "his": 4, "her": 4, "our": 3, "their": 3,
 }  # fmt: skip
-_PLAIN = {"adjectives": 1, "owner": 0.0, "plurals": 0.0}  # An owner: singular, at most one adjective.
+_PLAIN = {"adjectives": 1, "owner": 0.0, "plurals": 0.0}  # Options for an owner: singular, at most one adjective.
 _SUBJECT_PRONOUNS = (
     ("I", "je", FIRST, "m"), ("he", "il", THIRD, "m"), ("she", "elle", THIRD, "f"), ("we", "nous", FIRST_PLURAL, "m"),
     ("you", "vous", SECOND, "m"), ("they", "ils", THIRD_PLURAL, "m"),
@@ -35,9 +35,9 @@ _SUBJECT_PRONOUNS = (
 
 @dataclass(frozen=True)
 class NounPhrase:
-    """A noun phrase in both languages with what the rest of the sentence agrees with.
+    """A noun phrase in both languages, with the features with which the rest of the sentence agrees.
 
-    `combinations` are the pairs of words ("red house") that decide whether a sentence belongs to training or test.
+    `combinations` are the word combinations ("red house") that decide whether a sentence is held out.
     """
 
     english: tuple[Word, ...]
@@ -78,10 +78,10 @@ THEM = {"m": PERSON_CLITICS[-1], "f": _clitic("them", "les", "leur", "f", plural
 
 
 class NounPhraseGrammar:
-    """Draws noun phrases. One object writes one sentence: it numbers the links between the two sides.
+    """Generates random noun phrases. One object generates one sentence, and numbers the links between its sides.
 
     Args:
-        generator: the source of every choice.
+        generator: makes all random choices.
     """
 
     def __init__(self, generator: random.Random):
@@ -89,11 +89,11 @@ class NounPhraseGrammar:
         self._links = itertools.count()
 
     def link(self) -> frozenset[int]:
-        """A new link between the words of the two sides."""
+        """A new link between words of both sides."""
         return frozenset({next(self._links)})
 
     def choose(self, items: Sequence[T]) -> T:
-        """One of these, each as likely."""
+        """One of the items; all are equally likely."""
         return self.generator.choice(items)
 
     def chance(self, probability: float) -> bool:
@@ -101,12 +101,12 @@ class NounPhraseGrammar:
         return self.generator.random() < probability
 
     def words(self, english: str, french: str) -> tuple[tuple[Word, ...], tuple[Word, ...]]:
-        """Two phrases given as text, all of whose words translate each other."""
+        """Two phrases from text; all of their words are linked to each other."""
         link = self.link()
         return tuple(Word(word, link) for word in english.split()), tuple(Word(word, link) for word in french.split())
 
     def subject(self, *, pronouns: bool = True) -> NounPhrase:
-        """Someone who acts: a pronoun, a name, one or two persons, now and then an animal."""
+        """An agent: a pronoun, a name, or one or two persons."""
         draw = self.generator.random()
         if pronouns and draw < 0.42:
             english, french, person, gender = self.choose(_SUBJECT_PRONOUNS)
@@ -128,7 +128,7 @@ class NounPhraseGrammar:
         return NounPhrase(english, french, THIRD, gender, plural=False)
 
     def both(self, first: NounPhrase, second: NounPhrase) -> NounPhrase:
-        """Two noun phrases joined by `and`: plural, and masculine unless both are feminine."""
+        """Two noun phrases with `and`: plural, and masculine unless both are feminine."""
         english, french = self.words("and", "et")
         gender: Gender = "f" if first.gender == second.gender == "f" else "m"
         combinations = first.combinations | second.combinations
@@ -152,19 +152,19 @@ class NounPhraseGrammar:
         plurals: float = 0.35,
         negated: bool = False,
     ) -> NounPhrase:
-        """A noun of one of these kinds with determiner and adjectives.
+        """A noun of one of these kinds, with determiner and adjectives.
 
         Args:
-            kinds: the kinds of noun to draw from.
-            noun: this noun instead of a drawn one.
-            determiners: draw from these (all by default).
-            adjectives: at most so many.
+            kinds: the kinds of nouns to choose from.
+            noun: this noun instead of a random one.
+            determiners: the determiners to choose from (all by default).
+            adjectives: the maximum number of adjectives.
             owner: the probability of an owner ("the teacher's book", "the report of the commission").
-            plurals: the probability of the plural where the determiner leaves the choice.
-            negated: the phrase is a direct object under negation, where `a` and `some` become `de`.
+            plurals: the probability of the plural, if the determiner permits both numbers.
+            negated: whether it is the direct object of a negated verb, where `a` and `some` become `de`.
         """
         noun = noun or self.choose(lexicon.nouns_of(frozenset(kinds)))
-        # Nobody has a king or a man of his own.
+        # Most persons, such as a king, have no owner.
         ownable = "person" not in noun.kinds or "close" in noun.kinds
         if ownable and (determiners is None or "the" in determiners) and self.chance(owner):
             return self._owned(noun, adjectives)
@@ -184,7 +184,7 @@ class NounPhraseGrammar:
     def _described(
         self, noun: Noun, plural: bool, most: int
     ) -> tuple[tuple[Word, ...], tuple[Word, ...], frozenset[str], bool]:
-        """The noun with adjectives; also whether French starts with an adjective."""
+        """The noun with adjectives, and whether the French side begins with an adjective."""
         link = self.link()
         wanted = self.generator.choices(range(most + 1), (45, 40, 15)[: most + 1])[0]
         chosen = self._adjectives(noun, wanted)
@@ -196,13 +196,13 @@ class NounPhraseGrammar:
             word = Word(adjective.french(noun.gender, plural), adjective_link, vowel_form)
             (before if adjective.before else after).append(word)
         english.append(Word(noun.english_plural if plural else noun.english, link))
-        # After the noun French has the mirror image of English: what stands nearest the noun stays nearest.
+        # After the noun, French has the reverse order of English: the adjective nearest to the noun stays nearest.
         french = [*before, Word(noun.french_plural if plural else noun.french, link), *reversed(after)]
         combinations = frozenset(f"{adjective.english} {noun.english}" for adjective in chosen)
         return tuple(english), tuple(french), combinations, bool(before)
 
     def _adjectives(self, noun: Noun, wanted: int) -> list[lexicon.Adjective]:
-        """Different ranks only, in English order."""
+        """Adjectives of different ranks, in English order."""
         candidates = lexicon.adjectives_for(noun.kinds)
         chosen: dict[int, lexicon.Adjective] = {}
         while candidates and len(chosen) < wanted:
@@ -245,7 +245,7 @@ class NounPhraseGrammar:
         kinds = "body" if "institution" in noun.kinds else "place" if "house" in noun.kinds else "person"
         if kinds == "person":
             owner = self.name() if self.chance(0.4) else self.noun_phrase({kinds}, determiners=("the",), **_PLAIN)
-            # The English genitive stands in the place of the article.
+            # The English genitive replaces the article.
             the_french = (replace(the_french[0], links=frozenset()),)
             genitive = replace(
                 owner.english[-1], text=owner.english[-1].text + "'s", links=owner.english[-1].links | of

@@ -1,4 +1,4 @@
-"""Numbers from 1 to 99 and dates, written out in English and in French."""
+"""Numbers from 1 to 99 in words, and dates, in English and French."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FRENCH = (
     "zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix", "onze", "douze",
     "treize", "quatorze", "quinze", "seize", "dix-sept", "dix-huit", "dix-neuf",
 )  # fmt: skip
-# Seventy and ninety count on from sixty and eighty: 71 is sixty and eleven, 97 four-twenty-seventeen.
+# 70 to 79 continue the sixties (71 is "sixty and eleven"), 90 to 99 the eighties (97 is "four-twenty-seventeen").
 _FRENCH_TENS = (
     "-", "-", "vingt", "trente", "quarante", "cinquante", "soixante", "soixante", "quatre-vingt", "quatre-vingt",
 )  # fmt: skip
@@ -25,11 +25,11 @@ _FRENCH_TENS = (
 
 def _check(number: int) -> None:
     if not 1 <= number <= 99:
-        raise ValueError(f"number={number} cannot be written out: give one from 1 to 99.")
+        raise ValueError(f"number={number} must be between 1 and 99.")
 
 
 def english_number(number: int) -> str:
-    """`number` in words, as in "twenty-one". Raises ValueError outside 1 to 99."""
+    """`number` in English words, such as "twenty-one". Raises ValueError outside of 1 to 99."""
     _check(number)
     if number < 20:
         return _ENGLISH[number]
@@ -38,7 +38,7 @@ def english_number(number: int) -> str:
 
 
 def french_number(number: int, feminine: bool = False) -> str:
-    """`number` in words, as in "vingt et une" before a feminine noun. Raises ValueError outside 1 to 99."""
+    """`number` in French words, such as "vingt et une" before a feminine noun. Raises ValueError outside of 1 to 99."""
     _check(number)
     tens = number // 10
     rest = number - 10 * (tens - tens % 2 if tens >= 6 else tens)
@@ -53,7 +53,7 @@ def french_number(number: int, feminine: bool = False) -> str:
 
 
 def dated(day: date, weekday: bool) -> tuple[str, str]:
-    """A date as it stands in a sentence: ("on May 3, 1999", "le 3 mai 1999"), on demand with the day of the week."""
+    """A date in both languages, such as ("on May 3, 1999", "le 3 mai 1999"), optionally with its weekday."""
     english_month, french_month = list(MONTHS.items())[day.month - 1]
     english_weekday, french_weekday = list(WEEKDAYS.items())[day.weekday()]
     french_day = "1er" if day.day == 1 else str(day.day)

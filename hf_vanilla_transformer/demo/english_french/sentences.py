@@ -1,4 +1,4 @@
-"""The sentences of the English-French grammar: one method a pattern, each drawn with its weight."""
+"""The sentences of the English-French grammar: one method per pattern, each with a weight."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _SAYING_FORMS = {
     "crois": ("crois", "croit", "croyons", "croyez", "croient"),
     "sais": ("sais", "sait", "savons", "savez", "savent"),
 }
-# English says "you" and "we" of themselves with "yourself" and "ourselves", which the grammar leaves out.
+# A subject and an object of the same person would need a reflexive pronoun, which the grammar does not have.
 _OWN_CLITICS = {FIRST: {"me", "us"}, FIRST_PLURAL: {"me", "us"}, SECOND: {"you"}}
 
 
 class SentenceGrammar(ClauseGrammar):
-    """Draws one sentence; `sentence()` chooses the pattern."""
+    """Generates one random sentence; `sentence()` chooses the pattern."""
 
     patterns = {
         "transitive": 26, "modal": 9, "question": 7, "ditransitive": 11, "motion": 9, "intransitive": 6,
@@ -49,7 +49,7 @@ class SentenceGrammar(ClauseGrammar):
     }  # fmt: skip
 
     def sentence(self) -> tuple[Fragment, str]:
-        """A sentence without its punctuation, and the mark that ends it."""
+        """A sentence without its final punctuation, and the punctuation mark."""
         pattern = self.generator.choices(list(self.patterns), list(self.patterns.values()))[0]
         return getattr(self, f"_{pattern}")(), "?" if pattern == "question" else "."
 
@@ -64,7 +64,7 @@ class SentenceGrammar(ClauseGrammar):
         things = [IT["m"], THEM["m"]] if verb.kinds - {"person"} else []
         excluded = _OWN_CLITICS.get(subject.person, set())
         if tense == "past":
-            excluded = excluded | {"you"}  # The participle would tell one "vous" from several.
+            excluded = excluded | {"you"}  # The participle would depend on whether "vous" is one person or several.
         persons = [clitic for clitic in PERSON_CLITICS if clitic.english not in excluded]
         return self.choose(persons if "person" in verb.kinds else things)
 
@@ -85,11 +85,11 @@ class SentenceGrammar(ClauseGrammar):
         self, subject: NounPhrase, tense: Tense, *, negated: bool, clitics: float, wanted: bool = False
     ) -> Predicate:
         """A transitive verb with a clitic or a noun phrase as its object."""
-        # "Had" is more often imparfait than passé composé, which the grammar does not tell apart.
+        # "Had" is usually imparfait, which the grammar does not have.
         stative = {"have"} if tense == "past" else {"have", "like", "know"} if wanted else set()
         verb = self.choose([verb for verb in lexicon.TRANSITIVE if verb.english not in stative])
         if tense == "past" and verb.english == "read" and subject.person != THIRD and not negated:
-            verb = lexicon.TRANSITIVE[0]  # "I read" is present as well as past: the translation would be a guess.
+            verb = lexicon.TRANSITIVE[0]  # "I read" can be present or past, so its translation would be ambiguous.
         if self.chance(clitics) and verb.english != "have":
             return self._with_clitic(verb, self._clitic_for(verb, subject, tense))
         return self._with_object(verb, self._object(verb, negated=negated))
@@ -118,7 +118,7 @@ class SentenceGrammar(ClauseGrammar):
         return dated(day, weekday=draw > 0.95)
 
     def _timed(self, sentence: Fragment, tense: Tense, probability: float) -> Fragment:
-        """The sentence with a time at its front or its end, or as it is."""
+        """The sentence, possibly with a time at its beginning or its end."""
         if not self.chance(probability):
             return sentence
         english, french = self._adverbial(*self._time(tense))
@@ -128,7 +128,7 @@ class SentenceGrammar(ClauseGrammar):
         return sentence + Fragment(english, french)
 
     def _adverbial(self, english: str, french: str) -> tuple[tuple[Word, ...], tuple[Word, ...]]:
-        """Links word by word where the two sides have as many words, else all with all."""
+        """Links word by word if both sides have the same number of words, otherwise all with all."""
         if len(english.split()) != len(french.split()):
             return self.words(english, french)
         pairs = [self.words(*words) for words in zip(english.split(), french.split())]
@@ -155,7 +155,7 @@ class SentenceGrammar(ClauseGrammar):
         return self._timed(self.clause(subject, predicate, tense, negation=negation), tense, 0.3)
 
     def _often(self, subject: NounPhrase, predicate: Predicate) -> Fragment:
-        """ "He often sees her": the adverb stands before the verb in English, after it in French."""
+        """ "He often sees her": the adverb precedes the verb in English, and follows it in French."""
         link = self.link()
         adverb, adverbe = self.choose(_ADVERBS)
         spoken = replace(predicate, french=(Word(adverbe, link), *predicate.french))
@@ -208,7 +208,7 @@ class SentenceGrammar(ClauseGrammar):
 
     def _motion(self) -> Fragment:
         subject = self.subject()
-        # Of one person or of several? "Vous" leaves the participle open.
+        # "Vous" does not determine the number of the participle.
         tense = self._tense() if subject.person != SECOND else "present"
         negation = self.generator.choices(("", "not", "never"), (70, 22, 8))[0]
         verb = self.choose(MOTION)
@@ -232,7 +232,7 @@ class SentenceGrammar(ClauseGrammar):
         return self._timed(clause + self._place(), tense, 0.25)
 
     def _quality(self, noun: Noun | None, *, of_person: bool = False) -> Adjective:
-        """An adjective that can stand alone after `to be`."""
+        """An adjective that can be used alone after `to be`."""
         kinds = frozenset({"person"}) if of_person or noun is None else noun.kinds
         return self.choose([adjective for adjective in lexicon.adjectives_for(kinds) if 0 < adjective.rank < 3])
 
@@ -329,7 +329,7 @@ class SentenceGrammar(ClauseGrammar):
         return self._timed(self.passive(subject, *self.choose(list(lexicon.PASSIVE_VERBS.items()))), "past", 0.6)
 
     def _antecedent(self) -> Fragment:
-        """ "Marie takes the letter and reads it": the gender of `it` comes from a noun that stands before it."""
+        """ "Marie takes the letter and reads it": `it` has the gender of its antecedent."""
         subject, tense = self.subject(), self._tense()
         verb = self.choose([verb for verb in lexicon.TRANSITIVE if verb.english not in ("read", "have")])
         kinds = verb.kinds - {"person"} or verb.kinds
@@ -371,20 +371,20 @@ class SentenceGrammar(ClauseGrammar):
 
     def _with_relative(self, phrase: NounPhrase, pronoun: tuple[str, str], clause: Fragment) -> Fragment:
         english, french = self.words(*pronoun)
-        whole = replace(
+        extended = replace(
             phrase,
             english=(*phrase.english, *english, *clause.english),
             french=(*phrase.french, *french, *clause.french),
             combinations=phrase.combinations | clause.combinations,
         )
-        return self._being(whole, "present", self.generator.choices(("", "not"), (75, 25))[0])
+        return self._being(extended, "present", self.generator.choices(("", "not"), (75, 25))[0])
 
     def _reported(self) -> Fragment:
         """ "I think that she sees him": je pense qu'elle le voit."""
         speaker = self.subject()
         say, says, verb = self.choose(_SAYING)
         link = self.link()
-        said = Fragment(
+        report = Fragment(
             (*speaker.english, Word(says if speaker.person == THIRD else say, link)),
             (*speaker.french, Word(_SAYING_FORMS[verb][speaker.person], link)),
             speaker.combinations,
@@ -392,7 +392,7 @@ class SentenceGrammar(ClauseGrammar):
         subject, tense = self.subject(), self._tense()
         negation = self.generator.choices(("", "not"), (70, 30))[0]
         predicate = self._direct(subject, tense, negated=bool(negation), clitics=0.45)
-        return said + Fragment(*self.words("that", "que")) + self.clause(subject, predicate, tense, negation=negation)
+        return report + Fragment(*self.words("that", "que")) + self.clause(subject, predicate, tense, negation=negation)
 
     def _costs(self) -> Fragment:
         subject = self.noun_phrase({"thing", "clothing"}, determiners=("the", "this", "my", "your"), owner=0.15)

@@ -1,6 +1,6 @@
-"""From lists of words to spelled text in both languages.
+"""From lists of words to text in both languages.
 
-French: elision, contraction and the forms that change before a vowel.
+French: elision, contraction, and forms that change before a vowel.
 
     de + le + chat    -> du chat            à + les + enfants -> aux enfants
     le + homme        -> l'homme            ma + amie         -> mon amie
@@ -18,17 +18,19 @@ from .lexicon import starts_with_vowel
 
 _ELIDED = {"je", "ne", "me", "de", "que"}
 _CONTRACTED = {("de", "le"): "du", ("de", "les"): "des", ("à", "le"): "au", ("à", "les"): "aux"}
-# Written with a vowel, spoken with the consonant of "you".
+# Begin with a vowel letter, but are pronounced with the consonant of "you".
 _NO_AN = {"European", "useful"}
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word on its way into a sentence.
+    """A word before spelling.
 
-    `links` name the words of the other language that it translates: two words are aligned when they share a link.
-    `before_vowel` is the form before a vowel, where it differs; a form that ends in an apostrophe is written together
-    with the next word. Only an `article` contracts with a preposition (a clitic does not: "de le voir").
+    Attributes:
+        text: the word.
+        links: identify its translation: two words are aligned if they share a link.
+        before_vowel: the form before a vowel, if it differs. A form that ends in an apostrophe joins the next word.
+        article: whether it contracts with a preposition; a clitic does not ("de le voir").
     """
 
     text: str
@@ -38,9 +40,9 @@ class Word:
 
 
 def spell_french(words: Iterable[Word]) -> list[Word]:
-    """The words as they are spelled next to each other; each result stands between blanks (punctuation stays apart)."""
+    """The words in their spelling next to each other. Each result is separated by blanks; punctuation is separate."""
     spelled: list[Word] = []
-    for word in reversed(list(words)):  # From the right: the form of a word hangs on the one that follows.
+    for word in reversed(list(words)):  # From right to left, because the form of a word depends on the next word.
         following = spelled[-1] if spelled else None
         if following is not None and following.article and (word.text, following.text) in _CONTRACTED:
             spelled[-1] = Word(_CONTRACTED[word.text, following.text], word.links | following.links)
@@ -56,7 +58,7 @@ def spell_french(words: Iterable[Word]) -> list[Word]:
 
 
 def spell_english(words: Iterable[Word]) -> list[Word]:
-    """The words as they are spelled next to each other; each result stands between blanks (punctuation stays apart)."""
+    """The words in their spelling next to each other. Each result is separated by blanks; punctuation is separate."""
     words = list(words)
     spelled = []
     for word, following in zip(words, [*words[1:], Word(".")]):
@@ -66,12 +68,12 @@ def spell_english(words: Iterable[Word]) -> list[Word]:
 
 
 def written(words: Sequence[str], *, blank_before_question_mark: bool) -> str:
-    """The words as one line of text: the first letter is a capital, punctuation follows without a blank.
+    """The words as one line of text, with a capital first letter and no blank before punctuation.
 
-    French typography puts a blank before a question mark.
+    In French, a blank precedes a question mark.
     """
     text = ""
     for word in words:
-        closes_up = word in (",", ".") or (word == "?" and not blank_before_question_mark)
-        text += word if closes_up or not text else f" {word}"
+        without_blank = word in (",", ".") or (word == "?" and not blank_before_question_mark)
+        text += word if without_blank or not text else f" {word}"
     return text[0].upper() + text[1:]
