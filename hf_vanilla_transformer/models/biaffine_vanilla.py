@@ -1,4 +1,4 @@
-"""Which word depends on which, and how: the scorers of Dozat and Manning 2017, section 2.2, and words out of tokens."""
+"""Scores of arcs and labels between words: the biaffine parser of Dozat and Manning 2017, section 2.2."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .kernels_linear_vanilla import Linear
 
 
 def word_weights(word_ids: torch.Tensor, words: int, pooling: str) -> torch.Tensor:
-    """With what weight each token counts for each word.
+    """The weight of each token in the vector of each word.
 
     Args:
         word_ids: (batch, length), the number of the word that a token belongs to, from 0; negative for none.
-        words: how many words a row has at most.
+        words: the largest number of words in a row.
         pooling: `first` for the first token of a word, `mean` for the mean of all its tokens.
 
     Returns:
-        (batch, words, length); a row of zeros where there is no such word.
+        (batch, words, length); zeros for a word that does not exist.
     """
     numbers = torch.arange(words, device=word_ids.device)
     belongs = word_ids[:, None, :] == numbers[None, :, None]  # (batch, words, length)
@@ -30,7 +30,7 @@ def word_weights(word_ids: torch.Tensor, words: int, pooling: str) -> torch.Tens
 
 
 class WordMap(nn.Module):
-    """What a word is as a head or as a dependent: one layer, so that the rest of its state is left out."""
+    """A dense layer that reduces the state of a word to what matters about it as a head, or as a dependent."""
 
     def __init__(self, config: VanillaEncoderConfig, size: int) -> None:
         super().__init__()
@@ -44,9 +44,9 @@ class WordMap(nn.Module):
 
 
 class ArcScorer(nn.Module):
-    """How well each word would do as the head of each other: `head · (U dependent + u)` (section 2.2).
+    """The score of each word as the head of each other word: `head · (U dependent + u)` (section 2.2).
 
-    The term with u, which is the map's bias, says how likely a word is to have dependents at all.
+    The term with u, the bias of the map, scores how likely a word is to have dependents.
     """
 
     def __init__(self, config: VanillaEncoderConfig) -> None:
@@ -61,7 +61,7 @@ class ArcScorer(nn.Module):
 
 
 class LabelScorer(nn.Module):
-    """How well each label fits an arc: `head · (U dependent + u) + V dependent + b`, one U, u, V, b a label."""
+    """The score of each label for an arc: `head · (U dependent + u) + V dependent + b`, with U, u, V, b per label."""
 
     def __init__(self, config: VanillaEncoderConfig) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from transformers import GenerationConfig
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.utils import CONFIG_NAME
 
-# Keywords that transformers stores in a config.json, or passes to a config's constructor, without a field of ours.
+# Keywords without a field of ours that transformers stores in a config.json or passes to a configuration's constructor.
 _TRANSFORMERS_KEYWORDS = {
     "attn_implementation",
     "auto_map",
@@ -35,8 +35,8 @@ _TRANSFORMERS_KEYWORDS = {
     "use_return_dict",
 }
 
-# What a layer's linear maps become on several devices (tensor parallelism): the first map of each sublayer is cut by
-# columns (by heads), the second by rows, so that each sublayer needs one all-reduce.
+# Tensor parallelism over several devices: the first map of each sublayer is split by columns (by heads), the second by
+# rows, so that each sublayer needs one all-reduce.
 _LAYER_TENSOR_PARALLEL_PLAN = {
     "layers.*.self_attn.q_proj": "colwise",
     "layers.*.self_attn.k_proj": "colwise",
@@ -60,48 +60,48 @@ _STACK_PIPELINE_PLAN = {
 
 @strict
 class VanillaConfig(PreTrainedConfig):
-    """What the three stacks have in common. Not used on its own.
+    """The fields that the three configurations share. It is not used on its own.
 
     Args:
         vocab_size: number of tokens.
         hidden_size: width of the residual stream (the paper's d_model).
         num_attention_heads: heads of every attention; each has `hidden_size / num_attention_heads` dimensions.
         intermediate_size: inner width of the feed-forward network (the paper's d_ff).
-        hidden_act: its activation function, any name that transformers knows (`relu`, `gelu`, `gelu_new`, ...).
+        hidden_act: activation function of that network, any name that transformers knows (`relu`, `gelu`, `gelu_new`).
         max_position_embeddings: rows of the position table. Learned positions end there; sinusoids grow on demand.
         position_embedding_type: `sinusoidal` (section 3.5 of the paper: sine and cosine interleaved),
             `sinusoidal_concat` (the same frequencies, sines first, then cosines: Marian, Pegasus), `sinusoidal_t2t`
             (sines, then cosines, frequencies spread over d/2 - 1: tensor2tensor, fairseq, M2M100) or `learned`.
-        position_offset: the position that the first token has in a sinusoidal table (fairseq starts at 2).
-        positions_from_mask: whether positions count the tokens that `attention_mask` keeps, so that padding on the
-            left and on the right give the same result; `False` counts every column, as BERT, GPT-2 and BART do.
+        position_offset: position of the first token in a sinusoidal table (fairseq starts at 2).
+        positions_from_mask: whether positions count only tokens that `attention_mask` keeps. Padding on the left and on
+            the right then give the same result. `False` counts every column, as BERT, GPT-2 and BART do.
         norm_first: layer normalisation before each sublayer, with one more at the end of the stack (GPT-2), instead
             of after each residual connection (the paper, BERT).
         scale_embedding: multiply token embeddings by sqrt(hidden_size) (section 3.4).
         layernorm_embedding: layer normalisation of the summed embeddings (BERT, BART).
         type_vocab_size: number of segment embeddings, 0 for none.
         layer_norm_eps: epsilon of every layer normalisation.
-        initializer: `xavier` (tensor2tensor's and fairseq's for the paper: Xavier-uniform matrices, embeddings
-            N(0, hidden_size^-0.5)) or `normal` (BERT's and GPT's N(0, initializer_range)).
-        initializer_range: standard deviation of `normal`. In a pre-norm stack the maps that end a sublayer are
-            scaled by 1/sqrt(number of residual connections), as in GPT-2.
+        initializer: `xavier` (Xavier-uniform matrices and embeddings N(0, hidden_size^-0.5), as tensor2tensor and
+            fairseq train the paper's model) or `normal` (N(0, initializer_range), as in BERT and GPT).
+        initializer_range: standard deviation of `normal`. In a pre-norm stack, the last map of each sublayer is scaled
+            by 1/sqrt(number of residual connections), as in GPT-2.
         dropout: on embeddings and on the output of each sublayer (section 5.4).
         attention_dropout: on attention weights.
         activation_dropout: inside the feed-forward network.
         classifier_dropout: before a classification head; `None` takes `dropout`.
-        label_smoothing: of the language-model losses, in training only (section 5.4).
+        label_smoothing: ε of the language-model losses, in training only (section 5.4).
         lm_head_bias: whether the map to the vocabulary has a bias.
         lm_head_transform: dense layer, activation and layer normalisation before that map (BERT).
-        tie_word_embeddings: whether the map to the vocabulary is the embedding matrix.
-        use_cache: whether a decoder returns keys and values for the next step when it does not train.
+        tie_word_embeddings: whether the map to the vocabulary shares the embedding matrix.
+        use_cache: whether a decoder in evaluation mode returns keys and values for the next step.
 
     Raises:
-        TypeError: an unknown keyword, with the nearest known field.
-        ValueError: a value out of range, or values that do not go together.
+        TypeError: a keyword is unknown; the message names the nearest field.
+        ValueError: a value is out of range, or values contradict each other.
     """
 
     keys_to_ignore_at_inference = ["past_key_values"]
-    # The class that each Auto class finds, as `file.Class`: what a saved folder says and what this process registers.
+    # Auto class: our class, as `file.Class`. Saved folders contain this table, and this process registers it.
     auto_classes = {}
 
     vocab_size: int = 37000
@@ -138,7 +138,7 @@ class VanillaConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     def _refuse_unknown(self, kwargs: dict[str, Any]) -> None:
-        """Raise for keywords that are neither a field nor transformers' own; it would keep them silently."""
+        """Raise for unknown keywords, which transformers would store without a word."""
         known = [field.name for field in dataclasses.fields(self)] + list(self.attribute_map)
         allowed = {*known, *_TRANSFORMERS_KEYWORDS, *GenerationConfig._get_default_generation_params()}
         for name, value in kwargs.items():
@@ -149,17 +149,17 @@ class VanillaConfig(PreTrainedConfig):
             raise TypeError(f"{type(self).__name__} has no field {name!r} (given {value!r}); {remedy}")
 
     def to_dict(self) -> dict[str, Any]:
-        """As in transformers, but `auto_map` belongs to the folder that was loaded, not to the configuration."""
+        """The fields without `auto_map`, which belongs to a saved folder and not to the configuration."""
         values = super().to_dict()
         if self._has_auto_classes():
             values.pop("auto_map", None)
         return values
 
     def to_json_file(self, json_file_path: str | os.PathLike, use_diff: bool = True) -> None:
-        """Write the configuration, and beside a `config.json` all that a process without this package needs to load it.
+        """Write the configuration, and beside a `config.json` the code that loads the model without this package.
 
-        transformers would name only the class that is saved, so that a saved masked language model could not be loaded
-        as a plain encoder. `save_pretrained`, `push_to_hub` and Trainer come through here.
+        transformers would list only the class that is saved. Then a saved masked language model could not be loaded as
+        a plain encoder. `save_pretrained`, `push_to_hub` and Trainer call this method.
         """
         values = json.loads(self.to_json_string(use_diff=use_diff))
         path = Path(json_file_path)
@@ -171,16 +171,16 @@ class VanillaConfig(PreTrainedConfig):
         path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
     def _has_auto_classes(self) -> bool:
-        """Whether the table is of this very class: somebody's subclass has files and names of its own."""
+        """Whether this class itself has a table. A subclass elsewhere has its own files and names."""
         return bool(vars(type(self)).get("auto_classes"))
 
     @property
     def embedding_width(self) -> int:
-        """Dimensions of the embeddings: `hidden_size`, unless a stack has a field for it."""
+        """Width of the embeddings: `hidden_size`, unless the encoder's `embedding_size` is set."""
         return self.hidden_size
 
     def validate_architecture(self) -> None:
-        """Check the fields against each other. Runs after construction and before saving."""
+        """Check the fields. transformers calls this after construction and before saving."""
         for name in (
             "vocab_size",
             "hidden_size",
@@ -231,16 +231,17 @@ class VanillaEncoderConfig(VanillaConfig):
     """The encoder alone. The defaults are BERT base (Devlin et al. 2018, section 3); fields as in `VanillaConfig`.
 
     Args:
-        pooler_act: activation of the dense layer on the first token, which sentence heads read: tanh (BERT, RoBERTa),
-            relu (DistilBERT) or gelu (ELECTRA).
-        classifier_pooling: what heads of a label per text read: `first` (that layer), the `last` token, the `mean` of
-            all tokens, or `concat` of last, maximum and mean (Howard and Ruder 2018, section 3.3).
-        embedding_size: width of the embeddings where it is not `hidden_size`: one more linear map takes them to it, and
-            `lm_head_transform` takes a masked language model's states back (small ELECTRA). `None` for the same width.
-        parser_arc_size: width of what a dependency parser compares to find heads (Dozat and Manning 2017, table 1).
-        parser_label_size: width of what it compares to name the relation.
+        pooler_act: activation of the pooler, a dense layer on the first token: tanh (BERT, RoBERTa), relu (DistilBERT)
+            or gelu (ELECTRA).
+        classifier_pooling: input of heads with one label per text: `first` (the pooler's output), the `last` token, the
+            `mean` of all tokens, or `concat` of last, maximum and mean (Howard and Ruder 2018, section 3.3).
+        embedding_size: width of the embeddings, `None` for `hidden_size`. With another width, one more linear map leads
+            to `hidden_size`, and `lm_head_transform` leads back (small ELECTRA).
+        parser_arc_size: width of the word vectors that score the arcs of a dependency parser (Dozat and Manning 2017,
+            table 1).
+        parser_label_size: width of the word vectors that score its labels.
         parser_dropout: on both.
-        word_pooling: what a parser makes a word of: its `first` token, or the `mean` of its tokens.
+        word_pooling: vector of a word in a parser: its `first` token, or the `mean` of its tokens.
 
     ```python
     config = VanillaEncoderConfig(vocab_size=16000, hidden_size=256, num_hidden_layers=4, num_attention_heads=4)
@@ -299,7 +300,7 @@ class VanillaEncoderConfig(VanillaConfig):
 
     @property
     def embedding_width(self) -> int:
-        """Dimensions of the embeddings."""
+        """Width of the embeddings."""
         return self.hidden_size if self.embedding_size is None else self.embedding_size
 
     def validate_architecture(self) -> None:
@@ -310,7 +311,7 @@ class VanillaEncoderConfig(VanillaConfig):
         if self.embedding_width != self.hidden_size and not self.lm_head_transform:
             raise ValueError(
                 f"embedding_size={self.embedding_size} with hidden_size={self.hidden_size} needs "
-                "lm_head_transform=True, which takes states back to the width of the embeddings."
+                "lm_head_transform=True, which leads back to the width of the embeddings."
             )
         for name in ("parser_arc_size", "parser_label_size"):
             if getattr(self, name) < 1:
@@ -325,10 +326,10 @@ class VanillaDecoderConfig(VanillaConfig):
 
     Args:
         add_cross_attention: whether each layer also attends to `encoder_hidden_states`.
-        classifier_pooling: what the head of a label per text reads: the `last` token, the `mean` of all tokens, or
+        classifier_pooling: input of a head with one label per text: the `last` token, the `mean` of all tokens, or
             `concat` of last, maximum and mean (Howard and Ruder 2018, section 3.3).
-        classifier_direction: how that head reads the text: `forward`, `backward` (the tokens between the start and the
-            end mark in reverse order, for a language model that was trained so), or `both` with two bodies.
+        classifier_direction: order in which that head reads the text: `forward`, `backward` (tokens between the start
+            and the end token reversed, for a language model trained on reversed text), or `both` with two backbones.
     """
 
     model_type = "vanilla_decoder"
@@ -408,7 +409,7 @@ class VanillaTransformerConfig(VanillaConfig):
         decoder_layers: depth of the decoder.
         share_encoder_decoder_embeddings: one embedding matrix for source and target. With `tie_word_embeddings` it
             is the three-way tie of section 3.4.
-        decoder_start_token_id: what the decoder reads first; labels are shifted right behind it.
+        decoder_start_token_id: the first input of the decoder; labels are shifted right behind it.
     """
 
     model_type = "vanilla_transformer"
@@ -425,7 +426,7 @@ class VanillaTransformerConfig(VanillaConfig):
             for name, style in {**_LAYER_TENSOR_PARALLEL_PLAN, **_CROSS_ATTENTION_TENSOR_PARALLEL_PLAN}.items()
         },
     }
-    base_model_fsdp_plan = {}  # the two stacks bring theirs
+    base_model_fsdp_plan = {}  # each stack has its own plan
 
     encoder_layers: int = 6
     decoder_layers: int = 6
@@ -454,11 +455,11 @@ class VanillaTransformerConfig(VanillaConfig):
         return cls(**{**size, **overrides})
 
     def encoder_config(self) -> "VanillaEncoderConfig":
-        """The configuration of the encoder when it stands alone."""
+        """The configuration of the encoder alone."""
         return self._stack_config(VanillaEncoderConfig, self.encoder_layers)
 
     def decoder_config(self) -> "VanillaDecoderConfig":
-        """The configuration of the decoder when it stands alone; it keeps its cross-attention."""
+        """The configuration of the decoder alone, with its cross-attention."""
         return self._stack_config(VanillaDecoderConfig, self.decoder_layers, add_cross_attention=True)
 
     def _stack_config(self, config_class: type[VanillaConfig], layers: int, **more: Any) -> Any:

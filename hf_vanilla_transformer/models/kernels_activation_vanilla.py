@@ -1,4 +1,4 @@
-"""Activation functions of the feed-forward network."""
+"""Activation functions: the same numbers as `transformers.activations.ACT2FN[name]`, GPT's gelu sooner."""
 
 import math
 from typing import Any
@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from transformers.activations import ACT2FN
 
-# GPT's gelu is x·Φ(x) with tanh for the normal distribution (Hendrycks and Gimpel 2016, section 2):
-# 0.5x(1 + tanh(√(2/π)(x + 0.044715x³))). As 0.5(1 + tanh(y)) = sigmoid(2y), it is x·sigmoid(x(a + bx²)).
+# GPT's gelu approximates the normal distribution in x·Φ(x) by tanh (Hendrycks and Gimpel 2016, section 2):
+# 0.5x(1 + tanh(√(2/π)(x + 0.044715x³))). Since 0.5(1 + tanh(y)) = sigmoid(2y), it equals x·sigmoid(x(a + bx²)).
 _SLOPE = 2 * math.sqrt(2 / math.pi)
 _CURVE = 0.044715 * _SLOPE
 
@@ -30,7 +30,7 @@ class _TanhGELU(torch.autograd.Function):
 
 
 class TanhGELU(nn.Module):
-    """GPT's activation (`gelu_new`), in a third of the time that its formula takes on CPU when it is trained."""
+    """GPT's activation (`gelu_new`). Training on CPU takes a third of the time of the formula."""
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """Any shape to the same shape."""
@@ -40,7 +40,7 @@ class TanhGELU(nn.Module):
 
 
 def activation(name: str) -> nn.Module:
-    """The activation of that name: any that transformers knows."""
+    """The activation function of that name, any that transformers knows."""
     return TanhGELU() if name in ("gelu_new", "gelu_pytorch_tanh") else ACT2FN[name]
 
 

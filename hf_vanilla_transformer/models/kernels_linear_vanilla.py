@@ -1,7 +1,7 @@
-"""Linear maps whose products in float32 take oneDNN where MKL leaves half of the processor idle: AMD's, from Zen 5 on.
+"""Linear maps: the same numbers as `nn.Linear`, sooner in float32 on AMD Zen 5 and later.
 
-Torch multiplies float32 matrices with MKL, which gets no more out of AMD's processors than AVX2 would, half of what
-these can do. oneDNN, which torch carries too and uses for bf16, goes by what the processor is able to execute.
+Torch multiplies float32 matrices with MKL, which uses only AVX2 on processors of AMD: half of their speed. oneDNN,
+which torch includes and uses for bf16, checks which instructions the processor has.
 """
 
 from __future__ import annotations
@@ -12,43 +12,43 @@ from typing import Any
 import torch
 from torch import nn
 
-# Products of fewer multiplications are as soon done by MKL, whose calls cost less.
+# For products of fewer multiplications, MKL is as fast, because its calls cost less.
 _FEW_MULTIPLICATIONS = 1 << 22
 
 
 @cache
 def onednn_is_faster() -> bool:
-    """Whether this processor multiplies float32 matrices faster by oneDNN than by MKL.
+    """Whether this processor multiplies float32 matrices faster with oneDNN than with MKL.
 
-    It goes by the processor, not by a measurement, so that a run that is repeated or resumed takes the same kernels.
+    The processor decides, not a measurement, so that a repeated or resumed run uses the same kernels.
     """
     if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available() and _linear() is not None):
         return False
-    # Only AMD has SSE4a. Zen 4 has AVX-512 too, but executes it in halves, so that MKL's kernels lose nothing there;
-    # its successor, which does not, brought VP2INTERSECT.
+    # Only AMD has SSE4a. Zen 4 executes AVX-512 in halves, so that MKL loses nothing there. Zen 5 executes it at full
+    # width and is the first with VP2INTERSECT.
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return all(capabilities.get(feature, False) for feature in ("sse4a", "avx512_f", "avx512_vp2intersect"))
 
 
 def _linear() -> Any:
-    """Torch's operator for a linear map by oneDNN, None where it is missing: the one private name of this file."""
+    """The operator of torch for a linear map with oneDNN, a private name; None if this torch lacks it."""
     return getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
 
 def takes_onednn(left: torch.Tensor, right: torch.Tensor, multiplications: int) -> bool:
-    """Whether the product of two tensors goes to oneDNN: large, plain, in float32, and on such a processor.
+    """Whether the product of two tensors uses oneDNN: they are plain, float32 and large, on such a processor.
 
-    `torch.backends.mkldnn.flags(enabled=False)` leaves all products to MKL, as everywhere in torch.
+    `torch.backends.mkldnn.flags(enabled=False)` sends all products to MKL, as everywhere in torch.
     """
     return (
-        not torch.compiler.is_compiling()  # a compiler has its own kernels, and may not know the number yet
+        not torch.compiler.is_compiling()  # a compiler has its own kernels, and may not know the size yet
         and not torch.jit.is_tracing()
         and multiplications >= _FEW_MULTIPLICATIONS
         and onednn_is_faster()
         and torch.backends.mkldnn.enabled
         and left.dtype == right.dtype == torch.float32
         and left.device.type == right.device.type == "cpu"
-        and type(left) in (torch.Tensor, nn.Parameter)  # sharded and quantized tensors multiply in their own way
+        and type(left) in (torch.Tensor, nn.Parameter)  # sharded and quantized tensors have their own products
         and type(right) in (torch.Tensor, nn.Parameter)
     )
 
@@ -60,13 +60,13 @@ def by_onednn(inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | N
 
 def weight_gradient_by_onednn(grad_outputs: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
     """`grad_outputs.T @ inputs`: (rows, out) with (rows, in) to (out, in)."""
-    if grad_outputs.shape[1] > inputs.shape[1]:  # the columns of the product are divided among the cores: many of them
+    if grad_outputs.shape[1] > inputs.shape[1]:  # oneDNN divides the columns of the product among the cores
         return by_onednn(inputs.T, grad_outputs.T).T
     return by_onednn(grad_outputs.T, inputs.T)
 
 
 class _LinearByOneDNN(torch.autograd.Function):
-    """`by_onednn` with its gradients, which have gradients too."""
+    """`by_onednn` with gradients of every order."""
 
     generate_vmap_rule = True
 
@@ -90,7 +90,7 @@ class _LinearByOneDNN(torch.autograd.Function):
         rows = grad_outputs.flatten(0, -2)
         if needs_weight:
             states = inputs.flatten(0, -2)
-            if torch.is_grad_enabled():  # a gradient of the gradient is asked for
+            if torch.is_grad_enabled():  # the caller needs the gradient of the gradient
                 grad_weight = rows.T @ states
             else:
                 grad_weight = weight_gradient_by_onednn(rows, states)
@@ -115,7 +115,7 @@ class _LinearByOneDNN(torch.autograd.Function):
 
 
 class Linear(nn.Linear):
-    """A linear map, `nn.Linear` in all but the kernels."""
+    """`nn.Linear` with the kernels of this file."""
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(..., in) to (..., out)."""

@@ -82,7 +82,7 @@ def flash_packing(
 ) -> dict[str, torch.Tensor]:
     """The keyword that describes packed rows to flash attention: position_ids that restart at each sequence.
 
-    There is no mask for packed rows there, so padding becomes sequences of its own.
+    Packed rows have no mask there, so padding becomes separate sequences.
 
     Args:
         seq_idx: (batch, length), the sequence of each token; None where rows are not packed.

@@ -1,4 +1,4 @@
-"""What a Transformer layer is made of besides attention: feed-forward network, residuals, positions, and the layer."""
+"""The parts of a Transformer besides attention: feed-forward network, layer with residual connections, positions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .kernels_linear_vanilla import Linear
 
 
 class FeedForward(nn.Module):
-    """Section 3.3: two linear maps with an activation between, the same at every position."""
+    """Section 3.3: two linear maps with an activation between them, applied to each position separately."""
 
     def __init__(self, config: VanillaConfig) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class FeedForward(nn.Module):
 
 
 class TransformerLayer(GradientCheckpointingLayer):
-    """Figure 1, one layer: self-attention; in a decoder that has an encoder, cross-attention; feed-forward.
+    """Figure 1, one layer: self-attention, cross-attention in a decoder that reads an encoder, feed-forward network.
 
     norm_first=False (the paper, BERT, BART)      norm_first=True (GPT-2, M2M100)
         x ── sublayer ── + ── norm                    x ── norm ── sublayer ── +
@@ -53,7 +53,7 @@ class TransformerLayer(GradientCheckpointingLayer):
         self.dropout = Dropout(config.dropout)
 
     def residual(self, hidden_states: torch.Tensor, norm: nn.LayerNorm, sublayer: Any) -> torch.Tensor:
-        """The residual connection around a sublayer, the only place that knows post-norm from pre-norm."""
+        """The residual connection around a sublayer. Only this method distinguishes post-norm from pre-norm."""
         if self.norm_first:
             return hidden_states + self.dropout(sublayer(norm(hidden_states)))
         return norm(hidden_states + self.dropout(sublayer(hidden_states)))
@@ -69,7 +69,7 @@ class TransformerLayer(GradientCheckpointingLayer):
     ) -> torch.Tensor:
         """hidden_states (batch, length, hidden) and encoder_hidden_states (batch, source, hidden) to the first's shape.
 
-        What needs a gradient comes first, by position: gradient checkpointing sees positional arguments only.
+        Tensors that need a gradient are positional, because gradient checkpointing ignores keyword arguments.
         """
 
         def attend_to_itself(states: torch.Tensor) -> torch.Tensor:
@@ -85,10 +85,10 @@ class TransformerLayer(GradientCheckpointingLayer):
 
 
 class SinusoidalPositions(nn.Module):
-    """Section 3.5: sines and cosines of geometrically spaced frequencies; no parameters, any length.
+    """Section 3.5: sines and cosines of geometrically spaced frequencies, without parameters, for any length.
 
-    The table is a buffer that is not saved. A model is built on the meta device and filled later, so `_init_weights` of
-    the model calls `build_table` again.
+    The table is a buffer that is not saved. transformers builds models on the meta device and fills them later, so
+    `_init_weights` of the model calls `build_table` again.
     """
 
     def __init__(self, config: VanillaConfig) -> None:
@@ -99,11 +99,12 @@ class SinusoidalPositions(nn.Module):
         self.register_buffer("table", self.build_table(config.max_position_embeddings), persistent=False)
 
     def build_table(self, positions: int) -> torch.Tensor:
-        """The table (positions, width) in torch's default type, computed in float64, tensor2tensor's in float32."""
+        """The table (positions, width) in the default type, computed in float64 (`sinusoidal_t2t`: float32)."""
         half = self.width // 2
-        # The paper's frequencies are 10000^(-2i/d), i = 0 … d/2 - 1; tensor2tensor makes the last one exactly 1/10000.
+        # The paper's frequencies are 10000^(-2i/d) for i = 0 … d/2 - 1. In tensor2tensor the last is exactly 1/10000.
         spacing = half - 1 if self.layout == "sinusoidal_t2t" else half
-        # Models with tensor2tensor's layout were trained on angles in float32: at position 1000 sines are 7e-5 off.
+        # Models with the layout of tensor2tensor were trained with angles in float32; at position 1000 that changes
+        # sines by 7e-5.
         dtype = torch.float32 if self.layout == "sinusoidal_t2t" else torch.float64
         frequencies = torch.exp(torch.arange(half, dtype=dtype, device="cpu") * -(math.log(10000.0) / spacing))
         steps = torch.arange(self.offset, self.offset + positions, dtype=dtype, device="cpu")
@@ -122,7 +123,7 @@ class SinusoidalPositions(nn.Module):
 
 
 class LearnedPositions(nn.Embedding):
-    """One trained vector a position (Gehring et al. 2017; BERT, GPT)."""
+    """One trained vector per position (Gehring et al. 2017; BERT, GPT)."""
 
     def __init__(self, config: VanillaConfig) -> None:
         super().__init__(config.max_position_embeddings, config.embedding_width)
@@ -131,16 +132,17 @@ class LearnedPositions(nn.Embedding):
         """position_ids (batch or 1, length) to (batch or 1, length, width).
 
         Raises:
-            ValueError: `needed` positions are more than there are.
+            ValueError: `needed` is more than `max_position_embeddings`.
         """
         if needed > self.num_embeddings:
             raise ValueError(
-                f"The sequence has {needed} positions, but max_position_embeddings={self.num_embeddings} were "
-                "learned. Truncate it (the tokenizer's truncation=True, max_length=...) or train with more positions."
+                f"The sequence has {needed} positions, but the model has max_position_embeddings={self.num_embeddings} "
+                "learned ones. Truncate it (tokenizer option truncation=True, max_length=...) or train with more "
+                "positions."
             )
         return super().forward(position_ids)
 
 
 def position_embeddings(config: VanillaConfig) -> SinusoidalPositions | LearnedPositions:
-    """The position table that the configuration asks for."""
+    """The positions that `position_embedding_type` selects."""
     return LearnedPositions(config) if config.position_embedding_type == "learned" else SinusoidalPositions(config)

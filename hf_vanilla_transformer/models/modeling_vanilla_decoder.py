@@ -1,4 +1,4 @@
-"""The decoder alone: GPT's half of the Transformer (Radford et al. 2018, 2019), and its heads."""
+"""The decoder of the Transformer, as in GPT (Radford et al. 2018, 2019), and its heads."""
 
 import torch
 from torch import nn
@@ -38,7 +38,7 @@ class VanillaDecoderPreTrainedModel(VanillaPreTrainedModel):
 
 
 class VanillaDecoderModel(VanillaDecoderPreTrainedModel, VanillaStack):
-    """The decoder: every position sees itself and what came before, and an encoder's output if there is one."""
+    """The decoder: every position attends to positions up to its own, and to the output of an encoder if given."""
 
     def __init__(self, config: VanillaDecoderConfig) -> None:
         super().__init__(config, config.num_hidden_layers, True, config.add_cross_attention)
@@ -71,7 +71,7 @@ class VanillaDecoderModel(VanillaDecoderPreTrainedModel, VanillaStack):
             encoder_hidden_states: (batch, source, hidden).
             encoder_attention_mask: (batch, source).
             token_type_ids: (batch, length), the segment of each token, for a model that has segments.
-            past_key_values: keys and values of what came before.
+            past_key_values: keys and values of the tokens before.
             inputs_embeds: (batch, length, hidden), instead of input_ids.
             seq_idx: (batch, length), for packed rows without a cache: the sequence of each token, from 0. Tokens of a
                 sequence are adjacent and attend only to each other. Padding takes the number of its neighbour and a 0
@@ -91,7 +91,7 @@ class VanillaDecoderModel(VanillaDecoderPreTrainedModel, VanillaStack):
         inputs_embeds = self.token_embeddings(input_ids, inputs_embeds)
         if encoder_hidden_states is not None and not self.config.add_cross_attention:
             raise ValueError(
-                "encoder_hidden_states were given, but this decoder has no cross-attention; build it with "
+                "encoder_hidden_states is given, but this decoder has no cross-attention; build it with "
                 "add_cross_attention=True."
             )
         seq_idx = packed_sequences(seq_idx, position_ids, attention_mask, past_key_values)
@@ -218,10 +218,10 @@ def next_tokens(labels: torch.Tensor, seq_idx: torch.Tensor | None = None) -> to
 
 
 class VanillaDecoderForSequenceClassification(VanillaDecoderPreTrainedModel):
-    """The decoder with one label a sequence, read from its last token or as `classifier_pooling` says.
+    """The decoder with one label, several labels or a number per sequence, pooled by `classifier_pooling`.
 
-    With `classifier_direction="both"` it is two decoders with a classifier each, one of which reads the text backwards,
-    and gives the mean of their probabilities (Howard and Ruder 2018, section 3.3).
+    With `classifier_direction="both"` there are two decoders with one classifier each. One reads the text backwards,
+    and the output is the mean of their probabilities (Howard and Ruder 2018, section 3.3).
     """
 
     def __init__(self, config: VanillaDecoderConfig) -> None:
@@ -254,20 +254,21 @@ class VanillaDecoderForSequenceClassification(VanillaDecoderPreTrainedModel):
             **kwargs: as in `VanillaDecoderForCausalLM`.
 
         Returns:
-            `loss`, `logits` (batch, labels) and `past_key_values`. Of both directions the loss is the sum of the two,
-            so that each learns as it would alone, and the logits are those of the mean probabilities; hidden states and
-            attentions are the forward decoder's.
+            `loss`, `logits` (batch, labels) and `past_key_values`. For both directions, the loss is the sum of the two
+            losses, so that each decoder learns as it would alone. The logits are those of the mean probabilities;
+            hidden states and attentions are those of the forward decoder.
 
         Raises:
-            ValueError: several rows, and nothing that says where each ends; or a cache, where all tokens are needed.
+            ValueError: there are several rows, but neither a mask nor a padding token; or there is a cache, but the
+                pooling or the direction needs all tokens.
         """
         config = self.config
         kept = kept_tokens(input_ids, attention_mask, inputs_embeds, config.pad_token_id)
         needs_all = config.classifier_pooling != "last" or config.classifier_direction != "forward"
         if needs_all and past_key_values is not None:
             raise ValueError(
-                f"past_key_values was given, but classifier_pooling={config.classifier_pooling!r} and "
-                f"classifier_direction={config.classifier_direction!r} need all tokens at once; give the whole text."
+                f"past_key_values is given, but classifier_pooling={config.classifier_pooling!r} and "
+                f"classifier_direction={config.classifier_direction!r} need all tokens at once; pass the entire text."
             )
         options = {"attention_mask": attention_mask, "position_ids": position_ids, **kwargs}
         backward_ids, backward_embeds = input_ids, inputs_embeds
@@ -305,10 +306,10 @@ class VanillaDecoderForSequenceClassification(VanillaDecoderPreTrainedModel):
     def _backward(
         self, input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None, kept: torch.Tensor
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """The same texts from their end: ids (batch, length) or embeddings (batch, length, hidden)."""
+        """The reversed texts: ids (batch, length) or embeddings (batch, length, hidden)."""
         ends = self.config.eos_token_id
-        marks = (self.config.bos_token_id, *(ends if isinstance(ends, list) else [ends]))
-        order = backward_order(kept, input_ids, tuple(mark for mark in marks if mark is not None))
+        special = (self.config.bos_token_id, *(ends if isinstance(ends, list) else [ends]))
+        order = backward_order(kept, input_ids, tuple(token for token in special if token is not None))
         if input_ids is not None:
             return input_ids.gather(1, order), None
         return None, inputs_embeds.gather(1, order[:, :, None].expand_as(inputs_embeds))

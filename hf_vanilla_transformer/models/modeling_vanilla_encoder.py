@@ -1,4 +1,4 @@
-"""The encoder alone: BERT's half of the Transformer (Devlin et al. 2018), and its heads."""
+"""The encoder of the Transformer, as in BERT (Devlin et al. 2018), and its heads."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ from .stack_vanilla import VanillaPreTrainedModel, VanillaStack
 
 
 class VanillaEncoderPooler(nn.Module):
-    """BERT's summary of a sequence: a dense layer with an activation on the first token."""
+    """BERT's vector of a sequence: a dense layer with an activation on the first token."""
 
     def __init__(self, config: VanillaEncoderConfig) -> None:
         super().__init__()
@@ -49,11 +49,11 @@ class VanillaEncoderPreTrainedModel(VanillaPreTrainedModel):
 
 
 class VanillaEncoderModel(VanillaEncoderPreTrainedModel, VanillaStack):
-    """The encoder: every position sees every other.
+    """The encoder: every position attends to every other.
 
     Args:
-        config: its configuration.
-        add_pooling_layer: whether there is BERT's pooler at the end.
+        config: the configuration.
+        add_pooling_layer: whether BERT's pooler follows the stack.
     """
 
     def __init__(self, config: VanillaEncoderConfig, add_pooling_layer: bool = True) -> None:
@@ -102,7 +102,7 @@ class VanillaEncoderModel(VanillaEncoderPreTrainedModel, VanillaStack):
 
 
 class VanillaEncoderForMaskedLM(LanguageModelHead, VanillaEncoderPreTrainedModel):
-    """The encoder with a masked language model on top: predict the tokens that were hidden."""
+    """The encoder as a masked language model: predict the masked tokens."""
 
     _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}
     _tp_plan = {"lm_head": "colwise_gather_output"}
@@ -131,9 +131,9 @@ class VanillaEncoderForMaskedLM(LanguageModelHead, VanillaEncoderPreTrainedModel
         """Predict tokens.
 
         Args:
-            labels: (batch, length), the tokens to predict, -100 where none is.
-            return_logits: whether to return logits; by default in evaluation or without labels.
-            **kwargs: `num_items_in_batch` for the loss, the rest for the attention. Others as in the model.
+            labels: (batch, length), the tokens to predict; -100 is ignored.
+            return_logits: whether to return logits; None for "except in training with labels".
+            **kwargs: `num_items_in_batch` for the loss, the rest for the attention. Other arguments as in the model.
 
         Returns:
             `loss` and `logits` (batch, length, vocabulary).
@@ -160,14 +160,14 @@ class VanillaEncoderForMaskedLM(LanguageModelHead, VanillaEncoderPreTrainedModel
 
 @dataclass
 class VanillaEncoderForPreTrainingOutput(ModelOutput):
-    """What BERT's two pretraining tasks give.
+    """The output of BERT's two pretraining tasks.
 
     Args:
         loss: the sum of both losses.
         prediction_logits: (batch, length, vocabulary).
         seq_relationship_logits: (batch, 2); class 0 says that the second segment follows the first.
         hidden_states: one (batch, length, hidden) for the embeddings and each layer.
-        attentions: one (batch, heads, length, length) a layer.
+        attentions: one (batch, heads, length, length) per layer.
     """
 
     loss: torch.FloatTensor | None = None
@@ -208,9 +208,9 @@ class VanillaEncoderForPreTraining(LanguageModelHead, VanillaEncoderPreTrainedMo
         """Predict tokens and the order of segments.
 
         Args:
-            labels: (batch, length), the tokens to predict, -100 where none is.
+            labels: (batch, length), the tokens to predict; -100 is ignored.
             next_sentence_label: (batch,), 0 where the second segment follows the first, 1 where it is a random one.
-            return_logits: whether to return `prediction_logits`; by default in evaluation or without labels.
+            return_logits: whether to return `prediction_logits`; None for "except in training with labels".
             **kwargs: as in `VanillaEncoderForMaskedLM`.
         """
         outputs = self.model(
@@ -245,8 +245,11 @@ class VanillaEncoderForPreTraining(LanguageModelHead, VanillaEncoderPreTrainedMo
         labels: torch.Tensor | None,
         num_items_in_batch: torch.Tensor | int | None,
     ) -> torch.Tensor:
-        """The mean over rows. A trainer that splits batches counts masked tokens, not rows: there each row weighs as
-        many as it has masked tokens, so that the micro-batches add up to the whole."""
+        """The mean over rows.
+
+        A trainer that splits batches counts masked tokens, not rows. Then each row is weighted by its masked tokens, so
+        that the micro-batches add up to the entire batch.
+        """
         next_sentence_label = next_sentence_label.reshape(-1).to(logits.device)
         if labels is None or num_items_in_batch is None:
             return token_cross_entropy(logits, next_sentence_label)
@@ -264,7 +267,7 @@ def pooled_text(
     attention_mask: torch.Tensor | None,
     inputs_embeds: torch.Tensor | None,
 ) -> torch.Tensor:
-    """What a head of a label per text reads: BERT's pooler, or the states of all tokens as the configuration says.
+    """The input of a head with one label per text: the pooler's output, or all states, by `classifier_pooling`.
 
     Returns:
         (batch, hidden), for `concat` (batch, 3 · hidden).
@@ -276,7 +279,7 @@ def pooled_text(
 
 
 class VanillaEncoderForSequenceClassification(VanillaEncoderPreTrainedModel):
-    """The encoder with one label a sequence (or a number, or several labels), read as `classifier_pooling` says."""
+    """The encoder with one label, several labels or a number per sequence, pooled by `classifier_pooling`."""
 
     def __init__(self, config: VanillaEncoderConfig) -> None:
         super().__init__(config)
@@ -346,7 +349,7 @@ class VanillaEncoderForQuestionAnswering(QuestionAnsweringHead, VanillaEncoderPr
 
 
 class VanillaEncoderForMultipleChoice(VanillaEncoderPreTrainedModel):
-    """The encoder that chooses one of several continuations, each encoded with the question."""
+    """The encoder that chooses one of several texts, each encoded together with the question."""
 
     def __init__(self, config: VanillaEncoderConfig) -> None:
         super().__init__(config)
@@ -371,7 +374,7 @@ class VanillaEncoderForMultipleChoice(VanillaEncoderPreTrainedModel):
         Args:
             input_ids: (batch, choices, length); so are attention_mask, token_type_ids and position_ids.
             inputs_embeds: (batch, choices, length, hidden), instead of input_ids.
-            labels: (batch,), the number of the right choice.
+            labels: (batch,), the number of the correct choice.
             **kwargs: as in `VanillaEncoderForMaskedLM`.
 
         Returns:

@@ -1,4 +1,4 @@
-"""The encoder as a dependency parser: the deep biaffine parser (Dozat and Manning 2017) on top of the Transformer."""
+"""The encoder as a dependency parser: the deep biaffine parser of Dozat and Manning 2017 on top of the Transformer."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,10 +24,10 @@ class VanillaEncoderForDependencyParsingOutput(ModelOutput):
     Args:
         loss: the cross-entropy of the heads plus that of the labels, each a mean over words.
         arc_logits: (batch, words, words + 1), the score of each head for each word: column 0 is the root, column k the
-            k-th word. Words that a row does not have are no heads: the least number of the type.
-        label_logits: (batch, words, labels), for each word's arc from its given head, or else from its best.
+            k-th word. Words that do not exist have the least number of the type.
+        label_logits: (batch, words, labels), for the arc to each word from its given head, or from the best one.
         hidden_states: one (batch, length, hidden) for the embeddings and each layer.
-        attentions: one (batch, heads, length, length) a layer.
+        attentions: one (batch, heads, length, length) per layer.
     """
 
     loss: torch.FloatTensor | None = None
@@ -39,12 +39,12 @@ class VanillaEncoderForDependencyParsingOutput(ModelOutput):
 
 @dataclass(frozen=True)
 class DependencyTree:
-    """The tree of one sentence, in lists of a value a word.
+    """The tree of one sentence, in lists with one value per word.
 
     Attributes:
         heads: the head of each word, counted from 1; 0 for the root.
         labels: the number of the label of each arc.
-        scores: the probability that the model gives each arc with its label, between 0 and 1.
+        scores: the probability of each arc with its label.
     """
 
     heads: list[int]
@@ -53,10 +53,10 @@ class DependencyTree:
 
 
 class VanillaEncoderForDependencyParsing(VanillaEncoderPreTrainedModel):
-    """The encoder with a head and a label for each word: which word it depends on, and how.
+    """The encoder with a head and a label for each word: the word it depends on, and the relation.
 
-    No Auto class of transformers is for parsing, so load it by its own `from_pretrained`; a folder of any other head
-    of the encoder will do to start with. `config.num_labels` is the number of relations.
+    transformers has no Auto class for parsing, so load this class by its own `from_pretrained`. To start training, any
+    folder of an encoder will do. `config.num_labels` is the number of relations.
     """
 
     def __init__(self, config: VanillaEncoderConfig) -> None:
@@ -64,7 +64,7 @@ class VanillaEncoderForDependencyParsing(VanillaEncoderPreTrainedModel):
         self.num_labels = config.num_labels
         self.model = VanillaEncoderModel(config, add_pooling_layer=False)
         self.dropout = classifier_dropout(config)
-        # The root is no word of the sentence, and not every tokenizer has a token that could stand for it.
+        # The root is not a word of the sentence, and not every tokenizer has a token that could represent it.
         self.root = nn.Embedding(1, config.hidden_size)
         self.arc_scorer = ArcScorer(config)
         self.label_scorer = LabelScorer(config)
@@ -88,14 +88,14 @@ class VanillaEncoderForDependencyParsing(VanillaEncoderPreTrainedModel):
         Args:
             word_ids: (batch, length), the number of the word that each token belongs to, from 0; negative for special
                 tokens and padding. None: each token that the mask keeps is a word.
-            heads: (batch, words), the head of each word, counted from 1; 0 for the root, -100 where there is none.
-            labels: (batch, words), the relation of each word to its head; -100 where there is none.
-            **kwargs: `num_items_in_batch` (the number of labels) for the loss, the rest for the attention. Others as
-                in the model.
+            heads: (batch, words), the head of each word, counted from 1; 0 for the root; -100 is ignored.
+            labels: (batch, words), the relation of each word to its head; -100 is ignored.
+            **kwargs: `num_items_in_batch` (the number of labels) for the loss, the rest for the attention. Other
+                arguments as in the model.
 
         Raises:
-            ValueError: heads or labels of another shape than the words, labels without heads, or a number among them
-                that is none of a word or a relation.
+            ValueError: heads or labels has another shape than the words, or a number beyond the words or relations; or
+                there are labels without heads.
         """
         outputs = self.model(
             input_ids,
@@ -139,9 +139,9 @@ class VanillaEncoderForDependencyParsing(VanillaEncoderPreTrainedModel):
         Args:
             input_ids: (batch, length).
             attention_mask: (batch, length).
-            word_ids: as in `forward`; each sentence has as many words as its greatest number says.
-            single_root: whether exactly one word hangs on the root.
-            **inputs: for the encoder.
+            word_ids: as in `forward`. The greatest number in a row tells how many words the sentence has.
+            single_root: whether exactly one word depends on the root.
+            **inputs: other arguments of the encoder.
         """
         states = self.model(input_ids, attention_mask=attention_mask, **inputs).last_hidden_state
         word_ids, count = _words_of(word_ids, attention_mask, states, None)
@@ -169,8 +169,7 @@ class VanillaEncoderForDependencyParsing(VanillaEncoderPreTrainedModel):
         root = self.root.weight.to(states.dtype).expand(words.shape[0], 1, -1)
         candidates = torch.cat([root, words], dim=1)
         arc_logits = self.arc_scorer(words, candidates)
-        # A word without a token of its own (a tokenizer may drop characters) is a word all the same, so a row's words
-        # are counted by the greatest number.
+        # A tokenizer may drop characters, so a word may have no token. The greatest number still counts it.
         numbers = torch.arange(count, device=states.device)
         absent = numbers > word_ids.amax(-1, keepdim=True)  # (batch, words)
         impossible = absent[:, None, :] | (numbers[:, None] == numbers)  # no word is its own head
@@ -180,22 +179,22 @@ class VanillaEncoderForDependencyParsing(VanillaEncoderPreTrainedModel):
     def _check(self, heads: torch.Tensor | None, labels: torch.Tensor | None, shape: tuple[int, int]) -> None:
         if heads is None:
             if labels is not None:
-                raise ValueError("labels says what the arcs are, but heads, which says where they are, is missing.")
+                raise ValueError("labels is given without heads; a label belongs to the arc from a head.")
             return
         for name, values, limit in (("heads", heads, shape[1] + 1), ("labels", labels, self.num_labels)):
             if values is None:
                 continue
             if values.shape != shape:
                 raise ValueError(
-                    f"{name} has the shape {tuple(values.shape)}, but there are {shape} words; give one number a word, "
-                    "-100 where there is none."
+                    f"{name} has the shape {tuple(values.shape)}, but there are {shape} words; give one number per "
+                    "word, -100 to ignore it."
                 )
             if values.device.type == "cpu" and values.numel() and not torch.compiler.is_compiling():
                 low, high = (int(bound) for bound in torch.aminmax(values))
                 if high >= limit or (low < 0 and low != IGNORED_LABEL):
                     raise ValueError(
-                        f"{name} has the number {high if high >= limit else low}; they are 0 to {limit - 1}, and -100 "
-                        "is not counted."
+                        f"{name} has the number {high if high >= limit else low}; numbers are 0 to {limit - 1}, and "
+                        "-100 is ignored."
                     )
 
 
@@ -205,9 +204,9 @@ def _words_of(
     states: torch.Tensor,
     heads: torch.Tensor | None,
 ) -> tuple[torch.Tensor, int]:
-    """Word ids (batch, length), by default one for each token that the mask keeps, and how many words a row may have.
+    """Word ids (batch, length), by default one word per unmasked token, and the number of words in the longest row.
 
-    The batch has as many words as `heads` has columns, if that is enough for the word ids.
+    The number is that of the columns of `heads`, if that is enough for the word ids.
     """
     batch, length = states.shape[:2]
     if word_ids is None:
@@ -219,7 +218,7 @@ def _words_of(
     if word_ids.shape != (batch, length):
         raise ValueError(
             f"word_ids has the shape {tuple(word_ids.shape)}, but there are {(batch, length)} tokens; give the number "
-            "of its word for each, -1 where there is none."
+            "of the word of each token, -1 for none."
         )
     count = max(1, int(word_ids.max()) + 1)
     if heads is not None and heads.dim() == 2 and heads.shape[1] > count:
@@ -228,7 +227,7 @@ def _words_of(
 
 
 def _at_heads(candidates: torch.Tensor, heads: torch.Tensor) -> torch.Tensor:
-    """The states of the heads: (batch, words + 1, hidden) at (batch, words) to (batch, words, hidden)."""
+    """Select the states of the heads: (batch, words + 1, hidden) and (batch, words) to (batch, words, hidden)."""
     return candidates.gather(1, heads[..., None].expand(-1, -1, candidates.shape[-1]))
 
 

@@ -33,7 +33,7 @@ class VanillaTransformerPreTrainedModel(VanillaPreTrainedModel):
     def resize_token_embeddings(
         self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
     ) -> nn.Embedding:
-        """Change the number of tokens everywhere: the encoder's embeddings, the decoder's, and the head."""
+        """Change the number of tokens in the embeddings of the encoder and the decoder, and in the head."""
         stacks: VanillaTransformerModel = self.base_model
         if not self.config.share_encoder_decoder_embeddings and (new_num_tokens or pad_to_multiple_of):
             stacks.decoder.resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
@@ -44,7 +44,7 @@ class VanillaTransformerPreTrainedModel(VanillaPreTrainedModel):
 
 
 class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
-    """Both stacks, without a head. `encoder` and `decoder` are whole models: each can be saved and loaded alone."""
+    """Both stacks, without a head. `encoder` and `decoder` are complete models that can be saved and loaded alone."""
 
     def __init__(self, config: VanillaTransformerConfig) -> None:
         super().__init__(config)
@@ -55,7 +55,7 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
         self.post_init()
 
     def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
-        """Which weights are which others: the two embeddings, whether or not the head is tied to them."""
+        """Tied weights. The two embeddings are tied even if the head is not tied to them."""
         if all_submodels:
             return super().get_expanded_tied_weights_keys(all_submodels=True)
         return dict(self._tied_weights_keys or {})
@@ -122,7 +122,7 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
         decoder_seq_idx = packed_sequences(
             decoder_seq_idx, decoder_position_ids, decoder_attention_mask, past_key_values
         )
-        # The stacks' configurations are their own; what a user switches on later, he switches on here.
+        # Each stack has its own configuration, but users switch outputs on in this one.
         for flag in ("output_attentions", "output_hidden_states"):
             if kwargs.get(flag) is None:
                 kwargs[flag] = getattr(self.config, flag)
@@ -139,8 +139,8 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
             encoder_outputs = BaseModelOutput(*encoder_outputs)
         if decoder_input_ids is None and decoder_inputs_embeds is None:
             raise ValueError(
-                "Give decoder_input_ids (or decoder_inputs_embeds): the target so far, at first only "
-                f"decoder_start_token_id={self.config.decoder_start_token_id}. With a head, labels do."
+                "Pass decoder_input_ids or decoder_inputs_embeds: the target so far, at first only "
+                f"decoder_start_token_id={self.config.decoder_start_token_id}. A model with a head also takes labels."
             )
         decoder_outputs = self.decoder(
             decoder_input_ids,
@@ -168,7 +168,7 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
 
 
 class VanillaTransformerForConditionalGeneration(LanguageModelHead, VanillaTransformerPreTrainedModel, GenerationMixin):
-    """The Transformer of the paper: a sequence in, a sequence out."""
+    """The Transformer of the paper with its head: generate a sequence from a sequence."""
 
     _tied_weights_keys = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
     _tp_plan = {"lm_head": "colwise_gather_output"}
@@ -178,7 +178,7 @@ class VanillaTransformerForConditionalGeneration(LanguageModelHead, VanillaTrans
         super().__init__(config)
         self.model = VanillaTransformerModel(config)
         self.add_language_model_head(config)
-        # By the class's name it would be a loss that shifts the labels; here the decoder's input is shifted.
+        # By the name of the class, transformers would choose a loss that shifts labels. Here the input is shifted.
         self.loss_type = "ForMaskedLM"
         self.post_init()
 
@@ -206,11 +206,11 @@ class VanillaTransformerForConditionalGeneration(LanguageModelHead, VanillaTrans
         """Predict the target's tokens.
 
         Args:
-            labels: (batch, target), the target with its end token, -100 where there is none. Without decoder_input_ids
-                the decoder reads them shifted right behind `decoder_start_token_id`.
-            logits_to_keep: only the last so many positions, or the positions named, get logits; 0 keeps all.
-            return_logits: whether to return logits; by default in evaluation or without labels.
-            **kwargs: `num_items_in_batch` for the loss, the rest for the attention. Others as in the model.
+            labels: (batch, target), the target with its end token; -100 is ignored. Without decoder_input_ids, the
+                decoder reads the labels, shifted right behind `decoder_start_token_id`.
+            logits_to_keep: compute logits only for the last n positions, or for the positions in a tensor; 0 for all.
+            return_logits: whether to return logits; None for "except in training with labels".
+            **kwargs: `num_items_in_batch` for the loss, the rest for the attention. Other arguments as in the model.
 
         Returns:
             `loss`, `logits` (batch, target, vocabulary), `past_key_values` and `encoder_last_hidden_state`.

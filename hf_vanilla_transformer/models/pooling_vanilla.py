@@ -1,11 +1,11 @@
-"""From the states of a text's tokens to one vector that a classifier reads, and texts read from their end."""
+"""Pooling: from the states of all tokens to one vector per text, and texts in reverse order."""
 
 import math
 
 import torch
 from torch import nn
 
-# How many vectors stand side by side in what the classifier reads.
+# Number of vectors that each kind of pooling concatenates.
 POOLED_VECTORS = {"first": 1, "last": 1, "mean": 1, "concat": 3}
 
 
@@ -15,16 +15,16 @@ def kept_tokens(
     inputs_embeds: torch.Tensor | None,
     pad_token_id: int | None,
 ) -> torch.Tensor:
-    """Which tokens are no padding; (batch, length) of bool.
+    """Which tokens are not padding; (batch, length) of bool.
 
     Args:
         input_ids: (batch, length), or None where `inputs_embeds` is given.
-        attention_mask: (batch, past + length); one with four dimensions does not say it.
+        attention_mask: (batch, past + length); a mask with four dimensions is ignored.
         inputs_embeds: (batch, length, hidden).
-        pad_token_id: tells padding where there is no mask.
+        pad_token_id: marks padding if there is no mask.
 
     Raises:
-        ValueError: several rows of ids, and nothing that says where each ends.
+        ValueError: there are several rows of ids, but neither a mask nor a padding token.
     """
     given = input_ids if input_ids is not None else inputs_embeds
     batch, length = given.shape[:2]
@@ -35,17 +35,17 @@ def kept_tokens(
     if batch == 1 or input_ids is None:
         return torch.ones(batch, length, dtype=torch.bool, device=given.device)
     raise ValueError(
-        f"Which token is the last of each of the {batch} rows? Pass attention_mask, or set config.pad_token_id "
-        "(it is None)."
+        f"attention_mask and config.pad_token_id are None, so the last token of each of the {batch} rows is unknown; "
+        "pass attention_mask, or set pad_token_id."
     )
 
 
 def pool(hidden_states: torch.Tensor, kept: torch.Tensor, pooling: str) -> torch.Tensor:
-    """One vector a row, in which padding has no part, wherever it is.
+    """One vector per row, independent of padding on either side.
 
     Args:
         hidden_states: (batch, length, hidden).
-        kept: (batch, length), which tokens count. A row without any is pooled whole.
+        kept: (batch, length), which tokens are not padding. A row of padding only is pooled entirely.
         pooling: `last` token, `mean` of all, or `concat` of last, maximum and mean.
 
     Returns:
@@ -66,40 +66,40 @@ def pool(hidden_states: torch.Tensor, kept: torch.Tensor, pooling: str) -> torch
 
 
 def backward_order(kept: torch.Tensor, input_ids: torch.Tensor | None, fixed_ids: tuple[int, ...]) -> torch.Tensor:
-    """The columns in which each row is read from its end; padding and the marks around the text stay in their places.
+    """The order of columns that reverses the text of each row. Padding and the tokens around the text stay in place.
 
     Args:
-        kept: (batch, length), which tokens are no padding.
-        input_ids: (batch, length); None where nobody knows which tokens are marks.
-        fixed_ids: the start and the end mark.
+        kept: (batch, length), which tokens are not padding.
+        input_ids: (batch, length); None if the ids are unknown.
+        fixed_ids: the ids of the start and the end token.
 
     Returns:
-        (batch, length): `ids.gather(1, order)` is the text backwards, and the order turns it round again.
+        (batch, length): `ids.gather(1, order)` is the reversed text, and the same order reverses it again.
     """
-    mark = ~kept
+    special = ~kept
     if input_ids is not None:
         for fixed in fixed_ids:
-            mark = mark | (input_ids == fixed)
-    words = (~mark).int()
-    # Marks before the first word and behind the last; those between two words are turned with them.
-    inside = (words.cumsum(1) > 0) & (words.flip(1).cumsum(1).flip(1) > 0)
-    turned = kept & inside
-    places = (~turned).int().argsort(dim=1, stable=True)  # the columns that are turned, then the others
-    rank = turned.int().cumsum(1) - 1
-    mirrored = places.gather(1, (turned.sum(1, keepdim=True) - 1 - rank).clamp(min=0))
-    return torch.where(turned, mirrored, torch.arange(kept.shape[1], device=kept.device))
+            special = special | (input_ids == fixed)
+    ordinary = (~special).int()
+    # Special tokens before the first ordinary token and after the last stay; those in between are reversed too.
+    inside = (ordinary.cumsum(1) > 0) & (ordinary.flip(1).cumsum(1).flip(1) > 0)
+    reversed_ = kept & inside
+    columns = (~reversed_).int().argsort(dim=1, stable=True)  # the reversed columns, then the others
+    rank = reversed_.int().cumsum(1) - 1
+    mirrored = columns.gather(1, (reversed_.sum(1, keepdim=True) - 1 - rank).clamp(min=0))
+    return torch.where(reversed_, mirrored, torch.arange(kept.shape[1], device=kept.device))
 
 
 def mean_prediction(logits: torch.Tensor, others: torch.Tensor, problem_type: str | None) -> torch.Tensor:
-    """Logits of the mean of two models' probabilities; of numbers, their mean. All (batch, labels).
+    """The logits of the mean probabilities of two models, or the mean of their regressions; all (batch, labels).
 
-    `problem_type` is that of the configuration; None is one of several classes, or a number where there is one output.
+    `problem_type` is that of the configuration. None means one of several classes, or regression for a single output.
     """
     if problem_type == "regression" or (problem_type is None and logits.shape[-1] == 1):
         return (logits + others) / 2
     both = torch.stack([logits, others]).float()
     if problem_type == "multi_label_classification":
-        # log of the mean of σ(x), less log of the mean of 1 - σ(x)
+        # log of the mean of σ(x), minus log of the mean of 1 - σ(x)
         log_one = torch.logsumexp(nn.functional.logsigmoid(both), 0)
         log_none = torch.logsumexp(nn.functional.logsigmoid(-both), 0)
         return (log_one - log_none).to(logits.dtype)

@@ -1,4 +1,4 @@
-"""Which of our models each Auto class of transformers finds, from the table that every configuration carries."""
+"""Registration of our models with the Auto classes of transformers, from the `auto_classes` of each configuration."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AUTO_CLASSES: dict[type[VanillaConfig], dict[str, type[VanillaPreTrainedModel]]]
 
 
 def register_auto_classes() -> None:
-    """Make `AutoConfig` and `AutoModel…` of this process know our models. Calling it again changes nothing."""
+    """Register our models with `AutoConfig` and `AutoModel…` in this process. Another call changes nothing."""
     for config_class, models in AUTO_CLASSES.items():
         AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
         for auto_class, model_class in models.items():

@@ -1,4 +1,4 @@
-"""The best dependency tree for scores of arcs: Chu and Liu 1965, Edmonds 1967; for parsing McDonald et al. 2005."""
+"""The dependency tree with the best sum of scores: Chu and Liu 1965, Edmonds 1967; for parsing McDonald et al. 2005."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ def maximum_spanning_tree(scores: np.ndarray, single_root: bool = True) -> np.nd
     """The heads of the tree whose arcs have the greatest sum of scores.
 
     Args:
-        scores: (words, words + 1); row i has the scores of the heads that the word i + 1 may have, where head 0 is the
-            root and head k the k-th word. -inf forbids an arc. A word's score for itself is not looked at.
-        single_root: whether exactly one word hangs on the root, as in Universal Dependencies.
+        scores: (words, words + 1); row i has the scores of the possible heads of word i + 1. Head 0 is the root, head k
+            the k-th word. -inf forbids an arc. The score of a word as its own head is ignored.
+        single_root: whether exactly one word depends on the root, as in Universal Dependencies.
 
     Returns:
         (words,), the head of each word, 0 for the root.
 
     Raises:
-        ValueError: the scores have another shape, NaN or +inf among them, or forbid every tree.
+        ValueError: scores has another shape, contains NaN or +inf, or forbids every tree.
     """
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 2 or scores.shape[1] != scores.shape[0] + 1:
@@ -28,41 +28,41 @@ def maximum_spanning_tree(scores: np.ndarray, single_root: bool = True) -> np.nd
     if words == 0:
         return np.zeros(0, dtype=np.int64)
     if np.isnan(scores).any() or np.isposinf(scores).any():
-        raise ValueError("scores has NaN or +inf among its elements: there is no greatest sum.")
+        raise ValueError("scores contains NaN or +inf, so that no sum is the greatest; give finite scores or -inf.")
 
-    # (head or dependent 0 … words) squared, [dependent, head]. The root depends on nothing, no word on itself.
+    # [dependent, head], each from 0 to words. The root has no head, and no word is its own head.
     arcs = np.full((words + 1, words + 1), -np.inf)
     arcs[1:] = scores
     np.fill_diagonal(arcs, -np.inf)
     allowed = np.isfinite(arcs)
-    # Differences of forbidden arcs would be NaN, so they become merely too bad to be worth it.
+    # Differences of -inf would be NaN, so forbidden arcs get a finite score that no best tree can afford.
     possible = arcs[allowed]
     span = possible.max() - possible.min() if possible.size else 0.0
     worst = (possible.min() if possible.size else 0.0) - (words + 1) * (span + 1.0)
     arcs[1:] = np.where(allowed[1:], arcs[1:], worst)
     np.fill_diagonal(arcs, -np.inf)
     if single_root:
-        # Every arc from the root costs more than all the others can differ by, so that the best tree has as few of
-        # them as there can be, which is one (Stanojević and Cohen 2021).
+        # An arc from the root costs more than all other arcs can differ by, so that the best tree has only one
+        # (Stanojević and Cohen 2021).
         finite = arcs[np.isfinite(arcs)]
         arcs[1:, 0] -= (words + 1) * (finite.max() - finite.min() + 1.0)
 
     heads = _arborescence(arcs)[1:]
     dependents = np.arange(1, words + 1)
     if not allowed[dependents, heads].all() or (single_root and np.count_nonzero(heads == 0) != 1):
-        raise ValueError("scores forbids every tree: allow each word a head from which the root can be reached.")
+        raise ValueError("scores forbids every tree; allow each word a head that leads to the root.")
     return heads
 
 
 @dataclass(frozen=True)
 class _Contraction:
-    """A cycle that became one node, the last of a smaller graph, and what is needed to open it again.
+    """A cycle contracted to one node, the last of a smaller graph, with the data to expand it again.
 
     Attributes:
-        outside: the nodes that stayed, in the order of their new numbers.
-        heads: the best head of each node; those of the cycle's nodes go round it.
+        outside: the nodes outside the cycle, in the order of their new numbers.
+        heads: the best head of each node; those of the nodes in the cycle form the cycle.
         exits: for each node outside, the node of the cycle that would be its head.
-        entries: for each node outside, the node of the cycle that would get it as its head.
+        entries: for each node outside, the node of the cycle whose head it would be.
     """
 
     outside: np.ndarray
@@ -83,7 +83,7 @@ def _arborescence(arcs: np.ndarray) -> np.ndarray:
         outside = np.setdiff1d(np.arange(len(arcs)), cycle)
         last = len(outside)
         leaving = arcs[np.ix_(outside, cycle)]
-        # Another head for a node of the cycle costs it the head that it has in the cycle.
+        # A node that gets a head outside the cycle loses its head in the cycle.
         entering = arcs[np.ix_(cycle, outside)] - arcs[cycle, heads[cycle]][:, None]
         smaller = np.full((last + 1, last + 1), -np.inf)
         smaller[:last, :last] = arcs[np.ix_(outside, outside)]
@@ -107,8 +107,8 @@ def _arborescence(arcs: np.ndarray) -> np.ndarray:
 
 
 def _find_cycle(heads: np.ndarray) -> np.ndarray | None:
-    """The nodes of one cycle that never reaches node 0, in ascending order; None if all nodes reach it."""
-    seen = np.zeros(len(heads), dtype=np.int64)  # 0 for not yet, else the walk that came by
+    """The nodes of one cycle, in ascending order; None if all nodes lead to node 0."""
+    seen = np.zeros(len(heads), dtype=np.int64)  # 0 for unseen, else the walk that visited the node
     seen[0] = -1
     for start in range(1, len(heads)):
         node = start

@@ -1,4 +1,4 @@
-"""What the encoder and the decoder share as Hugging Face models: initialisation, embeddings, layers, heads."""
+"""The base classes of our models: weight initialisation, and the stack of embeddings and layers."""
 
 import math
 from typing import Any
@@ -17,7 +17,7 @@ from .packing_vanilla import check_sequences, positions_in_sequences
 
 
 class VanillaPreTrainedModel(PreTrainedModel):
-    """Weight initialisation, and what transformers may do with our models."""
+    """Weight initialisation, and the abilities that transformers reads from a model class."""
 
     config: VanillaConfig
     base_model_prefix = "model"
@@ -31,7 +31,7 @@ class VanillaPreTrainedModel(PreTrainedModel):
     _can_compile_fullgraph = True
 
     def set_attn_implementation(self, attn_implementation: str | dict, **kwargs: Any) -> None:
-        """As transformers does it, and again each time: 5.17 marks the halves of a model and then passes over them."""
+        """Select the attention kernel, in submodels too, which transformers 5.17 skips in a second call."""
         super().set_attn_implementation(attn_implementation, **kwargs)
         for module in self.modules():
             if isinstance(module, PreTrainedModel):
@@ -39,7 +39,7 @@ class VanillaPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """Fill one module; called for each, innermost first. Weights that were loaded are left alone."""
+        """Initialise one module. transformers calls this for each, innermost first; loaded weights stay as they are."""
         super()._init_weights(module)
         config = self.config
         if isinstance(module, SinusoidalPositions):
@@ -53,18 +53,18 @@ class VanillaPreTrainedModel(PreTrainedModel):
                     init.zeros_(module.weight[module.padding_idx])
         elif config.norm_first and isinstance(module, (MultiHeadAttention, FeedForward)):
             # GPT-2 (Radford et al. 2019, section 2.3): the residual stream of a pre-norm stack is a sum over all
-            # sublayers, so each one's last map starts smaller by the square root of their number.
+            # sublayers, so the last map of each starts smaller by the square root of their number.
             last = module.fc2 if isinstance(module, FeedForward) else module.o_proj
             depth = max(getattr(config, "encoder_layers", 0), getattr(config, "decoder_layers", 0))
             init.normal_(last.weight, mean=0.0, std=config.initializer_range / math.sqrt(2 * depth))
 
 
 class VanillaStack(VanillaPreTrainedModel):
-    """Embeddings, a list of layers, and in a pre-norm stack one more normalisation: either half of Figure 1."""
+    """Either half of Figure 1: embeddings, a list of layers, and in a pre-norm stack a final normalisation."""
 
     def __init__(self, config: VanillaConfig, layers: int, is_causal: bool, add_cross_attention: bool) -> None:
         super().__init__(config)
-        # A padding row gets no gradient; but a model whose padding is its end token must learn that token.
+        # The embedding of padding gets no gradient. But if padding is the end token, the model must learn that token.
         padding_idx = config.pad_token_id if config.pad_token_id != config.eos_token_id else None
         width = config.embedding_width
         self.embed_tokens = nn.Embedding(config.vocab_size, width, padding_idx)
@@ -85,14 +85,14 @@ class VanillaStack(VanillaPreTrainedModel):
         self.gradient_checkpointing = False
 
     def token_embeddings(self, input_ids: torch.LongTensor | None, inputs_embeds: torch.Tensor | None) -> torch.Tensor:
-        """What the caller gave, as vectors (batch, length, hidden), not yet scaled.
+        """The vectors of the tokens, (batch, length, hidden), not yet scaled.
 
         Raises:
-            ValueError: both or neither were given, or an id is no token (checked where that is free, on CPU).
+            ValueError: both or neither are given, or an id is outside the vocabulary (checked on CPU only).
         """
         if (input_ids is None) == (inputs_embeds is None):
             given = "both" if input_ids is not None else "neither"
-            raise ValueError(f"Give exactly one of input_ids and inputs_embeds; {given} came.")
+            raise ValueError(f"Give exactly one of input_ids and inputs_embeds, not {given}.")
         if inputs_embeds is not None:
             return inputs_embeds
         if input_ids.device.type == "cpu" and input_ids.numel() and not torch.compiler.is_compiling():
@@ -127,7 +127,9 @@ class VanillaStack(VanillaPreTrainedModel):
                 token_type_ids = torch.zeros((1, length), dtype=torch.long, device=inputs_embeds.device)
             hidden_states = hidden_states + self.embed_token_types(token_type_ids)
         elif token_type_ids is not None and bool(token_type_ids.any()):
-            raise ValueError("token_type_ids marks segments, but the model has none (type_vocab_size=0); leave it out.")
+            raise ValueError(
+                "token_type_ids has segments other than 0, but the model has none (type_vocab_size=0); leave it out."
+            )
         positions = self.embed_positions(position_ids, needed)
         hidden_states = hidden_states + positions.to(hidden_states.device, hidden_states.dtype)
         if self.config.layernorm_embedding:
@@ -158,7 +160,7 @@ class VanillaStack(VanillaPreTrainedModel):
         return (torch.arange(length, device=inputs_embeds.device) + past_length)[None]
 
     def finish(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """The normalisation that closes a pre-norm stack; (batch, length, hidden) to the same shape."""
+        """The final normalisation of a pre-norm stack; (batch, length, hidden) to the same shape."""
         return self.norm(hidden_states) if self.config.norm_first else hidden_states
 
 

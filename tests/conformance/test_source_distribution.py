@@ -42,7 +42,7 @@ def test_unpacking_where_another_process_was_faster(tmp_path):
 
 
 def test_an_archive_without_tests(tmp_path):
-    with pytest.raises(SourceDistributionMissing, match="no folder tests"):
+    with pytest.raises(SourceDistributionMissing, match=r"transformers-0.*tests"):
         unpack_tests(archive_with(tmp_path, ["transformers-0/src/c.py"]), tmp_path / "cache" / "unpacked")
 
 
@@ -52,7 +52,7 @@ def test_an_index_that_cannot_be_reached(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_RETRIES", "0")
     monkeypatch.setenv("PIP_TIMEOUT", "1")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    with pytest.raises(SourceDistributionMissing, match="no source distribution of transformers 5"):
+    with pytest.raises(SourceDistributionMissing, match=r"transformers 5\.23\.0"):
         source_distribution.download("5.23.0", tmp_path)
 
 

@@ -106,7 +106,7 @@ def test_label_smoothing_is_aligned_and_only_in_training(model_class, return_log
 
 
 def _like_flash_attention(module, query, key, value, attention_mask, scaling=None, dropout=0.0, **kwargs):
-    """What flash attention does with a 2-D mask, on CPU: padding is taken out of queries and keys by one mask."""
+    """An imitation of flash attention on CPU: one 2-D mask removes padding from both queries and keys."""
     assert attention_mask is None or attention_mask.dim() == 2, "flash attention takes 2-D masks only"
     causal = module.is_causal and query.shape[2] > 1
     if attention_mask is None:
@@ -125,7 +125,7 @@ def _like_flash_attention(module, query, key, value, attention_mask, scaling=Non
 
 @pytest.fixture
 def flash_on_cpu():
-    """A function that makes a model use the imitation under flash attention's name, past the check for the library."""
+    """A function that makes a model use the imitation in place of flash attention, without the library."""
 
     def use(model):
         for module in model.modules():
@@ -151,7 +151,7 @@ def test_flash_attention_with_padding_equals_eager(model_class, flash_on_cpu):
         flash_on_cpu(model)
         torch.testing.assert_close(model(**inputs).last_hidden_state[kept], expected, rtol=1e-4, atol=1e-5)
         if model_class is ours.VanillaTransformerModel:
-            # That this test can fail: without our detour the imitation makes the mistake.
+            # Without the correction, the imitation shows the error.
             with mock.patch.object(CrossAttention, "is_cross_attention", False):
                 assert not torch.allclose(model(**inputs).last_hidden_state[kept], expected, atol=1e-2)
 
@@ -229,7 +229,7 @@ def test_resizing_reaches_everything(share, tie, tmp_path):
 
 
 def _check_ties(model, share, tie):
-    """Writing through one name is read through exactly the names that should be the same."""
+    """A value written through one name appears under exactly the names that share the weight."""
     encoder, decoder = model.model.encoder.embed_tokens.weight, model.model.decoder.embed_tokens.weight
     with torch.no_grad():
         decoder[3, 3] = 123.0
@@ -415,7 +415,7 @@ def test_the_future_and_padding_are_not_seen(model_class):
 
 
 def test_keywords_reach_the_attention():
-    """Serving engines hand their own keywords to their own kernel through `forward`."""
+    """Serving engines pass keywords to their own kernel through `forward`."""
     received = []
 
     def kernel(module, query, key, value, attention_mask, note=None, **kwargs):
@@ -531,7 +531,7 @@ def test_flex_attention_equals_eager(model_class):
 
 
 def planned(plan, names):
-    """The names that match a pattern of a plan: a star there is the number of a layer."""
+    """The names that match a pattern of a plan, where a star is the number of a layer."""
     return {name for name in names if re.sub(r"\.\d+", ".*", name) in plan}
 
 
@@ -558,7 +558,7 @@ def test_a_stack_has_one_list_of_layers_and_a_pipeline_plan(model_class):
 
 
 def test_saved_generation_settings_do_not_disturb_the_config(tmp_path):
-    """transformers refuses to save a config that holds generation settings which are no fields of it."""
+    """transformers refuses to save a configuration with generation settings that are not fields of it."""
     for model_class in LANGUAGE_MODELS:
         folder = tmp_path / model_class.__name__
         build(model_class).save_pretrained(folder)

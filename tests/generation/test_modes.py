@@ -18,7 +18,7 @@ SCORES = {"rtol": 1e-5, "atol": 1e-5, "check_dtype": False}
 
 
 def by_hand(generator, row):
-    """Greedy search as a loop over whole forward passes, on one row without padding; the new tokens."""
+    """Greedy search as a loop over complete forward passes, on one row without padding; the new tokens."""
     model, ids = generator.model, row[None]
     written = torch.tensor([[model.config.decoder_start_token_id]]) if generator.is_encoder_decoder else ids
     new = []
@@ -59,7 +59,7 @@ def test_static_cache_equals_dynamic(generator, arguments):
     "backend", ["eager", pytest.param("inductor", marks=pytest.mark.slow)], ids=["traced", "inductor"]
 )
 def test_compiled_equals_plain(generator, backend):
-    """`generate` compiles the decode step with a static cache; on CPU only if told to. One graph, no breaks."""
+    """`generate` compiles the decode step with a static cache, on CPU only on request: one graph without breaks."""
     config = CompileConfig(fullgraph=True, backend=backend, mode=None)
     config._compile_all_devices = True
     torch._dynamo.reset()
@@ -74,8 +74,8 @@ def test_the_cache_is_of_the_right_kind(generator):
     assert isinstance(cache, EncoderDecoderCache if generator.is_encoder_decoder else DynamicCache)
 
 
-def test_generation_goes_on_from_a_cache(generator):
-    """Four tokens, then five more from the cache of the four, are the nine of one go."""
+def test_generation_continues_from_a_cache(generator):
+    """Four tokens and then five more from their cache equal nine tokens at once."""
     if generator.is_encoder_decoder:
         pytest.skip("an encoder-decoder starts anew for another source")
     ids = generator.rows[0][None]
@@ -96,7 +96,7 @@ def test_generation_goes_on_from_a_cache(generator):
 
 @pytest.mark.parametrize("arguments", [{}, {"num_beams": 3}], ids=["greedy", "beams"])
 def test_padding_changes_nothing(generator, arguments):
-    """A batch padded on the left (and for a source on the right too) gives what each row gives alone."""
+    """A batch padded on the left (a source also on the right) has the outputs of each row alone."""
     alone = [
         generator.new_tokens(
             generator.generate(input_ids=row[None], attention_mask=None, **arguments), prompt_length=len(row)
@@ -129,7 +129,7 @@ def test_an_encoded_source_can_be_given(generator):
 
 
 def test_decoder_prompt(generator):
-    """A target that has begun is gone on with."""
+    """Generation continues a target that is given."""
     if not generator.is_encoder_decoder:
         pytest.skip("a decoder's prompt is its input")
     row = {"input_ids": generator.rows[0][None], "attention_mask": None, "min_new_tokens": NEW_TOKENS}
@@ -151,7 +151,7 @@ def test_sampling_is_reproducible_and_varies(generator):
 
 
 def test_samples_follow_the_distribution(generator):
-    """The first tokens of many samples are as frequent as the softmax says."""
+    """The frequencies of first tokens in many samples equal the softmax."""
     count = 4000
     torch.manual_seed(0)
     row = {"input_ids": generator.rows[1][None], "attention_mask": None}
@@ -233,7 +233,7 @@ def test_transition_scores_are_those_of_a_forward_pass(generator):
 
 @pytest.mark.parametrize("same", [True, False], ids=["same-model", "smaller-model"])
 def test_assisted_is_greedy(generator, kind_and_setting, build_model, same):
-    """Whatever the assistant proposes, the result is the model's own."""
+    """The result does not depend on the proposals of the assistant."""
     more = {"encoder_layers": 1, "decoder_layers": 1} if generator.is_encoder_decoder else {"num_hidden_layers": 1}
     assistant = generator.model if same else build_model(*kind_and_setting, seed=7, **more)
     for row in generator.rows:
@@ -249,7 +249,7 @@ def test_prompt_lookup_is_greedy(generator):
 
 
 class _Collector(BaseStreamer):
-    """Keeps what is streamed."""
+    """Keeps the streamed tokens."""
 
     def __init__(self):
         self.tokens: list[int] = []
@@ -273,7 +273,7 @@ def test_streamed_equals_returned(generator, arguments):
 
 
 def test_finished_rows_are_padded(generator):
-    """After a row's end token comes padding, whatever the others do."""
+    """Padding follows the end token of a row, independently of other rows."""
     new = generator.new_tokens(generator.generate())
     end = int(new[0, 2])
     stopped = generator.new_tokens(generator.generate(eos_token_id=end))

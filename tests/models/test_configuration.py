@@ -51,28 +51,28 @@ def test_names_of_other_configurations_read_the_same_fields():
 
 @pytest.mark.parametrize("config_class", [VanillaEncoderConfig, VanillaDecoderConfig, VanillaTransformerConfig])
 def test_a_mistyped_field_is_an_error_that_names_the_nearest(config_class):
-    with pytest.raises(TypeError, match=r"no field 'hiden_size'.*'hidden_size'"):
+    with pytest.raises(TypeError, match=r"hiden_size.*hidden_size"):
         config_class(hiden_size=64)
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"hidden_size": 30}, "hidden_size=30 cannot be divided among num_attention_heads=8.*works is 6"),
-        ({"hidden_size": 15, "num_attention_heads": 5}, "even hidden_size, not 15"),
-        ({"dropout": 1.0}, "dropout must be at least 0 and less than 1, not 1.0"),
-        ({"label_smoothing": -0.1}, "label_smoothing"),
-        ({"encoder_layers": 0}, "encoder_layers must be at least 1, not 0"),
-        ({"vocab_size": 0}, "vocab_size must be at least 1, not 0"),
-        ({"pad_token_id": 99, "vocab_size": 50}, "pad_token_id=99 is not a token"),
-        ({"decoder_start_token_id": 99, "vocab_size": 50}, "decoder_start_token_id=99 is not a token"),
-        ({"layer_norm_eps": 0.0}, "layer_norm_eps must be positive"),
-        ({"position_embedding_type": "rotary"}, "position_embedding_type"),
+        ({"hidden_size": 30}, "hidden_size=30.*num_attention_heads=8.*6"),
+        ({"hidden_size": 15, "num_attention_heads": 5}, "hidden_size.*15"),
+        ({"dropout": 1.0}, r"dropout.*1\.0"),
+        ({"label_smoothing": -0.1}, r"label_smoothing.*-0\.1"),
+        ({"encoder_layers": 0}, "encoder_layers.*0"),
+        ({"vocab_size": 0}, "vocab_size.*0"),
+        ({"pad_token_id": 99, "vocab_size": 50}, "pad_token_id=99.*vocab_size=50"),
+        ({"decoder_start_token_id": 99, "vocab_size": 50}, "decoder_start_token_id=99.*vocab_size=50"),
+        ({"layer_norm_eps": 0.0}, r"layer_norm_eps.*0\.0"),
+        ({"position_embedding_type": "rotary"}, "position_embedding_type.*rotary"),
         ({"position_embedding_type": "learned", "position_offset": 2}, "position_offset=2"),
         ({"hidden_size": "512"}, "hidden_size"),
     ],
 )
-def test_values_that_cannot_be_are_refused_with_name_and_value(fields, message):
+def test_invalid_values_are_refused_with_their_name_and_value(fields, message):
     with pytest.raises(StrictDataclassError, match=rf"(?s){message}"):
         VanillaTransformerConfig(**fields)
 

@@ -62,7 +62,7 @@ def test_only_electra_can_express_it():
     reference = to_transformers(model)
     assert type(reference).__name__ == "ElectraForMaskedLM" and reference.config.embedding_size == 12
     torch.testing.assert_close(reference(IDS).logits, model(IDS).logits)
-    with pytest.raises(ValueError, match="embedding_size=12 would have to be None or hidden_size"):
+    with pytest.raises(ValueError, match=r"embedding_size=12.*hidden_size"):
         to_transformers(model, family="bert")
     same = VanillaEncoderForMaskedLM(VanillaEncoderConfig(**NARROW | {"embedding_size": 32}, positions_from_mask=False))
     assert type(to_transformers(same)).__name__ == "BertForMaskedLM"
@@ -71,11 +71,11 @@ def test_only_electra_can_express_it():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"embedding_size": 0}, "embedding_size must be at least 1, or None, not 0"),
-        ({"lm_head_transform": False}, "embedding_size=12 with hidden_size=32 needs lm_head_transform=True"),
-        ({"embedding_size": 11, "position_embedding_type": "sinusoidal"}, "even embedding_size, not 11"),
+        ({"embedding_size": 0}, "embedding_size.*0"),
+        ({"lm_head_transform": False}, "embedding_size=12.*hidden_size=32.*lm_head_transform=True"),
+        ({"embedding_size": 11, "position_embedding_type": "sinusoidal"}, "embedding_size.*11"),
     ],
 )
-def test_widths_that_cannot_be(fields, message):
+def test_invalid_widths_are_refused(fields, message):
     with pytest.raises(StrictDataclassError, match=rf"(?s){message}"):
         VanillaEncoderConfig(**NARROW | fields)

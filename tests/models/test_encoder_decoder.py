@@ -1,4 +1,4 @@
-"""The two stacks together: shifting, sharing, each saved alone, and what is missing said."""
+"""The two stacks together: shifted labels, shared embeddings, each stack saved alone, errors for missing tokens."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def test_labels_are_shifted_right_behind_the_start_token():
 @pytest.mark.parametrize("missing", ["decoder_start_token_id", "pad_token_id"])
 def test_a_missing_token_is_named(missing):
     model = tiny_model("seq2seq", **{missing: None})
-    with pytest.raises(ValueError, match=f"config.{missing} is None"):
+    with pytest.raises(ValueError, match=f"{missing} is None"):
         model(input_ids=tokens(1, 5), labels=tokens(1, 5))
 
 
@@ -66,7 +66,7 @@ def test_each_stack_can_be_saved_and_loaded_alone(fields, tmp_path):
     torch.testing.assert_close(alone, together, rtol=0, atol=0)
 
 
-def test_what_is_switched_on_later_reaches_both_stacks():
+def test_outputs_switched_on_later_reach_both_stacks():
     model = tiny_model("seq2seq")
     model.set_attn_implementation("eager")
     model.config.output_attentions = True

@@ -43,7 +43,7 @@ def test_sinusoids_grow_beyond_the_table_and_learned_positions_end():
     ids = tokens(1, 20)
     torch.testing.assert_close(short(input_ids=ids, labels=ids).logits, long(input_ids=ids, labels=ids).logits)
     learned = tiny_model("encoder", max_position_embeddings=8)
-    with pytest.raises(ValueError, match="20 positions, but max_position_embeddings=8"):
+    with pytest.raises(ValueError, match=r"20.*max_position_embeddings=8"):
         learned(input_ids=ids)
     with pytest.raises(ValueError, match="max_position_embeddings=8"):
         tiny_model("decoder", max_position_embeddings=8).generate(tokens(1, 5), max_new_tokens=6, min_new_tokens=6)
@@ -165,23 +165,23 @@ def test_positions_may_count_columns_instead():
 
 
 def test_ids_beyond_the_vocabulary_are_named():
-    with pytest.raises(ValueError, match=r"the id 50.*0 to 49"):
+    with pytest.raises(ValueError, match=r"input_ids.*50.*49"):
         tiny_model("encoder")(input_ids=torch.tensor([[4, 50]]))
-    with pytest.raises(ValueError, match="the id -1"):
+    with pytest.raises(ValueError, match=r"input_ids.*-1"):
         tiny_model("seq2seq")(input_ids=torch.tensor([[4, 5]]), decoder_input_ids=torch.tensor([[-1]]))
 
 
 def test_exactly_one_of_ids_and_embeddings():
     model = VanillaEncoderModel(tiny_model("encoder").config)
-    with pytest.raises(ValueError, match="neither"):
+    with pytest.raises(ValueError, match=r"input_ids.*inputs_embeds.*neither"):
         model()
-    with pytest.raises(ValueError, match="both"):
+    with pytest.raises(ValueError, match=r"input_ids.*inputs_embeds.*both"):
         model(tokens(1, 3), inputs_embeds=torch.randn(1, 3, 16))
 
 
 def test_segments_need_a_model_that_has_them():
     model = tiny_model("encoder", type_vocab_size=0)
-    with pytest.raises(ValueError, match="type_vocab_size=0"):
+    with pytest.raises(ValueError, match=r"token_type_ids.*type_vocab_size=0"):
         model(input_ids=tokens(1, 3), token_type_ids=torch.tensor([[0, 1, 1]]))
 
 

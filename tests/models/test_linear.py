@@ -17,14 +17,14 @@ ZEN_5 = {"sse4a": True, "avx512_f": True, "avx512_vp2intersect": True}
 
 @pytest.fixture
 def onednn(monkeypatch):
-    """However small a product and whatever the processor: oneDNN runs on all that torch's x86 builds run on."""
+    """Use oneDNN for products of any size on any processor. It runs wherever the x86 builds of torch run."""
     monkeypatch.setattr(kernels_linear_vanilla, "onednn_is_faster", lambda: True)
     monkeypatch.setattr(kernels_linear_vanilla, "_FEW_MULTIPLICATIONS", 0)
 
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The shapes that went to oneDNN."""
+    """The shapes of the inputs that oneDNN multiplied."""
     seen = []
     multiply = kernels_linear_vanilla.by_onednn
     monkeypatch.setattr(
@@ -62,8 +62,8 @@ def test_values_and_gradients_are_those_of_float64(shape, inputs, outputs, bias,
 
 @needs_onednn
 @pytest.mark.usefixtures("onednn")
-def test_a_gradient_that_is_one_number_spread_out_arrives():
-    """What `sum().backward()` gives: an expanded tensor, whose strides are zero."""
+def test_an_expanded_gradient_arrives():
+    """`sum().backward()` passes an expanded tensor with zero strides."""
     ours, plain = pair(24, 56)
     states = torch.randn(3, 7, 24)
     for layer in (ours, plain):
@@ -143,7 +143,7 @@ def test_a_model_trains_as_it_does_by_mkl(stack, onednn, calls):
 
 @needs_onednn
 @pytest.mark.usefixtures("onednn")
-def test_all_else_takes_torchs_own_map(calls):
+def test_other_products_use_the_linear_map_of_torch(calls):
     ours, plain = pair(24, 56)
     states = torch.randn(9, 24)
     with torch.backends.mkldnn.flags(enabled=False):
@@ -179,13 +179,13 @@ def test_small_products_stay_with_mkl(monkeypatch):
         pytest.param({"architecture": "aarch64"}, False, id="ARM"),
     ],
 )
-def test_it_is_the_processor_that_decides(capabilities, faster, monkeypatch):
+def test_the_processor_decides(capabilities, faster, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     assert onednn_is_faster.__wrapped__() is faster
 
 
 @pytest.mark.parametrize("missing", ["get_capabilities", "_linear_pointwise"])
-def test_an_older_torch_multiplies_as_it_always_did(missing, monkeypatch):
+def test_an_older_torch_multiplies_with_mkl(missing, monkeypatch):
     if missing == "get_capabilities":
         monkeypatch.delattr(torch.cpu, missing, raising=False)
     else:

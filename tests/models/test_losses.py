@@ -1,4 +1,4 @@
-"""The loss over chunks is the plain loss: value, gradients, smoothing, micro-batches; and it holds no logits."""
+"""The chunked loss equals the plain loss in value, gradients, smoothing and micro-batches, without the logits."""
 
 import pytest
 import torch
@@ -117,7 +117,7 @@ def test_smoothing_is_for_training_only(stack):
 
 @pytest.mark.usefixtures("both_losses")
 @pytest.mark.parametrize("stack", BATCHES)
-def test_micro_batches_with_the_whole_count_add_up_to_the_whole_batch(stack):
+def test_micro_batches_with_the_total_count_add_up_to_the_entire_batch(stack):
     model = tiny_model(stack, dropout=0, attention_dropout=0).double().train()
     batch = BATCHES[stack](tokens(8, 9))
     labels = batch["labels"][:, 1:] if stack == "decoder" else batch["labels"]
@@ -179,12 +179,12 @@ def test_answers_outside_the_text_are_not_counted():
 def test_labels_that_do_not_fit_are_refused(stack):
     model, batch = tiny_model(stack), BATCHES[stack](tokens(2, 6))
     if stack != "seq2seq":
-        with pytest.raises(ValueError, match=r"labels has the shape \(2, 5\)"):
+        with pytest.raises(ValueError, match=r"labels.*\(2, 5\).*\(2, 6\)"):
             model(input_ids=batch["input_ids"], labels=batch["labels"][:, :5])
-    with pytest.raises(ValueError, match=r"the id 50.*0 to 49"):
+    with pytest.raises(ValueError, match=r"(labels|input_ids).*50.*49"):
         model(input_ids=batch["input_ids"], labels=torch.full_like(batch["labels"], 50))
 
 
 def test_labels_of_another_length_than_the_decoder_input_are_refused():
-    with pytest.raises(ValueError, match=r"labels has the shape \(2, 5\)"):
+    with pytest.raises(ValueError, match=r"labels.*\(2, 5\).*\(2, 6\)"):
         tiny_model("seq2seq")(input_ids=tokens(2, 6), decoder_input_ids=tokens(2, 6), labels=tokens(2, 5))

@@ -13,12 +13,12 @@ TOLD_BY = ["positions", "seq_idx", "seq_idx and positions", "seq_idx and mask"]
 
 
 def row(parts, padding, value):
-    """The parts side by side, and padding behind them; (1, length)."""
+    """The parts one after another, followed by padding; (1, length)."""
     return torch.cat([*parts, torch.full((1, padding), value)], dim=1)
 
 
 def positions(lengths, padding):
-    """Counted anew in each part; padding goes on counting."""
+    """Positions from 0 in each part; padding counts on."""
     counted = torch.cat([torch.arange(length) for length in lengths])
     return torch.cat([counted, counted[-1] + 1 + torch.arange(padding)])[None]
 
@@ -45,7 +45,9 @@ def compare(model, separate, packed):
 @pytest.mark.parametrize("stack", ["encoder", "decoder"])
 @pytest.mark.parametrize("fields", [{}, {"position_embedding_type": "sinusoidal"}], ids=["learned", "sinusoidal"])
 @pytest.mark.parametrize("lengths", [LENGTHS, (4, 4, 4)], ids=["of many lengths", "of one length"])
-def test_one_stack(stack, told_by, implementation, fields, lengths):
+def test_a_packed_row_of_one_stack_has_the_summed_loss_of_its_sequences(
+    stack, told_by, implementation, fields, lengths
+):
     model = tiny_model(stack, dropout=0, attention_dropout=0, **fields).double().train()
     model.set_attn_implementation(implementation)
     padding = 2 if "mask" in told_by else 0
@@ -71,7 +73,9 @@ def test_one_stack(stack, told_by, implementation, fields, lengths):
     [(LENGTHS, (4, 6, 2)), ((5, 5, 5), (4, 6, 2)), (LENGTHS, (6, 6, 6))],
     ids=["of many lengths", "sources of one length", "targets of one length"],
 )
-def test_translation(told_by, implementation, source_lengths, target_lengths):
+def test_a_packed_row_of_pairs_has_the_summed_loss_of_its_pairs(
+    told_by, implementation, source_lengths, target_lengths
+):
     model = tiny_model("seq2seq", dropout=0).double().train()
     model.set_attn_implementation(implementation)
     padding = 2 if "mask" in told_by else 0
@@ -98,7 +102,7 @@ def test_translation(told_by, implementation, source_lengths, target_lengths):
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 @pytest.mark.parametrize("stack", ["encoder", "decoder"])
-def test_rows_of_long_and_short_sequences_are_what_a_mask_makes_of_them(stack, training):
+def test_rows_of_long_and_short_sequences_equal_those_with_a_mask(stack, training):
     model = tiny_model(stack, dropout=0, attention_dropout=0, max_position_embeddings=160).double().train(training)
     rows = ((70, 3, 20, 33), (1, 90, 34), (128, 2))
     width = 140
@@ -134,7 +138,7 @@ def test_a_target_without_a_source_and_a_source_without_a_target(training):
 
 
 def assert_same_as_with_a_mask(model, batch):
-    """Loss, gradients and labelled logits as with one mask for each whole row."""
+    """Loss, gradients and labelled logits equal those with one mask over each row."""
     results = []
     for implementation in IMPLEMENTATIONS:
         model.set_attn_implementation(implementation)
@@ -155,7 +159,7 @@ def test_dropout_of_the_attention_reaches_packed_rows():
     torch.testing.assert_close(model.eval()(**batch).logits, model(**batch).logits)
 
 
-def test_no_mask_over_a_whole_packed_row_is_ever_made(monkeypatch):
+def test_no_mask_over_an_entire_packed_row_is_built(monkeypatch):
     monkeypatch.setattr("hf_vanilla_transformer.models.masks_vanilla.create_causal_mask", None)
     model = tiny_model("decoder")
     model(input_ids=tokens(1, 9), position_ids=positions((4, 5), 0))
@@ -173,7 +177,7 @@ def test_a_packed_sequence_does_not_change_with_its_neighbours():
     torch.testing.assert_close(one[:, 4:], other[:, 4:])
 
 
-# What a padded row of three tokens has before and after them: position 0 on the left, as `generate` counts it.
+# Number of padding tokens before and after a row.
 SIDES = {"left": (2, 0), "right": (0, 2), "both": (1, 2)}
 
 

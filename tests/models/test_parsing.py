@@ -1,4 +1,4 @@
-"""The dependency parser against a naive one, word by word; padding, words of several tokens, saving, bad input."""
+"""The dependency parser equals a naive one that goes word by word; padding, saving, invalid inputs."""
 
 import numpy as np
 import pytest
@@ -177,16 +177,16 @@ def test_it_starts_from_a_masked_language_model(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"heads": None}, "heads, which says where they are, is missing"),
-        ({"heads": HEADS[:, :3]}, r"heads has the shape \(2, 3\), but there are \(2, 4\) words"),
-        ({"labels": LABELS[:, :3]}, r"labels has the shape \(2, 3\)"),
-        ({"heads": HEADS.clamp(max=1) * 5}, "heads has the number 5; they are 0 to 4"),
-        ({"labels": LABELS + 2}, r"labels has the number 4; they are 0 to 2|labels has the number -98"),
-        ({"labels": LABELS.clamp(min=-1)}, "labels has the number -1"),
-        ({"word_ids": WORD_IDS[:, 1:]}, r"word_ids has the shape \(2, 8\), but there are \(2, 9\) tokens"),
+        ({"heads": None}, "labels.*heads"),
+        ({"heads": HEADS[:, :3]}, r"heads.*\(2, 3\).*\(2, 4\)"),
+        ({"labels": LABELS[:, :3]}, r"labels.*\(2, 3\)"),
+        ({"heads": HEADS.clamp(max=1) * 5}, "heads.*5.*4"),
+        ({"labels": LABELS + 2}, r"labels.*4.*2|labels.*-98"),
+        ({"labels": LABELS.clamp(min=-1)}, "labels.*-1"),
+        ({"word_ids": WORD_IDS[:, 1:]}, r"word_ids.*\(2, 8\).*\(2, 9\)"),
     ],
 )
-def test_what_does_not_fit_is_refused(change, message):
+def test_inputs_that_do_not_fit_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         parser(num_labels=3)(**{**batch(), "heads": HEADS, "labels": LABELS, **change})
 
@@ -194,9 +194,9 @@ def test_what_does_not_fit_is_refused(change, message):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"parser_arc_size": 0}, "parser_arc_size must be at least 1"),
-        ({"parser_dropout": 1.0}, "parser_dropout must be at least 0"),
-        ({"word_pooling": "last"}, "word_pooling"),
+        ({"parser_arc_size": 0}, "parser_arc_size.*0"),
+        ({"parser_dropout": 1.0}, r"parser_dropout.*1\.0"),
+        ({"word_pooling": "last"}, "word_pooling.*last"),
     ],
 )
 def test_fields_out_of_range_are_refused(fields, message):

@@ -9,7 +9,7 @@ from hf_vanilla_transformer.models.spanning_tree_vanilla import maximum_spanning
 
 
 def reaches_root(heads):
-    """Whether every word comes to the root along its heads."""
+    """Whether the heads of every word lead to the root."""
     for word in range(1, len(heads) + 1):
         seen = set()
         while word != 0:
@@ -58,7 +58,7 @@ def test_ties_and_forbidden_arcs(single_root):
         scores[generator.random(scores.shape) < 0.4] = -np.inf
         expected = best_by_trying(scores, single_root)
         if expected is None:
-            with pytest.raises(ValueError, match="forbids every tree"):
+            with pytest.raises(ValueError, match=r"scores.*every tree"):
                 maximum_spanning_tree(scores, single_root)
             continue
         trees += 1
@@ -69,7 +69,7 @@ def test_ties_and_forbidden_arcs(single_root):
 
 
 def test_cycles_within_cycles():
-    """Each word's best head makes a cycle, and so does what is left once that is one node."""
+    """The best heads form a cycle, and after its contraction they form another one."""
     scores = np.full((6, 7), -50.0)
     for word, head, score in [(1, 2, 9), (2, 1, 9), (3, 4, 9), (4, 3, 9), (5, 6, 9), (6, 5, 9)]:
         scores[word - 1, head] = score
@@ -95,9 +95,9 @@ def test_long_sentences_are_trees_too():
 def test_degenerate_sentences_and_bad_scores():
     assert maximum_spanning_tree(np.zeros((0, 1))).tolist() == []
     assert maximum_spanning_tree(np.array([[0.3, 9.0]])).tolist() == [0]
-    with pytest.raises(ValueError, match=r"\(3, 3\); give \(words, words \+ 1\)"):
+    with pytest.raises(ValueError, match=r"scores.*\(3, 3\)"):
         maximum_spanning_tree(np.zeros((3, 3)))
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ValueError, match=r"scores.*NaN"):
         maximum_spanning_tree(np.array([[np.nan, 0.0]]))
-    with pytest.raises(ValueError, match="forbids every tree"):
+    with pytest.raises(ValueError, match=r"scores.*every tree"):
         maximum_spanning_tree(np.full((2, 3), -np.inf))
