@@ -1,16 +1,25 @@
-"""Go on training a language model on the text of a domain, and see what it learns there and forgets elsewhere.
+"""Continue pretraining a language model on the text of a domain, and measure what it learns and forgets.
 
-PARENT is a folder that train, pretrain or adapt made, or any checkpoint that `hf-vanilla convert` reads. The objective
-is the parent's own. Any field of the recipe can be set on the command line by its dotted name; the recipe as run is
-saved in the output folder.
+BASE_MODEL is the folder of a run of train, pretrain or adapt, or any checkpoint that `hf-vanilla convert` reads. The
+objective is that of the base model. Any field of the recipe can be set on the command line by its dotted name. The
+complete recipe is saved in the output folder.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .recipe_options import (
+    add_recipe_options,
+    check_resume,
+    closing_text,
+    overrides_of,
+    plan_or_run,
+    print_fields,
+    typed_command,
+)
 
 if TYPE_CHECKING:
     from ..training.recipes.training_recipe import Recipe
@@ -22,64 +31,49 @@ EXAMPLES = """\
 examples:
   hf-vanilla adapt runs/base --data.path reviews.txt --output runs/reviews
   hf-vanilla adapt runs/base --data.path data/imdb --data.train unsupervised --output runs/imdb \\
-      --adaptation.general.path data/brown --adaptation.replay 0.2     one token in five is of general text
+      --adaptation.general.path data/brown --adaptation.replay 0.2     one token in five is general text
   hf-vanilla adapt runs/base --data.path reviews.txt --output runs/x --adaptation.l2_sp 10
   hf-vanilla adapt runs/base --data.path reviews.txt --output runs/x --adaptation.new_words 1000
   hf-vanilla adapt openai-community/gpt2 --data.path law.txt --output runs/law --data.max_length 512
-  hf-vanilla adapt runs/base --data.path reviews.txt --dry-run         says what would be done, and does nothing
-  hf-vanilla adapt --resume runs/reviews                               goes on with an interrupted run
+  hf-vanilla adapt runs/base --data.path reviews.txt --dry-run         print the plan, do not train
+  hf-vanilla adapt --resume runs/reviews                               resume an interrupted run
+  hf-vanilla adapt --fields                                            list every field of the recipe
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that are not fields of the recipe."""
     parser.add_argument(
-        "parent", metavar="PARENT", nargs="?", help="the model that is adapted: a folder, or a Hub name"
+        "base_model", metavar="BASE_MODEL", nargs="?", help="the model to adapt: a folder or a Hub name"
     )
-    parser.add_argument("--recipe", default="adapt", help="name of a recipe, or a YAML file (default: adapt)")
-    parser.add_argument("--resume", metavar="FOLDER", help="go on with the interrupted run in this folder")
-    parser.add_argument("--output", metavar="FOLDER", help="output folder (the same as --output.output_dir)")
-    parser.add_argument("--dry-run", action="store_true", help="read everything and print the plan, without training")
-    parser.add_argument(
-        "--set", metavar="FIELD=VALUE", action="append", default=[], help="set a field (the same as --FIELD VALUE)"
-    )
+    add_recipe_options(parser, recipe_help="name of a recipe of the package, or a YAML file (default: adapt)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Adapts, or prints the plan."""
-    if (arguments.parent is None) == (arguments.resume is None):
-        raise ValueError("Name the PARENT that is adapted, or the folder of an interrupted run with --resume.")
+    """Adapts, or prints the plan or the fields."""
     # Imported here, so that `--help` and the restart with another allocator do not wait for torch.
-    import transformers
-
+    from ..training.adaptation.adaptation_plan import plan
     from ..training.adaptation.adaptation_run import run_adaptation
+    from ..training.recipes.training_recipe import Recipe
 
-    recipe = _recipe(arguments)
-    # One bar for each written file says less than our own lines.
-    transformers.utils.logging.disable_progress_bar()
-    if arguments.dry_run:
-        from ..training.adaptation.adaptation_plan import plan
-
-        print(plan(recipe))
+    if arguments.fields:
+        print_fields(Recipe)
         return 0
-    result = run_adaptation(recipe, resume=arguments.resume is not None)
-    if result.interrupted:
-        return 130
-    if result.main_process:
-        from .train import command
+    check_resume(arguments, "BASE_MODEL")
+    if arguments.base_model is None and arguments.resume is None:
+        raise ValueError("Name the BASE_MODEL to adapt, or the folder of an interrupted run with --resume.")
+    recipe = _recipe(arguments)
 
-        model = write_model(result, recipe, command())
-        print(_CLOSING.format(folder=result.folder, model=model), file=sys.stderr)
-    return 0
+    def closing(result: TrainingResult) -> str:
+        model = write_model(result, recipe, typed_command())
+        contents = "recipe, scores, perplexity.md and perplexity.png: what the model learned and forgot"
+        return closing_text(result.folder, contents, model, f"next: hf-vanilla finetune {result.folder} --task ...")
 
-
-_CLOSING = """
-{folder}  recipe, scores, perplexity.md and perplexity.png: what was learned and forgotten
-{model}  the model with its card, ready to publish; a PARENT for hf-vanilla finetune"""
+    return plan_or_run(arguments, recipe, plan=plan, run=run_adaptation, closing=closing)
 
 
 def write_model(result: TrainingResult, recipe: Recipe, command: str) -> Path:
-    """Writes the folder that can be published; its card names the parent, and the data of both."""
+    """Writes the folder to publish. Its card names the base model, and the data of both."""
     from ..hub.local_paths import strip_path
     from ..hub_names import is_hub_name
     from ..training.adaptation.adaptation_run import PERPLEXITY_PICTURE
@@ -88,30 +82,28 @@ def write_model(result: TrainingResult, recipe: Recipe, command: str) -> Path:
     adaptation = recipe.adaptation
     data = f"Adapted to `{strip_path(str(recipe.data.path))}`"
     if adaptation.replay:
-        data += f", with {adaptation.replay:.0%} of `{strip_path(str(adaptation.general.path))}` among it"
-    data += f". The parent: {result.metrics['adaptation']['lineage']}."
+        data += f", mixed with {adaptation.replay:.0%} of `{strip_path(str(adaptation.general.path))}`"
+    data += f". The base model: {result.metrics['adaptation']['lineage']}."
     picture = result.folder / PERPLEXITY_PICTURE
     plots = {"Perplexity of the domain and of general text.": picture} if picture.is_file() else {}
-    parent = adaptation.base_model
-    if Path(parent).exists():
-        parent = Path(parent).resolve().name
+    base_model = adaptation.base_model
+    if Path(base_model).exists():
+        base_model = Path(base_model).resolve().name
     texts = (recipe.data.path, adaptation.general.path if adaptation.replay else None)
     datasets = tuple(dict.fromkeys(path for path in texts if is_hub_name(path)))
-    return publishable(result, recipe, command, plots=plots, data=data, base_model=parent, datasets=datasets)
+    return publishable(result, recipe, command, plots=plots, data=data, base_model=base_model, datasets=datasets)
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
-    from ..training.adaptation.language_model import load_adaptation_recipe
+    from ..training.adaptation.language_model import DEFAULT_RECIPE, load_adaptation_recipe
     from ..training.recipes.training_recipe import load_recipe
-    from .train import dotted_overrides
 
-    overrides = [*arguments.set, *dotted_overrides(arguments.overrides)]
-    folder = arguments.resume or arguments.output
-    if folder is not None:
-        overrides.append(f"output.output_dir={folder}")
-    if arguments.resume is not None:
-        recipe = load_recipe(arguments.resume, overrides)
-        if recipe.adaptation.base_model is None:
-            raise ValueError(f"The run in {arguments.resume} is no adaptation; go on with hf-vanilla train --resume.")
-        return recipe
-    return load_adaptation_recipe(arguments.parent, overrides, arguments.recipe)
+    overrides = overrides_of(arguments)
+    if arguments.resume is None:
+        return load_adaptation_recipe(arguments.base_model, overrides, arguments.recipe or DEFAULT_RECIPE)
+    recipe = load_recipe(arguments.resume, overrides)
+    if recipe.adaptation.base_model is None:
+        raise ValueError(
+            f"The run in {arguments.resume} has no adaptation.base_model: resume it with hf-vanilla train --resume."
+        )
+    return recipe

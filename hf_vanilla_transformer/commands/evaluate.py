@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from .recipe_options import add_set_option
+
 TAKES_OVERRIDES = True
 
 EXAMPLES = """\
@@ -28,9 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--translations", metavar="FILE", help="file for the translations, one a line")
     parser.add_argument("--output", metavar="FILE", help="file for the scores (default: standard output)")
     parser.add_argument("--json", action="store_true", help="write the scores as one JSON object")
-    parser.add_argument(
-        "--set", metavar="FIELD=VALUE", action="append", default=[], help="set a field (the same as --FIELD VALUE)"
-    )
+    add_set_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,9 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..files import write_text
     from ..training.recipes.training_recipe import load_recipe
     from ..training.split_scores import score_split
-    from .train import dotted_overrides
 
-    recipe = load_recipe(arguments.folder, [*arguments.set, *dotted_overrides(arguments.overrides)])
+    recipe = load_recipe(arguments.folder, [*arguments.set, *arguments.overrides])
     translations: list[str] = []
     scores = score_split(recipe, arguments.folder, arguments.split, translations=translations)
     if arguments.json:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from .glibc_allocator import restart_with_tuned_allocator
+from .recipe_options import check_no_rest, split_fields
 
 # Name: summary. Each is a module of this folder with `add_arguments(parser)` and `run(arguments) -> exit status`.
 COMMANDS = {
@@ -93,19 +94,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             modules[name].add_arguments(command)
         else:
             commands.add_parser(name, help=summary)
-    parsed, rest = parser.parse_known_args(program_arguments)
-    module = modules[parsed.command]
-    if rest and not getattr(module, "TAKES_OVERRIDES", False):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    parsed.overrides = rest
+    module = modules.get(chosen)
     try:
+        if getattr(module, "TAKES_OVERRIDES", False):
+            program_arguments, fields = split_fields(program_arguments)
+            parsed, rest = parser.parse_known_args(program_arguments)
+            check_no_rest(rest)
+            parsed.overrides = fields
+        else:
+            parsed = parser.parse_args(program_arguments)
         status = module.run(parsed)
         _leave_process_group(status)
         return status
     except BrokenPipeError:  # the reader of our output, such as `head`, has closed the pipe
         return 0
     except (ValueError, OSError) as error:
-        print(f"hf-vanilla {parsed.command}: {error}", file=sys.stderr)
+        print(f"hf-vanilla {chosen}: {error}", file=sys.stderr)
         # 2: the request is wrong. 1: the request is right but failed, for example because the disk is full.
         return 2 if isinstance(error, (ValueError, FileNotFoundError)) else 1
 

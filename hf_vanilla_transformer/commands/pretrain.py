@@ -1,15 +1,16 @@
-"""Train a language model on running text: the first of the three steps pretrain, adapt, finetune.
+"""Pretrain a language model on text: the first of the three steps pretrain, adapt, finetune.
 
-The objective decides which stack is trained: `causal` a decoder, `masked` an encoder, `denoising` (BART) and `span`
-(T5) an encoder-decoder. Without --recipe a small recipe for the objective is the start; any of its fields can be set
-on the command line by its dotted name.
+The objective decides which stack is trained: `causal` trains a decoder, `masked` an encoder, `denoising` (BART) and
+`span` (T5) an encoder-decoder. Without --recipe, the objective has a small recipe. Any field can be set on the command
+line by its dotted name.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from .train import carry_out, dotted_overrides
+from .recipe_options import add_recipe_options, check_resume, overrides_of, print_fields
+from .train import train
 
 TAKES_OVERRIDES = True
 
@@ -22,8 +23,9 @@ examples:
   hf-vanilla pretrain --objective span --data.streaming true --data.path crawl.jsonl.gz --output runs/crawl
   hf-vanilla pretrain --objective causal --output runs/mixed \\
     --data.mixture '[{path: data/brown, weight: 1}, {path: data/reviews.txt, weight: 3}]'
-  hf-vanilla pretrain --objective denoising --data.path data/brown --dry-run     says what would be done
-  hf-vanilla pretrain --resume runs/brown                                        goes on with an interrupted run
+  hf-vanilla pretrain --objective denoising --data.path data/brown --dry-run     print the plan, do not train
+  hf-vanilla pretrain --resume runs/brown                                        resume an interrupted run
+  hf-vanilla pretrain --fields                                                   list every field of a recipe
 """
 
 # The objectives, and the recipe that each starts from.
@@ -33,58 +35,40 @@ _RECIPES = {
     "denoising": "denoising-small",
     "span": "span-small",
 }
-_AUTO_CLASSES = {
-    "causal_lm": "AutoModelForCausalLM",
-    "masked_lm": "AutoModelForMaskedLM",
-    "denoising": "AutoModelForSeq2SeqLM",
-    "span": "AutoModelForSeq2SeqLM",
-}
 
-_CLOSING = """
-{folder}  recipe, curves, scores and checkpoints
-{model}  the model with its card, ready to publish
-
-from transformers import {auto_class}, AutoTokenizer
-model = {auto_class}.from_pretrained("{model}", trust_remote_code=True)
-tokenizer = AutoTokenizer.from_pretrained("{model}", trust_remote_code=True)
+_NEXT_STEPS = """
 
 next: hf-vanilla adapt {folder} ... (text of your domain), or hf-vanilla finetune {folder} --task ... (labels)"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that are not fields of the recipe."""
-    parser.add_argument("--objective", choices=list(_RECIPES), help="what is learnt to predict")
-    parser.add_argument("--recipe", help="name of a recipe, or a YAML file (default: a small one for the objective)")
-    parser.add_argument("--resume", metavar="FOLDER", help="go on with the interrupted run in this folder")
-    parser.add_argument("--output", metavar="FOLDER", help="output folder (the same as --output.output_dir)")
-    parser.add_argument("--dry-run", action="store_true", help="read the data and print the plan, without training")
-    parser.add_argument(
-        "--set", metavar="FIELD=VALUE", action="append", default=[], help="set a field (the same as --FIELD VALUE)"
+    parser.add_argument("--objective", choices=list(_RECIPES), help="what the model learns to predict")
+    add_recipe_options(
+        parser, recipe_help="name of a recipe of the package, or a YAML file (default: a small one for the objective)"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Trains, or prints the plan."""
+    """Pretrains, or prints the plan or the fields."""
     # Imported here, so that `--help` and the restart with another allocator do not wait for torch.
     from ..training.recipes.objective import OBJECTIVES
-    from ..training.recipes.training_recipe import load_recipe
+    from ..training.recipes.training_recipe import Recipe, load_recipe
 
-    if arguments.resume and (arguments.recipe or arguments.objective):
-        raise ValueError(
-            f"--resume {arguments.resume} goes on with that run's recipe; leave --recipe and --objective out."
-        )
+    if arguments.fields:
+        print_fields(Recipe)
+        return 0
+    check_resume(arguments, "--objective")
     if not (arguments.resume or arguments.recipe or arguments.objective):
-        raise ValueError(f"Say what to train: --objective {', '.join(OBJECTIVES)}, or a --recipe.")
-    overrides = [*arguments.set, *dotted_overrides(arguments.overrides)]
-    folder = arguments.resume or arguments.output
-    if folder is not None:
-        overrides.append(f"output.output_dir={folder}")
-    recipe = load_recipe(arguments.resume or arguments.recipe or _RECIPES[arguments.objective], overrides)
+        raise ValueError(f"Choose what to train: --objective {', '.join(OBJECTIVES)}, or --recipe, or --resume.")
+    start = arguments.resume or arguments.recipe or _RECIPES[arguments.objective]
+    recipe = load_recipe(start, overrides_of(arguments))
     if recipe.task not in OBJECTIVES.values():
-        raise ValueError(f"The recipe's task is {recipe.task!r}, which is no language model; use hf-vanilla train.")
+        raise ValueError(
+            f"task={recipe.task!r} of the recipe {start} does not train a language model: use hf-vanilla train."
+        )
     if arguments.objective and recipe.task != OBJECTIVES[arguments.objective]:
         raise ValueError(
-            f"--objective {arguments.objective} and task={recipe.task!r} of the recipe are not the same; give one of "
-            "them."
+            f"--objective {arguments.objective} contradicts task={recipe.task!r} of the recipe {start}: leave out one."
         )
-    return carry_out(recipe, arguments, _CLOSING.replace("{auto_class}", _AUTO_CLASSES[recipe.task]))
+    return train(recipe, arguments, _NEXT_STEPS)

@@ -9,33 +9,12 @@ from pathlib import Path
 import pytest
 
 from hf_vanilla_transformer.commands.main import COMMANDS, main
-from hf_vanilla_transformer.commands.train import dotted_overrides
 from hf_vanilla_transformer.training.recipes.reading import fields_of, recipe_names
 from hf_vanilla_transformer.training.recipes.training_recipe import Recipe
 
 from ..training.toy import toy_recipe
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "overrides"),
-    [
-        (["--a.b", "1", "--c.d=2"], ["a.b=1", "c.d=2"]),
-        (["--training.learning_rate", "-1"], ["training.learning_rate=-1"]),
-        (["--data.path", "../x y/z.w"], ["data.path=../x y/z.w"]),
-        (["--model.config={a: 1}"], ["model.config={a: 1}"]),
-        ([], []),
-    ],
-)
-def test_dotted_options_set_fields(arguments, overrides):
-    assert dotted_overrides(arguments) == overrides
-
-
-@pytest.mark.parametrize("arguments", [["--a.b"], ["word"], ["--a.b", "1", "2"], ["--a.b", "--c.d", "1"], ["--flag"]])
-def test_malformed_options_are_rejected(arguments):
-    with pytest.raises(ValueError, match=r"not understood|needs a value"):
-        dotted_overrides(arguments)
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))

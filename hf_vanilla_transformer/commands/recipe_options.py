@@ -1,0 +1,172 @@
+"""What the commands that run a recipe have in common: their options, fields on the command line, and how they end."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+_FIELD = re.compile(r"--[A-Za-z_]\w*(?:\.\w+)+")
+_OPTION = re.compile(r"--[A-Za-z]")
+# The class that loads the final model of a task.
+AUTO_CLASSES = {
+    "translation": "AutoModelForSeq2SeqLM",
+    "causal_lm": "AutoModelForCausalLM",
+    "masked_lm": "AutoModelForMaskedLM",
+    "denoising": "AutoModelForSeq2SeqLM",
+    "span": "AutoModelForSeq2SeqLM",
+}
+
+
+class Result(Protocol):
+    """The result of a run, as far as a command needs it."""
+
+    folder: Path
+    interrupted: bool
+    main_process: bool
+
+
+def add_recipe_options(parser: argparse.ArgumentParser, *, recipe_help: str) -> None:
+    """Adds the options that train, pretrain, adapt and finetune share."""
+    parser.add_argument("--recipe", help=recipe_help)
+    parser.add_argument("--resume", metavar="FOLDER", help="resume the interrupted run in this folder")
+    parser.add_argument("--output", metavar="FOLDER", help="output folder (the same as --output.output_dir)")
+    parser.add_argument("--fields", action="store_true", help="list every field of the recipe, then exit")
+    parser.add_argument("--dry-run", action="store_true", help="read the data and print the plan, without training")
+    add_set_option(parser)
+
+
+def add_set_option(parser: argparse.ArgumentParser) -> None:
+    """Adds `--set FIELD=VALUE`."""
+    parser.add_argument(
+        "--set", metavar="FIELD=VALUE", action="append", default=[], help="set a field (the same as --FIELD VALUE)"
+    )
+
+
+def split_fields(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Separates fields of a recipe (`--section.field VALUE`) from the other arguments of a command.
+
+    argparse would take the value of an option that it does not know for a positional argument.
+
+    Returns:
+        The other arguments, and the fields as `section.field=VALUE`.
+
+    Raises:
+        ValueError: a field has no value.
+    """
+    others: list[str] = []
+    fields: list[str] = []
+    waiting = iter(arguments)
+    for argument in waiting:
+        name, separator, value = argument.partition("=")
+        if argument == "--" or not _FIELD.fullmatch(name):
+            others.append(argument)
+            continue
+        if not separator:
+            value = next(waiting, None)
+            if value is None or _OPTION.match(value):
+                raise ValueError(f"{name} needs a value. Write {name}=VALUE for a value that begins with two dashes.")
+        fields.append(f"{name[2:]}={value}")
+    return others, fields
+
+
+def check_no_rest(rest: Sequence[str]) -> None:
+    """Raises ValueError for arguments that are neither options nor fields."""
+    if rest:
+        raise ValueError(
+            f"{rest[0]!r} is not understood. Fields of the recipe are set by --section.field VALUE, such as "
+            "--training.max_steps 100; --help lists the options."
+        )
+
+
+def overrides_of(arguments: argparse.Namespace, **values: str | None) -> list[str]:
+    """The overrides of a recipe that a command line contains, in the order in which they apply.
+
+    Args:
+        arguments: of a command with the options of `add_recipe_options`.
+        values: more fields, such as `task`; None is not set.
+    """
+    values["output.output_dir"] = arguments.resume or arguments.output
+    given = [f"{name}={value}" for name, value in values.items() if value is not None]
+    return [*arguments.set, *arguments.overrides, *given]
+
+
+def check_resume(arguments: argparse.Namespace, *names: str) -> None:
+    """Raises ValueError for options beside `--resume` that would change the saved recipe or the folder.
+
+    Args:
+        arguments: of the command.
+        names: more options (`--task`) and positional arguments (`BASE_MODEL`) that have no place beside `--resume`.
+    """
+    if arguments.resume is None:
+        return
+    for name in ("--recipe", "--output", *names):
+        if getattr(arguments, name.removeprefix("--").replace("-", "_").lower()) is not None:
+            raise ValueError(f"--resume {arguments.resume} continues the run in that folder: leave out {name}.")
+
+
+def print_fields(kind: type) -> None:
+    """Lists the fields of a recipe."""
+    from ..training.recipes.field_list import field_list
+
+    print(field_list(kind))
+
+
+def plan_or_run(
+    arguments: argparse.Namespace,
+    recipe: Any,
+    *,
+    plan: Callable[[Any], str],
+    run: Callable[..., Result],
+    closing: Callable[[Any], str],
+) -> int:
+    """Prints the plan of a recipe, or runs it and prints where the results are.
+
+    Args:
+        arguments: of the command.
+        recipe: the recipe.
+        plan: describes the run without training.
+        run: trains; called with the recipe and `resume`.
+        closing: the last words on the screen, given the result; it may write the folder of the final model.
+
+    Returns:
+        The exit status: 130 for an interrupted run.
+    """
+    import transformers
+
+    # Our own lines of progress replace one bar for each written file.
+    transformers.utils.logging.disable_progress_bar()
+    if arguments.dry_run:
+        print(plan(recipe))
+        return 0
+    result = run(recipe, resume=arguments.resume is not None)
+    if result.interrupted:
+        return 130
+    if result.main_process:
+        print(closing(result), file=sys.stderr)
+    return 0
+
+
+def closing_text(folder: Path, contents: str, model: Path, use: str = "") -> str:
+    """The last words of a run: what its folders contain, and how the model is used."""
+    lines = ["", f"{folder}  {contents}", f"{model}  the model with its card, ready to publish"]
+    return "\n".join([*lines, *(["", use] if use else [])])
+
+
+def loading_code(model: Path, task: str) -> str:
+    """Python code that loads the final model of a task, and its tokenizer."""
+    auto_class = AUTO_CLASSES[task]
+    return (
+        f"from transformers import {auto_class}, AutoTokenizer\n"
+        f'model = {auto_class}.from_pretrained("{model}", trust_remote_code=True)\n'
+        f'tokenizer = AutoTokenizer.from_pretrained("{model}", trust_remote_code=True)'
+    )
+
+
+def typed_command() -> str:
+    """This command as it was typed, for the card of the model."""
+    return shlex.join(["hf-vanilla", *sys.argv[1:]])
