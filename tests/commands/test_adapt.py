@@ -1,4 +1,4 @@
-"""hf-vanilla adapt: from a parent and some text to a folder that says what was learned and forgotten."""
+"""`hf-vanilla adapt`: from a base model and text to a folder that reports what the model learned and forgot."""
 
 import json
 
@@ -21,7 +21,7 @@ QUICK = [
 ]  # fmt: skip
 
 
-def test_a_parent_is_adapted(causal_base, domain, general, tmp_path, capsys):  # noqa: F811
+def test_a_base_model_is_adapted(causal_base, domain, general, tmp_path, capsys):  # noqa: F811
     output = tmp_path / "adapted"
     assert main(["adapt", str(causal_base), "--data.path", str(domain), "--output", str(output), *QUICK,
                  "--adaptation.replay", "0.25", "--adaptation.l2_sp", "2"]) == 0  # fmt: skip
@@ -30,7 +30,7 @@ def test_a_parent_is_adapted(causal_base, domain, general, tmp_path, capsys):  #
     assert "| base model | 0 |" in printed
 
     recipe = load_recipe(output)
-    # Task, length and general text are the parent's.
+    # Task, length and general text are those of the base model.
     assert (recipe.task, recipe.data.max_length) == ("causal_lm", 24)
     assert recipe.adaptation.general.path == str(general)
     results = json.loads((output / "results.json").read_text())
@@ -46,13 +46,13 @@ def test_a_parent_is_adapted(causal_base, domain, general, tmp_path, capsys):  #
 
     card = (output / "model" / "README.md").read_text()
     assert f"The training started from `{causal_base.name}`" in card
-    assert f"Adapted to `{domain.name}`, with 25% of `{general.name}` among it" in card
-    assert f"on `{general.name}`" in card  # what the parent was made from
+    assert f"Adapted to `{domain.name}`, mixed with 25% of `{general.name}`" in card
+    assert f"on `{general.name}`" in card  # what the base model was trained on
     assert "perplexity.png" in card and "domain_perplexity_after" in card
     assert (output / "model" / "perplexity.png").is_file()
     AutoModelForCausalLM.from_pretrained(output / "model")
     AutoTokenizer.from_pretrained(output / "model")
-    # A run can be adapted again, and knows its whole line.
+    # A run can be adapted again; its lineage then names both.
     again = tmp_path / "again"
     assert main(["adapt", str(output), "--data.path", str(general), "--output", str(again), *QUICK,
                  "--adaptation.general.path", str(general)]) == 0  # fmt: skip
@@ -60,7 +60,7 @@ def test_a_parent_is_adapted(causal_base, domain, general, tmp_path, capsys):  #
     assert line.index("adapted") < line.index(causal_base.name)
 
 
-def test_the_plan(causal_base, domain, tmp_path, capsys):  # noqa: F811
+def test_a_dry_run_prints_the_plan_and_writes_nothing(causal_base, domain, tmp_path, capsys):  # noqa: F811
     output = tmp_path / "none"
     assert main(["adapt", str(causal_base), "--data.path", str(domain), "--output", str(output), *QUICK,
                  "--adaptation.new_words", "5", "--adaptation.replay", "0.5", "--dry-run",
@@ -81,36 +81,45 @@ def test_the_plan(causal_base, domain, tmp_path, capsys):  # noqa: F811
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Name the PARENT"),
-        (["nowhere/at/all"], "'nowhere/at/all'"),
-        (["PARENT", "--task.x", "1"], "task"),
-        (["PARENT", "--set", "task=masked_lm", "--set", "data.path=DOMAIN"], "masked_lm"),
-        (["PARENT", "--data.path", "DOMAIN", "--data.max_length", "512"], "512"),
-        (["PARENT", "--data.path", "DOMAIN", "--data.hold_out", "0"], r"data\.hold_out"),
-        (["PARENT", "--data.path", "DOMAIN", "--data.hold_out", "100"], "hold_out"),
-        (["PARENT", "--data.path", "EMPTY"], "empty"),
+        ([], "BASE_MODEL.*--resume"),
+        (["nowhere/at/all"], "nowhere/at/all"),
+        (["BASE", "--task.x", "1"], "task"),
+        (["BASE", "--set", "task=masked_lm", "--set", "data.path=DOMAIN"], "'masked_lm'"),
+        (["BASE", "--data.path", "DOMAIN", "--data.max_length", "512"], r"data\.max_length=512"),
+        (["BASE", "--data.path", "DOMAIN", "--data.hold_out", "0"], r"data\.hold_out"),
+        (["BASE", "--data.path", "DOMAIN", "--data.hold_out", "100"], r"hold_out"),
+        (["BASE", "--data.path", "EMPTY"], "no .*row|No .*row|empty"),
         (
-            ["PARENT", "--data.path", "DOMAIN", "--data.hold_out", "9", "--adaptation.general.path", "EMPTY"],
+            ["BASE", "--data.path", "DOMAIN", "--data.hold_out", "9", "--adaptation.general.path", "EMPTY"],
             "[Gg]eneral.*empty|empty.*general",
         ),
-        (["PARENT", "--data.path", "DOMAIN", "--adaptation.replay", "1"], r"replay\b.*\b1"),
-        (["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "-1"], r"l2_sp\b.*-1"),
         (
-            ["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "1", "--training.weight_decay", "0.1"],
-            r"l2_sp.*weight_decay|weight_decay.*l2_sp",
+            ["BASE", "--data.path", "DOMAIN", "--adaptation.replay", "1"],
+            r"adaptation\.replay must be .*below 1, not 1\.0",
         ),
-        (["PARENT", "--data.path", "DOMAIN", "--adaptation.l2_sp", "1e5"], "l2_sp"),
-        (["PARENT", "--data.path", "DOMAIN", "--evaluation.eval_steps", "null"], "evaluation.eval_steps"),
-        (["PARENT", "--data.path", "DOMAIN", "--model.start_from", "x"], r"model\.start_from"),
-        (["PARENT", "--resume", "x"], "Name the PARENT"),
+        (
+            ["BASE", "--data.path", "DOMAIN", "--adaptation.l2_sp", "-1"],
+            r"adaptation\.l2_sp must be at least 0, not -1\.0",
+        ),
+        (
+            ["BASE", "--data.path", "DOMAIN", "--adaptation.l2_sp", "1", "--training.weight_decay", "0.1"],
+            r"training\.weight_decay=0\.1.*adaptation\.l2_sp=1\.0",
+        ),
+        (
+            ["BASE", "--data.path", "DOMAIN", "--adaptation.l2_sp", "1e5"],
+            r"adaptation\.l2_sp=100000\.0.*training\.learning_rate",
+        ),
+        (["BASE", "--data.path", "DOMAIN", "--evaluation.eval_steps", "null"], r"evaluation\.eval_steps=null"),
+        (["BASE", "--data.path", "DOMAIN", "--model.start_from", "x"], r"model\.start_from \(x\)"),
+        (["BASE", "--resume", "x"], "--resume x.*--output|--resume x.*BASE_MODEL"),
     ],
 )
-def test_what_does_not_fit_is_said_before_the_work(arguments, message, causal_base, domain, tmp_path, capsys):  # noqa: F811
+def test_mistakes_are_reported_before_the_work(arguments, message, causal_base, domain, tmp_path, capsys):  # noqa: F811
     import re
 
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "train.txt").write_text("\n  \n\n")
-    places = {"PARENT": causal_base, "DOMAIN": domain, "EMPTY": tmp_path / "empty"}
+    places = {"BASE": causal_base, "DOMAIN": domain, "EMPTY": tmp_path / "empty"}
     for name, place in places.items():
         arguments = [argument.replace(name, str(place)) for argument in arguments]
     output = tmp_path / "none"
@@ -129,13 +138,13 @@ def test_replay_without_general_text(causal_base, domain, tmp_path, capsys):  # 
     arguments = ["adapt", str(lonely), "--data.path", str(domain), "--output", str(tmp_path / "out")]
     assert main([*arguments, "--adaptation.replay", "0.1"]) == 2
     assert "adaptation.general.path" in capsys.readouterr().err
-    # Without general text there is no forgetting to be measured, and it is said.
+    # Without general text, forgetting is not measured.
     assert main([*arguments, *QUICK]) == 0
     course = json.loads((tmp_path / "out" / "results.json").read_text())["adaptation"]["course"]
     assert all("general" not in point for point in course)
 
 
-def test_a_recipe_file_decides(causal_base, domain, general, tmp_path, capsys):  # noqa: F811
+def test_a_recipe_file_overrides_the_base_model(causal_base, domain, general, tmp_path, capsys):  # noqa: F811
     file = tmp_path / "mine.yaml"
     tree = load_recipe("adapt").to_dict()
     tree["task"] = "causal_lm"
@@ -152,17 +161,17 @@ def test_a_recipe_file_decides(causal_base, domain, general, tmp_path, capsys): 
     assert "masked_lm" in capsys.readouterr().err
 
 
-def test_train_leaves_adaptations_alone(causal_base, domain, tmp_path, capsys):  # noqa: F811
+def test_train_refuses_the_recipe_of_an_adaptation(causal_base, domain, tmp_path, capsys):  # noqa: F811
     output = tmp_path / "out"
     assert main(["adapt", str(causal_base), "--data.path", str(domain), "--output", str(output), *QUICK]) == 0
     assert main(["train", "--recipe", str(output / "recipe.yaml"), "--output", str(tmp_path / "x")]) == 2
     assert "hf-vanilla adapt" in capsys.readouterr().err
     assert main(["adapt", "--resume", str(causal_base)]) == 2
-    assert str(causal_base) in capsys.readouterr().err
+    assert "adaptation.base_model" in capsys.readouterr().err
 
 
-def test_the_card_names_what_is_on_the_hub(causal_base, domain, tmp_path):  # noqa: F811
-    """A parent and texts with names on the Hub are in the metadata."""
+def test_the_card_names_base_model_and_data_of_the_hub(causal_base, domain, tmp_path):  # noqa: F811
+    """The metadata contain the names of the base model and of the data sets."""
     model = AutoModelForCausalLM.from_pretrained(causal_base)
     tokenizer = AutoTokenizer.from_pretrained(causal_base)
     recipe = load_recipe(

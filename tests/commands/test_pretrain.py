@@ -1,7 +1,8 @@
-"""`hf-vanilla pretrain`: from text to a language model that Auto classes load, and clear words about mistakes."""
+"""`hf-vanilla pretrain`: from text to a language model that Auto classes load, and its error messages."""
 
 import json
 import logging
+import re
 
 import pytest
 import torch
@@ -33,8 +34,8 @@ def test_the_small_recipes_fit_a_cpu(objective):
     assert config.hidden_size == 256 and 5e6 < model.num_parameters() < 15e6
 
 
-def test_a_preset_marks_are_not_warned_of(texts, tmp_path, caplog, monkeypatch):
-    """GPT-2's end lies beyond a small vocabulary, until the tokenizer says where it really is."""
+def test_the_special_tokens_of_a_preset_cause_no_warning(texts, tmp_path, caplog, monkeypatch):
+    """The end token of GPT-2 is outside of a small vocabulary, until the tokenizer sets its id."""
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     arguments = ["pretrain", "--objective", "causal", "--output", str(tmp_path / "run"), *SMALL]
     assert main([*arguments, "--data.path", str(texts), "--tokenizer.vocab_size", "280"]) == 0
@@ -80,21 +81,17 @@ def test_causal_from_a_stream_and_resumed(texts, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "causal, masked, denoising, span"),
-        (
-            ["--objective", "causal"],
-            "data.path",
-        ),
-        (["--objective", "causal", "--recipe", "encoder-small"], "--objective causal and task='masked_lm'"),
-        (["--recipe", "multi30k-en-de-tiny"], "hf-vanilla train"),
-        (["--resume", "runs/x", "--objective", "causal"], "--resume runs/x"),
-        (["--objective", "masked", "--data.path", "no/such/text.txt"], "no/such/text.txt"),
-        (["--objective", "masked", "--objective.unit", "words"], "'token', 'whole_word', 'span'"),
+        ([], "--objective causal, masked, denoising, span"),
+        (["--objective", "causal"], r"data\.path .*--data\.path corpus\.txt"),
+        (["--objective", "causal", "--recipe", "encoder-small"], "--objective causal.*'masked_lm'.*encoder-small"),
+        (["--recipe", "multi30k-en-de-tiny"], "'translation'.*multi30k-en-de-tiny.*hf-vanilla train"),
+        (["--objective", "masked", "--data.path", "no/such/text.txt"], r"no/such/text\.txt"),
+        (["--objective", "masked", "--objective.unit", "words"], r"objective\.unit .*'token', 'whole_word', 'span'"),
     ],
 )
-def test_mistakes_are_one_clear_line(arguments, message, capsys, tmp_path, monkeypatch):
+def test_mistakes_are_reported_in_one_line(arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["pretrain", *arguments, "--output", "run"]) == 2
     printed = capsys.readouterr().err
-    assert message in printed and printed.startswith("hf-vanilla pretrain: ") and "Traceback" not in printed
+    assert re.search(message, printed) and printed.startswith("hf-vanilla pretrain: ") and "Traceback" not in printed
     assert not list(tmp_path.iterdir())
