@@ -64,9 +64,9 @@ def _adaptation(setting: Setting, folder: Path, name: str) -> Any:
 
         run_folder = adapted_model(folder, setting, name)
         adaptation = json.loads((run_folder / "results.json").read_text(encoding="utf-8"))["adaptation"]
-        unit, course = adaptation["unit"], adaptation["course"]
+        unit, history = adaptation["unit"], adaptation["history"]
         return {
-            f"{text}_{when}": course[place][text][unit]
+            f"{text}_{when}": history[place][text][unit]
             for text in ("domain", "general")
             for when, place in (("before", 0), ("after", -1))
         }
@@ -115,14 +115,14 @@ def accuracy_with_backbone(first: Path, second: Path) -> float:
     """The accuracy of the first run's head on the second run's backbone, on the first run's validation rows."""
     from transformers import AutoModelForSequenceClassification
 
-    from hf_vanilla_transformer.training.finetuning.finetuning_run import prepare
+    from hf_vanilla_transformer.training.finetuning.finetuning_run import FinetuningRun
     from hf_vanilla_transformer.training.recipes.finetuning_recipe import load_finetune_recipe
 
-    prepared = prepare(load_finetune_recipe(first))
+    prepared = FinetuningRun.prepare(load_finetune_recipe(first))
     model, other = (AutoModelForSequenceClassification.from_pretrained(run / "model") for run in (first, second))
     model.base_model.load_state_dict(other.base_model.state_dict())
     rows = prepared.splits.validation
-    predictions = prepared.task.predict(model.eval(), prepared.base_model.tokenizer, rows)
+    predictions = prepared.task.predict(model.eval(), prepared.tokenizer, rows)
     return prepared.task.metrics(predictions)["accuracy"]
 
 

@@ -8,7 +8,6 @@ complete recipe is saved in the output folder.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .recipe_options import (
@@ -18,7 +17,6 @@ from .recipe_options import (
     overrides_of,
     plan_or_run,
     print_fields,
-    typed_command,
 )
 
 if TYPE_CHECKING:
@@ -55,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..training.adaptation.adaptation_plan import plan
     from ..training.adaptation.adaptation_run import run_adaptation
     from ..training.recipes.training_recipe import Recipe
+    from ..training.run_folder import MODEL_FOLDER
 
     if arguments.fields:
         print_fields(Recipe)
@@ -65,33 +64,15 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = _recipe(arguments)
 
     def closing(result: TrainingResult) -> str:
-        model = write_model(result, recipe, typed_command())
         contents = "recipe, scores, perplexity.md and perplexity.png: what the model learned and forgot"
-        return closing_text(result.folder, contents, model, f"next: hf-vanilla finetune {result.folder} --task ...")
+        return closing_text(
+            result.folder,
+            contents,
+            result.folder / MODEL_FOLDER,
+            f"next: hf-vanilla finetune {result.folder} --task ...",
+        )
 
     return plan_or_run(arguments, recipe, plan=plan, run=run_adaptation, closing=closing)
-
-
-def write_model(result: TrainingResult, recipe: Recipe, command: str) -> Path:
-    """Writes the folder to publish. Its card names the base model, and the data of both."""
-    from ..hub.local_paths import strip_path
-    from ..hub_names import is_hub_name
-    from ..training.adaptation.adaptation_run import PERPLEXITY_PICTURE
-    from .train import publishable
-
-    adaptation = recipe.adaptation
-    data = f"Adapted to `{strip_path(str(recipe.data.path))}`"
-    if adaptation.replay:
-        data += f", mixed with {adaptation.replay:.0%} of `{strip_path(str(adaptation.general.path))}`"
-    data += f". The base model: {result.metrics['adaptation']['lineage']}."
-    picture = result.folder / PERPLEXITY_PICTURE
-    plots = {"Perplexity of the domain and of general text.": picture} if picture.is_file() else {}
-    base_model = adaptation.base_model
-    if Path(base_model).exists():
-        base_model = Path(base_model).resolve().name
-    texts = (recipe.data.path, adaptation.general.path if adaptation.replay else None)
-    datasets = tuple(dict.fromkeys(path for path in texts if is_hub_name(path)))
-    return publishable(result, recipe, command, plots=plots, data=data, base_model=base_model, datasets=datasets)
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:

@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the averaged model."""
-    from ..training.averaging import last_checkpoints, save_average
-    from ..training.folder import RECIPE_FILE, check_new
+    from ..training.checkpoints import last_checkpoints, save_average
     from ..training.recipes.training_recipe import load_recipe
+    from ..training.run_folder import RECIPE_FILE, check_new
 
     output = Path(arguments.output)
     check_new(output)

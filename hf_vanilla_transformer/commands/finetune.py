@@ -9,7 +9,6 @@ set on the command line by its dotted name; --fields lists them.
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from typing import TYPE_CHECKING
 
 from .recipe_options import (
@@ -19,7 +18,6 @@ from .recipe_options import (
     overrides_of,
     plan_or_run,
     print_fields,
-    typed_command,
 )
 
 if TYPE_CHECKING:
@@ -69,9 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..training.finetuning.finetuning_plan import plan
     from ..training.finetuning.finetuning_run import run_finetuning
 
-    return plan_or_run(
-        arguments, recipe, plan=plan, run=partial(run_finetuning, command=typed_command()), closing=_closing
-    )
+    return plan_or_run(arguments, recipe, plan=plan, run=run_finetuning, closing=_closing)
 
 
 def _closing(result: FinetuneResult) -> str:

@@ -130,8 +130,8 @@ def plan_or_run(
         arguments: of the command.
         recipe: the recipe.
         plan: describes the run without training.
-        run: trains; called with the recipe and `resume`.
-        closing: the last words on the screen, given the result; it may write the folder of the final model.
+        run: trains; called with the recipe, `resume` and the `command` as it was typed.
+        closing: the last words on the screen, given the result.
 
     Returns:
         The exit status: 130 for an interrupted run.
@@ -143,7 +143,7 @@ def plan_or_run(
     if arguments.dry_run:
         print(plan(recipe))
         return 0
-    result = run(recipe, resume=arguments.resume is not None)
+    result = run(recipe, resume=arguments.resume is not None, command=typed_command())
     if result.interrupted:
         return 130
     if result.main_process:

@@ -7,9 +7,7 @@ dotted name. The complete recipe is saved in the output folder.
 from __future__ import annotations
 
 import argparse
-import dataclasses
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .recipe_options import (
     add_recipe_options,
@@ -19,7 +17,6 @@ from .recipe_options import (
     overrides_of,
     plan_or_run,
     print_fields,
-    typed_command,
 )
 
 if TYPE_CHECKING:
@@ -74,45 +71,13 @@ def train(recipe: Recipe, arguments: argparse.Namespace, next_steps: str = "") -
         arguments: of the command, with `dry_run` and `resume`.
         next_steps: the last line on the screen; `{folder}` in it is replaced by the folder of the run.
     """
-    from ..training.plan import plan
-    from ..training.run import run_training
+    from ..training.run_folder import MODEL_FOLDER
+    from ..training.training_plan import plan
+    from ..training.training_run import run_training
 
     def closing(result: TrainingResult) -> str:
-        model = publishable(result, recipe, typed_command())
+        model = result.folder / MODEL_FOLDER
         use = loading_code(model, recipe.task) + next_steps.format(folder=result.folder)
         return closing_text(result.folder, "recipe, curves, scores and checkpoints", model, use)
 
     return plan_or_run(arguments, recipe, plan=plan, run=run_training, closing=closing)
-
-
-def publishable(
-    result: TrainingResult, recipe: Recipe, command: str, *, plots: dict[str, Path] | None = None, **card_fields: Any
-) -> Path:
-    """Writes the folder to publish: weights, code, tokenizer, card and curves.
-
-    Args:
-        plots: more images for the card, file by caption.
-        card_fields: fields of the card's text that do not follow from the recipe.
-    """
-    from ..hub import export_folder
-    from ..hub.card_text import card_text_of_recipe
-    from ..training.folder import CURVES_FILE, METRICS_FILE
-
-    card = card_text_of_recipe(
-        recipe.to_dict(), result.folder.name, tested="test_loss" in result.metrics, run_ended=True
-    )
-    card = dataclasses.replace(card, command=command, **card_fields)
-    history = result.folder / METRICS_FILE
-    curves = result.folder / CURVES_FILE
-    pictures = {"Training and validation.": curves} if curves.is_file() else {}
-    return export_folder(
-        result.model,
-        result.tokenizer,
-        result.folder / "model",
-        card=card,
-        recipe=recipe,
-        metrics=result.metrics,
-        plots={**pictures, **(plots or {})},
-        files=[history] if history.is_file() else [],
-        overwrite=True,
-    )

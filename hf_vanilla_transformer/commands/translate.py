@@ -81,9 +81,9 @@ def _search_options(arguments: argparse.Namespace) -> dict[str, Any]:
     from dataclasses import asdict
     from pathlib import Path
 
-    from ..training.folder import RECIPE_FILE
     from ..training.recipes.text_sections import GenerationRecipe
     from ..training.recipes.training_recipe import load_recipe
+    from ..training.run_folder import RECIPE_FILE
 
     search = GenerationRecipe()
     if (Path(arguments.model) / RECIPE_FILE).is_file():

@@ -12,7 +12,7 @@ from ..files import write_text
 from ..hub import ModelCardText, export_folder
 from ..interpretation import cross_attention, plot_attention
 from ..training import TrainingResult, load_recipe, run_training
-from ..training.folder import CURVES_FILE, RECIPE_FILE, TRANSLATIONS_FILE
+from ..training.run_folder import CURVES_FILE, RECIPE_FILE, TRANSLATIONS_FILE
 from .grammar import GrammarCorpus, SentencePair, grammar_corpus
 
 RECIPE = Path(__file__).with_name("demo.yaml")

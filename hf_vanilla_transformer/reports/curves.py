@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..files import file_aside, write_text
+from ..files import file_aside
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl, oldest first. A line cut off by a crash is left out."""
-    records = []
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return records
-
-
-def trim_metrics(path: Path, step: int) -> None:
-    """Drops the records after `step`, which a run that goes on from there will write again."""
-    if Path(path).is_file():
-        kept = [record for record in read_metrics(path) if record["step"] <= step]
-        write_text(Path(path), "".join(json.dumps(record) + "\n" for record in kept))
-
-
-def plot_curves(metrics: Path, picture: Path, *, metric: str | None = None, unit: str = "nats per token") -> None:
-    """Draws `picture` from the records of `metrics`.
+def plot_curves(
+    records: Sequence[Mapping[str, Any]],
+    picture: Path,
+    *,
+    metric: str | None = None,
+    unit: str = "nats per token",
+) -> None:
+    """Draws `picture` from the history of a run.
 
     Left: training and validation loss over updates. Right: `metric` over updates; without it BLEU and chrF over minutes
     of training; without these the learning rate.
 
     Args:
-        metrics: a metrics.jsonl.
+        records: the records of a metrics.jsonl.
         picture: a PNG file.
         metric: a score of the evaluations, such as `accuracy`.
         unit: of the loss; empty for none.
@@ -43,7 +31,6 @@ def plot_curves(metrics: Path, picture: Path, *, metric: str | None = None, unit
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    records = read_metrics(metrics)
     losses = [record for record in records if "loss" in record]
     evaluations = [record for record in records if "eval_loss" in record or "eval_bleu" in record]
     figure = Figure(figsize=(10, 4), layout="constrained")

@@ -1,14 +1,43 @@
-"""The endless stream of training batches: epoch after epoch of a token-budget sampler, the same after a resume."""
+"""The batches of a training: epoch after epoch in an order that the seed decides, the same after a resume."""
 
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
+
+
+class Batches(ABC):
+    """The batches of an entire training: which rows, in which order, and made into tensors by which collator.
+
+    Everything follows from the seed, so that a resumed training continues with the batch after the last one it used.
+
+    Attributes:
+        updates_per_epoch: updates in one pass over the rows; None for a stream, whose length is not known.
+    """
+
+    updates_per_epoch: int | None = None
+
+    @abstractmethod
+    def loader(self, updates: int, rank: int) -> DataLoader:
+        """The batches of one process, from the first to the last of so many updates."""
+
+    @abstractmethod
+    def epochs(self, updates: int) -> float:
+        """Passes over the rows after so many updates."""
+
+    def state_dict(self, updates: int) -> dict[str, Any] | None:
+        """What a training needs to continue after so many updates; None if their number is enough."""
+        return None
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues from the result of `state_dict`, once `loader` was called."""
+        raise NotImplementedError
 
 
 class NumberedBatch(list):
@@ -20,9 +49,9 @@ class NumberedBatch(list):
 class BatchStream:
     """A batch sampler over the whole training: `epochs` of `sampler`, one after the other, ``length`` batches in all.
 
-    transformers' Trainer counts epochs of equal length, but batches filled by tokens need not be equally many in each
-    epoch. It therefore sees the training as one epoch of `length` batches; a resume skips the batches already seen,
-    which costs nothing, because a batch is only a list of row numbers here.
+    transformers' Trainer counts epochs of equal length, but the number of batches filled by tokens may differ between
+    epochs. It therefore sees the training as one epoch of `length` batches; a resume skips the batches that were used,
+    which costs nothing, because here a batch is only a list of row numbers.
 
     Args:
         new_epoch: called with the number of each epoch before its first batch; returns the sampler of that epoch.
@@ -45,7 +74,7 @@ class BatchStream:
                 if number == self.length:
                     return
             if number == started:
-                raise ValueError("The training data gave no batch: there is no row in it, or none fits the budget.")
+                raise ValueError("The training data has no batch: it has no row, or no row fits the budget.")
             epoch += 1
 
     def __len__(self) -> int:
@@ -57,13 +86,13 @@ class Rows(Dataset):
 
     Args:
         columns: lists of token ids by the model's name for them; all of the same length.
-        numbers: of the rows in the data set that was tokenised, where some of those were left out.
+        numbers: the rows' numbers in the data set that was tokenised, where some of those were left out.
     """
 
     def __init__(self, columns: dict[str, Sequence[Sequence[int]]], numbers: np.ndarray | None = None) -> None:
         self.columns = columns
         self.numbers = numbers
-        # Makes new columns before the next batch is read; a resumed run skips batches without reading them.
+        # Makes new columns before the next batch is read: a resumed run skips batches without reading them.
         self.refresh: Callable[[], dict[str, Sequence[Sequence[int]]]] | None = None
 
     def __len__(self) -> int:
@@ -73,7 +102,7 @@ class Rows(Dataset):
         return {name: column[index] for name, column in self.columns.items()}
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Sequence[int]]]:
-        """A batch at once; it keeps its number, which the collator's randomness depends on."""
+        """A batch at once; it keeps its number, on which the collator's random numbers depend."""
         return self.batch(indices, getattr(indices, "number", 0))
 
     def batch(self, indices: Sequence[int], number: int) -> NumberedBatch:
@@ -128,11 +157,94 @@ class SeededCollator:
             np.random.set_state(numpy_state)
 
 
-def stream_loader(dataset: Dataset, stream: BatchStream, collator: SeededCollator, workers: int = 0) -> DataLoader:
-    """The data loader of a training; every process makes its own, over its own rows."""
+class TableRows(Dataset):
+    """The rows of a table of the `datasets` library; as in `Rows`, a batch keeps its number.
+
+    Args:
+        table: its columns are what the collator takes.
+    """
+
+    def __init__(self, table: Any) -> None:
+        self.table = table
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.table[index]
+
+    def __getitems__(self, indices: Sequence[int]) -> NumberedBatch:
+        """A batch at once."""
+        batch = NumberedBatch(self.table.__getitems__(list(indices)))
+        batch.number = getattr(indices, "number", 0)
+        return batch
+
+
+class EpochBatches(Batches):
+    """Batches of rows in memory: epochs of a sampler, one after the other.
+
+    Args:
+        rows: `Rows` or `TableRows`.
+        sampler: batches of an epoch, as lists of row numbers, for all processes in turn, as many as fill complete
+            updates; its `set_epoch` chooses their order.
+        collator: makes tensors of a list of rows.
+        seed: of the collator's random numbers.
+        processes: of the training.
+        accumulation: batches of a process that are added up to one update.
+        workers: processes that make batches beside the training.
+        reencode: returns new columns of the rows for each epoch, or None.
+    """
+
+    def __init__(
+        self,
+        rows: Rows | TableRows,
+        sampler: Any,
+        collator: Callable[[list], dict[str, torch.Tensor]],
+        *,
+        seed: int,
+        processes: int = 1,
+        accumulation: int = 1,
+        workers: int = 0,
+        reencode: Callable[[], dict[str, Sequence[Sequence[int]]]] | None = None,
+    ) -> None:
+        self.rows = rows
+        self.sampler = sampler
+        self.collator = collator
+        self.seed = seed
+        self.processes = processes
+        self.accumulation = accumulation
+        self.workers = workers
+        self.reencode = reencode
+        self.updates_per_epoch = len(sampler) // (processes * accumulation)
+
+    def loader(self, updates: int, rank: int) -> DataLoader:
+        """The batches of one process, from the first to the last of so many updates."""
+        dataset = self.rows
+        if self.reencode is not None:
+            dataset = Rows(dict(self.rows.columns))
+
+        def new_epoch(epoch: int) -> list[list[int]]:
+            if self.reencode is not None:
+                dataset.refresh = self.reencode
+            self.sampler.set_epoch(epoch)
+            # Batch i of the order goes to process i mod n: n processes see in a step what one process accumulates.
+            return [rows for index, rows in enumerate(self.sampler) if index % self.processes == rank]
+
+        stream = BatchStream(new_epoch, updates * self.accumulation)
+        return batch_loader(dataset, stream, SeededCollator(self.collator, self.seed, rank), self.workers)
+
+    def epochs(self, updates: int) -> float:
+        """Passes over the rows after so many updates."""
+        return updates / self.updates_per_epoch
+
+
+def batch_loader(
+    dataset: Dataset, batch_sampler: Any, collator: Callable[[list], dict[str, torch.Tensor]], workers: int = 0
+) -> DataLoader:
+    """The data loader of one process of a training."""
     return DataLoader(
         dataset,
-        batch_sampler=stream,
+        batch_sampler=batch_sampler,
         collate_fn=collator,
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),

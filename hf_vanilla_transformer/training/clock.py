@@ -1,4 +1,4 @@
-"""Time spent training, with and without the evaluations: what BLEU-against-time curves are drawn over."""
+"""Time spent training, with and without evaluations: the axis of BLEU-against-time curves."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 
 class TrainingClock:
-    """Counts seconds since `start`, and how many of them were training. It goes on where an interrupted run stopped.
+    """Counts the seconds since `start`, and how many of them were training. A resumed run continues its clock.
 
     Args:
-        now: the time in seconds.
+        now: returns the time in seconds.
     """
 
     def __init__(self, now=time.monotonic) -> None:
@@ -21,13 +21,13 @@ class TrainingClock:
         self._paused = 0.0
 
     def start(self) -> None:
-        """Begins to count; a second call changes nothing."""
+        """Starts the clock; a second call changes nothing."""
         if self._started is None:
             self._started = self._now()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """What is done inside counts as time passed, but not as training."""
+        """Time inside the context counts as time passed, but not as training."""
         began = self._now()
         try:
             yield
@@ -46,9 +46,9 @@ class TrainingClock:
         return self._before[1] + passed
 
     def state_dict(self) -> dict[str, float]:
-        """What `load_state_dict` goes on from."""
+        """The times from which `load_state_dict` continues."""
         return {"wall": self.wall, "training": self.training}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
-        """Goes on from the times of an earlier run."""
+        """Continues from the times of an earlier run."""
         self._before = (state["wall"], state["training"])

@@ -1,66 +1,59 @@
-"""A run: from a recipe to a folder with a model, its tokenizer, its scores and the recipe."""
+"""The course of a run, the same for train, pretrain, adapt and finetune: from a recipe to a folder with a model.
+
+Check the folder, prepare, train, choose the weights, score them, write the model folder, report. `carry_out` does it; a
+`Run` supplies what differs between the commands.
+"""
 
 from __future__ import annotations
 
 import json
-import logging
 import os
+import shutil
 import sys
-import time
-from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch.distributed as dist
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..device import hardware
-from ..evaluation import load_metric
-from ..files import folder_aside, write_text
-from ..reports.curves import plot_curves, trim_metrics
-from .averaging import checkpoints as finished_checkpoints
-from .averaging import load_weights, save_average
-from .batches import Rows
-from .callbacks import BestModel, Progress, RunCallback, Schedule, StopConditions
-from .collators import collator
-from .corpus import Corpus, encode, encode_with_dropout, get_tokenizer, load_corpus, scored_data
-from .folder import (
+from ..files import folder_aside, replace_files, write_text
+from ..hub import ModelCardText, export_folder
+from ..reports.curves import plot_curves
+from .callbacks import BestModel, RestoreRunState, Schedule, StopConditions
+from .checkpoints import best_folder, checkpoints, put_weights, remove_newer, save_average, update_of
+from .history import History, read_history, trim_history
+from .recipes.sections import OutputRecipe
+from .run_folder import (
     CURVES_FILE,
     METRICS_FILE,
+    MODEL_FOLDER,
     RECIPE_FILE,
     RESULTS_FILE,
-    TRANSLATIONS_FILE,
     check_new,
     check_resumable,
-    command_of,
+    resume_command,
 )
-from .initial_embeddings import evenly_spaced, start_from_cooccurrence, whole_texts
-from .model import build_config, build_model
-from .recipes.objective import OBJECTIVES
-from .recipes.training_recipe import Recipe
-from .split_scores import score_translations
-from .streaming import StreamedRows, is_streamed
 from .trainer import RecipeTrainer
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass
 class TrainingResult:
-    """What a run made.
+    """The result of a run.
 
     Attributes:
         folder: the output folder.
         model: the finished model: averaged, best or last (`chosen` says which).
         tokenizer: its tokenizer.
-        metrics: final scores on the validation and the test split.
+        metrics: final scores on the validation and the test split, and facts of the training: those of results.json.
         chosen: where the finished weights come from.
-        interrupted: the run was stopped by a signal; `metrics` is empty, and a resume goes on.
+        interrupted: the run was stopped by a signal and can be resumed; `metrics` may be empty.
         steps: updates made in all.
         main_process: of several processes, whether this one writes files.
     """
@@ -75,194 +68,181 @@ class TrainingResult:
     main_process: bool = True
 
 
-@dataclass
-class Prepared:
-    """Everything a run needs before the first update."""
+class Run(ABC):
+    """A prepared run of one command: its data is read, its model is built. `carry_out` trains and finishes it.
 
-    corpus: Corpus
-    tokenizer: PreTrainedTokenizerBase
-    model: PreTrainedModel
-    trainer: RecipeTrainer
-
-
-def prepare(recipe: Recipe, folder: Path, *, resume_from: Path | None = None) -> Prepared:
-    """Reads the data, makes the tokenizer and the model, and builds the trainer.
-
-    Args:
+    Attributes:
         recipe: what to do.
-        folder: the output folder; the tokenizer of a resumed run is read from its checkpoint.
-        resume_from: checkpoint of an interrupted run.
+        tokenizer: of the model.
     """
-    if recipe.model.start_from is None:
-        # Built again with the real vocabulary; what is wrong with it should be known before the text is read. The
-        # marks of a preset may lie beyond the recipe's vocabulary, but the tokenizer will replace them.
-        marks = {"bos_token_id": 0, "eos_token_id": 0}
-        build_config(recipe, {"vocab_size": recipe.tokenizer.vocab_size, **marks})
-    corpus = load_corpus(recipe)
-    for report in corpus.reports:
-        if not report.skipped:  # the reader itself warns of bad rows
-            logger.info("%s", report)
-    if recipe.evaluation.eval_steps is not None and corpus.validation is None:
-        raise ValueError(
-            f"evaluation.eval_steps={recipe.evaluation.eval_steps} needs a validation split, but "
-            f"{scored_data(recipe).path} has "
-            f"none of {recipe.data.validation}: name one with data.validation, hold out some training text with "
-            "data.hold_out (language models), or set evaluation.eval_steps to null."
-        )
-    if resume_from is not None:
-        tokenizer = AutoTokenizer.from_pretrained(resume_from)
-    else:
-        tokenizer = get_tokenizer(recipe, corpus)
-    if is_streamed(recipe):
-        train_rows: Rows | StreamedRows = StreamedRows(recipe, tokenizer, corpus.held_out)
-    else:
-        train_rows = encode(recipe, tokenizer, corpus.train, training=True)
-    validation_rows = None
-    if corpus.validation is not None:
-        validation_rows = encode(recipe, tokenizer, corpus.validation, training=False)
-    set_seed(recipe.training.seed)
-    model = build_model(recipe, tokenizer)
-    seconds = 0.0
-    if recipe.model.initial_embeddings == "cooccurrence" and resume_from is None:
-        seconds = _start_embeddings(recipe, model, tokenizer, corpus, train_rows)
-    reencode = None
-    if recipe.tokenizer.dropout:
-        reencode = partial(encode_with_dropout, recipe, tokenizer, corpus.train, train_rows)
-    trainer = RecipeTrainer(
-        recipe,
-        model,
-        tokenizer,
-        train_rows,
-        validation_rows,
-        collator(recipe, tokenizer),
-        folder / "checkpoints",
-        reencode=reencode,
-        score=translation_score(recipe, tokenizer, corpus.validation),
-    )
-    # What the data tells a model before the first update is training too.
-    trainer.clock.load_state_dict({"wall": seconds, "training": seconds})
-    return Prepared(corpus, tokenizer, model, trainer)
+
+    recipe: Any
+    tokenizer: PreTrainedTokenizerBase
+
+    # Whether the output folder itself is a model folder, too, beside the one to publish in `model/`.
+    model_in_output_folder: ClassVar[bool] = True
+    # Whether a finished run keeps its checkpoints, to average them or to train further.
+    keeps_checkpoints: ClassVar[bool] = True
+
+    @classmethod
+    @abstractmethod
+    def prepare(cls, recipe: Any, folder: Path, *, resume_from: Path | None = None) -> Run:
+        """Reads the data and builds the model. Everything that does not fit is found here, before the long work.
+
+        Args:
+            recipe: what to do.
+            folder: the output folder, which may not exist yet; nothing is written to it.
+            resume_from: the checkpoint from which a run is resumed.
+
+        Raises:
+            ValueError, FileNotFoundError: something does not fit.
+        """
+
+    @abstractmethod
+    def make_trainer(self, folder: Path) -> RecipeTrainer:
+        """The trainer, with the model and the data. It makes the output folder."""
+
+    def begin(self, folder: Path) -> None:  # noqa: B027 — most commands have nothing to write
+        """Writes what a resume needs beside the checkpoints; called in the main process of a run that starts anew."""
+
+    def finished_model(self, model: nn.Module) -> PreTrainedModel:
+        """The model to save, once it has its final weights."""
+        return model
+
+    @abstractmethod
+    def final_scores(self, trainer: RecipeTrainer, model: PreTrainedModel, folder: Path) -> dict[str, Any]:
+        """Scores of the finished model, by `SPLIT_METRIC`; also writes its predictions. All processes call it."""
+
+    def facts(self, trainer: RecipeTrainer, folder: Path) -> dict[str, Any]:
+        """Further entries of results.json."""
+        return {}
+
+    @abstractmethod
+    def card_text(self, result: TrainingResult) -> ModelCardText:
+        """The text of the model's card."""
+
+    def card_plots(self, folder: Path) -> dict[str, Path]:
+        """Further pictures of the card by their captions."""
+        return {}
+
+    def card_files(self, folder: Path) -> list[Path]:
+        """Further files of the model folder."""
+        return []
+
+    def curve(self) -> dict[str, Any]:
+        """Which score curves.png shows: arguments of `plot_curves`."""
+        return {}
+
+    def result(self, **fields: Any) -> TrainingResult:
+        """The result, with the fields that are special to this command."""
+        return TrainingResult(**fields)
+
+    def conclude(self, result: TrainingResult, command: str) -> None:  # noqa: B027
+        """What comes after the model folder, such as a comparison and a report. All processes call it.
+
+        It may set `result.interrupted`: then the run is not finished, and a resume continues here.
+        """
 
 
-def _start_embeddings(
-    recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus, rows: Rows
-) -> float:
-    """Embeddings from which tokens share a pair of sentences, or a text; returns the seconds it took."""
-    began = time.monotonic()
-    embedding = model.get_input_embeddings().weight
-    if recipe.task == "translation":
-        together = rows.joined(evenly_spaced(len(rows)))
-    else:
-        together = whole_texts(tokenizer, corpus.train)
-    known = start_from_cooccurrence(embedding, together, seed=recipe.training.seed)
-    logger.info("%s of %s tokens start from what they occur with.", f"{known:,}", f"{len(embedding):,}")
-    return time.monotonic() - began
-
-
-def translation_score(
-    recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any
-) -> Callable[[PreTrainedModel], dict[str, Any]] | None:
-    """BLEU and chrF of the validation split during training; None if the recipe does not ask for them."""
-    if recipe.task != "translation" or not recipe.evaluation.predict_with_generate or rows is None:
-        return None
-    if recipe.evaluation.max_rows is not None and len(rows) > recipe.evaluation.max_rows:
-        rows = rows.select(range(recipe.evaluation.max_rows))
-
-    def score(model: PreTrainedModel) -> dict[str, Any]:
-        return score_translations(recipe, model, tokenizer, rows, num_beams=recipe.evaluation.num_beams)
-
-    return score
-
-
-def run_training(
-    recipe: Recipe,
-    *,
-    resume: bool = False,
-    preparation: Callable[..., Prepared] = prepare,
-    finish: Callable[[Prepared, dict[str, Any]], None] | None = None,
-) -> TrainingResult:
-    """Trains as the recipe says and writes the finished model to ``output.output_dir``.
+def carry_out(kind: type[Run], recipe: Any, *, resume: bool = False, command: str = "") -> Any:
+    """Runs a recipe from its check to its report.
 
     Args:
+        kind: the run of the command.
         recipe: what to do; `output.output_dir` must be set.
-        resume: go on with the interrupted run in that folder.
-        preparation: makes everything that a run needs, with the arguments of `prepare`.
-        finish: adds to the metrics what belongs to this kind of run, when the model has its final weights.
+        resume: continue the interrupted run in that folder.
+        command: the command as it was typed, for the card.
+
+    Returns:
+        A `TrainingResult`, or what `kind.result` makes of it.
 
     Raises:
-        ValueError, FileNotFoundError: something does not fit; raised before the long work.
-        OSError: a checkpoint could not be written; those before it are whole.
+        ValueError, FileNotFoundError, ImportError: something does not fit; raised before the long work.
+        OSError: a checkpoint could not be written; earlier ones are complete.
     """
-    if recipe.output.output_dir is None:
-        raise ValueError("output.output_dir is not set: say where the model goes, for example --output runs/my-model.")
-    if recipe.adaptation.base_model is not None and preparation is prepare:
-        raise ValueError(
-            f"adaptation.base_model={recipe.adaptation.base_model!r} makes this the recipe of an adaptation: "
-            "run it, or go on "
-            "with it, by hf-vanilla adapt (run_adaptation)."
-        )
-    reporter = recipe.output.report_to
+    _check_output(recipe.output)
+    folder = Path(recipe.output.output_dir)
+    resume_from = check_resumable(folder, recipe) if resume else None
+    if not resume and _main_process():  # the others come when the first may have begun
+        check_new(folder)
+    run = kind.prepare(recipe, folder, resume_from=resume_from)
+    trainer = run.make_trainer(folder)
+    main_process = trainer.is_world_process_zero()
+    if main_process:
+        _open_folder(run, folder, resume_from)
+    trainer.barrier()
+
+    interrupted = _train(trainer, folder, resume_from)
+    history = read_history(folder / METRICS_FILE)
+    if main_process and recipe.output.plot and history:  # a short run logs nothing
+        plot_curves(history, folder / CURVES_FILE, **run.curve())
+    steps = trainer.state.global_step
+    common = {"folder": folder, "tokenizer": run.tokenizer, "steps": steps, "main_process": main_process}
+    if interrupted:
+        print(f"Interrupted after {steps:,} updates. Resume with: {resume_command(folder)}", file=sys.stderr)
+        return run.result(model=trainer.model, interrupted=True, **common)
+
+    spent = trainer.clock.state_dict()  # scoring the finished model is not training time
+    chosen = choose_weights(trainer, folder)
+    model = run.finished_model(trainer.model)
+    model.eval()
+    metrics = run.final_scores(trainer, model, folder)
+    metrics |= {"steps": steps, "weights": chosen}
+    metrics |= {f"{name}_seconds": round(value, 2) for name, value in spent.items()}
+    metrics |= {
+        "hardware": hardware(trainer.args.world_size),
+        "finished": datetime.now(timezone.utc).date().isoformat(),
+        **run.facts(trainer, folder),
+    }
+    result = run.result(model=model, metrics=metrics, chosen=chosen, **common)
+    if main_process:
+        _write_model(run, result, command)
+    trainer.barrier()
+    run.conclude(result, command)
+    if main_process and not result.interrupted:
+        # Last: a folder with results holds a finished run.
+        write_text(folder / RESULTS_FILE, json.dumps(result.metrics, indent=2) + "\n")
+        if not run.keeps_checkpoints:
+            shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
+    return result
+
+
+def choose_weights(trainer: RecipeTrainer, folder: Path) -> str:
+    """Loads the final weights into the model: the average if the recipe asks for one, else the best, else the last.
+
+    Returns:
+        Where they come from, in words.
+    """
+    recipe = trainer.recipe
+    if recipe.checkpoint.average_last:
+        found = checkpoints(folder)[-recipe.checkpoint.average_last :]
+        if trainer.args.should_save:
+            save_average(found, folder / "averaged")
+        trainer.barrier()
+        put_weights(trainer.model, folder / "averaged")
+        return f"average of the last {len(found)} checkpoints"
+    if trainer.average is not None and trainer.average.count:
+        trainer.average.copy_to_model()
+        kept = len(trainer.average.snapshots)
+        return "moving average" if recipe.training.average == "ema" else f"average of the last {kept} snapshots"
+    best = trainer.state.best_global_step
+    if trainer.keeps_best and best is not None:
+        trainer.barrier()
+        put_weights(trainer.model, best_folder(Path(trainer.args.output_dir), best))
+        return f"best, of update {best}"
+    return "last"
+
+
+def _check_output(output: OutputRecipe) -> None:
+    """Raises ValueError if there is no output folder, or no package for the reports."""
+    if output.output_dir is None:
+        raise ValueError("output.output_dir is not set: name the output folder, for example --output runs/my-model.")
+    reporter = output.report_to
     if reporter != "none" and find_spec(reporter) is None:
         raise ValueError(
             f"output.report_to={reporter!r} needs that package: pip install 'hf_vanilla_transformer[{reporter}]', "
             "or set output.report_to to none."
         )
-    folder = Path(recipe.output.output_dir)
-    resume_from = check_resumable(folder, recipe) if resume else None
-    if not resume and _main_process():
-        check_new(folder)
-    prepared = preparation(recipe, folder, resume_from=resume_from)
-    trainer, tokenizer = prepared.trainer, prepared.tokenizer
-    if _main_process():
-        folder.mkdir(parents=True, exist_ok=True)
-        recipe.save(folder / RECIPE_FILE)
-
-    stop = StopConditions(trainer)
-    best = BestModel(trainer, lambda: _save_best(trainer, folder / "best"))
-    if resume_from is not None and _main_process():
-        trim_metrics(folder / METRICS_FILE, int(resume_from.name.rpartition("-")[2]))
-    restore = [_Restore(trainer, resume_from)] if resume_from is not None else []
-    for callback in (*restore, Schedule(trainer), stop, Progress(trainer, folder / METRICS_FILE), best):
-        trainer.add_callback(callback)
-    try:
-        trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
-    finally:
-        stop.release()
-    steps = trainer.state.global_step
-    if recipe.output.plot and _main_process() and (folder / METRICS_FILE).is_file():  # a short run logs nothing
-        plot_curves(folder / METRICS_FILE, folder / CURVES_FILE)
-    if stop.interrupted:
-        again = f"hf-vanilla {command_of(recipe)} --resume {folder}"
-        print(f"Interrupted after {steps:,} updates. Go on with: {again}", file=sys.stderr)
-        return TrainingResult(
-            folder, trainer.model, tokenizer, interrupted=True, steps=steps, main_process=_main_process()
-        )
-
-    spent = trainer.clock.state_dict()  # the scores of the finished model are no part of its training
-    chosen = _choose_weights(trainer, folder)
-    metrics = _final_scores(recipe, prepared, folder)
-    metrics |= {"steps": steps, "tokens": trainer.tokens_seen, "weights": chosen}
-    metrics |= {f"{name}_seconds": value for name, value in spent.items()}
-    metrics |= {
-        "hardware": hardware(trainer.args.world_size),
-        "finished": datetime.now(timezone.utc).date().isoformat(),
-    }
-    if finish is not None:
-        finish(prepared, metrics)
-    if _main_process():
-        _save_result(trainer, folder, metrics)
-    return TrainingResult(folder, trainer.model, tokenizer, metrics, chosen, steps=steps, main_process=_main_process())
-
-
-class _Restore(RunCallback):
-    """Puts back what Trainer itself does not save, after Trainer has set up everything else."""
-
-    def __init__(self, trainer: RecipeTrainer, checkpoint: Path) -> None:
-        super().__init__(trainer)
-        self.checkpoint = checkpoint
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        self.trainer.load_run_state(self.checkpoint)
 
 
 def _main_process() -> bool:
@@ -272,81 +252,62 @@ def _main_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def _save_best(trainer: RecipeTrainer, folder: Path) -> None:
-    if not trainer.args.should_save:
-        return
-    with trainer.clock.paused(), folder_aside(folder) as aside:
-        average = trainer.average
-        weights = average.applied() if average is not None and average.count else nullcontext()
-        with weights:
-            trainer.model.save_pretrained(aside)
-        trainer.processing_class.save_pretrained(aside)
+def _open_folder(run: Run, folder: Path, resume_from: Path | None) -> None:
+    """Makes a folder that says what runs in it; of a resumed run, removes what belongs to later updates."""
+    folder.mkdir(parents=True, exist_ok=True)
+    run.recipe.save(folder / RECIPE_FILE)
+    (folder / RESULTS_FILE).unlink(missing_ok=True)
+    step = 0 if resume_from is None else update_of(resume_from)
+    trim_history(folder / METRICS_FILE, step)
+    if resume_from is None:
+        run.begin(folder)
+    else:
+        remove_newer(resume_from.parent, step)
 
 
-def _choose_weights(trainer: RecipeTrainer, folder: Path) -> str:
-    """Gives the model its final weights: the average if the recipe asks for one, else the best, else the last."""
-    recipe = trainer.recipe
-    last = recipe.checkpoint.average_last
-    if last:
-        found = finished_checkpoints(folder)[-last:]
-        if trainer.args.should_save:
-            save_average(found, folder / "averaged")
-        trainer.barrier()
-        _load(trainer.model, folder / "averaged")
-        return f"average of the last {len(found)} checkpoints"
-    if trainer.average is not None and trainer.average.count:
-        trainer.average.copy_to_model()
-        kept = len(trainer.average.snapshots)
-        return "moving average" if recipe.training.average == "ema" else f"average of the last {kept} snapshots"
-    if trainer.best is not None:
-        trainer.barrier()
-        _load(trainer.model, folder / "best")
-        return f"best, of update {trainer.best['step']}"
-    return "last"
+def _train(trainer: RecipeTrainer, folder: Path, resume_from: Path | None) -> bool:
+    """Trains to the end, unless the checkpoint is there already; returns whether it was interrupted."""
+    if resume_from is not None and trainer.restore_if_ended(resume_from):
+        return False
+    stop = StopConditions(trainer)
+    if resume_from is not None:
+        trainer.add_callback(RestoreRunState(trainer, resume_from))
+    for callback in (Schedule(trainer), stop, History(trainer, folder / METRICS_FILE), BestModel(trainer)):
+        trainer.add_callback(callback)
+    try:
+        trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+    finally:
+        stop.release()
+    return stop.agree()
 
 
-def _load(model: PreTrainedModel, folder: Path) -> None:
-    """Weights of a folder into a model that exists; tied weights are stored once."""
-    model.load_state_dict(load_weights(folder), strict=False)
-    model.tie_weights()
+def _write_model(run: Run, result: TrainingResult, command: str) -> None:
+    """The model folder with its card, and, where the command has it so, the model in the output folder itself."""
+    folder = result.folder
+    if run.model_in_output_folder:
+        # Each file takes its place when all are written.
+        aside = folder / ".finished"
+        with folder_aside(aside) as written:
+            result.model.save_pretrained(written)
+            result.tokenizer.save_pretrained(written)
+        replace_files(aside, folder)
+    curves = folder / CURVES_FILE
+    plots = {"Training and validation.": curves} if curves.is_file() else {}
+    history = folder / METRICS_FILE
+    export_folder(
+        result.model,
+        result.tokenizer,
+        folder / MODEL_FOLDER,
+        card=replace(run.card_text(result), command=command),
+        recipe=run.recipe,
+        metrics=result.metrics,
+        plots={**plots, **run.card_plots(folder)},
+        files=[*([history] if history.is_file() else []), *run.card_files(folder)],
+        overwrite=True,
+    )
 
 
-def _final_scores(recipe: Recipe, prepared: Prepared, folder: Path) -> dict[str, Any]:
-    metrics: dict[str, Any] = {}
-    trainer, model = prepared.trainer, prepared.trainer.model
-    model.eval()
-    for split in ("validation", "test"):
-        rows = getattr(prepared.corpus, split)
-        if rows is None:
-            continue
-        encoded = encode(recipe, prepared.tokenizer, rows, training=False)
-        loss, tokens = trainer.total_loss(encoded)
-        scores: dict[str, Any] = load_metric("perplexity").compute(losses=[loss], tokens=[tokens])
-        if recipe.task not in OBJECTIVES.values():
-            del scores["perplexity"]
-        if recipe.task == "translation":
-            translations: list[str] = []
-            scores |= score_translations(recipe, model, prepared.tokenizer, rows, keep=translations)
-            if _main_process():
-                write_text(folder / TRANSLATIONS_FILE.format(split=split), "\n".join(translations) + "\n")
-        metrics |= {f"{split}_{name}": value for name, value in scores.items()}
-        if _main_process():
-            print(
-                f"{split}: " + "  ".join(f"{name} {_number(value)}" for name, value in scores.items()), file=sys.stderr
-            )
-    return metrics
-
-
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _save_result(trainer: RecipeTrainer, folder: Path, metrics: dict[str, Any]) -> None:
-    """The finished model, straight into the output folder; each file takes its place when it is whole."""
-    with folder_aside(folder / ".finished") as aside:
-        trainer.model.save_pretrained(aside)
-        trainer.processing_class.save_pretrained(aside)
-    for file in sorted((folder / ".finished").iterdir()):
-        os.replace(file, folder / file.name)
-    (folder / ".finished").rmdir()
-    write_text(folder / RESULTS_FILE, json.dumps(metrics, indent=2) + "\n")
+def print_scores(split: str, scores: Mapping[str, Any]) -> None:
+    """One line on the screen: the scores of a split."""
+    shown = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in scores.items())
+    print(f"{split}: " + "  ".join(shown), file=sys.stderr)

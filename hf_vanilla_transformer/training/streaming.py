@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from ..data import RowReport, load_texts
 from ..data.readers.splits import choose_split
 from ..data.streams import Mixture, OpenTexts, RowStream, ShuffleBuffer, TextStream, first_texts, pack_rows, unpack_rows
-from .batches import NumberedBatch, SeededCollator
+from .batches import Batches, NumberedBatch, SeededCollator, batch_loader
 from .recipes.mixture import TextSource, mixture_sources
 from .recipes.objective import OBJECTIVES
 from .recipes.training_recipe import Recipe
@@ -124,7 +124,7 @@ class StreamedRows:
         self._waiting = waiting[0] if waiting else None
 
 
-class StreamedBatches:
+class StreamedBatchSampler:
     """The batches of one process, as a batch sampler whose "indices" are the rows themselves.
 
     All processes read the whole stream, and batch i of it goes to process i mod n, so that n processes see in an update
@@ -214,13 +214,54 @@ class _RowsAsGiven(Dataset):
         return batch
 
 
-def streamed_loader(batches: StreamedBatches, collator: SeededCollator, workers: int) -> DataLoader:
-    """The data loader of a stream. Text is read and tokenised here; `workers` only make tensors of rows."""
-    return DataLoader(
-        _RowsAsGiven(len(batches)),
-        batch_sampler=batches,
-        collate_fn=collator,
-        num_workers=workers,
-        pin_memory=torch.cuda.is_available(),
-        persistent_workers=False,
-    )
+class StreamBatches(Batches):
+    """Batches of a stream. Text is read and tokenised in the training's own process; workers only make tensors of rows.
+
+    Args:
+        rows: the stream.
+        collator: makes tensors of a list of rows.
+        seed: of the collator's random numbers.
+        processes: of the training.
+        accumulation: batches of a process that are added up to one update.
+        workers: processes that make tensors beside the training.
+    """
+
+    def __init__(
+        self,
+        rows: StreamedRows,
+        collator: Callable[[list], dict[str, torch.Tensor]],
+        *,
+        seed: int,
+        processes: int = 1,
+        accumulation: int = 1,
+        workers: int = 0,
+    ) -> None:
+        self.rows = rows
+        self.collator = collator
+        self.seed = seed
+        self.processes = processes
+        self.accumulation = accumulation
+        self.workers = workers
+        self._sampler: StreamedBatchSampler | None = None
+
+    def loader(self, updates: int, rank: int) -> DataLoader:
+        """The batches of one process, from the first to the last of so many updates."""
+        # Two batches a worker are under way, those of an update are fetched together, and accelerate looks ahead.
+        ahead = 2 * self.workers + self.accumulation + 2
+        self._sampler = StreamedBatchSampler(
+            self.rows, updates * self.accumulation, rank=rank, processes=self.processes, ahead=ahead
+        )
+        collator = SeededCollator(self.collator, self.seed, rank)
+        return batch_loader(_RowsAsGiven(len(self._sampler)), self._sampler, collator, self.workers)
+
+    def epochs(self, updates: int) -> float:
+        """Complete passes over the sources, as far as they were read."""
+        return float(self.rows.passes)
+
+    def state_dict(self, updates: int) -> dict[str, Any]:
+        """Where the stream is, with the batches that were made and not used."""
+        return self._sampler.state_dict(updates * self.accumulation)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues from the result of `state_dict`."""
+        self._sampler.load_state_dict(state)

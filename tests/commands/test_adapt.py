@@ -7,9 +7,10 @@ import yaml
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from hf_vanilla_transformer.commands.adapt import write_model
 from hf_vanilla_transformer.commands.main import main
+from hf_vanilla_transformer.hub import export_folder
 from hf_vanilla_transformer.training import TrainingResult
+from hf_vanilla_transformer.training.adaptation.adaptation_run import AdaptationRun
 from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
 
 from ..training.adaptation.conftest import causal_base, domain, general  # noqa: F401
@@ -34,11 +35,11 @@ def test_a_base_model_is_adapted(causal_base, domain, general, tmp_path, capsys)
     assert (recipe.task, recipe.data.max_length) == ("causal_lm", 24)
     assert recipe.adaptation.general.path == str(general)
     results = json.loads((output / "results.json").read_text())
-    course = results["adaptation"]["course"]
-    assert [(point["when"], point["step"]) for point in course] == [
+    history = results["adaptation"]["history"]
+    assert [(point["when"], point["step"]) for point in history] == [
         ("base model", 0), ("training", 4), ("training", 8), ("after", 8),
     ]  # fmt: skip
-    assert all(point["general"]["perplexity"] > 1 and point["domain"]["perplexity"] > 1 for point in course)
+    assert all(point["general"]["perplexity"] > 1 and point["domain"]["perplexity"] > 1 for point in history)
     assert results["adaptation"]["gain"]["domain"] > 0
     assert results["validation_domain_perplexity_after"] < results["validation_domain_perplexity_before"]
     assert (output / "perplexity.png").read_bytes().startswith(b"\x89PNG")
@@ -70,7 +71,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(causal_base, domain, tmp_p
         "the next token",
         "new words",
         "50% of the training tokens",
-        "directions that the domain's texts give",
+        "directions that the domain's texts suggest",
         "after 8 updates",
         str(causal_base.name),
     ):
@@ -140,8 +141,8 @@ def test_replay_without_general_text(causal_base, domain, tmp_path, capsys):  # 
     assert "adaptation.general.path" in capsys.readouterr().err
     # Without general text, forgetting is not measured.
     assert main([*arguments, *QUICK]) == 0
-    course = json.loads((tmp_path / "out" / "results.json").read_text())["adaptation"]["course"]
-    assert all("general" not in point for point in course)
+    history = json.loads((tmp_path / "out" / "results.json").read_text())["adaptation"]["history"]
+    assert all("general" not in point for point in history)
 
 
 def test_a_recipe_file_overrides_the_base_model(causal_base, domain, general, tmp_path, capsys):  # noqa: F811
@@ -180,7 +181,8 @@ def test_the_card_names_base_model_and_data_of_the_hub(causal_base, domain, tmp_
          "adaptation.general.path=someone/news"],
     )  # fmt: skip
     metrics = {"adaptation": {"lineage": "`someone/base`"}}
-    result = TrainingResult(tmp_path, model, tokenizer, metrics)
-    metadata = ModelCard.load(write_model(result, recipe, "hf-vanilla adapt") / "README.md").data
+    run = AdaptationRun(recipe, None, tokenizer, model, None, None, facts_before=metrics["adaptation"])
+    card = run.card_text(TrainingResult(tmp_path / "run", model, tokenizer))
+    metadata = ModelCard.load(export_folder(model, tokenizer, tmp_path / "model", card=card) / "README.md").data
     assert metadata.base_model == "someone/base"
     assert metadata.datasets == ["someone/reviews", "someone/news"]

@@ -8,14 +8,16 @@ from transformers import AutoTokenizer
 
 from hf_vanilla_transformer.training import run_training
 from hf_vanilla_transformer.training.batches import SeededCollator
+from hf_vanilla_transformer.training.checkpoints import load_weights
 from hf_vanilla_transformer.training.collators import collator
 from hf_vanilla_transformer.training.corpus import encode, get_tokenizer, load_corpus
-from hf_vanilla_transformer.training.plan import plan
 from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
-from hf_vanilla_transformer.training.streaming import StreamedBatches, StreamedRows
+from hf_vanilla_transformer.training.streaming import StreamedBatchSampler, StreamedRows
 from hf_vanilla_transformer.training.text_rows import TextRows
+from hf_vanilla_transformer.training.training_plan import plan
 
-from .test_run import assert_same, interrupt_at, losses, weights
+from .interruption import interrupt_at
+from .test_training_run import assert_same, losses
 from .toy import MODEL, causal_lm_recipe, masked_lm_recipe, toy_recipe
 
 STREAM = ["data.streaming=true", "data.shuffle_buffer=20", "training.num_train_epochs=null"]
@@ -61,7 +63,7 @@ def test_a_stream_goes_on_bit_for_bit(task, packing, texts, tmp_path, monkeypatc
     assert stopped.interrupted and stopped.steps == 7
     resumed = run_training(MAKE[task](texts, tmp_path / "parts", *more), resume=True)
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
-    assert_same(weights(tmp_path / "parts"), weights(tmp_path / "whole"))
+    assert_same(load_weights(tmp_path / "parts"), load_weights(tmp_path / "whole"))
     assert resumed.metrics["tokens"] == whole.metrics["tokens"]
     assert resumed.metrics["validation_perplexity"] == whole.metrics["validation_perplexity"]
 
@@ -75,12 +77,12 @@ def test_workers_change_nothing(texts, tmp_path, monkeypatch):
     two = run_training(
         masked_lm_recipe(texts, tmp_path / "two", *STREAM, "training.dataloader_num_workers=2"), resume=True
     )
-    assert_same(weights(two.folder), weights(alone.folder))
+    assert_same(load_weights(two.folder), load_weights(alone.folder))
 
 
 def batches(recipe, tokenizer, processes, rank, start=None):
     """Numbers and rows of the first 40 batches of a process."""
-    made = StreamedBatches(StreamedRows(recipe, tokenizer), 40, rank=rank, processes=processes)
+    made = StreamedBatchSampler(StreamedRows(recipe, tokenizer), 40, rank=rank, processes=processes)
     if start is not None:
         made.load_state_dict(start)
     return made, iter(made)

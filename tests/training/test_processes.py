@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from hf_vanilla_transformer.training import run_training
-from hf_vanilla_transformer.training.averaging import checkpoints, load_weights
+from hf_vanilla_transformer.training.checkpoints import checkpoints, load_weights
 
 from ..old_transformers import skipped_before_tested
-from .test_run import losses
+from .test_training_run import losses
 from .toy import causal_lm_recipe, toy_recipe
 
 CONFIG = Path(__file__).parents[2] / "scripts" / "accelerate" / "two_processes_cpu.yaml"

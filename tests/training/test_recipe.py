@@ -218,12 +218,6 @@ def test_bounds_and_types_hold_in_python_too():
         ),
         ([*END, "task=masked_lm", "tokenizer.dropout=0.1"], r"tokenizer\.dropout=0\.1.*'masked_lm'.*null"),
         ([*END, "evaluation.patience=3"], r"evaluation\.patience=3.*evaluation\.eval_steps"),
-        ([*END, "evaluation.load_best_model_at_end=yes"], r"load_best_model_at_end=True.*evaluation\.eval_steps"),
-        (
-            [*END, "evaluation={load_best_model_at_end: true, eval_steps: 2}",
-             "checkpoint={average_last: 2, save_steps: 5}"],
-            r"evaluation\.load_best_model_at_end=true.*checkpoint\.average_last=2",
-        ),
         ([*END, "checkpoint.average_last=5"], r"checkpoint\.average_last=5.*checkpoint\.save_steps"),
         (
             [*END, "checkpoint.average_last=5", "checkpoint.save_steps=2", "checkpoint.save_total_limit=2"],

@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
 from hf_vanilla_transformer.training.schedules import constant, decay, inverse_sqrt, noam, slanted_triangular
-from hf_vanilla_transformer.training.trainer import peak_learning_rate
+from hf_vanilla_transformer.training.token_trainer import peak_learning_rate
 
 
 def test_noam_is_equation_3_under_torchs_scheduler():

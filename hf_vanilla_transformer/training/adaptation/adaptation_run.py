@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,26 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ...device import default_device
 from ...files import folder_aside, write_text
-from ...reports.curves import read_metrics
+from ...hub import ModelCardText
+from ...hub.local_paths import strip_path
+from ...hub_names import is_hub_name
 from ...reports.perplexity_curves import plot_perplexities
 from ..batches import Rows
 from ..collators import collator
 from ..corpus import Corpus, encode, load_corpus
 from ..finetuning.base_model import describe, lineage
-from ..folder import METRICS_FILE
+from ..history import read_history
 from ..initial_embeddings import whole_texts
 from ..model import CLASSES
 from ..recipes.training_recipe import Recipe
-from ..run import Prepared, TrainingResult, run_training
-from ..trainer import RecipeTrainer, token_sampler
-from .course import DOMAIN, GENERAL, Perplexities, course_of, gains, table
+from ..run import TrainingResult, carry_out
+from ..run_folder import METRICS_FILE
+from ..token_trainer import TokenTrainer, token_sampler
+from ..training_run import TrainingRun
 from .embeddings import extend_embeddings, turn_embeddings
 from .l2_sp import L2SP, L2SPCallback
 from .language_model import open_language_model
+from .perplexities import DOMAIN, GENERAL, Perplexities, gains, perplexity_history, table
 from .replay import ReplaySampler, joined
 from .vocabulary import ExtendedTokenizer, differing_texts, extend_tokenizer, frequent_words
 
@@ -45,169 +50,214 @@ START_FOLDER = "start"
 _COMPARED = 1000
 
 
-def run_adaptation(recipe: Recipe, *, resume: bool = False) -> TrainingResult:
-    """Adapts a base model to the text of ``data`` and writes the result to ``output.output_dir``, as `run_training`
-    does.
+def run_adaptation(recipe: Recipe, *, resume: bool = False, command: str = "") -> TrainingResult:
+    """Adapts a base model to the text of ``data`` and writes the result to ``output.output_dir``, as `run_training`.
 
-    Beside what every run leaves there are the course of the perplexities as a table (perplexity.md), a picture
+    Beside the files of every run there is the history of the perplexities as a table (perplexity.md), a picture
     (perplexity.png) and numbers (results.json, under ``adaptation``), and the model that the training started from
     (start/).
 
     Args:
         recipe: what to do; ``adaptation.base_model`` and ``output.output_dir`` must be set.
-        resume: go on with the interrupted run in that folder.
+        resume: continue the interrupted run in that folder.
+        command: the command as it was typed, for the card.
 
     Raises:
         ValueError, FileNotFoundError: something does not fit; raised before the long work.
     """
     if recipe.adaptation.base_model is None:
-        raise ValueError("adaptation.base_model is not set: say which model is adapted, as in hf-vanilla adapt MODEL.")
-    adaptation = Adaptation(recipe)
-    return run_training(recipe, resume=resume, preparation=adaptation.prepare, finish=adaptation.finish)
+        raise ValueError("adaptation.base_model is not set: name the model to adapt, as in hf-vanilla adapt MODEL.")
+    return carry_out(AdaptationRun, recipe, resume=resume, command=command)
 
 
-class Adaptation:
-    """What a run of `recipe` does beyond training: opens the base model, extends, replays, decays, measures.
+@dataclass
+class AdaptationRun(TrainingRun):
+    """A prepared adaptation: the base model is measured and extended, its text and the general text are read.
 
-    Args:
-        recipe: of the adaptation.
+    Attributes:
+        order: makes the order of the training rows, in which general text may be replayed.
+        perplexities: measures a model on the domain and on general text.
+        general: the splits of general text; None without it.
+        facts_before: what is known before the first update, so that a resumed run need not find it out again.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
-        self.unit = "word_perplexity" if recipe.adaptation.new_words else "perplexity"
-        self.facts: dict[str, Any] = {}
-        self.folder = Path(recipe.output.output_dir or ".")
+    order: Callable[[Recipe, Rows, int], Any] = token_sampler
+    perplexities: Perplexities | None = None
+    general: Corpus | None = None
+    facts_before: dict[str, Any] = field(default_factory=dict)
 
-    def prepare(self, recipe: Recipe, folder: Path, *, resume_from: Path | None = None) -> Prepared:
-        """Everything before the first update, with the arguments of `training.run.prepare`."""
-        self.folder = folder
+    @classmethod
+    def prepare(
+        cls, recipe: Recipe, folder: Path, *, resume_from: Path | None = None, measure: bool = True
+    ) -> AdaptationRun:
+        """Opens the base model, measures it (unless `measure` is false), and extends it as the recipe says."""
         if resume_from is None:
-            base_model = open_language_model(recipe)  # the first thing that may not fit
-            model, tokenizer = base_model.model, base_model.tokenizer
+            base = open_language_model(recipe)  # the first thing that may not fit
+            model, tokenizer = base.model, base.tokenizer
         else:
-            model, tokenizer = self._start_again(folder, resume_from)
+            facts, model, tokenizer = _open_start(recipe, folder, resume_from)
         corpus, general = load_texts(recipe)
         texts = {DOMAIN: corpus.validation} | ({} if general is None else {GENERAL: general.validation})
-        self.perplexities = Perplexities(recipe, texts)
+        perplexities = Perplexities(recipe, texts)
         if resume_from is None:
-            tokenizer = self._start(model, tokenizer, corpus)
+            facts, tokenizer = _measure_and_extend(recipe, model, tokenizer, corpus, perplexities if measure else None)
         train_rows, order = training_rows(recipe, tokenizer, corpus, general)
+        validation_rows = encode(recipe, tokenizer, corpus.validation, training=False)
         set_seed(recipe.training.seed)
+        return cls(
+            recipe, corpus, tokenizer, model, train_rows, validation_rows,
+            order=order, perplexities=perplexities, general=general, facts_before=facts,
+        )  # fmt: skip
+
+    def make_trainer(self, folder: Path) -> TokenTrainer:
+        """The trainer of tokens, with replay in the order of the rows and L2-SP as a callback."""
+        recipe = self.recipe
+        callbacks = []
         if recipe.adaptation.l2_sp:
-            free = recipe.adaptation.l2_sp_new_rows == "free" and self.facts["new_tokens"]
-            known = min(self.facts["new_tokens"]) if free else None
-            callbacks = [L2SPCallback(L2SP(model, recipe.adaptation.l2_sp, known_tokens=known))]
-        else:
-            callbacks = []
-        trainer = RecipeTrainer(
+            new_tokens = self.facts_before["new_tokens"]
+            free = recipe.adaptation.l2_sp_new_rows == "free" and new_tokens
+            l2_sp = L2SP(self.model, recipe.adaptation.l2_sp, known_tokens=min(new_tokens) if free else None)
+            callbacks.append(L2SPCallback(l2_sp))
+        return TokenTrainer(
             recipe,
-            model,
-            tokenizer,
-            train_rows,
-            encode(recipe, tokenizer, corpus.validation, training=False),
-            collator(recipe, tokenizer),
-            folder / "checkpoints",
-            score=lambda scored: self._scores(scored, tokenizer),
-            sampler=order,
+            self.model,
+            self.tokenizer,
+            self.train_rows,
+            self.validation_rows,
+            collator(recipe, self.tokenizer),
+            folder,
+            score=self._scores,
+            sampler=self.order,
             callbacks=callbacks,
         )
-        if resume_from is None and trainer.is_world_process_zero():
-            # After all that may be wrong: a run that cannot start leaves no folder.
-            self._keep_start(model, tokenizer)
-        return Prepared(corpus, tokenizer, model, trainer)
 
-    def finish(self, prepared: Prepared, metrics: dict[str, Any]) -> None:
-        """Measures the finished model, and writes and prints the course and the gain."""
-        trainer = prepared.trainer
-        after = self.perplexities.measure(trainer.model, prepared.tokenizer)
+    def begin(self, folder: Path) -> None:
+        """Saves the start: the base model may be elsewhere when the run is resumed."""
+        with folder_aside(folder / START_FOLDER) as aside:
+            self.model.save_pretrained(aside)
+            self.tokenizer.save_pretrained(aside)
+        write_text(folder / ADAPTATION_FILE, json.dumps(self.facts_before, indent=2, ensure_ascii=False) + "\n")
+
+    def facts(self, trainer: TokenTrainer, folder: Path) -> dict[str, Any]:
+        """The history of the perplexities, also as a table and a picture, and the gain over the base model."""
+        facts = super().facts(trainer, folder)
+        after = self.perplexities.measure(trainer.model, self.tokenizer)
         if not trainer.is_world_process_zero():
-            return
-        texts = self.perplexities.encoded(prepared.tokenizer)
-        records = read_metrics(self.folder / METRICS_FILE)
-        course = course_of(
-            self.facts["base_model"], self.facts["start"], records, after, trainer.state.global_step, texts
+            return facts
+        adaptation, unit, before = self.recipe.adaptation, self.perplexities.unit, self.facts_before
+        texts = self.perplexities.encoded(self.tokenizer)
+        records = read_history(folder / METRICS_FILE)
+        history = perplexity_history(
+            before["base_model"], before["start"], records, after, trainer.state.global_step, texts
         )
-        gain = gains(course, self.unit)
+        gain = gains(history, unit)
         for name in texts:
-            metrics[f"validation_{name}_{self.unit}_before"] = course[0][name][self.unit]
-            metrics[f"validation_{name}_{self.unit}_after"] = course[-1][name][self.unit]
-        metrics["adaptation"] = {
-            "base_model": self.recipe.adaptation.base_model,
-            "lineage": self.facts["lineage"],
-            "unit": self.unit,
+            facts[f"validation_{name}_{unit}_before"] = history[0][name][unit]
+            facts[f"validation_{name}_{unit}_after"] = history[-1][name][unit]
+        facts["adaptation"] = {
+            "base_model": adaptation.base_model,
+            "lineage": before["lineage"],
+            "unit": unit,
             "gain": gain,
-            "replay": self.recipe.adaptation.replay,
-            "l2_sp": self.recipe.adaptation.l2_sp,
-            "embeddings": self.recipe.adaptation.embeddings,
-            "new_tokens": len(self.facts["new_tokens"]),
-            "course": course,
+            "replay": adaptation.replay,
+            "l2_sp": adaptation.l2_sp,
+            "embeddings": adaptation.embeddings,
+            "new_tokens": len(before["new_tokens"]),
+            "history": history,
         }
-        write_text(self.folder / PERPLEXITY_TABLE, table(course, self.unit) + "\n")
+        write_text(folder / PERPLEXITY_TABLE, table(history, unit) + "\n")
         if self.recipe.output.plot:
-            plot_perplexities(course, self.unit, self.folder / PERPLEXITY_PICTURE)
-        print(table(course, self.unit), file=sys.stderr)
-        print(gain_line(course, gain, self.unit), file=sys.stderr)
+            plot_perplexities(history, unit, folder / PERPLEXITY_PICTURE)
+        print(table(history, unit), file=sys.stderr)
+        print(gain_line(history, gain, unit), file=sys.stderr)
+        return facts
 
-    # ---- Before the training
+    def card_text(self, result: TrainingResult) -> ModelCardText:
+        """The card names the base model, and the data of both."""
+        recipe, adaptation = self.recipe, self.recipe.adaptation
+        data = f"Adapted to `{strip_path(str(recipe.data.path))}`"
+        if adaptation.replay:
+            data += f", mixed with {adaptation.replay:.0%} of `{strip_path(str(adaptation.general.path))}`"
+        data += f". The base model: {self.facts_before['lineage']}."
+        base_model = adaptation.base_model
+        if Path(base_model).exists():
+            base_model = Path(base_model).resolve().name
+        texts = (recipe.data.path, adaptation.general.path if adaptation.replay else None)
+        datasets = tuple(dict.fromkeys(path for path in texts if is_hub_name(path)))
+        return dataclasses.replace(super().card_text(result), data=data, base_model=base_model, datasets=datasets)
 
-    def _start(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus
-    ) -> PreTrainedTokenizerBase:
-        """Measures the base model and extends it if it shall be; returns its tokenizer, or the extended one."""
-        adaptation = self.recipe.adaptation
-        model.to(default_device())
-        extended = extend(self.recipe, tokenizer, corpus)
-        logger.info("Measuring the base model %s ...", adaptation.base_model)
-        before = self.perplexities.measure(model, tokenizer)
-        self.facts = {
-            "lineage": describe(lineage(adaptation.base_model)),
-            "base_model": before,
-            "start": None,
-            "new_tokens": {},
-        }
-        logger.info("The base model: %s", _shown(before, self.unit))
-        if extended is not None and extended.pieces:
-            tokenizer = extended.tokenizer
-            extend_embeddings(model, extended.pieces)
-            self.facts["new_tokens"] = {token: list(parts) for token, parts in extended.pieces.items()}
-            self.facts["new_words"] = [[word.text, word.count] for word in extended.words]
-        if adaptation.embeddings == "cooccurrence":
-            texts = whole_texts(tokenizer, corpus.train)
-            turned = turn_embeddings(model.get_input_embeddings().weight, texts, seed=self.recipe.training.seed)
-            logger.info("%s embeddings take the directions that the domain suggests.", f"{turned:,}")
-        if self.facts["new_tokens"] or adaptation.embeddings != "base_model":
-            self.facts["start"] = self.perplexities.measure(model, tokenizer)
-            logger.info("Before the first update: %s", _shown(self.facts["start"], self.unit))
-        return tokenizer
+    def card_plots(self, folder: Path) -> dict[str, Path]:
+        """The picture of the perplexities."""
+        picture = folder / PERPLEXITY_PICTURE
+        return {"Perplexity of the domain and of general text.": picture} if picture.is_file() else {}
 
-    def _keep_start(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-        with folder_aside(self.folder / START_FOLDER) as aside:
-            model.save_pretrained(aside)
-            tokenizer.save_pretrained(aside)
-        write_text(self.folder / ADAPTATION_FILE, json.dumps(self.facts, indent=2, ensure_ascii=False) + "\n")
-
-    def _start_again(self, folder: Path, checkpoint: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        """The start of an interrupted run. The base model may be elsewhere by now, and is not asked again."""
-        for needed in (folder / ADAPTATION_FILE, folder / START_FOLDER):
-            if not needed.exists():
-                raise FileNotFoundError(f"There is no {needed}, from which the run was started: it cannot be resumed.")
-        facts = json.loads((folder / ADAPTATION_FILE).read_text(encoding="utf-8"))
-        facts["new_tokens"] = {int(token): parts for token, parts in facts["new_tokens"].items()}
-        self.facts = facts
-        _, model_class = CLASSES[self.recipe.task]
-        model = model_class.from_pretrained(
-            folder / START_FOLDER, attn_implementation=self.recipe.model.attn_implementation
-        )
-        return model, AutoTokenizer.from_pretrained(checkpoint)
-
-    def _scores(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, float]:
-        """What an evaluation adds: general text, and the domain where it is measured otherwise than it is trained."""
+    def _scores(self, model: PreTrainedModel) -> dict[str, float]:
+        """Scores of general text, and of the domain where it is not measured as it is trained."""
         names = (GENERAL, DOMAIN) if self.perplexities.whole_words else (GENERAL,)
+        unit = self.perplexities.unit
         found = {}
-        for name, scores in self.perplexities.measure(model, tokenizer, names).items():
-            found |= {f"{name}_loss": scores["loss"], f"{name}_{self.unit}": scores[self.unit]}
+        for name, scores in self.perplexities.measure(model, self.tokenizer, names).items():
+            found |= {f"{name}_loss": scores["loss"], f"{name}_{unit}": scores[unit]}
         return found
+
+
+def _measure_and_extend(
+    recipe: Recipe,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+    perplexities: Perplexities | None,
+) -> tuple[dict[str, Any], PreTrainedTokenizerBase]:
+    """Measures the base model, extends it and turns its embeddings as the recipe says, and measures it again.
+
+    Args:
+        perplexities: measures a model; None extends it only.
+
+    Returns:
+        What is known before the first update, and the tokenizer of the extended model.
+    """
+    adaptation = recipe.adaptation
+    extended = extend(recipe, tokenizer, corpus)
+    facts: dict[str, Any] = {
+        "lineage": describe(lineage(adaptation.base_model)),
+        "base_model": None,
+        "start": None,
+        "new_tokens": {},
+    }
+    if perplexities is not None:
+        model.to(default_device())
+        logger.info("Measuring the base model %s ...", adaptation.base_model)
+        facts["base_model"] = perplexities.measure(model, tokenizer)
+        logger.info("The base model: %s", _shown(facts["base_model"], perplexities.unit))
+    if extended is not None and extended.pieces:
+        tokenizer = extended.tokenizer
+        extend_embeddings(model, extended.pieces)
+        facts["new_tokens"] = {token: list(parts) for token, parts in extended.pieces.items()}
+        facts["new_words"] = [[word.text, word.count] for word in extended.words]
+    if perplexities is None:
+        return facts, tokenizer
+    if adaptation.embeddings == "cooccurrence":
+        texts = whole_texts(tokenizer, corpus.train)
+        turned = turn_embeddings(model.get_input_embeddings().weight, texts, seed=recipe.training.seed)
+        logger.info("%s embeddings take the directions of their co-occurrences in the domain.", f"{turned:,}")
+    if facts["new_tokens"] or adaptation.embeddings != "base_model":
+        facts["start"] = perplexities.measure(model, tokenizer)
+        logger.info("Before the first update: %s", _shown(facts["start"], perplexities.unit))
+    return facts, tokenizer
+
+
+def _open_start(
+    recipe: Recipe, folder: Path, checkpoint: Path
+) -> tuple[dict[str, Any], PreTrainedModel, PreTrainedTokenizerBase]:
+    """The start of an interrupted run: what was known, the model, and the tokenizer of the checkpoint."""
+    for needed in (folder / ADAPTATION_FILE, folder / START_FOLDER):
+        if not needed.exists():
+            raise FileNotFoundError(f"There is no {needed}, from which the run was started: it cannot be resumed.")
+    facts = json.loads((folder / ADAPTATION_FILE).read_text(encoding="utf-8"))
+    facts["new_tokens"] = {int(token): parts for token, parts in facts["new_tokens"].items()}
+    _, model_class = CLASSES[recipe.task]
+    model = model_class.from_pretrained(folder / START_FOLDER, attn_implementation=recipe.model.attn_implementation)
+    return facts, model, AutoTokenizer.from_pretrained(checkpoint)
 
 
 def load_texts(recipe: Recipe) -> tuple[Corpus, Corpus | None]:
@@ -291,11 +341,11 @@ def extend(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -
     return extended
 
 
-def gain_line(course: list[dict[str, Any]], gain: dict[str, float], unit: str) -> str:
+def gain_line(history: list[dict[str, Any]], gain: dict[str, float], unit: str) -> str:
     """One sentence: from which perplexity to which, on each text."""
     parts = []
     for name, part in gain.items():
-        before, after = course[0][name][unit], course[-1][name][unit]
+        before, after = history[0][name][unit], history[-1][name][unit]
         parts.append(f"{name} {unit.replace('_', ' ')} {before:,.4g} -> {after:,.4g} ({-100 * part:+.1f} %)")
     return "Gain over the base model: " + "; ".join(parts)
 

@@ -18,7 +18,7 @@ from ...conversion.checkpoint_files import CheckpointSource
 from ...conversion.checkpoint_tokenizer import load_tokenizer
 from ...conversion.families import FAMILIES
 from ...hub.local_paths import strip_path
-from ..finetuning.base_model import STACKS, model_folder, recipe_of
+from ..finetuning.base_model import STACKS, give_padding, model_folder, recipe_of
 from ..model import CLASSES
 from ..recipes.objective import OBJECTIVES
 from ..recipes.reading import as_override, recipe_file
@@ -219,14 +219,7 @@ def _tokenizer(recipe: Recipe, where: str | Path, own: bool) -> PreTrainedTokeni
             ) from error
     else:
         tokenizer = load_tokenizer(CheckpointSource(str(place)))
-    if tokenizer.pad_token is None:
-        # GPT-2 has none. What pads a batch has neither attention nor labels, so the end mark will do.
-        if tokenizer.eos_token is None:
-            raise ValueError(
-                f"The tokenizer {place} has neither a padding nor an end token; set one and save it, for example "
-                "tokenizer.add_special_tokens({'pad_token': '<pad>'}), and name its folder by --tokenizer.path."
-            )
-        tokenizer.pad_token = tokenizer.eos_token
+    give_padding(tokenizer, str(place))
     return tokenizer
 
 

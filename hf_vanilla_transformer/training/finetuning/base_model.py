@@ -160,7 +160,9 @@ def open_base_model(
             f"{config.vocab_size}: "
             "they belong to different models."
         )
-    _give_padding(tokenizer, config, str(source))
+    give_padding(tokenizer, str(source))
+    if config.pad_token_id is None:
+        config.pad_token_id = tokenizer.pad_token_id
     recipe = recipe_of(str(source))
     # A fine-tuned base model has no data.reverse; how it reads, its configuration says.
     backward = getattr(config, "classifier_direction", "forward") == "backward"
@@ -281,18 +283,24 @@ def _transformers_head(where: str | Path) -> str | None:
     return None if config.get("is_encoder_decoder") else "base"
 
 
-def _give_padding(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, source: str) -> None:
-    """GPT-2 has no padding; its end mark will do, since masks say where a row ends."""
-    if tokenizer.pad_token is None:
-        if tokenizer.eos_token is None:
-            raise ValueError(
-                f"The tokenizer of the base model {source} has neither a padding nor an end token; set one and save "
-                "it, "
-                "for example tokenizer.add_special_tokens({'pad_token': '<pad>'})."
-            )
-        tokenizer.pad_token = tokenizer.eos_token
-    if config.pad_token_id is None:
-        config.pad_token_id = tokenizer.pad_token_id
+def give_padding(tokenizer: PreTrainedTokenizerBase, source: str) -> None:
+    """Gives a tokenizer without padding, such as GPT-2's, its end token for it: padding has no attention and no labels.
+
+    Args:
+        tokenizer: changed in place.
+        source: where it comes from, for the message.
+
+    Raises:
+        ValueError: it has no end token, either.
+    """
+    if tokenizer.pad_token is not None:
+        return
+    if tokenizer.eos_token is None:
+        raise ValueError(
+            f"The tokenizer of {source} has neither a padding nor an end token; set one and save it, for example "
+            "tokenizer.add_special_tokens({'pad_token': '<pad>'})."
+        )
+    tokenizer.pad_token = tokenizer.eos_token
 
 
 def describe(ancestors: list[Ancestor]) -> str:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..folder import RESULTS_FILE
+from ..callbacks import higher_is_better
 from ..recipes.finetuning_recipe import FinetuneRecipe
+from ..run_folder import RESULTS_FILE
 from .base_model import lineage
-from .trainer import higher_is_better
 
 
 @dataclass(frozen=True)

@@ -5,77 +5,67 @@ from __future__ import annotations
 import math
 from collections import Counter
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from ..plan import memory_line, output_line, plan_table
 from ..recipes.finetuning_recipe import FinetuneRecipe
+from ..trainer import planned_updates
 from .backbone import prepare_backbone
 from .base_model import describe
-from .finetuning_run import Prepared, prepare
-from .memory import estimate_memory
+from .finetuning_run import FinetuningRun
 from .parameter_groups import discriminative_groups, layer_names, parameters_by_layer
-from .trainer import main_metric
+from .task_trainer import main_metric, row_batches
 from .unfreezing import Trainable, thawed_parts, trainable_now, trainable_table
 
 
-def plan(recipe: FinetuneRecipe) -> str:
+def plan(recipe: FinetuneRecipe, *, processes: int = 1) -> str:
     """Reads base model and data, builds the model, and describes the training; nothing is written.
 
     Args:
         recipe: what would be done.
+        processes: how many there would be.
 
     Raises:
         ValueError, FileNotFoundError, ImportError: what would stop the run as well.
     """
-    prepared = prepare(recipe)
-    lengths = np.array([len(ids) for ids in prepared.train_rows["input_ids"]])
-    per_epoch = updates_per_epoch(recipe, len(lengths))
-    steps = total_updates(recipe, len(lengths))
-    model = prepare_backbone(prepared.model, recipe.backbone)
-    accumulation = recipe.training.gradient_accumulation_steps
-    if recipe.training.gradient_checkpointing:
-        model.gradient_checkpointing_enable()
+    run = FinetuningRun.prepare(recipe)
+    training = recipe.training
+    collator = run.task.collator(run.tokenizer)
+    lengths = np.array([len(ids) for ids in run.train_rows["input_ids"]])
+    per_epoch = row_batches(recipe, run.train_rows, collator, processes).updates_per_epoch
+    steps = planned_updates(training, per_epoch)
+    model = prepare_backbone(run.model, recipe.backbone)
+    longest = run.train_rows[int(lengths.argmax())]
+
+    def batch_of(count: int) -> dict[str, torch.Tensor]:
+        batch = collator([longest] * count)
+        return {name: value for name, value in batch.items() if isinstance(value, torch.Tensor)}
+
+    rows, accumulation = training.per_device_train_batch_size, training.gradient_accumulation_steps
     lines = [
-        ("task", f"{recipe.task}, chosen by {main_metric(prepared.task)}"),
-        ("base model", describe(prepared.base_model.lineage) or f"random weights in the shape of {recipe.base_model}"),
-        ("model", f"{type(prepared.model).__name__}, {prepared.model.num_parameters():,} parameters"),
-        *_rows(prepared),
-        *_tokens(recipe, prepared, lengths, steps, per_epoch),
-        ("updates", f"{steps:,}, {per_epoch:,} in an epoch, {recipe.training.per_device_train_batch_size} rows"
-         + (f" × {accumulation}" if accumulation > 1 else "") + " each"),
-        ("evaluations", _evaluations(recipe, prepared, steps, per_epoch)),
-        ("memory", str(estimate_memory(
-            model, _longest(prepared, lengths), recipe.training.per_device_train_batch_size,
-            precision=recipe.training.precision
-        ))),
-        ("output", recipe.output.output_dir or "not set (--output FOLDER)"),
-    ]  # fmt: skip
-    table = "\n".join(f"{name:14} {value}" for name, value in lines)
+        ("task", f"{recipe.task}, chosen by {main_metric(run.task)}"),
+        ("base model", describe(run.base_model.lineage) or f"random weights in the shape of {recipe.base_model}"),
+        ("model", f"{type(run.model).__name__}, {run.model.num_parameters():,} parameters"),
+        *_row_lines(run),
+        _token_line(run, lengths, steps, per_epoch),
+        (
+            "updates",
+            f"{steps:,}, {per_epoch:,} in an epoch, {rows} rows"
+            + (f" × {accumulation}" if accumulation > 1 else "")
+            + " each",
+        ),
+        ("evaluations", _evaluations(run, steps, per_epoch)),
+        memory_line(recipe, model, batch_of, rows),
+        output_line(recipe),
+    ]
     history = trainable_schedule(recipe, model, steps, per_epoch)
     return (
-        f"{table}\n\nWhat is trained when, with its highest learning rate ({recipe.rates.lr_scheduler_type}, over "
-        f"{steps:,} updates):\n{trainable_table(history)}"
+        f"{plan_table(lines)}\n\nWhat is trained when, with its highest learning rate "
+        f"({recipe.rates.lr_scheduler_type}, over {steps:,} updates):\n{trainable_table(history)}"
     )
-
-
-def updates_per_epoch(recipe: FinetuneRecipe, rows: int) -> int:
-    """How many updates a pass over the rows makes; the last one may have fewer."""
-    return max(
-        1,
-        math.ceil(
-            math.ceil(rows / recipe.training.per_device_train_batch_size) / recipe.training.gradient_accumulation_steps
-        ),
-    )
-
-
-def total_updates(recipe: FinetuneRecipe, rows: int) -> int:
-    """How many updates there are in all, unless patience ends them earlier."""
-    if recipe.training.max_steps is not None:
-        return recipe.training.max_steps
-    return math.ceil(recipe.training.num_train_epochs * updates_per_epoch(recipe, rows))
 
 
 def trainable_schedule(recipe: FinetuneRecipe, model: nn.Module, steps: int, per_epoch: int) -> list[Trainable]:
@@ -110,50 +100,42 @@ def trainable_schedule(recipe: FinetuneRecipe, model: nn.Module, steps: int, per
     return history
 
 
-def _rows(prepared: Prepared) -> list[tuple[str, str]]:
+def _row_lines(run: FinetuningRun) -> list[tuple[str, str]]:
     lines = []
     for split in ("train", "validation", "test"):
-        rows = getattr(prepared.splits, split)
+        rows = getattr(run.splits, split)
         value = "none" if rows is None else f"{len(rows):,} rows"
         if split == "train":
-            if len(rows) < prepared.available:
-                value += f" of {prepared.available:,} (data.max_labels)"
-            classes = prepared.task.classes(rows)
-            if classes is not None and prepared.task.labels:
+            if len(rows) < run.available:
+                value += f" of {run.available:,} (data.max_labels)"
+            classes = run.task.classes(rows)
+            if classes is not None and run.task.labels:
                 counts = Counter(classes)
-                shown = [f"{name} {counts[index]:,}" for index, name in enumerate(prepared.task.labels)][:8]
-                value += f": {', '.join(shown)}{', ...' if len(prepared.task.labels) > 8 else ''}"
+                shown = [f"{name} {counts[index]:,}" for index, name in enumerate(run.task.labels)][:8]
+                value += f": {', '.join(shown)}{', ...' if len(run.task.labels) > 8 else ''}"
         lines.append((split, value))
-    skipped = [report for report in prepared.splits.reports if report.skipped]
+    skipped = [report for report in run.splits.reports if report.skipped]
     if skipped:
         lines.append(("left out", "; ".join(f"{one.skipped:,} of {one.rows:,} ({one.origin})" for one in skipped)))
     return lines
 
 
-def _tokens(
-    recipe: FinetuneRecipe, prepared: Prepared, lengths: np.ndarray, steps: int, per_epoch: int
-) -> list[tuple[str, str]]:
+def _token_line(run: FinetuningRun, lengths: np.ndarray, steps: int, per_epoch: int) -> tuple[str, str]:
     seen = int(lengths.sum() * steps / per_epoch)
-    windows = len(lengths) - len(prepared.splits.train)
+    windows = len(lengths) - len(run.splits.train)
     text = (
         f"{int(lengths.sum()):,} in an epoch, {seen:,} in all; {lengths.mean():.0f} in a row, at most {lengths.max():,}"
     )
     if windows:
         text += f"; {windows:,} more rows than texts, since long ones are read in windows"
-    return [("tokens", text)]
+    return ("tokens", text)
 
 
-def _evaluations(recipe: FinetuneRecipe, prepared: Prepared, steps: int, per_epoch: int) -> str:
-    if prepared.splits.validation is None:
+def _evaluations(run: FinetuningRun, steps: int, per_epoch: int) -> str:
+    if run.splits.validation is None:
         return "none: there is no validation split"
-    every = recipe.evaluation.eval_steps or per_epoch
-    text = f"{max(1, steps // every):,}, every {every:,} updates, on the validation rows"
-    patience = recipe.evaluation.patience
+    evaluation = run.recipe.evaluation
+    every = evaluation.eval_steps or per_epoch
+    text = f"{-(-steps // every):,}, every {every:,} updates and at the end, on the validation rows"
+    patience = evaluation.patience
     return text if patience is None else f"{text}; stops after {patience} without a better one"
-
-
-def _longest(prepared: Prepared, lengths: np.ndarray) -> dict[str, Any]:
-    """The longest training row as a batch of one."""
-    row = prepared.train_rows[int(lengths.argmax())]
-    batch = prepared.task.collator(prepared.base_model.tokenizer)([row])
-    return {name: value for name, value in batch.items() if isinstance(value, torch.Tensor)}

@@ -1,4 +1,4 @@
-"""A fine-tuning: from a recipe to a folder with a model that a pipeline loads, its predictions, scores and account."""
+"""The run of finetune: a base model with a new head on labelled rows, its predictions, comparison and report."""
 
 from __future__ import annotations
 
@@ -6,326 +6,255 @@ import dataclasses
 import json
 import logging
 import math
-import os
-import shutil
 import sys
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import datasets
-from transformers import EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ...device import hardware
 from ...files import write_text
-from ...reports.curves import plot_curves, trim_metrics
-from ..averaging import checkpoints
-from ..folder import CURVES_FILE, METRICS_FILE, RECIPE_FILE, RESULTS_FILE
+from ...hub import ModelCardText
 from ..recipes.finetuning_recipe import FinetuneRecipe, validate
+from ..run import Run, TrainingResult, carry_out, print_scores
+from ..run_folder import PREDICTIONS_FILE, RECIPE_FILE, RESULTS_FILE
 from .backbone import finished_model, prepare_backbone
 from .base_model import BaseModel, open_base_model
 from .comparison import Gain, check_comparison, compared_recipes, gain_table, read_gain
-from .course import Course, Interruption
-from .folder import PREDICTIONS_FILE, TRAINABLE_FILE, check_new, check_resumable
-from .model_folder import write_model_folder
-from .page import write_run_page
-from .splits import draw_rows
+from .encoded_rows import longest_row
+from .finetuning_card import card_text
+from .finetuning_report import write_run_report
+from .labelled_rows import draw_rows
 from .task import Prediction, Splits, Task
+from .task_trainer import TaskTrainer, main_metric, model_columns
 from .tasks import make_task
-from .trainer import FinetuneTrainer, main_metric
-from .unfreezing import GradualUnfreezing, TrainableRecord, trainable_table
+from .unfreezing import TRAINABLE_FILE, GradualUnfreezing, TrainableRecord, read_trainable, trainable_table
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
-class FinetuneResult:
-    """What a fine-tuning made.
+class FinetuneResult(TrainingResult):
+    """The result of a fine-tuning.
 
     Attributes:
-        folder: the output folder.
-        model: the finished model, adapters merged.
-        tokenizer: its tokenizer.
-        metrics: what results.json says.
         predictions: of each split that was scored.
         labels: names of the classes, in the order of the model's outputs.
-        gains: what other starts gave, if the recipe asks for a comparison.
-        interrupted: the run was stopped by a signal; `metrics` is empty, and a resume goes on.
-        steps: updates made in all.
-        main_process: of several processes, whether this one writes files.
+        gains: over other starts, if the recipe asks for a comparison.
     """
 
-    folder: Path
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    metrics: dict[str, Any] = field(default_factory=dict)
     predictions: dict[str, list[Prediction]] = field(default_factory=dict)
     labels: list[str] = field(default_factory=list)
     gains: list[Gain] = field(default_factory=list)
-    interrupted: bool = False
-    steps: int = 0
-    main_process: bool = True
+
+
+def run_finetuning(recipe: FinetuneRecipe, *, resume: bool = False, command: str = "") -> FinetuneResult:
+    """Fine-tunes by a recipe and writes everything to ``output.output_dir``.
+
+    Args:
+        recipe: what to do; `base_model`, `data.path` and `output.output_dir` must be set.
+        resume: continue the interrupted run in that folder.
+        command: the command as it was typed, for the card.
+
+    Raises:
+        ValueError, FileNotFoundError, ImportError: something does not fit; raised before the long work.
+    """
+    return carry_out(FinetuningRun, recipe, resume=resume, command=command)
 
 
 @dataclass
-class Prepared:
-    """Everything a fine-tuning needs before the first update.
+class FinetuningRun(Run):
+    """A prepared fine-tuning.
 
     Attributes:
+        recipe: what to do.
         task: has seen its rows.
         splits: labels as numbers; of the training rows those that are learned from.
         available: training rows that there were before `data.max_labels` drew some.
-        base_model: what is fine-tuned.
+        base_model: where the training starts.
         model: with its new head, not yet frozen.
         train_rows: encoded.
+        predictions: of the finished model, by split.
     """
 
+    recipe: FinetuneRecipe
     task: Task
     splits: Splits
     available: int
     base_model: BaseModel
     model: PreTrainedModel
     train_rows: datasets.Dataset
+    predictions: dict[str, list[Prediction]] = field(default_factory=dict)
 
+    model_in_output_folder = False
+    keeps_checkpoints = False  # with the optimizer state they are three times the size of the model
 
-def prepare(recipe: FinetuneRecipe) -> Prepared:
-    """Reads base model and data and builds the model; everything that does not fit is found here, before the long work.
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """That of the base model."""
+        return self.base_model.tokenizer
 
-    Raises:
-        FileNotFoundError: base model or data are not there.
-        ValueError: they do not fit the task or each other.
-    """
-    validate(recipe)
-    if recipe.base_model is None:
-        raise ValueError(
-            "base_model is not set: say what is fine-tuned, for example hf-vanilla finetune runs/my-model --task ..."
-        )
-    task = make_task(recipe)
-    base_model = open_base_model(
-        recipe.base_model,
-        format=recipe.base_model_format,
-        random_weights=recipe.from_scratch,
-        attention=recipe.attn_implementation,
-    )
-    splits = task.load()
-    task.fit_labels(splits)
-    for report in splits.reports:
-        if not report.skipped:  # the reader itself warns of bad rows
-            logger.info("%s", report)
-    available = len(splits.train)
-    splits.train = draw_rows(task, splits.train)
-    model = task.build_model(base_model)
-    return Prepared(
-        task, splits, available, base_model, model, _model_columns(task.encode(splits.train, base_model.tokenizer))
-    )
-
-
-def run_finetuning(recipe: FinetuneRecipe, *, resume: bool = False, command: str = "") -> FinetuneResult:
-    """Fine-tunes as the recipe says and writes everything to ``output.output_dir``.
-
-    Args:
-        recipe: what to do; `base_model`, `data.path` and `output.output_dir` must be set.
-        resume: go on with the interrupted run in that folder.
-        command: what was typed, for the card.
-
-    Raises:
-        ValueError, FileNotFoundError, ImportError: something does not fit; raised before the long work.
-    """
-    if recipe.output.output_dir is None:
-        raise ValueError("output.output_dir is not set: say where the model goes, for example --output runs/sentiment.")
-    folder = Path(recipe.output.output_dir)
-    resume_from = check_resumable(folder, recipe) if resume else None
-    if not resume and os.environ.get("RANK", "0") == "0":  # the others come when the first may have begun
-        check_new(folder)
-    check_comparison(recipe)
-    prepared = prepare(recipe)
-    if recipe.training.gradient_checkpointing:
-        prepared.model.config.use_cache = False
-    trainer = FinetuneTrainer(
-        prepared.task,
-        prepare_backbone(prepared.model, recipe.backbone),
-        prepared.base_model.tokenizer,
-        prepared.train_rows,
-        prepared.splits.validation,
-        str(folder / "checkpoints"),
-    )
-    main_process = trainer.is_world_process_zero()
-    if main_process:
-        folder.mkdir(parents=True, exist_ok=True)
-        recipe.save(folder / RECIPE_FILE)
-        if resume_from is not None:
-            trim_metrics(folder / METRICS_FILE, int(resume_from.name.rpartition("-")[2]))
-    record = TrainableRecord(folder / TRAINABLE_FILE)
-    interruption = Interruption()
-    for callback in _callbacks(recipe, prepared, record, interruption, folder):
-        trainer.add_callback(callback)
-    began = time.monotonic()
-    try:
-        trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
-    finally:
-        interruption.release()
-    seconds = time.monotonic() - began
-    steps = trainer.state.global_step
-    if main_process:
-        _plot(recipe, prepared.task, folder)
-    if interruption.interrupted:
-        print(
-            f"Interrupted after {steps:,} updates. Go on with: hf-vanilla finetune --resume {folder}", file=sys.stderr
-        )
-        return FinetuneResult(
-            folder,
-            trainer.model,
-            prepared.base_model.tokenizer,
-            interrupted=True,
-            steps=steps,
-            main_process=main_process,
-        )
-    model = finished_model(trainer.model)
-    model.eval()
-    metrics, predictions = _final_scores(recipe, prepared, model)
-    metrics |= _facts(trainer, prepared, record, seconds)
-    result = FinetuneResult(
-        folder,
-        model,
-        prepared.base_model.tokenizer,
-        metrics,
-        predictions,
-        list(prepared.task.labels),
-        steps=steps,
-        main_process=main_process,
-    )
-    trainer.accelerator.wait_for_everyone()  # until all have read the best checkpoint, which goes now
-    if main_process:
-        _write(recipe, prepared, result, record, command)
-    trainer.accelerator.wait_for_everyone()
-    result.gains = _compare(recipe, prepared.task, metrics, folder, main_process)
-    if main_process:
-        write_run_page(folder, notes=_notes(prepared), command=command)
-        _say(prepared.task, result, record)
-    return result
-
-
-def _callbacks(
-    recipe: FinetuneRecipe, prepared: Prepared, record: TrainableRecord, interruption: Interruption, folder: Path
-) -> list[Any]:
-    """In this order: what is recorded must have happened."""
-    callbacks: list[Any] = []
-    if recipe.unfreezing.mode == "gradual":
-        callbacks.append(GradualUnfreezing(recipe.unfreezing.every_epochs))
-    callbacks += [record, Course(folder / METRICS_FILE), interruption]
-    if recipe.evaluation.patience is not None:
-        if prepared.splits.validation is None:
+    @classmethod
+    def prepare(cls, recipe: FinetuneRecipe, folder: Path | None = None, *, resume_from: Path | None = None):
+        """Reads base model and data, and builds the model."""
+        validate(recipe)
+        if recipe.base_model is None:
             raise ValueError(
-                "evaluation.patience counts evaluations, but there is no validation split; name one, or set "
-                "data.validation_part."
+                "base_model is not set: name the model to fine-tune, for example hf-vanilla finetune runs/my-model "
+                "--task ..."
             )
-        callbacks.append(EarlyStoppingCallback(recipe.evaluation.patience))
-    return callbacks
+        check_comparison(recipe)
+        task = make_task(recipe)
+        base_model = open_base_model(
+            recipe.base_model,
+            format=recipe.base_model_format,
+            random_weights=recipe.from_scratch,
+            attention=recipe.attn_implementation,
+        )
+        splits = task.load()
+        task.fit_labels(splits)
+        for report in splits.reports:
+            if not report.skipped:  # the reader itself warns of bad rows
+                logger.info("%s", report)
+        if recipe.evaluation.patience is not None and splits.validation is None:
+            raise ValueError(
+                f"evaluation.patience={recipe.evaluation.patience} counts evaluations, but there is no validation "
+                "split: name one with data.validation, or set data.validation_part."
+            )
+        available = len(splits.train)
+        if recipe.data.max_labels is not None:
+            seed = recipe.training.seed if recipe.data.sample_seed is None else recipe.data.sample_seed
+            splits.train = draw_rows(splits.train, recipe.data.max_labels, task.classes(splits.train), seed)
+        model = task.build_model(base_model)
+        train_rows = model_columns(task.encode(splits.train, base_model.tokenizer))
+        return cls(recipe, task, splits, available, base_model, model, train_rows)
+
+    def make_trainer(self, folder: Path) -> TaskTrainer:
+        """The trainer of the task, with the backbone frozen or adapted, and gradual unfreezing as a callback."""
+        recipe = self.recipe
+        if recipe.training.gradient_checkpointing:
+            self.model.config.use_cache = False
+        # In this order: what is recorded must have happened.
+        callbacks: list[Any] = []
+        if recipe.unfreezing.mode == "gradual":
+            callbacks.append(GradualUnfreezing(recipe.unfreezing.every_epochs))
+        callbacks.append(TrainableRecord(folder / TRAINABLE_FILE))
+        return TaskTrainer(
+            self.task,
+            prepare_backbone(self.model, recipe.backbone),
+            self.tokenizer,
+            self.train_rows,
+            self.splits.validation,
+            folder,
+            callbacks=callbacks,
+        )
+
+    def finished_model(self, model: nn.Module) -> PreTrainedModel:
+        """Adapters become part of the weights, so that the model loads without PEFT."""
+        # A pipeline with truncation=True then cuts where the model ends.
+        longest = longest_row(self.recipe.text_length, self.base_model)
+        self.tokenizer.model_max_length = min(self.tokenizer.model_max_length, longest)
+        return finished_model(model)
+
+    def final_scores(self, trainer: TaskTrainer, model: PreTrainedModel, folder: Path) -> dict[str, Any]:
+        """The task's scores of the validation split, and of the test split if the recipe asks for them."""
+        metrics: dict[str, Any] = {}
+        for split in ("validation", "test") if self.recipe.evaluation.test else ("validation",):
+            rows = getattr(self.splits, split)
+            if rows is None:
+                continue
+            self.predictions[split] = self.task.predict(model, self.tokenizer, rows)
+            scores = self.task.metrics(self.predictions[split])
+            metrics |= {f"{split}_{name}": value for name, value in scores.items()}
+        if trainer.is_world_process_zero():
+            for split, predictions in self.predictions.items():
+                lines = (json.dumps(one.to_dict(), ensure_ascii=False) for one in predictions)
+                write_text(folder / PREDICTIONS_FILE.format(split=split), "".join(f"{line}\n" for line in lines))
+        return metrics
+
+    def facts(self, trainer: TaskTrainer, folder: Path) -> dict[str, Any]:
+        """The main metric, and numbers that are no scores one level deeper."""
+        return {
+            "main_metric": main_metric(self.task),
+            "run": {
+                "task": self.task.name,
+                "seed": self.recipe.training.seed,
+                "from_scratch": self.recipe.from_scratch,
+                "train_rows": len(self.splits.train),
+                "train_rows_available": self.available,
+                "trainable_parameters": max((entry.parameters for entry in self._trainable(folder)), default=0),
+                "parameters": self.model.num_parameters(),
+                "lineage": [dataclasses.asdict(ancestor) for ancestor in self.base_model.lineage],
+            },
+        }
+
+    def card_text(self, result: TrainingResult) -> ModelCardText:
+        """The data, the base model, and what the base model was made of."""
+        return card_text(
+            self.recipe,
+            self.base_model,
+            name=result.folder.resolve().name,
+            train_rows=len(self.splits.train),
+            labels=list(self.task.labels),
+            tested="test" in self.predictions,
+        )
+
+    def card_files(self, folder: Path) -> list[Path]:
+        """What was trained when."""
+        file = folder / TRAINABLE_FILE
+        return [file] if file.is_file() else []
+
+    def curve(self) -> dict[str, Any]:
+        """The main metric; a loss of rows has no unit."""
+        return {"metric": main_metric(self.task), "unit": ""}
+
+    def result(self, **fields: Any) -> FinetuneResult:
+        """The result with predictions and labels."""
+        return FinetuneResult(**fields, predictions=self.predictions, labels=list(self.task.labels))
+
+    def conclude(self, result: FinetuneResult, command: str) -> None:
+        """Compares with other starts, and writes and prints the report."""
+        metric = main_metric(self.task)
+        for name, other in compared_recipes(self.recipe):
+            if isinstance(other, FinetuneRecipe):
+                target = Path(other.output.output_dir)
+                if not (target / RESULTS_FILE).is_file():
+                    print(f"\nThe same fine-tuning from another start, for comparison: {name}", file=sys.stderr)
+                    if run_finetuning(other, resume=(target / RECIPE_FILE).is_file()).interrupted:
+                        result.interrupted = True
+                        return
+                other = target
+            result.gains.append(read_gain(name, Path(other), metric, result.metrics))
+        if result.gains:
+            result.metrics["gains"] = [dataclasses.asdict(gain) for gain in result.gains]
+        if result.main_process:
+            notes = [*(str(report) for report in self.splits.reports if report.skipped), *self.task.notes]
+            write_run_report(result.folder, result.metrics, notes=notes, command=command)
+            self._print_summary(result)
+
+    def _trainable(self, folder: Path) -> list[Any]:
+        """What was trained when; of a run that was resumed after its last update, only the file knows."""
+        return read_trainable(folder / TRAINABLE_FILE) if (folder / TRAINABLE_FILE).is_file() else []
+
+    def _print_summary(self, result: FinetuneResult) -> None:
+        """The end of a run on the screen: what was trained, scores, the gain."""
+        print(f"\n{trainable_table(self._trainable(result.folder))}\n", file=sys.stderr)
+        for split in result.predictions:
+            print_scores(split, _scores_of(split, result.metrics))
+        lineage = self.base_model.lineage
+        if result.gains:
+            print(f"\n{gain_table(result.gains, main_metric(self.task))}", file=sys.stderr)
+        elif not self.recipe.comparison.start and len(lineage) > 1:
+            before = Path(lineage[1].source).name
+            print(f"\nTo see the gain over starting from {before}: --comparison.start before", file=sys.stderr)
 
 
-def _model_columns(rows: datasets.Dataset) -> datasets.Dataset:
-    """Without what only people read; Trainer takes lengths from the ids."""
-    return rows.remove_columns([name for name in ("length", "row") if name in rows.column_names])
-
-
-def _final_scores(
-    recipe: FinetuneRecipe, prepared: Prepared, model: PreTrainedModel
-) -> tuple[dict[str, Any], dict[str, list[Prediction]]]:
-    metrics: dict[str, Any] = {}
-    found = {}
-    for split in ("validation", "test") if recipe.evaluation.test else ("validation",):
-        rows = getattr(prepared.splits, split)
-        if rows is None:
-            continue
-        found[split] = prepared.task.predict(model, prepared.base_model.tokenizer, rows)
-        scores = prepared.task.metrics(found[split])
-        metrics |= {f"{split}_{name}": value for name, value in scores.items()}
-    return metrics, found
-
-
-def _facts(trainer: FinetuneTrainer, prepared: Prepared, record: TrainableRecord, seconds: float) -> dict[str, Any]:
-    """What else results.json says. Numbers that are no scores lie one level deeper."""
-    best = trainer.args.load_best_model_at_end and trainer.state.best_global_step
+def _scores_of(split: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "main_metric": main_metric(prepared.task),
-        "steps": trainer.state.global_step,
-        "weights": f"best, of update {trainer.state.best_global_step}" if best else "last",
-        "training_seconds": round(seconds, 1),
-        "hardware": hardware(trainer.args.world_size),
-        "finished": datetime.now(timezone.utc).date().isoformat(),
-        "run": {
-            "task": prepared.task.name,
-            "seed": prepared.task.recipe.training.seed,
-            "from_scratch": prepared.task.recipe.from_scratch,
-            "train_rows": len(prepared.splits.train),
-            "train_rows_available": prepared.available,
-            "trainable_parameters": max((entry.parameters for entry in record.history), default=0),
-            "parameters": prepared.model.num_parameters(),
-            "lineage": [dataclasses.asdict(ancestor) for ancestor in prepared.base_model.lineage],
-        },
+        name.removeprefix(f"{split}_"): value
+        for name, value in metrics.items()
+        if name.startswith(f"{split}_") and isinstance(value, (int, float)) and not math.isnan(value)
     }
-
-
-def _notes(prepared: Prepared) -> list[str]:
-    """What a reader should know of the data: rows that were left out, and doubtful labels."""
-    return [*(str(report) for report in prepared.splits.reports if report.skipped), *prepared.task.notes]
-
-
-def _plot(recipe: FinetuneRecipe, task: Task, folder: Path) -> None:
-    if recipe.output.plot and (folder / METRICS_FILE).is_file():
-        plot_curves(folder / METRICS_FILE, folder / CURVES_FILE, metric=main_metric(task), unit="")
-
-
-def _write(
-    recipe: FinetuneRecipe, prepared: Prepared, result: FinetuneResult, record: TrainableRecord, command: str
-) -> None:
-    folder = result.folder
-    for split, predictions in result.predictions.items():
-        lines = (json.dumps(one.to_dict(), ensure_ascii=False) for one in predictions)
-        write_text(folder / PREDICTIONS_FILE.format(split=split), "".join(f"{line}\n" for line in lines))
-    write_model_folder(recipe, prepared.base_model, result, command)
-    # Last: where it is, the run is complete.
-    write_text(folder / RESULTS_FILE, json.dumps(result.metrics, indent=2) + "\n")
-    if checkpoints(folder):  # three times the size of the model, and nothing is left to go on with
-        shutil.rmtree(folder / "checkpoints")
-
-
-def _compare(
-    recipe: FinetuneRecipe, task: Task, metrics: dict[str, Any], folder: Path, main_process: bool
-) -> list[Gain]:
-    """Runs or reads each of the other starts."""
-    gains = []
-    for name, other in compared_recipes(recipe):
-        if isinstance(other, FinetuneRecipe):
-            target = Path(other.output.output_dir)
-            if not (target / RESULTS_FILE).is_file():
-                print(f"\nThe same fine-tuning from another start, for comparison: {name}", file=sys.stderr)
-                result = run_finetuning(other, resume=bool(checkpoints(target)))
-                if result.interrupted:
-                    break
-            other = target
-        gains.append(read_gain(name, Path(other), main_metric(task), metrics))
-    if gains and main_process:
-        metrics["gains"] = [dataclasses.asdict(gain) for gain in gains]
-        write_text(folder / RESULTS_FILE, json.dumps(metrics, indent=2) + "\n")
-    return gains
-
-
-def _say(task: Task, result: FinetuneResult, record: TrainableRecord) -> None:
-    """The end of a run on the screen: scores, what was trained, the gain."""
-    lines = ["", trainable_table(record.history), ""]
-    for split in result.predictions:
-        scores = [
-            f"{name.removeprefix(f'{split}_')} {value:.4g}"
-            for name, value in result.metrics.items()
-            if name.startswith(f"{split}_") and isinstance(value, (int, float)) and not math.isnan(value)
-        ]
-        lines.append(f"{split}: " + "  ".join(scores))
-    if result.gains:
-        lines += ["", gain_table(result.gains, main_metric(task))]
-    elif not task.recipe.comparison.start and len(result.metrics["run"]["lineage"]) > 1:
-        before = Path(result.metrics["run"]["lineage"][1]["source"]).name
-        lines += ["", f"What starting from {before} would have given: --comparison.start before"]
-    print("\n".join(lines), file=sys.stderr)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import datasets
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...data import RowReport
 from ..recipes.finetuning_recipe import FinetuneRecipe
-
-if TYPE_CHECKING:
-    from .base_model import BaseModel
+from .base_model import BaseModel
 
 
 @dataclass

@@ -13,6 +13,8 @@ from transformers import TrainerCallback
 from ...files import write_text
 from .parameter_groups import layer_names, parameters_by_layer
 
+TRAINABLE_FILE = "trainable.json"
+
 
 @dataclass(frozen=True)
 class Trainable:

@@ -185,7 +185,6 @@ class FinetuneEvaluationRecipe(EvaluationSection):
 
     eval_steps: int | None = bounded(None, at_least=1)
     """Updates between two evaluations; null evaluates once per epoch."""
-    load_best_model_at_end: bool = True
     num_beams: int = bounded(4, at_least=1)
     """Beam width of a sequence-to-sequence task."""
     metric_for_best_model: str | None = None

@@ -60,8 +60,8 @@ class EvaluationSection:
     """Updates between two evaluations."""
     patience: int | None = bounded(None, at_least=1)
     """Training stops after this many evaluations without a better `metric_for_best_model`; null never stops early."""
-    load_best_model_at_end: bool = False
-    """The final model is the best one on the validation split, not the last one."""
+    load_best_model_at_end: bool = True
+    """The final model is the best of the evaluated ones, not the last one, unless weights are averaged."""
     max_rows: int | None = bounded(None, at_least=1)
     """Rows of the validation split that are scored during training; null scores all."""
     num_beams: int = bounded(1, at_least=1)

@@ -156,16 +156,10 @@ def _problems_of_evaluation(recipe: Recipe) -> list[str]:
             f"evaluation.metric_for_best_model={metric!r} needs translations: set task to translation and "
             "evaluation.predict_with_generate to true, or evaluation.metric_for_best_model to loss."
         )
-    for name in ("patience", "load_best_model_at_end"):
-        value = getattr(evaluation, name)
-        if value and evaluation.eval_steps is None:
-            problems.append(
-                f"evaluation.{name}={value} compares evaluations: set evaluation.eval_steps, for example to 500."
-            )
-    if evaluation.load_best_model_at_end and recipe.checkpoint.average_last > 1:
+    if evaluation.patience is not None and evaluation.eval_steps is None:
         problems.append(
-            "evaluation.load_best_model_at_end=true and checkpoint.average_last="
-            f"{recipe.checkpoint.average_last} both choose the final weights: leave out one of the two."
+            f"evaluation.patience={evaluation.patience} counts evaluations: set evaluation.eval_steps, for example to "
+            "500."
         )
     return problems
 

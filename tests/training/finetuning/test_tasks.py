@@ -8,8 +8,8 @@ from datasets import Dataset
 from transformers import AutoModelForMultipleChoice, AutoTokenizer, BertConfig, BertForMaskedLM, pipeline
 
 import hf_vanilla_transformer as vanilla
-from hf_vanilla_transformer.training.averaging import load_weights
-from hf_vanilla_transformer.training.finetuning.finetuning_run import prepare, run_finetuning
+from hf_vanilla_transformer.training.checkpoints import load_weights
+from hf_vanilla_transformer.training.finetuning.finetuning_run import FinetuningRun, run_finetuning
 from hf_vanilla_transformer.training.finetuning.tasks import TASKS, make_task
 
 from ...tiny_models import randomised, tiny_folder
@@ -67,7 +67,7 @@ def test_pairs_of_texts(masked_lm, small_recipe, tmp_path):
     ]
     data = json_lines(tmp_path / "rows.jsonl", rows * 8)
     recipe = small_recipe(masked_lm, data__path=data, data__text="first", data__text_pair="second")
-    prepared = prepare(recipe)
+    prepared = FinetuningRun.prepare(recipe)
     row = prepared.train_rows[0]
     tokenizer = prepared.base_model.tokenizer
     text = prepared.splits.train[0]
@@ -116,7 +116,7 @@ def test_answers_over_windows_are_those_of_the_pipeline(base_model, may_be_none,
         folder, task="question_answering", data__path=data, text_length__max_tokens=40, text_length__overlap=10,
         data__validation_part=0.0,
     )  # fmt: skip
-    prepared = prepare(recipe)
+    prepared = FinetuningRun.prepare(recipe)
     # Of each passage the one window with the answer, or all of them where none is an answer, too.
     assert (len(prepared.train_rows) == 4) != may_be_none
     model = randomised(prepared.model)
@@ -132,7 +132,7 @@ def test_answers_over_windows_are_those_of_the_pipeline(base_model, may_be_none,
         assert answer["start"] == one.extra["start"] or one.predicted == ""
     recipe.text_length.too_long = "refuse"
     with pytest.raises(ValueError, match="does not fit into 40 tokens"):
-        prepare(recipe)
+        FinetuningRun.prepare(recipe)
 
 
 def test_multiple_choice(masked_lm, small_recipe, tmp_path):
@@ -156,11 +156,15 @@ def test_multiple_choice(masked_lm, small_recipe, tmp_path):
     torch.testing.assert_close(logits.double().softmax(-1).tolist(), one.extra["probabilities"], rtol=1e-4, atol=1e-5)
 
     mixed = json_lines(tmp_path / "mixed.jsonl", rows)
-    prepared = prepare(small_recipe(masked_lm, task="multiple_choice", data__path=mixed, data__validation_part=0.0))
+    prepared = FinetuningRun.prepare(
+        small_recipe(masked_lm, task="multiple_choice", data__path=mixed, data__validation_part=0.0)
+    )
     assert len(prepared.splits.train) == 2 and prepared.splits.reports[0].skipped == 2
     uneven = json_lines(tmp_path / "uneven.jsonl", [*rows[:2], {"question": "x", "choices": list("abc"), "label": 2}])
     with pytest.raises(ValueError, match="differ in their number of choices"):
-        prepare(small_recipe(masked_lm, task="multiple_choice", data__path=uneven, data__validation_part=0.0))
+        FinetuningRun.prepare(
+            small_recipe(masked_lm, task="multiple_choice", data__path=uneven, data__validation_part=0.0)
+        )
 
 
 def test_a_text_for_a_text(seq2seq, small_recipe, tmp_path):
@@ -184,7 +188,9 @@ def test_a_text_for_a_text(seq2seq, small_recipe, tmp_path):
     assert write.model.generation_config.max_new_tokens == 12
     assert write(one.text)[0]["generated_text"] == one.predicted
     with pytest.raises(ValueError, match="takes truncate or"):
-        prepare(small_recipe(seq2seq, task="sequence_to_sequence", data__path=data, text_length__too_long="window"))
+        FinetuningRun.prepare(
+            small_recipe(seq2seq, task="sequence_to_sequence", data__path=data, text_length__too_long="window")
+        )
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +219,7 @@ def test_an_encoder_and_a_decoder_become_one_model(pair, small_recipe, tmp_path)
     data = json_lines(tmp_path / "rows.jsonl", rows * 8)
     fields = {"task": "sequence_to_sequence", "data__path": data, "text_length__max_target_tokens": 8}
     recipe = small_recipe(encoder, decoder_base_model=str(decoder), rates__layerwise_lr_decay=2.6, **fields)
-    prepared = prepare(recipe)
+    prepared = FinetuningRun.prepare(recipe)
     model = prepared.model
     ids = torch.tensor([[5, 6, 7]])
     left = vanilla.VanillaEncoderModel.from_pretrained(encoder).eval()
@@ -233,9 +239,9 @@ def test_an_encoder_and_a_decoder_become_one_model(pair, small_recipe, tmp_path)
     pipeline("text2text-generation", model=str(result.folder / "model"))("two dogs run")
 
     with pytest.raises(ValueError, match="decoder_base_model=FOLDER"):
-        prepare(small_recipe(encoder, **fields))
+        FinetuningRun.prepare(small_recipe(encoder, **fields))
     with pytest.raises(ValueError, match="no causal language model"):
-        prepare(small_recipe(encoder, decoder_base_model=str(encoder), **fields))
+        FinetuningRun.prepare(small_recipe(encoder, decoder_base_model=str(encoder), **fields))
 
 
 def test_an_encoder_and_a_decoder_that_do_not_match(masked_lm, causal_lm, pair, small_recipe, tmp_path):
@@ -243,9 +249,9 @@ def test_an_encoder_and_a_decoder_that_do_not_match(masked_lm, causal_lm, pair, 
     fields = {"task": "sequence_to_sequence", "data__path": data, "data__validation_part": 0.0}
     fields["text_length__max_target_tokens"] = 8
     with pytest.raises(ValueError, match="another vocabulary"):
-        prepare(small_recipe(masked_lm, decoder_base_model=str(causal_lm), **fields))
+        FinetuningRun.prepare(small_recipe(masked_lm, decoder_base_model=str(causal_lm), **fields))
     with pytest.raises(ValueError, match="norm_first is True instead of False"):
-        prepare(small_recipe(masked_lm, decoder_base_model=str(pair[1]), **fields))
+        FinetuningRun.prepare(small_recipe(masked_lm, decoder_base_model=str(pair[1]), **fields))
 
 
 def test_two_directions(causal_lm, small_recipe, tmp_path):
@@ -268,15 +274,15 @@ def test_two_directions(causal_lm, small_recipe, tmp_path):
     one = next(one for one in result.predictions["test"] if one.text == "a good film")
     assert {answer["label"]: pytest.approx(answer["score"], rel=1e-3) for answer in answers} == one.probabilities
 
-    alone = prepare(small_recipe(backward, **fields))
+    alone = FinetuningRun.prepare(small_recipe(backward, **fields))
     assert alone.model.config.classifier_direction == "backward"
     with pytest.raises(ValueError, match="reads texts backwards"):
-        prepare(small_recipe(backward, task="question_answering", data__path=_squad(tmp_path)))
+        FinetuningRun.prepare(small_recipe(backward, task="question_answering", data__path=_squad(tmp_path)))
     with pytest.raises(ValueError, match="give the forward one as base model"):
-        prepare(small_recipe(backward, backward_base_model=str(causal_lm)))
+        FinetuningRun.prepare(small_recipe(backward, backward_base_model=str(causal_lm)))
     (backward / "recipe.yaml").write_text("task: causal_lm\ndata: {reverse: false}\n", encoding="utf-8")
     with pytest.raises(ValueError, match="texts read forwards"):
-        prepare(small_recipe(causal_lm, backward_base_model=str(backward)))
+        FinetuningRun.prepare(small_recipe(causal_lm, backward_base_model=str(backward)))
 
 
 def _squad(folder):
@@ -286,15 +292,15 @@ def _squad(folder):
 
 def test_a_backward_parent_must_match(causal_lm, masked_lm, small_recipe, tmp_path):
     with pytest.raises(ValueError, match="reads both already"):
-        prepare(small_recipe(masked_lm, backward_base_model=str(causal_lm)))
+        FinetuningRun.prepare(small_recipe(masked_lm, backward_base_model=str(causal_lm)))
     with pytest.raises(ValueError, match="no causal language model"):
-        prepare(small_recipe(causal_lm, backward_base_model=str(masked_lm)))
+        FinetuningRun.prepare(small_recipe(causal_lm, backward_base_model=str(masked_lm)))
     config = vanilla.VanillaDecoderConfig.from_pretrained(causal_lm)
     config.num_hidden_layers = 1
     vanilla.VanillaDecoderForCausalLM(config).save_pretrained(tmp_path / "short")
     AutoTokenizer.from_pretrained(causal_lm).save_pretrained(tmp_path / "short")
     with pytest.raises(ValueError, match="num_hidden_layers is 1 instead of 2"):
-        prepare(small_recipe(causal_lm, backward_base_model=str(tmp_path / "short")))
+        FinetuningRun.prepare(small_recipe(causal_lm, backward_base_model=str(tmp_path / "short")))
 
 
 def test_a_model_of_transformers_is_a_parent_too(small_recipe, tmp_path, masked_lm):
@@ -306,7 +312,7 @@ def test_a_model_of_transformers_is_a_parent_too(small_recipe, tmp_path, masked_
     ).eval()  # fmt: skip
     reference.save_pretrained(tmp_path / "bert")
     tokenizer.save_pretrained(tmp_path / "bert")
-    prepared = prepare(small_recipe(tmp_path / "bert", head__pooling="mean"))
+    prepared = FinetuningRun.prepare(small_recipe(tmp_path / "bert", head__pooling="mean"))
     ids = torch.tensor([[2, 7, 8, 3]])
     torch.testing.assert_close(
         prepared.model.eval().model(ids).last_hidden_state, reference.bert(ids).last_hidden_state, rtol=1e-4, atol=1e-5
@@ -317,15 +323,15 @@ def test_a_model_of_transformers_is_a_parent_too(small_recipe, tmp_path, masked_
 def test_dropout_before_a_head_that_has_none(masked_lm, causal_lm, seq2seq, small_recipe, tmp_path):
     rows = [{"text": f"{n} old", "label": n % 2, "source": "a dog", "target": "dog"} for n in range(8)]
     data = json_lines(tmp_path / "rows.jsonl", rows)
-    prepare(small_recipe(masked_lm, data__path=data, head__dropout=0.3))
+    FinetuningRun.prepare(small_recipe(masked_lm, data__path=data, head__dropout=0.3))
     with pytest.raises(ValueError, match=r"head.dropout=0.3 .*DecoderForSequenceClassification has no dropout"):
-        prepare(small_recipe(causal_lm, data__path=data, head__dropout=0.3))
+        FinetuningRun.prepare(small_recipe(causal_lm, data__path=data, head__dropout=0.3))
     with pytest.raises(ValueError, match=r"head.dropout=0.3 .*ConditionalGeneration has no dropout"):
-        prepare(small_recipe(seq2seq, data__path=data, head__dropout=0.3, task="sequence_to_sequence"))
+        FinetuningRun.prepare(small_recipe(seq2seq, data__path=data, head__dropout=0.3, task="sequence_to_sequence"))
 
 
 def test_labels_are_classes_even_as_numbers(masked_lm, small_recipe, tmp_path):
     rows = Dataset.from_dict({"text": ["good", "bad"] * 8, "label": [1, 0] * 8})
     rows.to_parquet(tmp_path / "train.parquet")
-    prepared = prepare(small_recipe(masked_lm, data__path=str(tmp_path)))
+    prepared = FinetuningRun.prepare(small_recipe(masked_lm, data__path=str(tmp_path)))
     assert prepared.model.config.id2label == {0: "0", 1: "1"}

@@ -12,7 +12,7 @@ from transformers import Trainer, TrainingArguments
 from hf_vanilla_transformer import VanillaEncoderForDependencyParsing
 from hf_vanilla_transformer.data import DependencyParsingCollator
 from hf_vanilla_transformer.training.finetuning.base_model import open_base_model
-from hf_vanilla_transformer.training.finetuning.finetuning_run import prepare, run_finetuning
+from hf_vanilla_transformer.training.finetuning.finetuning_run import FinetuningRun, run_finetuning
 from hf_vanilla_transformer.training.finetuning.tasks.dependency_parsing import DependencyParsing
 from hf_vanilla_transformer.training.finetuning.tasks.token_classification import TokenClassification
 
@@ -102,7 +102,7 @@ def test_the_backbone_may_stay_as_it_is(backbone, masked_lm, sentences, small_re
 
 def prepared(recipe, task_class):
     """The task with its rows read and its model built."""
-    ready = prepare(recipe)
+    ready = FinetuningRun.prepare(recipe)
     assert isinstance(ready.task, task_class)
     return ready
 
@@ -138,7 +138,7 @@ def test_a_cut_tree_keeps_what_it_can(masked_lm, sentences, small_recipe, caplog
 def test_long_sentences_may_be_refused(task, masked_lm, sentences, small_recipe):
     settings = {"text_length__max_tokens": 8, "text_length__too_long": "refuse", "data__path": str(sentences)}
     with pytest.raises(ValueError, match=r"sentences .*max_length=8 tokens"):
-        prepare(small_recipe(masked_lm, task=task, **settings))
+        FinetuningRun.prepare(small_recipe(masked_lm, task=task, **settings))
 
 
 def test_tags_in_windows(masked_lm, sentences, small_recipe, caplog):
@@ -156,7 +156,9 @@ def test_tags_in_windows(masked_lm, sentences, small_recipe, caplog):
         assert all(0 < probability <= 1 for probability in one.extra["probabilities"])
     assert ready.task.metrics(predictions)["loss"] > 0
     with pytest.raises(ValueError, match="window cuts a sentence"):
-        prepare(small_recipe(masked_lm, task="dependency_parsing", text_length__too_long="window", **settings))
+        FinetuningRun.prepare(
+            small_recipe(masked_lm, task="dependency_parsing", text_length__too_long="window", **settings)
+        )
 
     cut = prepared(small_recipe(masked_lm, task="token_classification", **settings), TokenClassification)
     predictions = cut.task.predict(cut.model.eval(), cut.parent.tokenizer, rows)
@@ -167,7 +169,7 @@ def test_tags_in_windows(masked_lm, sentences, small_recipe, caplog):
 
 def test_the_loss_is_that_of_the_model(masked_lm, causal_lm, sentences, small_recipe):
     for base_model in (masked_lm, causal_lm):
-        ready = prepare(small_recipe(base_model, task="token_classification", data__path=str(sentences)))
+        ready = FinetuningRun.prepare(small_recipe(base_model, task="token_classification", data__path=str(sentences)))
         rows, tokenizer = ready.splits.validation, ready.parent.tokenizer
         ready.model.eval()
         scores = ready.task.metrics(ready.task.predict(ready.model, tokenizer, rows))
@@ -182,9 +184,9 @@ def test_labels_that_training_never_saw(task, masked_lm, sentences, small_recipe
     strange = {**sentence("dog", "sees", "man"), "deprel": ["det", "nsubj", "root", "det", "iobj"]}
     write(sentences, "validation", [{**strange, "tags": ["B-NP", "I-NP", "O", "B-NP", "I-VP"]}])
     with pytest.raises(ValueError, match=r"validation has (tags|relations) that training never saw: '(I-VP|iobj)'"):
-        prepare(small_recipe(masked_lm, task=task, data__path=str(sentences)))
+        FinetuningRun.prepare(small_recipe(masked_lm, task=task, data__path=str(sentences)))
     recipe = small_recipe(masked_lm, task=task, data__path=str(sentences), data__on_bad_label="warn")
-    ready = prepare(recipe)
+    ready = FinetuningRun.prepare(recipe)
     assert "They count as wrong" in caplog.text
     predictions = ready.task.predict(ready.model.eval(), ready.parent.tokenizer, ready.splits.validation)
     scores = ready.task.metrics(predictions)
@@ -194,17 +196,19 @@ def test_labels_that_training_never_saw(task, masked_lm, sentences, small_recipe
 
 def test_what_does_not_fit_is_said_before_training(masked_lm, causal_lm, sentences, small_recipe, tmp_path):
     with pytest.raises(ValueError, match=r"starts from an encoder .* is a decoder"):
-        prepare(small_recipe(causal_lm, task="dependency_parsing", data__path=str(sentences)))
+        FinetuningRun.prepare(small_recipe(causal_lm, task="dependency_parsing", data__path=str(sentences)))
     with pytest.raises(ValueError, match=r"train\.jsonl:25: .*'B-NP'"):
         settings = {"data__path": str(sentences), "data__on_bad_row": "error"}
-        prepare(small_recipe(masked_lm, task="token_classification", **settings))
+        FinetuningRun.prepare(small_recipe(masked_lm, task="token_classification", **settings))
     with pytest.raises(ValueError, match=r"no columns for .*'xpos'"):
-        prepare(small_recipe(masked_lm, task="token_classification", data__path=str(sentences), data__tags="xpos"))
+        FinetuningRun.prepare(
+            small_recipe(masked_lm, task="token_classification", data__path=str(sentences), data__tags="xpos")
+        )
     one = tmp_path / "one"
     one.mkdir()
     write(one, "train", [{"tokens": ["a", "b"], "tags": ["X", "X"]}] * 20)
     with pytest.raises(ValueError, match="Every training word has the same tag, 'X'"):
-        prepare(small_recipe(masked_lm, task="token_classification", data__path=str(one)))
+        FinetuningRun.prepare(small_recipe(masked_lm, task="token_classification", data__path=str(one)))
 
 
 @pytest.mark.parametrize(
@@ -248,7 +252,7 @@ def test_the_parser_trains_in_a_plain_trainer(masked_lm, sentences, small_recipe
             data__path=str(sentences),
             head__config={**fields, "attention_dropout": 0.0},
         )
-        ready = prepare(recipe)
+        ready = FinetuningRun.prepare(recipe)
         arguments = TrainingArguments(
             output_dir=str(tmp_path / f"{batch_size}"),
             max_steps=2,

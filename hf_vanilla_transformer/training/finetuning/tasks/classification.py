@@ -16,10 +16,9 @@ from ....data.readers.labels import Labels, fit_labels
 from ....evaluation import load_metric
 from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..base_model import BaseModel, require_stack
-from ..batches import outputs_by_length
+from ..encoded_rows import longest_row, outputs_by_length
 from ..heads import classification_model
-from ..lengths import longest_row
-from ..splits import csv_format, read_splits
+from ..labelled_rows import csv_format, read_splits
 from ..task import Prediction, Splits, Task
 
 _KINDS = {"single_label": "single", "multi_label": "multi", "regression": "regression"}
@@ -59,7 +58,7 @@ class Classification(Task):
                 on_bad_row=data.on_bad_row,
             )
 
-        return read_splits(self.recipe, read, column="label" if self.kind == "single" else None)
+        return read_splits(data, read, column="label" if self.kind == "single" else None)
 
     def fit_labels(self, splits: Splits) -> None:
         """Names of the classes from the training rows; labels of all splits become numbers."""
@@ -83,7 +82,7 @@ class Classification(Task):
     def build_model(self, base_model: BaseModel) -> PreTrainedModel:
         """The base model's backbone with a classifier."""
         require_stack(base_model, self.stacks, self.name)
-        self._limit = longest_row(self.recipe, base_model)
+        self._limit = longest_row(self.recipe.text_length, base_model)
         self._segments = base_model.stack == "encoder" and base_model.config.type_vocab_size > 1
         names = dict(enumerate(self.labels)) if self.labels else {0: "value"}
         return classification_model(self.recipe, base_model, names, self.known.problem_type)

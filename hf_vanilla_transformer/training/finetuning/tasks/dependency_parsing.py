@@ -17,10 +17,9 @@ from ....models.losses_vanilla import IGNORED_LABEL
 from ....models.modeling_vanilla_parsing import DependencyTree, VanillaEncoderForDependencyParsing
 from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..base_model import BaseModel, require_stack
-from ..batches import outputs_by_length
+from ..encoded_rows import longest_row, outputs_by_length
 from ..heads import head_model
-from ..lengths import longest_row
-from ..splits import read_splits
+from ..labelled_rows import read_splits
 from ..task import Prediction, Splits, Task
 from .word_labels import fit_word_labels
 
@@ -56,7 +55,7 @@ class DependencyParsing(Task):
                 on_bad_row=data.on_bad_row,
             )
 
-        return read_splits(self.recipe, read)
+        return read_splits(data, read)
 
     def fit_labels(self, splits: Splits) -> None:
         """Names of the relations."""
@@ -74,7 +73,7 @@ class DependencyParsing(Task):
                 "text_length.too_long: window cuts a sentence, but a tree has arcs from one part to another; choose "
                 "truncate or refuse, or a base model that reads more tokens."
             )
-        self._limit = longest_row(self.recipe, base_model)
+        self._limit = longest_row(self.recipe.text_length, base_model)
         return head_model(self.recipe, base_model, VanillaEncoderForDependencyParsing, dict(enumerate(self.labels)))
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:

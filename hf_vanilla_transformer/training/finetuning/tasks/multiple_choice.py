@@ -16,10 +16,9 @@ from ....data.readers.choices import load_choices
 from ....evaluation import load_metric
 from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..base_model import BaseModel, require_stack
-from ..batches import outputs_by_length
+from ..encoded_rows import longest_row, outputs_by_length, refuse_windows
 from ..heads import head_model, pooling_of
-from ..lengths import longest_row, refuse_windows
-from ..splits import read_splits
+from ..labelled_rows import read_splits
 from ..task import Prediction, Splits, Task
 
 
@@ -36,7 +35,7 @@ class MultipleChoice(Task):
 
     def __init__(self, recipe: FinetuneRecipe) -> None:
         super().__init__(recipe)
-        refuse_windows(recipe)
+        refuse_windows(recipe.text_length, self.name)
         self._limit = 0
         self._segments = False
 
@@ -55,7 +54,7 @@ class MultipleChoice(Task):
                 on_bad_row=data.on_bad_row,
             )
 
-        return read_splits(self.recipe, read)
+        return read_splits(data, read)
 
     def fit_labels(self, splits: Splits) -> None:
         """Choices have no names; but they must be equally many, and not always the same one right."""
@@ -72,7 +71,7 @@ class MultipleChoice(Task):
     def build_model(self, base_model: BaseModel) -> PreTrainedModel:
         """The base model's backbone with a score for a text."""
         require_stack(base_model, self.stacks, self.name)
-        self._limit = longest_row(self.recipe, base_model)
+        self._limit = longest_row(self.recipe.text_length, base_model)
         self._segments = base_model.config.type_vocab_size > 1
         pooling = pooling_of(self.recipe, base_model)
         return head_model(self.recipe, base_model, "AutoModelForMultipleChoice", classifier_pooling=pooling)

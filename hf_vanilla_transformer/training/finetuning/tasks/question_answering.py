@@ -14,10 +14,9 @@ from ....evaluation import load_metric
 from ....generation.answer_spans import AnswerWindow, best_spans
 from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..base_model import BaseModel, require_stack
-from ..batches import outputs_by_length
+from ..encoded_rows import longest_row, outputs_by_length
 from ..heads import head_model
-from ..lengths import longest_row
-from ..splits import read_splits
+from ..labelled_rows import read_splits
 from ..task import Prediction, Splits, Task
 
 
@@ -53,7 +52,7 @@ class QuestionAnswering(Task):
                 on_bad_row=data.on_bad_row,
             )
 
-        return read_splits(self.recipe, read)
+        return read_splits(data, read)
 
     def fit_labels(self, splits: Splits) -> None:
         """Whether a question may have no answer."""
@@ -62,7 +61,7 @@ class QuestionAnswering(Task):
     def build_model(self, base_model: BaseModel) -> PreTrainedModel:
         """The base model's backbone with a head for both ends of an answer."""
         require_stack(base_model, self.stacks, self.name)
-        self._limit = longest_row(self.recipe, base_model)
+        self._limit = longest_row(self.recipe.text_length, base_model)
         self._segments = base_model.stack == "encoder" and base_model.config.type_vocab_size > 1
         return head_model(self.recipe, base_model, "AutoModelForQuestionAnswering")
 

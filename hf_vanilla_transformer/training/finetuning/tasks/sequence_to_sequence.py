@@ -15,9 +15,9 @@ from ....evaluation_mode import evaluation_mode
 from ....progress import progress_bar
 from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..base_model import BaseModel, require_stack
+from ..encoded_rows import longest_row, refuse_windows
 from ..encoder_decoder import sequence_model, start_and_end
-from ..lengths import longest_row, refuse_windows
-from ..splits import read_splits
+from ..labelled_rows import read_splits
 from ..task import Prediction, Splits, Task
 
 
@@ -34,7 +34,7 @@ class SequenceToSequence(Task):
 
     def __init__(self, recipe: FinetuneRecipe) -> None:
         super().__init__(recipe)
-        refuse_windows(recipe)
+        refuse_windows(recipe.text_length, self.name)
         self._limit = 0
         self._pair = False
 
@@ -52,7 +52,7 @@ class SequenceToSequence(Task):
                 max_length_ratio=None,
             )
 
-        return read_splits(self.recipe, read)
+        return read_splits(data, read)
 
     def fit_labels(self, splits: Splits) -> None:
         """There are none."""
@@ -60,7 +60,7 @@ class SequenceToSequence(Task):
     def build_model(self, base_model: BaseModel) -> PreTrainedModel:
         """The base model, or the base model and `decoder_base_model` side by side."""
         require_stack(base_model, self.stacks, self.name)
-        self._limit = longest_row(self.recipe, base_model)
+        self._limit = longest_row(self.recipe.text_length, base_model)
         self._pair = base_model.stack == "encoder"
         target = self.recipe.text_length.max_target_tokens
         if (

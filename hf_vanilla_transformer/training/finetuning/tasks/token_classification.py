@@ -18,10 +18,9 @@ from ....evaluation.chunks import are_chunk_tags
 from ....models.losses_vanilla import IGNORED_LABEL
 from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..base_model import BaseModel, require_stack
-from ..batches import outputs_by_length
+from ..encoded_rows import longest_row, outputs_by_length
 from ..heads import head_model
-from ..lengths import longest_row
-from ..splits import read_splits
+from ..labelled_rows import read_splits
 from ..task import Prediction, Splits, Task
 from .word_labels import fit_word_labels
 
@@ -59,7 +58,7 @@ class TokenClassification(Task):
                 on_bad_row=data.on_bad_row,
             )
 
-        return read_splits(self.recipe, read)
+        return read_splits(data, read)
 
     def fit_labels(self, splits: Splits) -> None:
         """Names of the tags; whether they are of chunks decides the scores."""
@@ -77,7 +76,7 @@ class TokenClassification(Task):
     def build_model(self, base_model: BaseModel) -> PreTrainedModel:
         """The base model's backbone with a classifier of each token."""
         require_stack(base_model, self.stacks, self.name)
-        self._limit = longest_row(self.recipe, base_model)
+        self._limit = longest_row(self.recipe.text_length, base_model)
         self._last_piece = base_model.stack == "decoder"
         return head_model(self.recipe, base_model, "AutoModelForTokenClassification", dict(enumerate(self.labels)))
 

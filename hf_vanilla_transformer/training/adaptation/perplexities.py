@@ -54,6 +54,7 @@ class Perplexities:
     def __init__(self, recipe: Recipe, texts: dict[str, Any]) -> None:
         self.texts = texts
         self.recipe = recipe
+        self.unit = "word_perplexity" if recipe.adaptation.new_words else "perplexity"
         self.whole_words = (
             recipe.task == "masked_lm" and recipe.adaptation.new_words > 0 and recipe.objective.unit == "token"
         )
@@ -108,7 +109,7 @@ def scores_of(loss: float, text: MeasuredText) -> dict[str, float]:
     }
 
 
-def course_of(
+def perplexity_history(
     base_model: dict[str, dict[str, float]],
     start: dict[str, dict[str, float]] | None,
     records: list[dict[str, Any]],
@@ -125,9 +126,9 @@ def course_of(
         steps: updates of the whole run.
         texts: as the new tokenizer encodes them.
     """
-    course = [{"when": "base model", "step": 0, **base_model}]
+    history = [{"when": "base model", "step": 0, **base_model}]
     if start is not None:
-        course.append({"when": "start", "step": 0, **start})
+        history.append({"when": "start", "step": 0, **start})
     for record in records:
         losses = {
             DOMAIN: record.get("eval_domain_loss", record.get("eval_loss")),
@@ -135,15 +136,15 @@ def course_of(
         }
         scores = {name: scores_of(loss, texts[name]) for name, loss in losses.items() if loss is not None}
         if scores:
-            course.append({"when": "training", "step": record["step"], **scores})
-    course.append({"when": "after", "step": steps, **after})
-    return course
+            history.append({"when": "training", "step": record["step"], **scores})
+    history.append({"when": "after", "step": steps, **after})
+    return history
 
 
-def gains(course: list[dict[str, Any]], unit: str) -> dict[str, float]:
+def gains(history: list[dict[str, Any]], unit: str) -> dict[str, float]:
     """How much better (above 0) the result is than the base model on each text, as a part of the base model's
     perplexity."""
-    base_model, after = course[0], course[-1]
+    base_model, after = history[0], history[-1]
     return {
         name: 1.0 - after[name][unit] / base_model[name][unit]
         for name in (DOMAIN, GENERAL)
@@ -151,12 +152,12 @@ def gains(course: list[dict[str, Any]], unit: str) -> dict[str, float]:
     }
 
 
-def table(course: list[dict[str, Any]], unit: str) -> str:
-    """The course as a Markdown table: a row a measurement."""
-    names = [name for name in (DOMAIN, GENERAL) if name in course[0]]
+def table(history: list[dict[str, Any]], unit: str) -> str:
+    """The history as a Markdown table: one row per measurement."""
+    names = [name for name in (DOMAIN, GENERAL) if name in history[0]]
     lines = [["", "update", *(f"{name} {unit.replace('_', ' ')}" for name in names)]]
     lines.append(["---"] * len(lines[0]))
-    for point in course:
+    for point in history:
         cells = [f"{point[name][unit]:,.4g}" if name in point else "" for name in names]
         lines.append([point["when"], f"{point['step']:,}", *cells])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from hf_vanilla_transformer.training.finetuning.finetuning_report import write_run_report
 from hf_vanilla_transformer.training.finetuning.finetuning_run import run_finetuning
-from hf_vanilla_transformer.training.finetuning.page import write_run_page
 from hf_vanilla_transformer.training.recipes.finetuning_recipe import load_finetune_recipe
 
 from ...tiny_models import SENTENCES
@@ -34,7 +34,7 @@ def test_a_run_has_its_page(masked_lm, tmp_path, problem):
         ],
     )
     run_finetuning(recipe)
-    page = write_run_page(tmp_path / "run", notes=["three rows left out"], command="hf-vanilla finetune x")
+    page = write_run_report(tmp_path / "run", notes=["three rows left out"], command="hf-vanilla finetune x")
     text = page.read_text(encoding="utf-8")
     assert (
         "## Learning curves" in text and "## Trainable parameters over time" in text and "three rows left out" in text
@@ -43,7 +43,7 @@ def test_a_run_has_its_page(masked_lm, tmp_path, problem):
     own = {"single_label": "## Confusion matrix", "regression": "scatter", "multi_label": "## Calibration"}[problem]
     assert (own if problem != "regression" else "report-numbers.png") in text
     # Again, without anything but the folder.
-    assert "three rows left out" in write_run_page(tmp_path / "run").read_text(encoding="utf-8")
+    assert "three rows left out" in write_run_report(tmp_path / "run").read_text(encoding="utf-8")
     (tmp_path / "run" / "results.json").unlink()
-    with pytest.raises(FileNotFoundError, match="not complete"):
-        write_run_page(tmp_path / "run")
+    with pytest.raises(FileNotFoundError, match=r"results\.json"):
+        write_run_report(tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Which rows a fine-tuning learns from, is chosen by, and is scored on."""
+"""The labelled rows of a fine-tuning: its splits, and a balanced draw of a few training rows."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ...data import RowReport
 from ...data.readers.csv_files import CsvFormat
 from ...data.readers.splits import choose_split
 from ...data.readers.validation_split import split_off_validation
-from ..recipes.finetuning_recipe import FinetuneRecipe, LabelledDataRecipe
-from .task import Splits, Task
+from ..recipes.finetuning_recipe import LabelledDataRecipe
+from .task import Splits
 
 logger = logging.getLogger(__name__)
 
 Reader = Callable[[str | Path, str], tuple[datasets.Dataset, RowReport]]
 
 
-def read_splits(recipe: FinetuneRecipe, read: Reader, *, column: str | None = None) -> Splits:
+def read_splits(data: LabelledDataRecipe, read: Reader, *, column: str | None = None) -> Splits:
     """Reads the splits a recipe names, and holds out a validation split where there is none.
 
     Args:
-        recipe: says the path, the names of the splits, and how much to hold out.
+        data: the path, the names of the splits, and how much to hold out.
         read: reads one split of a source: `read(source, name)`.
         column: of the rows that `read` makes, whose classes the held-out part shall have in proportion; None for none.
 
@@ -34,7 +34,6 @@ def read_splits(recipe: FinetuneRecipe, read: Reader, *, column: str | None = No
         FileNotFoundError: the data or its training split is not there.
         ValueError: no path is given.
     """
-    data = recipe.data
     if data.path is None:
         raise ValueError("data.path is not set: give a folder, a file or a Hub name, such as --data.path reviews.csv")
     found: dict[str, Any] = {}
@@ -66,36 +65,39 @@ def csv_format(data: LabelledDataRecipe) -> CsvFormat | None:
     return CsvFormat(delimiter=data.delimiter, encoding=data.encoding, header=data.header)
 
 
-def draw_rows(task: Task, rows: datasets.Dataset) -> datasets.Dataset:
-    """`data.max_labels` of the training rows, drawn by a seed, as many of each class as can be.
+def draw_rows(rows: datasets.Dataset, count: int, classes: list[Any] | None, seed: int) -> datasets.Dataset:
+    """Draws some of the training rows, with as many of each class as possible.
 
-    Classes that have too few give all they have, and the others make up for it. Drawing more rows with the same seed
+    A class with too few rows gives all of them, and the others make up for it. Drawing more rows with the same seed
     gives the former ones and others.
+
+    Args:
+        rows: training rows.
+        count: how many to draw (`data.max_labels`).
+        classes: of the rows; None where rows have no single class.
+        seed: of the draw.
     """
-    data, wanted = task.recipe.data, task.recipe.data.max_labels
-    if wanted is None or wanted >= len(rows):
+    if count >= len(rows):
         return rows
-    seed = task.recipe.training.seed if data.sample_seed is None else data.sample_seed
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(rows))
-    classes = task.classes(rows)
     if classes is None:
-        return rows.select(sorted(order[:wanted].tolist()))
+        return rows.select(sorted(order[:count].tolist()))
     waiting: dict[Any, list[int]] = {}
     for index in order.tolist():
         waiting.setdefault(classes[index], []).append(index)
-    if wanted < len(waiting):
+    if count < len(waiting):
         raise ValueError(
-            f"data.max_labels={wanted} is less than the {len(waiting)} classes of the training rows; take at least one "
+            f"data.max_labels={count} is less than the {len(waiting)} classes of the training rows; take at least one "
             "row of each."
         )
-    # Round after round one row of each class that still has some; who comes first in the last round is drawn too.
+    # Each round takes one row of every class that still has some; the order within the rounds is drawn, too.
     names = [sorted(waiting, key=str)[place] for place in generator.permutation(len(waiting))]
     taken: list[int] = []
     turn = 0
-    while len(taken) < wanted:
+    while len(taken) < count:
         for name in names:
-            if turn < len(waiting[name]) and len(taken) < wanted:
+            if turn < len(waiting[name]) and len(taken) < count:
                 taken.append(waiting[name][turn])
         turn += 1
     return rows.select(sorted(taken))

@@ -8,41 +8,44 @@ from pathlib import Path
 from typing import Any
 
 from ...files import write_text
-from ...reports.curves import read_metrics
 from ...reports.task_report import ReportRecords, kind_of, write_report
-from ..folder import METRICS_FILE, RECIPE_FILE, RESULTS_FILE
+from ..callbacks import higher_is_better
+from ..history import read_history
 from ..recipes.finetuning_recipe import load_finetune_recipe
-from .folder import PREDICTIONS_FILE, TRAINABLE_FILE
-from .trainer import higher_is_better
-from .unfreezing import read_trainable, trainable_table
+from ..run_folder import METRICS_FILE, PREDICTIONS_FILE, RECIPE_FILE, RESULTS_FILE
+from .unfreezing import TRAINABLE_FILE, read_trainable, trainable_table
 
 NOTES_FILE = "notes.json"
 
 
-def write_run_page(folder: str | Path, *, notes: Sequence[str] | None = None, command: str = "") -> Path:
-    """Writes `report.md` and its pictures into the folder of a complete run.
+def write_run_report(
+    folder: str | Path, results: dict[str, Any] | None = None, *, notes: Sequence[str] | None = None, command: str = ""
+) -> Path:
+    """Writes `report.md` and its pictures into the folder of a run.
 
     Args:
-        folder: with recipe.yaml, results.json and the predictions.
+        folder: with recipe.yaml and the predictions.
+        results: the scores and facts of the run; None reads those in results.json, which a finished run has.
         notes: what a reader should know of the data, such as rows that were left out; kept in notes.json, so that the
-            page can be made again without the data. None takes what is there.
-        command: what was typed.
+            report can be made again without the data. None takes the notes that are there.
+        command: the command as it was typed.
 
     Returns:
-        The page.
+        The report.
 
     Raises:
-        FileNotFoundError: the run is not complete.
+        FileNotFoundError: the run is not finished.
     """
     folder = Path(folder)
-    if not (folder / RESULTS_FILE).is_file():
-        raise FileNotFoundError(
-            f"There is no {RESULTS_FILE} in {folder}: the run is not complete, so it has no report."
-        )
+    if results is None:
+        if not (folder / RESULTS_FILE).is_file():
+            raise FileNotFoundError(
+                f"There is no {RESULTS_FILE} in {folder}: the run is not finished. Resume it first."
+            )
+        results = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
     if notes is not None:
         write_text(folder / NOTES_FILE, json.dumps(list(notes), ensure_ascii=False, indent=2) + "\n")
     recipe = load_finetune_recipe(folder / RECIPE_FILE)
-    results = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
     predictions = {}
     for split in ("validation", "test"):
         file = folder / PREDICTIONS_FILE.format(split=split)
@@ -50,19 +53,19 @@ def write_run_page(folder: str | Path, *, notes: Sequence[str] | None = None, co
             with file.open(encoding="utf-8") as lines:
                 predictions[split] = [json.loads(line) for line in lines]
     metric = results["main_metric"]
-    history = read_trainable(folder / TRAINABLE_FILE) if (folder / TRAINABLE_FILE).is_file() else []
+    trained = read_trainable(folder / TRAINABLE_FILE) if (folder / TRAINABLE_FILE).is_file() else []
     records = ReportRecords(
         title=recipe.description.strip() or f"{folder.resolve().name}: {recipe.task.replace('_', ' ')}",
         kind=_kind(recipe.task, recipe.head.problem, predictions),
         metric=metric,
         higher_is_better=higher_is_better(metric),
         metrics={name: value for name, value in results.items() if name.startswith(("validation_", "test_"))},
-        history=read_metrics(folder / METRICS_FILE) if (folder / METRICS_FILE).is_file() else [],
+        history=read_history(folder / METRICS_FILE),
         predictions=predictions,
         labels=_labels(folder),
         facts=_facts(recipe, results, command),
-        trainable=trainable_table(history) if history else "",
-        unfrozen={later.step: later.parts[-1] for later in history[1:] if later.parts},
+        trainable=trainable_table(trained) if trained else "",
+        unfrozen={later.step: later.parts[-1] for later in trained[1:] if later.parts},
         notes=json.loads((folder / NOTES_FILE).read_text(encoding="utf-8")) if (folder / NOTES_FILE).is_file() else [],
     )
     return write_report(folder, records)

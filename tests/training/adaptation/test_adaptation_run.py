@@ -18,9 +18,7 @@ from hf_vanilla_transformer import (
     VanillaEncoderForPreTraining,
     VanillaEncoderForSequenceClassification,
 )
-from hf_vanilla_transformer.reports.curves import read_metrics
 from hf_vanilla_transformer.training.adaptation.adaptation_run import load_texts, run_adaptation
-from hf_vanilla_transformer.training.adaptation.course import Perplexities, gains, scores_of, table
 from hf_vanilla_transformer.training.adaptation.embeddings import turn_embeddings
 from hf_vanilla_transformer.training.adaptation.l2_sp import L2SP
 from hf_vanilla_transformer.training.adaptation.language_model import (
@@ -28,13 +26,16 @@ from hf_vanilla_transformer.training.adaptation.language_model import (
     load_adaptation_recipe,
     open_language_model,
 )
-from hf_vanilla_transformer.training.averaging import load_weights
+from hf_vanilla_transformer.training.adaptation.perplexities import Perplexities, gains, scores_of, table
+from hf_vanilla_transformer.training.checkpoints import load_weights
 from hf_vanilla_transformer.training.finetuning.base_model import describe, lineage
+from hf_vanilla_transformer.training.history import read_history
 from hf_vanilla_transformer.training.initial_embeddings import cooccurrence_embeddings
 from hf_vanilla_transformer.training.recipes.training_recipe import load_recipe
-from hf_vanilla_transformer.training.run import run_training
+from hf_vanilla_transformer.training.training_run import run_training
 
-from ..test_run import assert_same, interrupt_at, losses
+from ..interruption import interrupt_at
+from ..test_training_run import assert_same, losses
 from ..toy import causal_lm_recipe
 
 QUICK = [
@@ -87,10 +88,10 @@ def test_an_adapted_encoder_knows_new_words(masked_base, domain, general, tmp_pa
     assert recipe.task == "masked_lm"
     result = run_adaptation(recipe)
     folder = tmp_path / "out"
-    course = json.loads((folder / "results.json").read_text())["adaptation"]["course"]
-    assert [point["when"] for point in course] == ["base model", "start", "training", "training", "after"]
+    history = json.loads((folder / "results.json").read_text())["adaptation"]["history"]
+    assert [point["when"] for point in history] == ["base model", "start", "training", "training", "after"]
     # Per word they compare, though there are fewer tokens now.
-    assert course[-1]["domain"]["word_perplexity"] < course[0]["domain"]["word_perplexity"]
+    assert history[-1]["domain"]["word_perplexity"] < history[0]["domain"]["word_perplexity"]
     before = AutoTokenizer.from_pretrained(masked_base)
     after = AutoTokenizer.from_pretrained(folder)
     assert len(after) == len(before) + 4 == result.model.config.vocab_size
@@ -99,9 +100,9 @@ def test_an_adapted_encoder_knows_new_words(masked_base, domain, general, tmp_pa
     facts = json.loads((folder / "adaptation.json").read_text())
     assert len(facts["new_tokens"]) == 4 and facts["new_words"]
     # What was evaluated on the way is what is measured at the end.
-    evaluation = next(record for record in read_metrics(folder / "metrics.jsonl") if record.get("eval_general_loss"))
-    assert course[2]["general"]["loss"] == pytest.approx(evaluation["eval_general_loss"])
-    assert course[2]["domain"]["loss"] == pytest.approx(evaluation["eval_domain_loss"])
+    evaluation = next(record for record in read_history(folder / "metrics.jsonl") if record.get("eval_general_loss"))
+    assert history[2]["general"]["loss"] == pytest.approx(evaluation["eval_general_loss"])
+    assert history[2]["domain"]["loss"] == pytest.approx(evaluation["eval_domain_loss"])
 
 
 @pytest.mark.parametrize("base_model", ["causal_base", "masked_base"])
@@ -122,7 +123,7 @@ def test_embeddings_take_the_directions_of_the_domain(base_model, request, domai
     )
     adaptation = json.loads((tmp_path / "out" / "results.json").read_text())["adaptation"]
     assert adaptation["embeddings"] == "cooccurrence"
-    assert [point["when"] for point in adaptation["course"]][:2] == ["base model", "start"]
+    assert [point["when"] for point in adaptation["history"]][:2] == ["base model", "start"]
 
 
 def test_turned_embeddings_keep_their_lengths_and_take_the_angles_between_the_directions():
@@ -188,8 +189,8 @@ def test_an_interrupted_adaptation_goes_on_bit_for_bit(causal_base, domain, tmp_
     resumed = run_adaptation(saved, resume=True)
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     assert_same(load_weights(tmp_path / "parts"), load_weights(tmp_path / "whole"))
-    assert resumed.metrics["adaptation"]["course"] == whole.metrics["adaptation"]["course"]
-    with pytest.raises(ValueError, match=r"holds something else|hf-vanilla adapt --resume"):
+    assert resumed.metrics["adaptation"]["history"] == whole.metrics["adaptation"]["history"]
+    with pytest.raises(ValueError, match=r"finished.*results\.json"):
         run_adaptation(saved)
 
 
@@ -198,7 +199,7 @@ def test_a_changed_recipe_is_not_resumed(change, causal_base, domain, tmp_path, 
     interrupt_at(monkeypatch, step=3)
     recipe = adaptation_recipe(causal_base, domain, tmp_path / "out", "adaptation.replay=0.4")
     assert run_adaptation(recipe).interrupted
-    with pytest.raises(ValueError, match=r"The recipe's (adaptation|data) is .* cannot"):
+    with pytest.raises(ValueError, match=r"(adaptation.replay|adaptation.l2_sp|data.max_length) was .* and is"):
         run_adaptation(load_recipe(tmp_path / "out", [change]), resume=True)
 
 
@@ -307,13 +308,13 @@ def test_the_lineage(causal_base, domain, general, tmp_path):
 
 def test_gains_and_the_table():
     point = {"perplexity": 20.0}
-    course = [
+    history = [
         {"when": "base model", "step": 0, "domain": {"perplexity": 40.0}, "general": {"perplexity": 10.0}},
         {"when": "training", "step": 5, "domain": point},
         {"when": "after", "step": 9, "domain": point, "general": {"perplexity": 12.0}},
     ]
-    assert gains(course, "perplexity") == {"domain": 0.5, "general": pytest.approx(-0.2)}
-    lines = table(course, "perplexity").splitlines()
+    assert gains(history, "perplexity") == {"domain": 0.5, "general": pytest.approx(-0.2)}
+    lines = table(history, "perplexity").splitlines()
     assert lines[0] == "|  | update | domain perplexity | general perplexity |"
     assert lines[-1] == "| after | 9 | 20 | 12 |" and lines[3] == "| training | 5 | 20 |  |"
 

@@ -1,8 +1,8 @@
-"""How much memory a fine-tuning needs, before it runs."""
+"""How much memory a training needs, before it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...evaluation_mode import training_mode
+from ..evaluation_mode import training_mode
 
 _GRADIENT = 1
 _ADAM = 2
@@ -22,58 +22,69 @@ class MemoryEstimate:
 
     Attributes:
         weights: all parameters and buffers.
-        training: a gradient and two moments of Adam for each parameter that is trained.
-        activations: what the forward pass of the largest batch keeps for the backward pass.
+        training: a gradient and two moments of Adam for each trained parameter.
+        activations: tensors that the forward pass of the largest batch keeps for the backward pass.
+        copies: further copies of the trained weights: averages, or the start that L2-SP decays to.
     """
 
     weights: int
     training: int
     activations: int
+    copies: int = 0
 
     @property
     def total(self) -> int:
         """Their sum."""
-        return self.weights + self.training + self.activations
+        return self.weights + self.training + self.activations + self.copies
 
     def __str__(self) -> str:
+        copies = f", {size(self.copies)} copies of the weights" if self.copies else ""
         return (
             f"about {size(self.total)}: {size(self.weights)} weights, {size(self.training)} gradients and Adam's "
-            f"moments, {size(self.activations)} activations of the largest batch"
+            f"moments, {size(self.activations)} activations of the largest batch{copies}"
         )
 
 
 def estimate_memory(
-    model: nn.Module, row: Mapping[str, torch.Tensor], batch_size: int, *, precision: str = "fp32"
+    model: nn.Module,
+    batch_of: Callable[[int], Mapping[str, torch.Tensor]],
+    rows: int,
+    *,
+    precision: str = "fp32",
+    copies: int = 0,
 ) -> MemoryEstimate:
     """Counts what a training step holds at its peak.
 
-    Weights, gradients and moments are counted from the parameters. For the activations one row and then two are run
-    forward in training mode, and what autograd keeps of them is counted (`torch.autograd.graph.saved_tensors_hooks`,
-    each storage once, without the weights); a batch keeps what one row does and the difference for each further row.
-    What a kernel needs for a moment, the text, Python and the libraries are not counted.
+    Weights, gradients and moments are counted from the parameters. For the activations, one row and then two run
+    forward in training mode, and the tensors that autograd keeps are counted
+    (`torch.autograd.graph.saved_tensors_hooks`, each storage once, without the weights). A batch keeps as much as one
+    row, and the difference for each further row. The temporary memory of kernels, the text, Python and the libraries
+    are not counted. Muon keeps one moment of a matrix instead of two, so its estimate is an upper bound.
 
     Args:
         model: with the weights frozen that will not be trained; it is the same afterwards.
-        row: one row as the collator makes it, of the greatest length: values (1, length), labels included.
-        batch_size: rows of a batch of this length.
+        batch_of: makes a batch of so many rows of the greatest length, labels included.
+        rows: rows of this length in the largest batch.
         precision: ``bf16`` and ``fp16`` run the rows in autocast.
+        copies: copies of the trained weights that the training keeps, such as averages.
     """
-    one = _kept_bytes(model, row, precision)
-    two = _kept_bytes(model, {name: torch.cat([value, value]) for name, value in row.items()}, precision)
+    one = _kept_bytes(model, batch_of(1), precision)
+    two = _kept_bytes(model, batch_of(2), precision)
     parameters = list(model.parameters())
     trained = sum(parameter.numel() * 4 for parameter in parameters if parameter.requires_grad)
     return MemoryEstimate(
         weights=sum(tensor.numel() * tensor.element_size() for tensor in (*parameters, *model.buffers())),
         training=trained * (_GRADIENT + _ADAM),
-        activations=one + (batch_size - 1) * (two - one),
+        activations=one + (rows - 1) * (two - one),
+        copies=trained * copies,
     )
 
 
 def _kept_bytes(model: nn.Module, batch: Mapping[str, torch.Tensor], precision: str) -> int:
-    """What autograd keeps for the backward pass of a batch."""
+    """Bytes that autograd keeps for the backward pass of a batch."""
     owned = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     storages: dict[int, int] = {}
-    kept = []  # held, because what is freed may have its address used again
+    kept = []  # held, because the address of a freed tensor may be used again
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()

@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from hf_vanilla_transformer.training.finetuning.finetuning_plan import plan, total_updates, updates_per_epoch
+from hf_vanilla_transformer.training.finetuning.finetuning_plan import plan
 from hf_vanilla_transformer.training.finetuning.finetuning_run import run_finetuning
-from hf_vanilla_transformer.training.finetuning.memory import estimate_memory, size
+from hf_vanilla_transformer.training.finetuning.task_trainer import RowSampler
 from hf_vanilla_transformer.training.finetuning.unfreezing import read_trainable
+from hf_vanilla_transformer.training.memory import estimate_memory, size
 from hf_vanilla_transformer.training.recipes.finetuning_recipe import load_finetune_recipe
+from hf_vanilla_transformer.training.trainer import planned_updates
 
 from ...tiny_models import SENTENCES
 
@@ -69,9 +71,10 @@ def test_updates():
                 "training.num_train_epochs=2.5",
             ],
         )
-        assert updates_per_epoch(recipe, rows) == expected
-        assert total_updates(recipe, rows) == -(-5 * expected // 2)
-    assert total_updates(load_finetune_recipe(None, ["training.max_steps=3"]), 1000) == 3
+        per_epoch = len(RowSampler([1] * rows, size_, batches_per_update=accumulation)) // accumulation
+        assert per_epoch == expected
+        assert planned_updates(recipe.training, per_epoch) == -(-5 * expected // 2)
+    assert planned_updates(load_finetune_recipe(None, ["training.max_steps=3"]).training, 1000) == 3
 
 
 def test_plans_of_other_backbones(causal_lm, masked_lm, reviews):
@@ -101,7 +104,11 @@ class Small(nn.Module):
 def test_memory_of_a_model_that_can_be_counted_by_hand():
     model = Small()
     row = {"x": torch.randn(1, 7, 10), "labels": torch.randn(1, 7, 30)}
-    found = estimate_memory(model, row, batch_size=5)
+
+    def batch_of(rows):
+        return {name: torch.cat([value] * rows) for name, value in row.items()}
+
+    found = estimate_memory(model, batch_of, rows=5)
     numbers = 10 * 20 + 20 + 20 * 30 + 30
     assert found.weights == 4 * numbers and found.training == 12 * numbers
     # x, the output of relu (which is also the input of the second map), and the difference that is squared.
@@ -109,7 +116,7 @@ def test_memory_of_a_model_that_can_be_counted_by_hand():
     assert found.total == found.weights + found.training + found.activations and "about" in str(found)
     for parameter in model.first.parameters():
         parameter.requires_grad_(False)
-    frozen = estimate_memory(model, row, batch_size=5)
+    frozen = estimate_memory(model, batch_of, rows=5)
     assert frozen.training == 12 * (20 * 30 + 30)
     assert frozen.activations == 5 * 7 * 4 * (20 + 30)
     assert model.training and not any(parameter.grad is not None for parameter in model.parameters())

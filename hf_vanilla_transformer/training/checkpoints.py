@@ -1,0 +1,275 @@
+"""Checkpoints of a run: which there are, which of them are complete, which are kept, and the average of their weights.
+
+A run saves ``checkpoints/checkpoint-N`` after update N, and ``checkpoints/best-N`` with the weights that had the best
+validation score. The number, not the date of a file, says which is newer.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
+
+from ..files import folder_aside
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINTS_FOLDER = "checkpoints"
+# What a run saves beyond what transformers' Trainer saves.
+RUN_STATE = "run_state.pt"
+
+# PEFT's name for the weights of adapters.
+_ADAPTER_WEIGHTS = "adapter_model.safetensors"
+# Files of a checkpoint that only a resumed training needs.
+_TRAINING_FILES = {
+    SAFE_WEIGHTS_INDEX_NAME,
+    OPTIMIZER_NAME,
+    SCHEDULER_NAME,
+    "rng_state.pth",
+    "scaler.pt",
+    TRAINER_STATE_NAME,
+    "training_args.bin",
+    RUN_STATE,
+}
+
+
+def checkpoints(folder: str | Path) -> list[Path]:
+    """The checkpoints in `folder`, or in its ``checkpoints``, ordered by update number."""
+    folder = Path(folder)
+    for place in (folder / CHECKPOINTS_FOLDER, folder):
+        found = [path for path in place.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
+        if found:
+            return sorted(found, key=update_of)
+    return []
+
+
+def update_of(checkpoint: Path) -> int:
+    """The number of the update after which a checkpoint was saved."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def best_folder(folder: Path, update: int) -> Path:
+    """Where the best weights of a run are, if update `update` had the best validation score.
+
+    Args:
+        folder: the folder of the checkpoints.
+    """
+    return folder / f"best-{update}"
+
+
+def newest_resumable(folder: Path) -> Path | None:
+    """The newest checkpoint of the run in `folder` that is complete; None if the run has no checkpoint.
+
+    Newer ones that are damaged are reported in the log.
+
+    Raises:
+        FileNotFoundError: no checkpoint can be resumed; the message names what the newest one lacks.
+    """
+    found = checkpoints(folder)
+    for checkpoint in reversed(found):
+        damage = _damage(checkpoint)
+        if damage is None:
+            return checkpoint
+        logger.warning("%s cannot be resumed: %s.", checkpoint, damage)
+    if not found:
+        return None
+    raise FileNotFoundError(
+        f"{found[-1]} cannot be resumed: {_damage(found[-1])} (checkpoint.save_only_model=true saves no optimizer "
+        f"state). Its weights can start a new run: --model.start_from {found[-1]}."
+    )
+
+
+def _damage(checkpoint: Path) -> str | None:
+    """What a resume would miss in a checkpoint or could not read, in words; None if it is complete."""
+    names = {path.name for path in checkpoint.iterdir()}
+    for needed in (OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME, RUN_STATE):
+        if needed not in names:
+            return f"it has no {needed}"
+    if not any(name.startswith("rng_state") for name in names):
+        return "it has no rng_state.pth"
+    if not names & {SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, _ADAPTER_WEIGHTS}:
+        return f"it has no {SAFE_WEIGHTS_NAME}"
+    for name in sorted(names):
+        path = checkpoint / name
+        try:
+            if path.suffix == ".safetensors":
+                with safe_open(path, framework="pt"):
+                    pass
+            elif path.suffix in (".pt", ".pth"):
+                with zipfile.ZipFile(path) as archive:
+                    if archive.testzip() is not None:
+                        return f"{name} is damaged"
+            elif path.suffix == ".json":
+                json.loads(path.read_text(encoding="utf-8"))
+        except (SafetensorError, zipfile.BadZipFile, ValueError):
+            return f"{name} is damaged"
+    return None
+
+
+def remove_newer(folder: Path, update: int) -> None:
+    """Removes checkpoints and best weights after `update`: a run that is resumed there makes them again.
+
+    Args:
+        folder: the folder of the checkpoints.
+    """
+    for path in [*checkpoints(folder), *_best(folder)]:
+        if update_of(path) > update:
+            shutil.rmtree(path)
+
+
+def remove_old(folder: Path, keep: int) -> None:
+    """Removes all checkpoints but the last `keep`, then the best weights that none of those returns to.
+
+    Args:
+        folder: the folder of the checkpoints.
+    """
+    for path in checkpoints(folder)[:-keep]:
+        shutil.rmtree(path)
+    remove_old_best(folder)
+
+
+def remove_old_best(folder: Path, current: int | None = None) -> None:
+    """Removes the best weights of all updates but `current` and those that a checkpoint names as its best.
+
+    Args:
+        folder: the folder of the checkpoints.
+    """
+    kept = {current}
+    for path in checkpoints(folder):
+        state = json.loads((path / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+        kept.add(state.get("best_global_step"))
+    for path in _best(folder):
+        if update_of(path) not in kept:
+            shutil.rmtree(path)
+
+
+def _best(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("best-*") if re.fullmatch(r"best-\d+", path.name)]
+
+
+@contextmanager
+def explained_write_errors(name: str, folder: Path) -> Iterator[None]:
+    """Turns what torch, safetensors and tokenizers raise on a full disk into an OSError with a remedy.
+
+    Args:
+        name: of what is written.
+        folder: of the checkpoints.
+    """
+    try:
+        yield
+    except Exception as error:
+        # tokenizers raises a plain Exception with the message of the system.
+        if not isinstance(error, (OSError, RuntimeError, SafetensorError)) and "os error" not in str(error):
+            raise
+        left = checkpoints(folder)
+        remedy = f"The newest complete checkpoint is {left[-1]}" if left else "There is no earlier checkpoint"
+        raise OSError(
+            f"{name} could not be written to {folder}: {error}. {remedy}; free some space and resume the run."
+        ) from error
+
+
+# ---- Weights
+
+
+def load_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The weights of a model folder, in one safetensors file or several; of a folder of adapters, theirs."""
+    return {name: tensor for path in _weight_files(Path(folder)) for name, tensor in load_file(path).items()}
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    if (folder / SAFE_WEIGHTS_INDEX_NAME).is_file():
+        files = sorted(folder.glob("model-*.safetensors"))
+    else:
+        files = [path for name in (SAFE_WEIGHTS_NAME, _ADAPTER_WEIGHTS) if (path := folder / name).is_file()][:1]
+    if not files:
+        raise FileNotFoundError(f"{folder} holds no model: there is no {SAFE_WEIGHTS_NAME} in it.")
+    return files
+
+
+def put_weights(model: nn.Module, folder: Path) -> None:
+    """Loads the weights of a folder into a model that exists; tied weights are stored once."""
+    weights = load_weights(folder)
+    if hasattr(model, "peft_config"):
+        from peft import set_peft_model_state_dict
+
+        set_peft_model_state_dict(model, weights)
+        return
+    model.load_state_dict(weights, strict=False)
+    model.tie_weights()
+
+
+def average_checkpoints(folder: str | Path, last: int = 5) -> dict[str, torch.Tensor]:
+    """The mean of the weights of the last checkpoints of a run (section 6.1 of the paper).
+
+    Args:
+        folder: the output folder of a run, or the folder that holds its checkpoints.
+        last: how many; the paper averages 5 for the base model and 20 for the big one.
+
+    Returns:
+        The averaged weights by name, in the precision they were saved in; computed in float64.
+
+    Raises:
+        FileNotFoundError: there are fewer checkpoints.
+        ValueError: their weights differ in name or shape.
+    """
+    return average_files(last_checkpoints(folder, last))
+
+
+def last_checkpoints(folder: str | Path, last: int) -> list[Path]:
+    """The last so many checkpoints of a run, oldest first. Raises as `average_checkpoints` does."""
+    if last < 1:
+        raise ValueError(f"last must be at least 1, not {last}.")
+    found = checkpoints(folder)
+    if len(found) < last:
+        raise FileNotFoundError(
+            f"{folder} has {len(found)} checkpoints, so the last {last} cannot be averaged: ask for fewer, or train "
+            f"with a smaller checkpoint.save_steps and a checkpoint.save_total_limit of at least {last}."
+        )
+    return found[-last:]
+
+
+def average_files(paths: list[Path]) -> dict[str, torch.Tensor]:
+    """The mean of the weights of the given model folders; see `average_checkpoints`."""
+    total: dict[str, torch.Tensor] = {}
+    types: dict[str, torch.dtype] = {}
+    for path in paths:
+        weights = load_weights(path)
+        if total and weights.keys() != total.keys():
+            differing = sorted(weights.keys() ^ total.keys())
+            raise ValueError(f"{path} and {paths[0]} are not of the same model; they differ in {differing[:5]}.")
+        for name, tensor in weights.items():
+            if name not in total:
+                total[name], types[name] = torch.zeros(tensor.shape, dtype=torch.float64), tensor.dtype
+            elif tensor.shape != total[name].shape:
+                raise ValueError(
+                    f"{name} is {tuple(tensor.shape)} in {path}, but {tuple(total[name].shape)} in {paths[0]}."
+                )
+            total[name] += tensor
+    return {name: (tensor / len(paths)).to(types[name]) for name, tensor in total.items()}
+
+
+def save_average(paths: list[Path], output: Path) -> None:
+    """Writes a model folder with the mean of the weights of `paths` and every other file of the last of them."""
+    weights = average_files(paths)
+    file_name = _ADAPTER_WEIGHTS if (Path(paths[-1]) / _ADAPTER_WEIGHTS).is_file() else SAFE_WEIGHTS_NAME
+    with folder_aside(output) as aside:
+        for file in sorted(Path(paths[-1]).iterdir()):
+            if file.is_file() and file.suffix != ".safetensors" and not _serves_training(file.name):
+                shutil.copyfile(file, aside / file.name)
+        save_file(weights, aside / file_name, metadata={"format": "pt"})
+
+
+def _serves_training(name: str) -> bool:
+    return name in _TRAINING_FILES or name.startswith("rng_state_")

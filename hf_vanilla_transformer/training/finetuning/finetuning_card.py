@@ -1,0 +1,57 @@
+"""The text of a fine-tuned model's card: the data, the base model, and what the base model was made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...hub import ModelCardText
+from ...hub.local_paths import strip_path
+from ...hub_names import is_hub_name
+from ..recipes.finetuning_recipe import FinetuneRecipe
+from .base_model import BaseModel, describe
+
+_SUMMARIES = {
+    "classification": "Classifies texts",
+    "token_classification": "Labels each word of a text",
+    "dependency_parsing": "Finds the head and the relation of each word of a sentence",
+    "question_answering": "Finds the answer to a question in a text",
+    "multiple_choice": "Chooses one of several continuations",
+    "sequence_to_sequence": "Writes a text for a text",
+}
+
+
+def card_text(
+    recipe: FinetuneRecipe, base_model: BaseModel, *, name: str, train_rows: int, labels: list[str], tested: bool
+) -> ModelCardText:
+    """The text of the card.
+
+    Args:
+        recipe: of the fine-tuning.
+        base_model: where the training started.
+        name: of the model.
+        train_rows: how many rows were learned from.
+        labels: names of the classes; empty for tasks without.
+        tested: whether the model was scored on the test split.
+    """
+    source = f"`{strip_path(recipe.data.path)}`"
+    data = f"Fine-tuned on {train_rows:,} rows of {source}"
+    if base_model.lineage:
+        data += f", starting from {describe(base_model.lineage)}"
+    if recipe.backward_base_model is not None and not recipe.from_scratch:
+        data += f"; the other direction starts from `{Path(recipe.backward_base_model).name}`"
+    if recipe.from_scratch:
+        data += ", starting from random weights"
+    summary = " ".join(recipe.description.split()) or _SUMMARIES[recipe.task]
+    if labels and not recipe.description:
+        summary += f": {', '.join(labels[:8])}{', ...' if len(labels) > 8 else ''}"
+    origin = None if recipe.from_scratch else recipe.base_model
+    if origin is not None and Path(origin).exists():
+        origin = Path(origin).resolve().name
+    return ModelCardText(
+        name=name,
+        summary=summary.rstrip(".") + ".",
+        data=data + ".",
+        datasets=(recipe.data.path,) if is_hub_name(recipe.data.path) else (),
+        test_data=f"the test split of {source}" if tested else "",
+        base_model=origin,
+    )

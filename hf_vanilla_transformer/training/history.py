@@ -1,0 +1,116 @@
+"""The history of a run: its losses and scores, one line each on the screen and in metrics.jsonl."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..files import write_text
+from ..progress import duration
+from .callbacks import RunCallback
+from .trainer import UNLIMITED_STEPS, RecipeTrainer
+
+
+class History(RunCallback):
+    """Prints one line per log (update, loss, rate, speed, time left) and one per evaluation; writes both to a file.
+
+    Args:
+        path: the file of JSON lines; a resumed run appends to it.
+        stream: where the lines are printed; None for standard error.
+    """
+
+    def __init__(self, trainer: RecipeTrainer, path: Path, stream: TextIO | None = None) -> None:
+        super().__init__(trainer)
+        self.path = path
+        self.stream = stream or sys.stderr
+        self._last = (0.0, 0, 0)
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Speed is counted from here."""
+        self._last = (self.trainer.clock.training, self.trainer.tokens_seen, state.global_step)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        """Prints and writes one line."""
+        if not state.is_world_process_zero or logs is None or "train_runtime" in logs:
+            return
+        trainer = self.trainer
+        record = {
+            "step": state.global_step,
+            "epoch": round(trainer.epochs_seen, 4),
+            **({"tokens": trainer.tokens_seen} if trainer.counts_tokens else {}),
+            "training_seconds": round(trainer.clock.training, 2),
+            "wall_seconds": round(trainer.clock.wall, 2),
+            **{name: value for name, value in logs.items() if name != "epoch"},
+        }
+        if "loss" in logs:
+            seconds, tokens, step = self._last
+            self._last = (trainer.clock.training, trainer.tokens_seen, state.global_step)
+            passed = max(trainer.clock.training - seconds, 1e-9)
+            record["steps_per_second"] = round((state.global_step - step) / passed, 3)
+            if trainer.counts_tokens:
+                record["tokens_per_second"] = round((trainer.tokens_seen - tokens) / passed, 1)
+            self._print_step(record, state)
+        elif any(name.startswith("eval_") for name in logs):
+            record |= {f"eval_{name}": signature for name, signature in trainer.signatures.items()}
+            self._print_evaluation(record)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def _print_step(self, record: dict[str, Any], state) -> None:
+        left = self._seconds_left(state, record["steps_per_second"])
+        end = f"/{state.max_steps:,}" if state.max_steps < UNLIMITED_STEPS else ""
+        parts = [
+            f"step {record['step']:,}{end}",
+            f"epoch {record['epoch']:.2f}",
+            f"loss {record['loss']:.4f}",
+            f"lr {record['learning_rate']:.2e}",
+            f"{record['steps_per_second']:.3g} steps/s",
+        ]
+        if "tokens_per_second" in record:
+            parts.append(f"{record['tokens_per_second']:,.0f} tokens/s")
+        parts.append(f"{duration(record['training_seconds'])} passed")
+        if left is not None:
+            parts.append(f"{duration(left)} left")
+        print("  ".join(parts), file=self.stream, flush=True)
+
+    def _seconds_left(self, state, steps_per_second: float) -> float | None:
+        """Training time until the nearer of the limits of updates and of minutes."""
+        ends = []
+        if state.max_steps < UNLIMITED_STEPS and steps_per_second > 0:
+            ends.append((state.max_steps - state.global_step) / steps_per_second)
+        minutes = self.recipe.training.max_minutes
+        if minutes is not None:
+            ends.append(max(0.0, 60 * minutes - self.trainer.clock.training))
+        return min(ends, default=None)
+
+    def _print_evaluation(self, record: dict[str, Any]) -> None:
+        scores = [f"{name[5:]} {value:.4g}" for name, value in record.items() if _is_score(name, value)]
+        signature = record.get("eval_bleu_signature")
+        text = f"  evaluation at {record['step']:,}: " + "  ".join(scores) + (f"  [{signature}]" if signature else "")
+        print(text, file=self.stream, flush=True)
+
+
+def _is_score(name: str, value: Any) -> bool:
+    return name.startswith("eval_") and isinstance(value, float)
+
+
+def trim_history(path: Path, step: int) -> None:
+    """Drops the records after `step`: a run that is resumed there writes them again."""
+    if path.is_file():
+        kept = [record for record in read_history(path) if record["step"] <= step]
+        write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """The records of a metrics.jsonl, oldest first; none if there is no file. A line cut off by a crash is left out."""
+    records: list[dict[str, Any]] = []
+    if not path.is_file():
+        return records
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records

@@ -1,0 +1,93 @@
+"""What a training would do, without doing it: ``hf-vanilla train --dry-run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .batches import Rows
+from .collators import collator
+from .plan import Line, end_line, output_line, plan_table, token_memory_line
+from .recipes.mixture import mixture_sources
+from .recipes.objective import OBJECTIVES, describe_objective
+from .recipes.training_recipe import Recipe
+from .streaming import StreamedRows
+from .token_trainer import peak_learning_rate, token_sampler
+from .trainer import planned_updates
+from .training_run import TrainingRun
+
+
+def plan(recipe: Recipe, *, processes: int = 1) -> str:
+    """Reads the data, makes tokenizer and model, then describes the training as a table.
+
+    Args:
+        recipe: what would be done.
+        processes: how many there would be.
+
+    Raises:
+        ValueError, FileNotFoundError: what would stop the run as well.
+    """
+    run = TrainingRun.prepare(recipe, Path())
+    model, corpus = run.model, run.corpus
+    lines = [("task", recipe.task), ("model", f"{type(model).__name__}, {model.num_parameters():,} parameters")]
+    lines.append(("vocabulary", f"{len(run.tokenizer):,} tokens"))
+    if recipe.model.initial_embeddings == "cooccurrence":
+        lines.append(("embeddings", "from co-occurrences of tokens, counted first"))
+    streamed = isinstance(run.train_rows, StreamedRows)
+    for name in ("train", "validation", "test"):
+        split = getattr(corpus, name)
+        size = "none" if split is None else f"{len(split):,} rows"
+        if name == "validation" and corpus.held_out:
+            size += ", held out from the training text"
+        if name != "train" or not streamed:
+            lines.append((name, size))
+    if streamed:
+        lines += _stream_lines(recipe, run.train_rows, processes)
+    else:
+        lines += _batch_lines(recipe, run.train_rows, processes)
+    lines.append(token_memory_line(recipe, model, run.train_rows, collator(recipe, run.tokenizer)))
+    if recipe.task in OBJECTIVES.values():
+        lines.append(("objective", describe_objective(recipe.task, recipe.objective, reverse=recipe.data.reverse)))
+    lines += [optimizer_line(recipe, model.config.hidden_size), output_line(recipe)]
+    return plan_table(lines)
+
+
+def optimizer_line(recipe: Recipe, hidden_size: int) -> Line:
+    """Optimizer, schedule and highest learning rate."""
+    training = recipe.training
+    peak = peak_learning_rate(training, hidden_size)
+    return (
+        "optimizer",
+        f"{training.optim}, {training.lr_scheduler_type}, peak {peak:.3g} at update {training.warmup_steps:,}",
+    )
+
+
+def _batch_lines(recipe: Recipe, rows: Rows, processes: int) -> list[Line]:
+    training = recipe.training
+    sampler = token_sampler(recipe, rows, processes)
+    per_epoch = len(sampler) // (processes * training.gradient_accumulation_steps)
+    tokens = int(rows.lengths()[:, -1].sum()) // max(per_epoch, 1)
+    return [
+        ("rows used", f"{len(rows):,}, {per_epoch:,} updates in an epoch"),
+        ("tokens", f"about {tokens:,} target tokens an update, {sampler.padding():.1%} of a padded batch is padding"),
+        end_line(training, planned_updates(training, per_epoch), per_epoch),
+    ]
+
+
+def _stream_lines(recipe: Recipe, stream: StreamedRows, processes: int) -> list[Line]:
+    """What is known of a stream without reading it: its sources, and the length of its first rows."""
+    training = recipe.training
+    sources = mixture_sources(recipe.data)
+    total = sum(source.weight for source in sources)
+    lines = [("train", f"{source.path}, {source.weight / total:.1%} of the tokens, streamed") for source in sources]
+    # Rows straight from the sources: the plan need not wait until the shuffle buffer is full.
+    lengths = [len(next(stream.mixture)) for _ in range(100)]
+    per_step = training.tokens_per_batch * training.gradient_accumulation_steps * processes
+    lines.append(("rows", f"of {sum(lengths) / len(lengths):,.0f} tokens on average (the first {len(lengths)})"))
+    lines.append(("shuffling", f"in a buffer of {recipe.data.shuffle_buffer:,} rows"))
+    lines.append(("tokens", f"at most {per_step:,} an update"))
+    if training.max_steps is None:
+        lines.append(("end", f"after {training.max_minutes:g} minutes of training"))
+    else:
+        tokens = f"{per_step * training.max_steps:,} tokens"
+        lines.append(("end", f"after {training.max_steps:,} updates, at most {tokens}, or earlier"))
+    return lines

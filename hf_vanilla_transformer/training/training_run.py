@@ -1,0 +1,195 @@
+"""The run of train and pretrain: a translation or language model, new or from given weights, on text."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
+
+from ..evaluation import load_metric
+from ..files import write_text
+from ..hub import ModelCardText
+from ..hub.card_text import card_text_of_recipe
+from .batches import Rows
+from .collators import collator
+from .corpus import Corpus, encode, encode_with_dropout, get_tokenizer, load_corpus, scored_data
+from .initial_embeddings import evenly_spaced, start_from_cooccurrence, whole_texts
+from .model import build_config, build_model
+from .recipes.objective import OBJECTIVES
+from .recipes.training_recipe import Recipe
+from .run import Run, TrainingResult, carry_out, print_scores
+from .run_folder import TRANSLATIONS_FILE
+from .split_scores import score_translations
+from .streaming import StreamedRows, is_streamed
+from .token_trainer import TokenTrainer
+
+logger = logging.getLogger(__name__)
+
+
+def run_training(recipe: Recipe, *, resume: bool = False, command: str = "") -> TrainingResult:
+    """Trains by a recipe and writes the finished model to ``output.output_dir``.
+
+    Args:
+        recipe: what to do; `output.output_dir` must be set.
+        resume: continue the interrupted run in that folder.
+        command: the command as it was typed, for the card.
+
+    Raises:
+        ValueError, FileNotFoundError: something does not fit; raised before the long work.
+        OSError: a checkpoint could not be written; earlier ones are complete.
+    """
+    if recipe.adaptation.base_model is not None:
+        raise ValueError(
+            f"adaptation.base_model={recipe.adaptation.base_model!r} makes this the recipe of an adaptation: run or "
+            "resume it with hf-vanilla adapt (run_adaptation)."
+        )
+    return carry_out(TrainingRun, recipe, resume=resume, command=command)
+
+
+@dataclass
+class TrainingRun(Run):
+    """A prepared training on text.
+
+    Attributes:
+        recipe: what to do.
+        corpus: the splits as text.
+        tokenizer: loaded, or trained on the corpus.
+        model: before the first update.
+        train_rows: tokenised, in memory or as a stream.
+        validation_rows: tokenised; None without a validation split.
+        new: the run starts anew, so that its embeddings may start from the text.
+    """
+
+    recipe: Recipe
+    corpus: Corpus
+    tokenizer: PreTrainedTokenizerBase
+    model: PreTrainedModel
+    train_rows: Rows | StreamedRows
+    validation_rows: Rows | None
+    new: bool = True
+
+    @classmethod
+    def prepare(cls, recipe: Recipe, folder: Path, *, resume_from: Path | None = None) -> TrainingRun:
+        """Reads the text, makes the tokenizer and the model; a resumed run has the tokenizer of its checkpoint."""
+        if recipe.model.start_from is None:
+            # Built again with the real vocabulary; what is wrong with it should be known before the text is read. The
+            # special tokens of a preset may lie beyond the recipe's vocabulary, but the tokenizer will replace them.
+            special_tokens = {"bos_token_id": 0, "eos_token_id": 0}
+            build_config(recipe, {"vocab_size": recipe.tokenizer.vocab_size, **special_tokens})
+        corpus = load_corpus(recipe)
+        for report in corpus.reports:
+            if not report.skipped:  # the reader itself warns of bad rows
+                logger.info("%s", report)
+        if recipe.evaluation.eval_steps is not None and corpus.validation is None:
+            raise ValueError(
+                f"evaluation.eval_steps={recipe.evaluation.eval_steps} needs a validation split, but "
+                f"{scored_data(recipe).path} has none of {recipe.data.validation}: name one with data.validation, hold "
+                "out some training text with data.hold_out (language models), or set evaluation.eval_steps to null."
+            )
+        if resume_from is not None:
+            tokenizer = AutoTokenizer.from_pretrained(resume_from)
+        else:
+            tokenizer = get_tokenizer(recipe, corpus)
+        if is_streamed(recipe):
+            train_rows: Rows | StreamedRows = StreamedRows(recipe, tokenizer, corpus.held_out)
+        else:
+            train_rows = encode(recipe, tokenizer, corpus.train, training=True)
+        validation_rows = None
+        if corpus.validation is not None:
+            validation_rows = encode(recipe, tokenizer, corpus.validation, training=False)
+        set_seed(recipe.training.seed)
+        model = build_model(recipe, tokenizer)
+        return cls(recipe, corpus, tokenizer, model, train_rows, validation_rows, new=resume_from is None)
+
+    def make_trainer(self, folder: Path) -> TokenTrainer:
+        """The trainer of tokens; with BPE dropout, each epoch has new rows."""
+        recipe, tokenizer = self.recipe, self.tokenizer
+        seconds = 0.0
+        if recipe.model.initial_embeddings == "cooccurrence" and self.new:
+            seconds = _start_embeddings(recipe, self.model, tokenizer, self.corpus, self.train_rows)
+        reencode = None
+        if recipe.tokenizer.dropout:
+            reencode = partial(encode_with_dropout, recipe, tokenizer, self.corpus.train, self.train_rows)
+        trainer = TokenTrainer(
+            recipe,
+            self.model,
+            tokenizer,
+            self.train_rows,
+            self.validation_rows,
+            collator(recipe, tokenizer),
+            folder,
+            reencode=reencode,
+            score=_translation_score(recipe, tokenizer, self.corpus.validation),
+        )
+        # What the model takes from the text before the first update counts as training, too.
+        trainer.clock.load_state_dict({"wall": seconds, "training": seconds})
+        return trainer
+
+    def final_scores(self, trainer: TokenTrainer, model: PreTrainedModel, folder: Path) -> dict[str, Any]:
+        """Loss of the validation and the test split, with perplexity (language models) or BLEU and chrF."""
+        recipe = self.recipe
+        metrics: dict[str, Any] = {}
+        for split in ("validation", "test"):
+            rows = getattr(self.corpus, split)
+            if rows is None:
+                continue
+            encoded = encode(recipe, self.tokenizer, rows, training=False)
+            loss, tokens = trainer.total_loss(encoded)
+            scores: dict[str, Any] = load_metric("perplexity").compute(losses=[loss], tokens=[tokens])
+            if recipe.task not in OBJECTIVES.values():
+                del scores["perplexity"]
+            if recipe.task == "translation":
+                translations: list[str] = []
+                scores |= score_translations(recipe, model, self.tokenizer, rows, keep=translations)
+                if trainer.is_world_process_zero():
+                    write_text(folder / TRANSLATIONS_FILE.format(split=split), "\n".join(translations) + "\n")
+            metrics |= {f"{split}_{name}": value for name, value in scores.items()}
+            if trainer.is_world_process_zero():
+                print_scores(split, scores)
+        return metrics
+
+    def facts(self, trainer: TokenTrainer, folder: Path) -> dict[str, Any]:
+        """How many tokens with a label were seen."""
+        return {"tokens": trainer.tokens_seen}
+
+    def card_text(self, result: TrainingResult) -> ModelCardText:
+        """What the recipe says about the model."""
+        return card_text_of_recipe(
+            self.recipe.to_dict(), result.folder.name, tested="test_loss" in result.metrics, run_ended=True
+        )
+
+
+def _start_embeddings(
+    recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus, rows: Rows
+) -> float:
+    """Sets embeddings by which tokens share a pair of sentences, or a text; returns the seconds it took."""
+    began = time.monotonic()
+    embedding = model.get_input_embeddings().weight
+    if recipe.task == "translation":
+        together = rows.joined(evenly_spaced(len(rows)))
+    else:
+        together = whole_texts(tokenizer, corpus.train)
+    known = start_from_cooccurrence(embedding, together, seed=recipe.training.seed)
+    logger.info("%s of %s tokens start from their co-occurrences.", f"{known:,}", f"{len(embedding):,}")
+    return time.monotonic() - began
+
+
+def _translation_score(
+    recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any
+) -> Callable[[PreTrainedModel], dict[str, Any]] | None:
+    """BLEU and chrF of the validation split during training; None if the recipe does not ask for them."""
+    if recipe.task != "translation" or not recipe.evaluation.predict_with_generate or rows is None:
+        return None
+    if recipe.evaluation.max_rows is not None and len(rows) > recipe.evaluation.max_rows:
+        rows = rows.select(range(recipe.evaluation.max_rows))
+
+    def score(model: PreTrainedModel) -> dict[str, Any]:
+        return score_translations(recipe, model, tokenizer, rows, num_beams=recipe.evaluation.num_beams)
+
+    return score
