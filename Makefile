@@ -1,17 +1,18 @@
-# make demo         learn to translate in three minutes, from nothing
-# make test         lint, and the tests that take minutes; make test-slow: the long ones and those on real data too
-# make test-floor   the tests with the oldest transformers that the package allows, in an environment of their own
-# make venv         the virtual environment .venv that the others use
+# make demo         train a small translation model from scratch, in three minutes
+# make test         run lint and the fast tests
+# make test-slow    run all tests, also the long ones and those on real data
+# make test-floor   run the fast tests with the oldest supported transformers, in a separate environment
+# make venv         create the virtual environment .venv, which the other targets use
 #
-# PYTHON=python3.12 make venv                    another Python (3.10 to 3.13)
-# PIP_EXTRA_INDEX_URL=URL make venv              more package indexes, for example one with CPU builds of torch
-# VENV=PATH make test                            another virtual environment
+# PYTHON=python3.12 make venv                    use another Python (3.10 to 3.13)
+# PIP_EXTRA_INDEX_URL=URL make venv              add a package index, for example one with CPU builds of torch
+# VENV=PATH make test                            use another virtual environment
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 WORKERS ?= 2
-# One thread for each test process: several processes with several threads each are slower on the same cores.
+# One thread per test process: several processes with several threads each compete for the same cores.
 TEST = OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: venv test test-fast test-slow test-floor lint format demo clean
