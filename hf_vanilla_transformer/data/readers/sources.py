@@ -92,8 +92,19 @@ def open_rows(
     return name, found()
 
 
-def read_tables(paths: Sequence[Path], wanted: Columns, suffixes: Collection[str] = tuple(TABLES)) -> ReadFiles:
+def read_tables(
+    paths: Sequence[Path],
+    wanted: Columns,
+    suffixes: Collection[str] = tuple(TABLES),
+    remedy: str = "convert or rename the file",
+) -> ReadFiles:
     """The function that reads tables one after the other.
+
+    Args:
+        paths: the files.
+        wanted: the columns to read.
+        suffixes: the formats that are accepted.
+        remedy: what the error for another format recommends.
 
     Raises:
         ValueError: the suffix of a file is not among `suffixes`.
@@ -102,7 +113,7 @@ def read_tables(paths: Sequence[Path], wanted: Columns, suffixes: Collection[str
     for path in paths:
         suffix = table_suffix(path)
         if suffix is None or suffix not in suffixes:
-            raise ValueError(f"{path} has none of the suffixes {', '.join(suffixes)}; convert or rename the file.")
+            raise ValueError(f"{path} has none of the suffixes {', '.join(suffixes)}; {remedy}.")
         readers.append(TABLES[suffix])
     return lambda: (batch for reader, path in zip(readers, paths) for batch in reader(path, wanted))
 
@@ -168,10 +179,4 @@ def _parallel_files(stem: Path, languages: tuple[str, str]) -> list[tuple[Path, 
 
 
 def _pair_tables(paths: Sequence[Path], wanted: Columns) -> ReadFiles:
-    for path in paths:
-        if table_suffix(path) is None:
-            raise ValueError(
-                f"{path} has none of the suffixes {', '.join(TABLES)}; convert or rename the file, or give two "
-                "parallel files together."
-            )
-    return read_tables(paths, wanted)
+    return read_tables(paths, wanted, remedy="convert or rename the file, or give two parallel files together")

@@ -78,7 +78,7 @@ def choose_split(
         path: folder, file or name on the Hub. A single file holds the training split.
         config: name of the configuration of a data set on the Hub.
         names: names of splits in `path`, or of files beside it.
-        split: what the names are for: ``train``, ``validation`` or ``test``.
+        split: the split that the names stand for.
         required: raise an error rather than return None if none of them exists.
         field: name of the recipe field or argument that holds `path`, for the error.
 
@@ -113,8 +113,12 @@ def no_such_source(path: str | Path, field: str, error: Exception) -> FileNotFou
 
 
 def _data_files(folder: Path) -> list[Path]:
-    """The files that can hold data: neither hidden files nor the README of a data set."""
-    return [file for file in folder.iterdir() if file.is_file() and file.name[0] != "." and file.suffix != ".md"]
+    """The files that can hold data: neither hidden files nor those that describe a data set of the Hub."""
+    return [
+        file
+        for file in folder.iterdir()
+        if file.is_file() and file.name[0] != "." and file.name not in ("README.md", "dataset_infos.json")
+    ]
 
 
 def _stem(file: Path) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from hf_vanilla_transformer.data import load_labelled, load_pairs, load_texts
 from hf_vanilla_transformer.data.readers.splits import available_splits, choose_split, split_files, split_name
+from hf_vanilla_transformer.data.readers.tables import TABLES
 
 TEXTS = [f"Satz {number}" for number in range(30)]
 
@@ -35,6 +36,7 @@ def sharded(tmp_path):
     rows.select(range(3)).to_parquet(tmp_path / "test-00000-of-00001-0a1b2c.parquet")
     (tmp_path / "README.md").write_text("About the data.")
     (tmp_path / ".gitattributes").write_text("*.parquet")
+    (tmp_path / "dataset_infos.json").write_text("{}")
     return tmp_path
 
 
@@ -114,7 +116,9 @@ def test_a_single_file_holds_the_training_split_only(tmp_path):
     assert choose_split(str(file), None, ["test"], "test", required=False) is None
 
 
-@pytest.mark.parametrize("path", ["/nowhere/texts", "./texts", "one/two/three", "texts.parquet", "texts.TAB"])
+@pytest.mark.parametrize(
+    "path", ["/nowhere/texts", "./texts", "one/two/three", "texts.TSV", *(f"texts{suffix}" for suffix in TABLES)]
+)
 def test_a_mistyped_path_is_not_looked_up_on_the_hub(path, monkeypatch):
     monkeypatch.setattr(datasets, "get_dataset_split_names", lambda *arguments: pytest.fail("asked the Hub"))
     monkeypatch.setattr(datasets, "load_dataset", lambda *arguments, **options: pytest.fail("asked the Hub"))
