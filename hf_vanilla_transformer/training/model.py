@@ -130,8 +130,8 @@ def _set_generation(recipe: Recipe, model: PreTrainedModel) -> None:
     """The saved model's `generate` does what the recipe says, as far as a generation config can say it."""
     generation = recipe.generation
     model.generation_config.num_beams = generation.num_beams
-    model.generation_config.length_penalty = generation.length_penalty
-    if generation.num_beams > 1:
+    if generation.num_beams > 1:  # transformers refuses to save a greedy configuration with a field of beam search
+        model.generation_config.length_penalty = generation.length_penalty
         model.generation_config.early_stopping = "never"
     # Without a number transformers stops after 20 tokens; `translate` sets a limit for each sentence.
     model.generation_config.max_new_tokens = min(256, model.config.max_position_embeddings - 1)

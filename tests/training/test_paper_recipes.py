@@ -1,4 +1,4 @@
-"""The recipes that take days: they parse, build at full size, and make one update on sampled sentences."""
+"""The recipes that train for days: they load, build the full-size model, and make one update on sampled sentences."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ SIZES = {
 
 
 @pytest.mark.parametrize(("name", "parameters"), SIZES.items())
-def test_the_models_have_the_sizes_of_the_papers(name, parameters):
+def test_models_have_the_sizes_of_the_papers(name, parameters):
     recipe = load_recipe(name)
     config = build_config(recipe, {"vocab_size": recipe.tokenizer.vocab_size})
     with torch.device("meta"):
@@ -29,7 +29,7 @@ def test_the_models_have_the_sizes_of_the_papers(name, parameters):
     "width", [pytest.param("narrow"), pytest.param("full", marks=pytest.mark.slow)], ids=["narrow", "full"]
 )
 def test_one_update_on_sampled_sentences(name, width, pairs, texts, tmp_path):
-    """Every field of the recipe as it is, but for the data, the size of a batch and the number of updates."""
+    """The recipe is unchanged except for the data, the size of a batch and the number of updates."""
     recipe = load_recipe(name)
     translation = recipe.task == "translation"
     vocab_size = 280 if recipe.tokenizer.kind == "byte_bpe" else 70

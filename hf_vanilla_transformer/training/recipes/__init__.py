@@ -1,1 +1,1 @@
-"""The recipes: their fields, how they are read, and those that come with the package."""
+"""Recipes: their fields, the reading of recipe files and overrides, and the recipes of the package."""

@@ -201,7 +201,7 @@ class FinetuneCheckpointRecipe(CheckpointRecipe):
     """What is kept on disk while a model is fine-tuned."""
 
     save_steps: int | None = bounded(None, at_least=1)
-    """Updates between two checkpoints; null saves one at every evaluation."""
+    """Updates between two checkpoints; null saves one per epoch."""
     save_total_limit: int = bounded(2, at_least=1)
 
 
