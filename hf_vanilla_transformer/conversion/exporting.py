@@ -178,7 +178,7 @@ def _their_config(family: Family, head: Head, model: PreTrainedModel) -> Any:
     values |= {name: write(ours) for name, write in family.written.items()}
     for first, second in (*family.equal, *family.equal_in_training):
         values[second] = values[first]
-    values |= family.warned
+    values |= family.training_settings
     config = getattr(transformers, family.config_class)(**values)
     generation_config = getattr(model, "generation_config", None)
     if hasattr(config, "forced_eos_token_id"):

@@ -74,13 +74,13 @@ class Family:
         fields: configuration fields that both sides have.
         constants: our fields with a fixed value in the family.
         head_constants: the same for models with a language-model head.
-        sets: our fields with a fixed value on import; export accepts other values.
+        import_constants: our fields with a fixed value on import; export accepts other values.
         training_constants: our fields with a fixed value in the family that affect only training. Export warns of other
             values.
         positions_from_mask: whether positions count unmasked tokens. It matters only for rows padded on the left.
         pooler_act: activation of the pooler of the first token (encoders).
-        demands: required values of fields of the family's configuration (or absent), because our models do not support
-            others.
+        required_values: values that fields of the family's configuration must have (or lack), because our models do not
+            support others.
         equal: pairs of the family's fields that must be equal, because we have one field for both. Export writes both.
         derived: our fields that are computed from several fields of the family.
         written: fields of the family that are computed from several of ours.
@@ -88,8 +88,8 @@ class Family:
         equal_in_training: pairs of the family's fields that affect only training and for which we have one field.
             Import takes the first and warns if they differ.
         only_eager: whether the family supports eager attention only.
-        warned: fields of the family's configuration that affect only training and that we lack, with the inactive
-            value. Import warns of other values.
+        training_settings: fields of the family's configuration that affect only training and that we lack, with the
+            inactive value. Import warns of other values.
         rules: function from a configuration of the family to the rules of the base model, names without its prefix.
         heads: pairs of classes; the preferred one comes first if several correspond.
         headless: names of transformers classes whose head we lack; they are converted to our base model.
@@ -108,18 +108,18 @@ class Family:
     headless: tuple[str, ...] = ()
     copies: Mapping[str, str] = field(default_factory=dict)
     head_constants: Mapping[str, Any] = field(default_factory=dict)
-    sets: Mapping[str, Any] = field(default_factory=dict)
+    import_constants: Mapping[str, Any] = field(default_factory=dict)
     training_constants: Mapping[str, Any] = field(default_factory=dict)
     positions_from_mask: bool = False
     pooler_act: str = "tanh"
-    demands: Mapping[str, Any] = field(default_factory=dict)
+    required_values: Mapping[str, Any] = field(default_factory=dict)
     equal: tuple[tuple[str, str], ...] = ()
     derived: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     written: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()
     equal_in_training: tuple[tuple[str, str], ...] = ()
     only_eager: bool = False
-    warned: Mapping[str, Any] = field(default_factory=dict)
+    training_settings: Mapping[str, Any] = field(default_factory=dict)
     notes: str = ""
 
     @property

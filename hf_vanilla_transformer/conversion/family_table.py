@@ -51,7 +51,7 @@ def heads_table() -> str:
     for model_type, family in FAMILIES.items():
         heads = dict.fromkeys(head_name(head) for head in family.heads)
         without = [f"{name} (as base)" for name in family.headless]
-        must = [f"`{name}={value!r}`" for name, value in family.demands.items()]
+        must = [f"`{name}={value!r}`" for name, value in family.required_values.items()]
         must += [f"`{second}={first}`" for first, second in family.equal]
         rows.append([model_type, ", ".join([*heads, *without]), ", ".join(must) or "–"])
     return _markdown(["family", "`--head`", "converts only with"], rows)
@@ -63,7 +63,7 @@ def _shown(name: str, family: Family) -> str:
         return str(family.positions_from_mask)
     if name == "pooler_act":
         return family.pooler_act if family.stack == "vanilla_encoder" else "–"
-    fixed: dict[str, Any] = {**family.constants, **family.sets}
+    fixed: dict[str, Any] = {**family.constants, **family.import_constants}
     if name in fixed:
         return str(fixed[name])
     if name in family.derived or name in {field.ours for field in family.fields}:

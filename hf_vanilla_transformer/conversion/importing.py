@@ -92,7 +92,7 @@ def check_weights(model: PreTrainedModel) -> None:
 
 def check_family_config(family: Family, config: Any) -> None:
     """Raises ValueError if our models cannot compute the function of a configuration of the family."""
-    for name, value in family.demands.items():
+    for name, value in family.required_values.items():
         actual = getattr(config, name, value)
         if actual is not None and actual != value:
             raise ValueError(
@@ -107,7 +107,7 @@ def check_family_config(family: Family, config: Any) -> None:
 
 
 def _warn_of_training_differences(family: Family, head: Head, config: Any) -> None:
-    for name, value in family.warned.items():
+    for name, value in family.training_settings.items():
         if getattr(config, name, value) != value:
             logger.warning(
                 f"{name}={getattr(config, name)} is ignored, because our models have no such setting. Outputs are the "
@@ -126,7 +126,7 @@ def _warn_of_training_differences(family: Family, head: Head, config: Any) -> No
 def _our_config(family: Family, head: Head, config: Any) -> Any:
     values: dict[str, Any] = {name: getattr(config, name) for name in CARRIED_FIELDS}
     values |= {"positions_from_mask": family.positions_from_mask, "initializer": "normal"}
-    values |= {**family.constants, **family.training_constants, **family.sets}
+    values |= {**family.constants, **family.training_constants, **family.import_constants}
     if family.stack == "vanilla_encoder":
         values["pooler_act"] = family.pooler_act
     values |= {field.ours: field.to_ours(getattr(config, field.theirs)) for field in family.fields}

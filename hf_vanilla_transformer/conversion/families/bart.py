@@ -6,9 +6,9 @@ from functools import partial
 
 from ..family import Family
 from .fairseq_names import (
-    ENCODER_DECODER_DEMANDS,
     ENCODER_DECODER_EQUAL,
     ENCODER_DECODER_FIELDS,
+    ENCODER_DECODER_REQUIRED,
     FINAL_LOGITS_BIAS,
     LAYER_DROP,
     SHARED_WITH_TIE,
@@ -33,10 +33,10 @@ BART = Family(
         "layer_norm_eps": 1e-5,
     },
     head_constants={"lm_head_transform": False},
-    sets={"lm_head_bias": True},
-    demands=ENCODER_DECODER_DEMANDS,
+    import_constants={"lm_head_bias": True},
+    required_values=ENCODER_DECODER_REQUIRED,
     equal=ENCODER_DECODER_EQUAL,
-    warned=LAYER_DROP,
+    training_settings=LAYER_DROP,
     derived={"share_encoder_decoder_embeddings": shared_embeddings},
     requirements=(SHARED_WITH_TIE,),
     rules=partial(encoder_decoder_tensors, learned_positions=True, layernorm_embedding=True),

@@ -80,9 +80,9 @@ BERT = Family(
         "scale_embedding": False,
     },
     head_constants={"lm_head_transform": True},
-    sets={"lm_head_bias": True},
+    import_constants={"lm_head_bias": True},
     training_constants={"activation_dropout": 0.0},
-    demands={
+    required_values={
         "is_decoder": False,
         "add_cross_attention": False,
         "position_embedding_type": "absolute",

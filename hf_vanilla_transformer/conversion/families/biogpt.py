@@ -52,7 +52,7 @@ BIOGPT = Family(
     # BioGptConfig has no such field, but BioGptForTokenClassification reads it.
     derived={"classifier_dropout": lambda config: getattr(config, "classifier_dropout", None)},
     written={"classifier_dropout": lambda ours: ours.classifier_dropout},
-    warned={"layerdrop": 0.0},
+    training_settings={"layerdrop": 0.0},
     rules=_tensors,
     heads=(
         Head("VanillaDecoderModel", "BioGptModel", base=True),

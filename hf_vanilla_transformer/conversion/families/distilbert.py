@@ -63,7 +63,7 @@ DISTILBERT = Family(
     ),
     constants=BERT.constants | {"type_vocab_size": 0, "layer_norm_eps": 1e-12},
     head_constants=BERT.head_constants,
-    sets=BERT.sets,
+    import_constants=BERT.import_constants,
     training_constants=BERT.training_constants,
     pooler_act="relu",
     derived={"classifier_dropout": lambda config: config.seq_classif_dropout},
@@ -74,7 +74,7 @@ DISTILBERT = Family(
         "qa_dropout": lambda ours: 0.0,
     },
     # The checkpoint contains the table in any case; this setting only excludes it from training.
-    warned={"sinusoidal_pos_embds": False},
+    training_settings={"sinusoidal_pos_embds": False},
     requirements=(ONE_WIDTH,),
     rules=_tensors,
     heads=(

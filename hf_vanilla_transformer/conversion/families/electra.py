@@ -37,10 +37,10 @@ ELECTRA = Family(
     fields=BERT_FIELDS,
     constants=BERT.constants,
     head_constants=BERT.head_constants | {"hidden_act": "gelu"},
-    sets=BERT.sets,
+    import_constants=BERT.import_constants,
     training_constants=BERT.training_constants,
     pooler_act="gelu",
-    demands=BERT.demands,
+    required_values=BERT.required_values,
     derived={
         "embedding_size": lambda config: None if config.embedding_size == config.hidden_size else config.embedding_size,
     },

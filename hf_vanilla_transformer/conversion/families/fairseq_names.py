@@ -9,9 +9,9 @@ from ..tensor_rules import Flatten, Repeat, Rule, SkipRows, layers, module, tens
 
 __all__ = [
     "DECODER_ONLY_LAYER",
-    "ENCODER_DECODER_DEMANDS",
     "ENCODER_DECODER_EQUAL",
     "ENCODER_DECODER_FIELDS",
+    "ENCODER_DECODER_REQUIRED",
     "FAIRSEQ_POSITIONS",
     "FINAL_LOGITS_BIAS",
     "LAYER_DROP",
@@ -65,7 +65,7 @@ ENCODER_DECODER_EQUAL = (
     ("encoder_ffn_dim", "decoder_ffn_dim"),
     ("encoder_attention_heads", "decoder_attention_heads"),
 )
-ENCODER_DECODER_DEMANDS = {"is_encoder_decoder": True, "is_decoder": False}
+ENCODER_DECODER_REQUIRED = {"is_encoder_decoder": True, "is_decoder": False}
 LAYER_DROP = {"encoder_layerdrop": 0.0, "decoder_layerdrop": 0.0}
 
 # fairseq reserved the first two rows of its learned positions for padding.

@@ -7,7 +7,7 @@ from functools import partial
 
 from ..family import Family, Field, Head
 from ..tensor_rules import tensor
-from .fairseq_names import ENCODER_DECODER_DEMANDS, ENCODER_DECODER_FIELDS, encoder_decoder_tensors
+from .fairseq_names import ENCODER_DECODER_FIELDS, ENCODER_DECODER_REQUIRED, encoder_decoder_tensors
 from .m2m100 import M2M100
 
 __all__ = ["FSMT"]
@@ -21,7 +21,7 @@ FSMT: Family = replace(
         for field in ENCODER_DECODER_FIELDS
     ),
     constants=M2M100.constants | {"norm_first": False},
-    demands=ENCODER_DECODER_DEMANDS,
+    required_values=ENCODER_DECODER_REQUIRED,
     equal=(*M2M100.equal, ("tgt_vocab_size", "src_vocab_size")),
     only_eager=True,
     rules=partial(encoder_decoder_tensors, shared_matrix=False),

@@ -76,7 +76,7 @@ GPT2 = Family(
     },
     head_constants={"lm_head_bias": False, "lm_head_transform": False},
     training_constants={"activation_dropout": 0.0},
-    demands={
+    required_values={
         "add_cross_attention": False,
         "scale_attn_weights": True,
         "scale_attn_by_inverse_layer_idx": False,

@@ -32,9 +32,9 @@ M2M100 = Family(
     },
     head_constants={"lm_head_bias": False, "lm_head_transform": False},
     positions_from_mask=True,
-    demands={"is_encoder_decoder": True},
+    required_values={"is_encoder_decoder": True},
     equal=ENCODER_DECODER_EQUAL,
-    warned=LAYER_DROP,
+    training_settings=LAYER_DROP,
     derived={
         "share_encoder_decoder_embeddings": shared_embeddings,
         "position_offset": lambda config: config.pad_token_id + 1,

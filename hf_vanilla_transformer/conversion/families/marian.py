@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ..family import Family
 from .fairseq_names import (
-    ENCODER_DECODER_DEMANDS,
     ENCODER_DECODER_EQUAL,
     ENCODER_DECODER_FIELDS,
+    ENCODER_DECODER_REQUIRED,
     FINAL_LOGITS_BIAS,
     LAYER_DROP,
     encoder_decoder_heads,
@@ -31,10 +31,10 @@ MARIAN = Family(
         "layer_norm_eps": 1e-5,
     },
     head_constants={"lm_head_transform": False},
-    sets={"lm_head_bias": True},
-    demands=ENCODER_DECODER_DEMANDS,
+    import_constants={"lm_head_bias": True},
+    required_values=ENCODER_DECODER_REQUIRED,
     equal=(*ENCODER_DECODER_EQUAL, ("vocab_size", "decoder_vocab_size")),
-    warned=LAYER_DROP,
+    training_settings=LAYER_DROP,
     derived={"share_encoder_decoder_embeddings": shared_embeddings},
     written={"share_encoder_decoder_embeddings": lambda ours: ours.share_encoder_decoder_embeddings},
     rules=encoder_decoder_tensors,

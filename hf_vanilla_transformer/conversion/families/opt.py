@@ -50,14 +50,14 @@ OPT = Family(
     head_constants=GPT2.head_constants,
     training_constants=GPT2.training_constants,
     positions_from_mask=True,
-    demands={
+    required_values={
         "do_layer_norm_before": True,
         "_remove_final_layer_norm": False,
         "enable_bias": True,
         "layer_norm_elementwise_affine": True,
     },
     equal=(("hidden_size", "word_embed_proj_dim"),),
-    warned={"layerdrop": 0.0},
+    training_settings={"layerdrop": 0.0},
     rules=_tensors,
     heads=(
         Head("VanillaDecoderModel", "OPTModel", base=True),

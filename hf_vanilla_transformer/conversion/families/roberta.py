@@ -41,10 +41,10 @@ def _family(model_type: str, name: str) -> Family:
         fields=BERT_FIELDS,
         constants=BERT.constants,
         head_constants=BERT.head_constants | {"hidden_act": "gelu"},
-        sets=BERT.sets,
+        import_constants=BERT.import_constants,
         training_constants=BERT.training_constants,
         positions_from_mask=True,
-        demands=BERT.demands,
+        required_values=BERT.required_values,
         derived={"max_position_embeddings": lambda config: config.max_position_embeddings - config.pad_token_id - 1},
         written={"max_position_embeddings": lambda ours: ours.max_position_embeddings + ours.pad_token_id + 1},
         requirements=(

@@ -64,9 +64,9 @@ XGLM = Family(
         "layer_norm_eps": 1e-5,
     },
     head_constants=GPT2.head_constants,
-    demands={"add_cross_attention": False},
+    required_values={"add_cross_attention": False},
     only_eager=True,
-    warned={"layerdrop": 0.0},
+    training_settings={"layerdrop": 0.0},
     rules=_tensors,
     heads=(
         Head("VanillaDecoderModel", "XGLMModel", base=True),
