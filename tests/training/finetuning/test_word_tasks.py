@@ -114,7 +114,7 @@ def test_rows_as_the_parser_reads_them(masked_lm, sentences, small_recipe):
     row = ready.train_rows[0]
     assert row["heads"] == [2, 3, 0, 5, 3] and row["labels"] == [0, 1, 3, 0, 2]
     assert max(row["word_ids"]) == 4 and row["word_ids"][0] == row["word_ids"][-1] == -1
-    loss = ready.model(**ready.task.collator(ready.parent.tokenizer)([row, ready.train_rows[1]])).loss
+    loss = ready.model(**ready.task.collator(ready.base_model.tokenizer)([row, ready.train_rows[1]])).loss
     assert torch.isfinite(loss)
 
 
@@ -125,7 +125,7 @@ def test_a_cut_tree_keeps_what_it_can(masked_lm, sentences, small_recipe, caplog
     read = len(cut["heads"])
     for head, label, right in zip(cut["heads"], cut["labels"], [2, 3, 0, 5, 3]):
         assert (head, label == -100) == ((right, False) if right <= read else (-100, True))
-    predictions = ready.task.predict(ready.model.eval(), ready.parent.tokenizer, ready.splits.validation)
+    predictions = ready.task.predict(ready.model.eval(), ready.base_model.tokenizer, ready.splits.validation)
     assert "beyond the model's reach" in caplog.text
     assert all(len(one.predicted["heads"]) == 5 for one in predictions)
     short = next(one for one in predictions if "" in one.predicted["relations"])
@@ -150,7 +150,7 @@ def test_tags_in_windows(masked_lm, sentences, small_recipe, caplog):
     assert len(ready.train_rows) > len(ready.splits.train)
     rows = ready.splits.validation
     ready.model.eval()
-    predictions = ready.task.predict(ready.model, ready.parent.tokenizer, rows)
+    predictions = ready.task.predict(ready.model, ready.base_model.tokenizer, rows)
     for one in predictions:
         assert len(one.predicted) == len(one.gold) == len(one.text) == 5
         assert all(0 < probability <= 1 for probability in one.extra["probabilities"])
@@ -161,7 +161,7 @@ def test_tags_in_windows(masked_lm, sentences, small_recipe, caplog):
         )
 
     cut = prepared(small_recipe(masked_lm, task="token_classification", **settings), TokenClassification)
-    predictions = cut.task.predict(cut.model.eval(), cut.parent.tokenizer, rows)
+    predictions = cut.task.predict(cut.model.eval(), cut.base_model.tokenizer, rows)
     assert "beyond the model's reach and got the most frequent tag" in caplog.text
     assert all(len(one.predicted) == 5 for one in predictions)
     assert cut.task.metrics(predictions)["loss"] > 0
@@ -170,7 +170,7 @@ def test_tags_in_windows(masked_lm, sentences, small_recipe, caplog):
 def test_the_loss_is_that_of_the_model(masked_lm, causal_lm, sentences, small_recipe):
     for base_model in (masked_lm, causal_lm):
         ready = FinetuningRun.prepare(small_recipe(base_model, task="token_classification", data__path=str(sentences)))
-        rows, tokenizer = ready.splits.validation, ready.parent.tokenizer
+        rows, tokenizer = ready.splits.validation, ready.base_model.tokenizer
         ready.model.eval()
         scores = ready.task.metrics(ready.task.predict(ready.model, tokenizer, rows))
         encoded = ready.task.encode(rows, tokenizer).remove_columns("length")
@@ -188,10 +188,10 @@ def test_labels_that_training_never_saw(task, masked_lm, sentences, small_recipe
     recipe = small_recipe(masked_lm, task=task, data__path=str(sentences), data__on_bad_label="warn")
     ready = FinetuningRun.prepare(recipe)
     assert "They count as wrong" in caplog.text
-    predictions = ready.task.predict(ready.model.eval(), ready.parent.tokenizer, ready.splits.validation)
+    predictions = ready.task.predict(ready.model.eval(), ready.base_model.tokenizer, ready.splits.validation)
     scores = ready.task.metrics(predictions)
     assert all(0 <= scores[name] < 1 for name in ("accuracy" if "token" in task else "las",))
-    assert -100 in ready.task.encode(ready.splits.validation, ready.parent.tokenizer)[0]["labels"]
+    assert -100 in ready.task.encode(ready.splits.validation, ready.base_model.tokenizer)[0]["labels"]
 
 
 def test_what_does_not_fit_is_said_before_training(masked_lm, causal_lm, sentences, small_recipe, tmp_path):
@@ -265,7 +265,7 @@ def test_the_parser_trains_in_a_plain_trainer(masked_lm, sentences, small_recipe
             use_cpu=True,
             disable_tqdm=True,
         )
-        collator = DependencyParsingCollator(ready.parent.tokenizer)
+        collator = DependencyParsingCollator(ready.base_model.tokenizer)
         trainer = Trainer(ready.model, arguments, collator, ready.train_rows, ready.train_rows)
         trainer.train()
         assert trainer.evaluate()["eval_loss"] > 0
