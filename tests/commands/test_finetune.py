@@ -1,4 +1,4 @@
-"""`hf-vanilla finetune` as somebody types it."""
+"""`hf-vanilla finetune` on the command line."""
 
 import json
 import re
@@ -23,15 +23,15 @@ def finetune(parent, reviews, output, *options):
     )  # fmt: skip
 
 
-def test_from_a_csv_to_a_folder(masked_lm, reviews, tmp_path, capsys):
+def test_a_csv_file_becomes_a_fine_tuned_model(masked_lm, reviews, tmp_path, capsys):
     assert finetune(masked_lm, reviews, tmp_path / "run") == 0
-    said = capsys.readouterr().err
-    assert "validation:" in said and "trainable" in said and 'pipeline("text-classification"' in said
+    printed = capsys.readouterr().err
+    assert "validation:" in printed and "trainable" in printed and 'pipeline("text-classification"' in printed
     assert json.loads((tmp_path / "run" / "results.json").read_text())["main_metric"] == "accuracy"
     assert finetune(masked_lm, reviews, tmp_path / "run") == 2
-    assert "holds something already" in capsys.readouterr().err
+    assert str(tmp_path / "run") in capsys.readouterr().err
     assert main(["finetune", "--resume", str(tmp_path / "run")]) == 2
-    assert "complete" in capsys.readouterr().err
+    assert "results.json" in capsys.readouterr().err
 
 
 def test_a_dry_run_writes_nothing(masked_lm, reviews, tmp_path, capsys):
@@ -77,6 +77,6 @@ def test_mistakes_are_reported_before_the_work(masked_lm, reviews, tmp_path, cap
     assert not (tmp_path / "run").exists()
 
 
-def test_a_parent_is_needed(capsys):
+def test_a_base_model_is_needed(capsys):
     assert main(["finetune", "--task", "classification"]) == 2
-    assert "what to start from" in capsys.readouterr().err
+    assert "BASE_MODEL" in capsys.readouterr().err

@@ -50,7 +50,7 @@ def test_masked_in_memory(texts, tmp_path, capsys):
     planned = capsys.readouterr().out
     assert (
         "VanillaEncoderForMaskedLM" in planned
-        and "from what tokens occur with" in planned
+        and "co-occurrences" in planned
         and "30% of the tokens, whole words" in planned
     )
     assert "after 4 updates" in planned and "memory" in planned and not folder.exists()
