@@ -113,6 +113,21 @@ def test_sinusoids_of_large_positions(family_name):
         assert (reference(**arguments).logits - ours(**arguments).logits).abs().max() <= 1e-5
 
 
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("positions", [[7, 8, 9, 10, 11], [0, 0, 0, 0, 0], [0, 3, 4, 9, 12], [0, 1, 0, 1, 2]], ids=str)
+@pytest.mark.parametrize("family_name", ["bert", "gpt2"])
+def test_explicit_positions_beside_a_mask(family_name, positions, attention):
+    family = FAMILIES[family_name]
+    head = next(head for head in family.heads if head.language_model)
+    reference = small_transformers_model(family, head)
+    reference.set_attn_implementation(attention)
+    ours = from_transformers(reference)
+    ours.set_attn_implementation(attention)
+    ids = torch.tensor([[5, 9, 12, 7, 6], [8, 4, 11, 5, 10]])
+    arguments = {"attention_mask": torch.ones_like(ids), "position_ids": torch.tensor([positions] * 2)}
+    assert (reference(ids, **arguments).logits - ours(ids, **arguments).logits).abs().max() <= 1e-5
+
+
 def test_left_and_right_padding_mask_different_tokens():
     family, head = next(all_heads())
     masks = {padding: inputs(family, head, padding)[0]["attention_mask"] for padding in ("none", "right", "left")}
