@@ -1,4 +1,4 @@
-"""The folders of the package depend on each other in one direction, no files stand in a circle, `models/` travels alone."""
+"""The folders of the package depend on each other in one direction. No files form a circle. `models/` travels alone."""
 
 from __future__ import annotations
 
