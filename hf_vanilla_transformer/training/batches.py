@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -38,6 +39,10 @@ class Batches(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues from the result of `state_dict`, once `loader` was called."""
         raise NotImplementedError
+
+    def fingerprint(self) -> int | None:
+        """A number that differs if the rows or their order in the data differ; None if they are not in memory."""
+        return None
 
 
 class NumberedBatch(list):
@@ -119,6 +124,15 @@ class Rows(Dataset):
         for index in numbers:
             yield np.concatenate([np.asarray(column[index], dtype=np.int64) for column in columns])
 
+    def fingerprint(self) -> int:
+        """A checksum of all tokens and of where the rows begin."""
+        checksum = zlib.crc32(np.ascontiguousarray(self.lengths()))
+        for column in self.columns.values():
+            ids = getattr(column, "ids", None)  # of a ragged column: all tokens in one array
+            for array in [ids] if ids is not None else map(np.asarray, column):
+                checksum = zlib.crc32(np.ascontiguousarray(array), checksum)
+        return checksum
+
     def lengths(self) -> np.ndarray:
         """(rows, columns) tokens of each row."""
         return np.array([[len(ids) for ids in column] for column in self.columns.values()], dtype=np.int64).T
@@ -173,6 +187,14 @@ class TableRows(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self.table[index]
 
+    def fingerprint(self) -> int:
+        """A checksum of all values."""
+        checksum = 0
+        for name in self.table.column_names:
+            for value in self.table[name]:
+                checksum = zlib.crc32(repr(value).encode(), checksum)
+        return checksum
+
     def __getitems__(self, indices: Sequence[int]) -> NumberedBatch:
         """A batch at once."""
         batch = NumberedBatch(self.table.__getitems__(list(indices)))
@@ -215,6 +237,7 @@ class EpochBatches(Batches):
         self.accumulation = accumulation
         self.workers = workers
         self.reencode = reencode
+        self._fingerprint: int | None = None
         self.updates_per_epoch = len(sampler) // (processes * accumulation)
 
     def loader(self, updates: int, rank: int) -> DataLoader:
@@ -236,6 +259,12 @@ class EpochBatches(Batches):
     def epochs(self, updates: int) -> float:
         """Passes over the rows after so many updates."""
         return updates / self.updates_per_epoch
+
+    def fingerprint(self) -> int:
+        """A checksum of the rows."""
+        if self._fingerprint is None:
+            self._fingerprint = self.rows.fingerprint()
+        return self._fingerprint
 
 
 def batch_loader(

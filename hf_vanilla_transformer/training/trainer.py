@@ -272,6 +272,7 @@ class RecipeTrainer(Trainer):
             "logged_step": self._globalstep_last_logged,
             "average": None if self.average is None else self.average.state_dict(),
             "batches": self.batches.state_dict(self.state.global_step),
+            "rows": self.batches.fingerprint(),
         }
 
     def restore_training(self, checkpoint: Path) -> None:
@@ -296,6 +297,11 @@ class RecipeTrainer(Trainer):
         # Several processes on a CPU have the device `cpu:0`, which torch.load does not know.
         place = "cpu" if device.type == "cpu" else device
         state = torch.load(checkpoint / RUN_STATE, weights_only=True, map_location=place)
+        if state["rows"] != self.batches.fingerprint():
+            raise ValueError(
+                f"The training rows are not those that {checkpoint} was trained on: data.path or its files have "
+                "changed. Restore them, or start a new run from its weights."
+            )
         self.clock.load_state_dict(state["clock"])
         self.tokens_seen = state["tokens_seen"]
         self.evaluations_without_gain = state["evaluations_without_gain"]

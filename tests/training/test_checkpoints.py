@@ -165,6 +165,19 @@ def test_a_run_without_its_newest_checkpoint_ends_as_before(run_with_checkpoints
     assert losses(folder) == losses(run_with_checkpoints)
 
 
+def test_other_training_rows_are_not_resumed(run_with_checkpoints, pairs, tmp_path):
+    folder = unfinished_copy(run_with_checkpoints, tmp_path / "run")
+    shutil.rmtree(folder / "checkpoints" / "checkpoint-12")
+    recipe = toy_recipe(pairs, folder, "checkpoint.save_steps=4")
+    shutil.copytree(pairs, tmp_path / "reversed")
+    rows = (pairs / "train.tsv").read_text().splitlines()
+    (tmp_path / "reversed" / "train.tsv").write_text("\n".join(reversed(rows)) + "\n")
+    recipe.data.path = str(tmp_path / "reversed")
+    recipe.save(folder / "recipe.yaml")
+    with pytest.raises(ValueError, match=r"training rows.*checkpoint-8.*data\.path"):
+        run_training(recipe, resume=True)
+
+
 def test_old_checkpoints_are_deleted_by_number(pairs, tmp_path):
     checkpoint = "checkpoint={save_steps: 3, save_total_limit: 2, save_only_model: true}"
     run_training(toy_recipe(pairs, tmp_path / "run", checkpoint))

@@ -75,12 +75,15 @@ def default_learning_rate(model: nn.Module) -> float:
 
 
 def discriminative_groups(
-    model: nn.Module, learning_rate: float | None, factor: float = 2.6, weight_decay: float = 0.0
+    model: nn.Module,
+    learning_rate: float | None,
+    layerwise_lr_decay: float = 2.6,
+    weight_decay: float = 0.0,
 ) -> list[dict[str, Any]]:
     """Groups of parameters for an optimizer, each with its own learning rate; the head's come first.
 
     ```python
-    groups = discriminative_groups(model, learning_rate=5e-4, factor=2.6, weight_decay=0.01)
+    groups = discriminative_groups(model, learning_rate=5e-4, layerwise_lr_decay=2.6, weight_decay=0.01)
     trainer = Trainer(model, arguments, optimizers=(torch.optim.AdamW(groups), None), ...)
     ```
 
@@ -89,7 +92,7 @@ def discriminative_groups(
     Args:
         model: any head of this package, and most of transformers; with PEFT's adapters or without.
         learning_rate: of the head; None for `default_learning_rate`.
-        factor: each layer's rate is that of the layer above divided by this; 1 gives all the same.
+        layerwise_lr_decay: each layer's rate is that of the layer above divided by this; 1 gives all the same.
         weight_decay: of matrices; biases and norms have none.
 
     Returns:
@@ -97,14 +100,17 @@ def discriminative_groups(
         gradient are left out, so call it before `GradualUnfreezing` freezes anything.
 
     Raises:
-        ValueError: a rate or factor that is not positive, or nothing to train.
+        ValueError: a rate or decay that is not positive, or no trainable parameter.
     """
     if learning_rate is None:
         learning_rate = default_learning_rate(model)
     if learning_rate <= 0:
         raise ValueError(f"learning_rate must be above 0, not {learning_rate}.")
-    if factor <= 0:
-        raise ValueError(f"factor must be above 0, not {factor}; 2.6 is the paper's, 1 gives all layers the same rate.")
+    if layerwise_lr_decay <= 0:
+        raise ValueError(
+            f"layerwise_lr_decay must be above 0, not {layerwise_lr_decay}; 2.6 is the paper's, 1 gives all layers the "
+            "same rate."
+        )
     names = layer_names(model)
     layers = len(names) - 2
     parts: dict[str, tuple[list[nn.Parameter], list[nn.Parameter]]] = {name: ([], []) for name in names}
@@ -115,7 +121,7 @@ def discriminative_groups(
     for depth, name in enumerate(names):
         for parameters, decay in zip(parts[name], (weight_decay, 0.0)):
             if parameters:
-                rate = learning_rate / factor**depth
+                rate = learning_rate / layerwise_lr_decay**depth
                 groups.append({"params": parameters, "lr": rate, "weight_decay": decay, "name": name})
     if not groups:
         raise ValueError("No parameter of the model needs a gradient: there is nothing to train.")

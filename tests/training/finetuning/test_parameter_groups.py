@@ -36,13 +36,13 @@ def heads():
 @pytest.mark.parametrize(("width", "rate"), [(128, 5e-4), (768, 5e-4 / 6)])
 def test_the_rate_falls_as_the_width_grows(width, rate):
     config = vanilla.VanillaEncoderConfig(**{**SIZE, "hidden_size": width, "num_attention_heads": 4})
-    groups = discriminative_groups(vanilla.VanillaEncoderForTokenClassification(config), None, factor=1)
+    groups = discriminative_groups(vanilla.VanillaEncoderForTokenClassification(config), None, layerwise_lr_decay=1)
     assert [group["lr"] for group in groups] == pytest.approx([rate] * len(groups))
 
 
 @pytest.mark.parametrize("model", heads(), ids=lambda model: type(model).__name__)
 def test_every_parameter_is_in_one_group_with_the_rate_of_its_layer(model):
-    groups = discriminative_groups(model, learning_rate=1.0, factor=2.0, weight_decay=0.5)
+    groups = discriminative_groups(model, learning_rate=1.0, layerwise_lr_decay=2.0, weight_decay=0.5)
     listed = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(listed) == sorted(id(parameter) for parameter in model.parameters())
     rates = {group["name"]: group["lr"] for group in groups}
@@ -82,8 +82,8 @@ def test_the_parts_of_a_model_from_the_head_down():
 
 def test_what_cannot_be_is_refused():
     model = heads()[0]
-    with pytest.raises(ValueError, match="factor must be above 0"):
-        discriminative_groups(model, 1.0, factor=0)
+    with pytest.raises(ValueError, match=r"layerwise_lr_decay.*0"):
+        discriminative_groups(model, 1.0, layerwise_lr_decay=0)
     with pytest.raises(ValueError, match="learning_rate must be above 0"):
         discriminative_groups(model, 0.0)
     with pytest.raises(ValueError, match="no layers"):

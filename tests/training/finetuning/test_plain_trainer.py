@@ -56,7 +56,7 @@ class Watch(TrainerCallback):
 
 def test_discriminative_rates_and_a_slanted_triangle(tmp_path):
     model, watch = classifier(), Watch()
-    groups = discriminative_groups(model, learning_rate=1e-2, factor=2.6, weight_decay=0.01)
+    groups = discriminative_groups(model, learning_rate=1e-2, layerwise_lr_decay=2.6, weight_decay=0.01)
     optimizer = torch.optim.AdamW(groups)
     schedule = LambdaLR(optimizer, slanted_triangular(STEPS, cut_fraction=0.25, ratio=32))
     Trainer(
