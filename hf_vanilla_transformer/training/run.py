@@ -12,6 +12,7 @@ import shutil
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from importlib.util import find_spec
@@ -38,6 +39,7 @@ from .run_folder import (
     RESULTS_FILE,
     check_new,
     check_resumable,
+    lock_folder,
     resume_command,
 )
 from .trainer import RecipeTrainer
@@ -168,33 +170,53 @@ def carry_out(kind: type[Run], recipe: Any, *, resume: bool = False, command: st
     run = kind.prepare(recipe, folder, resume_from=resume_from)
     trainer = run.make_trainer(folder)
     main_process = trainer.is_world_process_zero()
-    if main_process:
-        _open_folder(run, folder, resume_from)
-    trainer.barrier()
-
-    interrupted = _train(trainer, folder, resume_from)
-    history = read_history(folder / METRICS_FILE)
-    if main_process and recipe.output.plot and history:  # a short run logs nothing
-        plot_curves(history, folder / CURVES_FILE, **run.curve())
+    with lock_folder(folder) if main_process else nullcontext():
+        if main_process:
+            _open_folder(run, folder, resume_from)
+        trainer.barrier()
+        interrupted = _train(trainer, folder, resume_from)
+        history = read_history(folder / METRICS_FILE)
+        if main_process and recipe.output.plot and history:  # a short run logs nothing
+            plot_curves(history, folder / CURVES_FILE, **run.curve())
+        if not interrupted:
+            return _finish(run, trainer, folder, command)
     steps = trainer.state.global_step
-    common = {"folder": folder, "tokenizer": run.tokenizer, "steps": steps, "main_process": main_process}
-    if interrupted:
+    if main_process:
         print(f"Interrupted after {steps:,} updates. Resume with: {resume_command(folder)}", file=sys.stderr)
-        return run.result(model=trainer.model, interrupted=True, **common)
+    return run.result(
+        folder=folder,
+        model=trainer.model,
+        tokenizer=run.tokenizer,
+        interrupted=True,
+        steps=steps,
+        main_process=main_process,
+    )
 
+
+def _finish(run: Run, trainer: RecipeTrainer, folder: Path, command: str) -> TrainingResult:
+    """Gives the model its final weights, scores and saves it, and writes the results."""
+    main_process = trainer.is_world_process_zero()
     spent = trainer.clock.state_dict()  # scoring the finished model is not training time
     chosen = choose_weights(trainer, folder)
     model = run.finished_model(trainer.model)
     model.eval()
     metrics = run.final_scores(trainer, model, folder)
-    metrics |= {"steps": steps, "weights": chosen}
+    metrics |= {"steps": trainer.state.global_step, "weights": chosen}
     metrics |= {f"{name}_seconds": round(value, 2) for name, value in spent.items()}
     metrics |= {
         "hardware": hardware(trainer.args.world_size),
         "finished": datetime.now(timezone.utc).date().isoformat(),
         **run.facts(trainer, folder),
     }
-    result = run.result(model=model, metrics=metrics, chosen=chosen, **common)
+    result = run.result(
+        folder=folder,
+        model=model,
+        tokenizer=run.tokenizer,
+        metrics=metrics,
+        chosen=chosen,
+        steps=trainer.state.global_step,
+        main_process=main_process,
+    )
     if main_process:
         _write_model(run, result, command)
     trainer.barrier()
@@ -253,8 +275,7 @@ def _main_process() -> bool:
 
 
 def _open_folder(run: Run, folder: Path, resume_from: Path | None) -> None:
-    """Makes a folder that says what runs in it; of a resumed run, removes what belongs to later updates."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Writes the recipe; of a resumed run, removes what belongs to later updates."""
     run.recipe.save(folder / RECIPE_FILE)
     (folder / RESULTS_FILE).unlink(missing_ok=True)
     step = 0 if resume_from is None else update_of(resume_from)

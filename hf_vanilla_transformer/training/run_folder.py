@@ -6,11 +6,13 @@ results holds a finished one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from .checkpoints import newest_resumable
 
@@ -21,6 +23,7 @@ RESULTS_FILE = "results.json"
 TRANSLATIONS_FILE = "{split}.translations.txt"
 PREDICTIONS_FILE = "predictions_{split}.jsonl"
 MODEL_FOLDER = "model"
+_LOCK_FILE = ".lock"
 
 # A resumed run may differ in these fields and sections. The weights and the order of the rows do not depend on them, or
 # only from the update on at which the run continues.
@@ -98,6 +101,30 @@ def check_resumable(folder: Path, recipe: Any) -> Path | None:
             "training.max_steps, training.num_train_epochs or training.max_minutes."
         )
     return newest_resumable(folder)
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Makes the folder and keeps other runs out of it. The lock of a process that died does not hold.
+
+    Raises:
+        ValueError: another process trains in the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / _LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ValueError(
+            f"Another process trains in the output folder {folder}: wait for its end, or choose another folder with "
+            "--output."
+        ) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows does not remove an open file
+            (folder / _LOCK_FILE).unlink()
+        lock.release()
 
 
 def saved_recipe(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from hf_vanilla_transformer.training import run_training
 from hf_vanilla_transformer.training.recipes.finetuning_recipe import FinetuneRecipe
@@ -100,3 +101,13 @@ def test_changed_fields_of_nested_recipes():
     before = {"task": "a", "data": {"path": "x", "names": [1]}, "old": 1}
     now = {"task": "a", "data": {"path": "y", "names": [1]}, "new": 2}
     assert changed_fields(before, now) == {"data.path": ("x", "y"), "new": (None, 2), "old": (1, None)}
+
+
+def test_a_folder_in_which_another_process_trains_is_left_alone(unfinished, pairs):
+    before = (unfinished / "recipe.yaml").read_text()
+    with FileLock(unfinished / ".lock"), pytest.raises(ValueError, match=f"{unfinished}.*--output"):
+        run_training(toy_recipe(pairs, unfinished, "training.max_steps=2"), resume=True)
+    assert (unfinished / "recipe.yaml").read_text() == before
+    # A lock file alone, as a process leaves it that was killed, does not matter.
+    assert run_training(toy_recipe(pairs, unfinished, "training.max_steps=2"), resume=True).steps == 2
+    assert not (unfinished / ".lock").exists()
