@@ -1,4 +1,4 @@
-"""A running average of a model's weights, kept in memory while it trains."""
+"""A running average of a model's weights, kept in memory during training."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from torch import nn
 
 
 class WeightAverage:
-    """A running average of a model's weights; it costs memory for copies of them, but no checkpoints.
+    """A running average of a model's weights. It needs memory for copies of them, but no checkpoints.
 
     Args:
         model: its trainable parameters are averaged.
-        kind: ``last``, the mean of the last snapshots, or ``ema``, an exponential moving average (with the bias of the
-            first steps corrected as in Adam).
-        last: snapshots in the mean.
+        kind: ``last``, the mean of the last snapshots, or ``ema``, an exponential moving average (bias-corrected as in
+            Adam).
+        last: number of snapshots in the mean.
         decay: of the moving average, per snapshot.
+
+    Raises:
+        ValueError: `kind` is neither ``last`` nor ``ema``.
     """
 
     def __init__(self, model: nn.Module, kind: str, *, last: int = 5, decay: float = 0.999) -> None:
@@ -33,7 +36,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Adds the present weights to the average."""
+        """Adds the current weights to the average."""
         self.count += 1
         if self.kind == "last":
             # Reuse the memory of the oldest snapshot: allocating big tensors is slow.
@@ -63,7 +66,7 @@ class WeightAverage:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside, the model has the averaged weights; afterwards it has its own again."""
+        """Within the context, the model has the averaged weights; afterwards its own are restored."""
         own = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
         self._copy(self.weights())
         try:
@@ -81,7 +84,7 @@ class WeightAverage:
             parameter.copy_(weights[name])
 
     def state_dict(self) -> dict:
-        """What `load_state_dict` needs to continue."""
+        """The state from which `load_state_dict` continues."""
         return {"count": self.count, "moving": self.moving, "snapshots": list(self.snapshots)}
 
     def load_state_dict(self, state: dict) -> None:

@@ -1,4 +1,4 @@
-"""The batches of a training: epoch after epoch in an order that the seed decides, the same after a resume."""
+"""The batches of a training: epoch after epoch, in an order that depends on the seed alone, also after a resume."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class Batches(ABC):
-    """The batches of an entire training: which rows, in which order, and made into tensors by which collator.
+    """The batches of an entire training: the rows, their order, and the collator that makes tensors of them.
 
-    Everything follows from the seed, so that a resumed training continues with the batch after the last one it used.
+    They depend on the seed alone, so a resumed training continues with the batch after the last one that it used.
 
     Attributes:
         updates_per_epoch: updates in one pass over the rows; None for a stream, whose length is not known.
@@ -26,18 +26,18 @@ class Batches(ABC):
 
     @abstractmethod
     def loader(self, updates: int, rank: int) -> DataLoader:
-        """The batches of one process, from the first to the last of so many updates."""
+        """All batches of process `rank` in a training of `updates` updates."""
 
     @abstractmethod
     def epochs(self, updates: int) -> float:
-        """Passes over the rows after so many updates."""
+        """Passes over the rows after `updates` updates."""
 
     def state_dict(self, updates: int) -> dict[str, Any] | None:
-        """What a training needs to continue after so many updates; None if their number is enough."""
+        """The state after `updates` updates, for a resume; None if the number of updates is enough."""
         return None
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues from the result of `state_dict`, once `loader` was called."""
+        """Continues from the result of `state_dict`. Call `loader` first."""
         raise NotImplementedError
 
     def fingerprint(self) -> int | None:
@@ -46,21 +46,24 @@ class Batches(ABC):
 
 
 class NumberedBatch(list):
-    """A list that knows which batch of the training it is."""
+    """A list of rows with the number of its batch in the training."""
 
     number: int = 0
 
 
 class BatchStream:
-    """A batch sampler over the whole training: `epochs` of `sampler`, one after the other, ``length`` batches in all.
+    """A batch sampler over the entire training: one epoch after another, ``length`` batches in total.
 
-    transformers' Trainer counts epochs of equal length, but the number of batches filled by tokens may differ between
-    epochs. It therefore sees the training as one epoch of `length` batches; a resume skips the batches that were used,
-    which costs nothing, because here a batch is only a list of row numbers.
+    transformers' Trainer counts epochs of equal length, but batches filled by tokens may differ in number between
+    epochs. Trainer therefore sees one epoch of `length` batches. A resume skips the batches that were used; that is
+    cheap, because a batch is only a list of row numbers here.
 
     Args:
         new_epoch: called with the number of each epoch before its first batch; returns the sampler of that epoch.
-        length: number of batches in all.
+        length: total number of batches.
+
+    Raises:
+        ValueError: an epoch has no batch.
     """
 
     def __init__(self, new_epoch: Callable[[int], Any], length: int) -> None:
@@ -79,7 +82,7 @@ class BatchStream:
                 if number == self.length:
                     return
             if number == started:
-                raise ValueError("The training data has no batch: it has no row, or no row fits the budget.")
+                raise ValueError("The training data makes no batch: it has no rows, or too few to fill one update.")
             epoch += 1
 
     def __len__(self) -> int:
@@ -90,14 +93,14 @@ class Rows(Dataset):
     """Tokenised rows in memory.
 
     Args:
-        columns: lists of token ids by the model's name for them; all of the same length.
-        numbers: the rows' numbers in the data set that was tokenised, where some of those were left out.
+        columns: lists of token ids by the name of the model's argument; all of the same length.
+        numbers: the rows' numbers in the tokenised data set, if some of its rows were left out.
     """
 
     def __init__(self, columns: dict[str, Sequence[Sequence[int]]], numbers: np.ndarray | None = None) -> None:
         self.columns = columns
         self.numbers = numbers
-        # Makes new columns before the next batch is read: a resumed run skips batches without reading them.
+        # Called before the next batch is read, to make new columns: a resumed run skips batches without reading them.
         self.refresh: Callable[[], dict[str, Sequence[Sequence[int]]]] | None = None
 
     def __len__(self) -> int:
@@ -107,11 +110,11 @@ class Rows(Dataset):
         return {name: column[index] for name, column in self.columns.items()}
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Sequence[int]]]:
-        """A batch at once; it keeps its number, on which the collator's random numbers depend."""
+        """The rows of a batch; it keeps its number, on which the collator's random numbers depend."""
         return self.batch(indices, getattr(indices, "number", 0))
 
     def batch(self, indices: Sequence[int], number: int) -> NumberedBatch:
-        """The rows of a batch with the given number."""
+        """The rows of `indices` as batch number `number`."""
         if self.refresh is not None:
             self.columns, self.refresh = self.refresh(), None
         batch = NumberedBatch(self[index] for index in indices)
@@ -119,7 +122,7 @@ class Rows(Dataset):
         return batch
 
     def joined(self, numbers: Iterable[int]) -> Iterator[np.ndarray]:
-        """The tokens of a row's columns (source and target) together, for the rows of these numbers."""
+        """The concatenated tokens of all columns (source and target) of each row in `numbers`."""
         columns = list(self.columns.values())
         for index in numbers:
             yield np.concatenate([np.asarray(column[index], dtype=np.int64) for column in columns])
@@ -139,15 +142,15 @@ class Rows(Dataset):
 
 
 class SeededCollator:
-    """Runs a collator under random numbers that depend on the seed and the number of the batch alone.
+    """Runs a collator with random numbers that depend only on the seed, the process and the number of the batch.
 
-    Masking then is the same whatever was computed before, how many workers load the data, and after a resume, and it
-    leaves the random numbers of the dropout alone.
+    Masking is then independent of earlier computations, of the number of data-loading workers and of a resume, and does
+    not change the random numbers of dropout.
 
     Args:
         collator: makes tensors of a list of rows.
         seed: of the run.
-        rank: of the process, so that no two processes mask alike.
+        rank: of the process, so that processes mask differently.
     """
 
     def __init__(self, collator: Callable[[list], dict[str, torch.Tensor]], seed: int, rank: int = 0) -> None:
@@ -161,7 +164,7 @@ class SeededCollator:
         python_state, numpy_state = random.getstate(), np.random.get_state()
         try:
             with torch.random.fork_rng(devices=[]):
-                # Not torch.manual_seed, which would seed the accelerator's dropout as well.
+                # torch.manual_seed would also seed the accelerator, and so its dropout.
                 torch.default_generator.manual_seed(seed)
                 np.random.seed(seed)
                 random.seed(seed)
@@ -172,10 +175,10 @@ class SeededCollator:
 
 
 class TableRows(Dataset):
-    """The rows of a table of the `datasets` library; as in `Rows`, a batch keeps its number.
+    """The rows of a table of the `datasets` library. As in `Rows`, a batch keeps its number.
 
     Args:
-        table: its columns are what the collator takes.
+        table: with the columns that the collator takes.
     """
 
     def __init__(self, table: Any) -> None:
@@ -196,7 +199,7 @@ class TableRows(Dataset):
         return checksum
 
     def __getitems__(self, indices: Sequence[int]) -> NumberedBatch:
-        """A batch at once."""
+        """The rows of a batch, with its number."""
         batch = NumberedBatch(self.table.__getitems__(list(indices)))
         batch.number = getattr(indices, "number", 0)
         return batch
@@ -207,14 +210,14 @@ class EpochBatches(Batches):
 
     Args:
         rows: `Rows` or `TableRows`.
-        sampler: batches of an epoch, as lists of row numbers, for all processes in turn, as many as fill complete
-            updates; its `set_epoch` chooses their order.
+        sampler: the batches of an epoch, as lists of row numbers, for all processes in turn; only as many as fill
+            complete updates. Its `set_epoch` chooses their order.
         collator: makes tensors of a list of rows.
         seed: of the collator's random numbers.
-        processes: of the training.
-        accumulation: batches of a process that are added up to one update.
-        workers: processes that make batches beside the training.
-        reencode: returns new columns of the rows for each epoch, or None.
+        processes: number of training processes.
+        accumulation: batches per process that are accumulated for one update.
+        workers: data-loading processes.
+        reencode: returns new columns of the rows for each epoch; None to keep them.
     """
 
     def __init__(
@@ -241,7 +244,7 @@ class EpochBatches(Batches):
         self.updates_per_epoch = len(sampler) // (processes * accumulation)
 
     def loader(self, updates: int, rank: int) -> DataLoader:
-        """The batches of one process, from the first to the last of so many updates."""
+        """All batches of process `rank` in a training of `updates` updates."""
         dataset = self.rows
         if self.reencode is not None:
             dataset = Rows(dict(self.rows.columns))
@@ -250,14 +253,14 @@ class EpochBatches(Batches):
             if self.reencode is not None:
                 dataset.refresh = self.reencode
             self.sampler.set_epoch(epoch)
-            # Batch i of the order goes to process i mod n: n processes see in a step what one process accumulates.
+            # Batch i goes to process i mod n, so n processes see in one step what one process accumulates.
             return [rows for index, rows in enumerate(self.sampler) if index % self.processes == rank]
 
         stream = BatchStream(new_epoch, updates * self.accumulation)
         return batch_loader(dataset, stream, SeededCollator(self.collator, self.seed, rank), self.workers)
 
     def epochs(self, updates: int) -> float:
-        """Passes over the rows after so many updates."""
+        """Passes over the rows after `updates` updates."""
         return updates / self.updates_per_epoch
 
     def fingerprint(self) -> int:

@@ -1,4 +1,4 @@
-"""Callbacks of a run: when to evaluate, to save and to stop, and which weights are the best so far."""
+"""Callbacks of a run: when it evaluates, saves and stops, and which weights are the best so far."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from transformers import TrainerCallback
 
 from .trainer import RecipeTrainer
 
-# Scores of which less is better.
-_LESS_IS_BETTER = ("loss", "mse", "mae", "perplexity")
+# Scores for which lower is better.
+_LOWER_IS_BETTER = ("loss", "mse", "mae", "perplexity")
 
 
 def higher_is_better(metric: str) -> bool:
-    """Whether more of a score is better."""
-    return metric.removeprefix("eval_") not in _LESS_IS_BETTER
+    """Whether a higher value of a score is better."""
+    return metric.removeprefix("eval_") not in _LOWER_IS_BETTER
 
 
 class RunCallback(TrainerCallback):
-    """A callback that knows the trainer of its run.
+    """A callback with access to the trainer of its run.
 
     Args:
         trainer: the trainer to which it is added.
@@ -36,7 +36,7 @@ class RunCallback(TrainerCallback):
 
 
 class RestoreRunState(RunCallback):
-    """Restores what Trainer itself does not save, after Trainer has set up everything else.
+    """Restores the state that Trainer does not save itself, after Trainer has restored its own.
 
     Args:
         checkpoint: the checkpoint from which the run is resumed.
@@ -52,16 +52,16 @@ class RestoreRunState(RunCallback):
 
 
 class Schedule(RunCallback):
-    """Decides after which updates to average, to evaluate and to save; the last one always ends with a checkpoint."""
+    """Decides after which updates to average, evaluate and save. The last update is always followed by a checkpoint."""
 
     def on_train_begin(self, args, state, control, **kwargs):
         """Starts the clock."""
         self.trainer.clock.start()
 
     def on_step_end(self, args, state, control, **kwargs):
-        """Compares the number of updates with the recipe's."""
+        """Averages, and requests an evaluation or a checkpoint, if the recipe asks for one after this update."""
         step = state.global_step
-        # Trainer sees the whole training as one epoch; passes over the data are what everybody else wants to know.
+        # Trainer sees the entire training as one epoch; logs and other callbacks need passes over the data.
         state.epoch = self.trainer.epochs_seen
         if self.trainer.average is not None and step % self.recipe.training.average_every == 0:
             self.trainer.average.update()
@@ -76,8 +76,8 @@ class Schedule(RunCallback):
 class StopConditions(RunCallback):
     """Ends a run when its minutes are over or when it is interrupted, on all processes after the same update.
 
-    The first Ctrl-C (or SIGTERM, which schedulers send) lets the update finish and saves a checkpoint; a second one
-    ends the process at once.
+    After the first Ctrl-C (or SIGTERM, which job schedulers send), the run finishes its update and saves a checkpoint.
+    A second one ends the process at once.
     """
 
     def __init__(self, trainer: RecipeTrainer) -> None:
@@ -86,13 +86,13 @@ class StopConditions(RunCallback):
         self._handlers: dict[int, Any] = {}
 
     def on_train_begin(self, args, state, control, **kwargs):
-        """Takes over SIGINT and SIGTERM; only the main thread may."""
+        """Handles SIGINT and SIGTERM; Python allows that in the main thread only."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._handlers[number] = signal.signal(number, self._interrupt)
 
     def on_step_end(self, args, state, control, **kwargs):
-        """Asks all processes whether one of them has to stop."""
+        """Stops all processes if one of them has to stop."""
         self.interrupted, out_of_time = self._any(self.interrupted, self.trainer.out_of_time)
         if self.interrupted or out_of_time:
             control.should_training_stop = True
@@ -102,7 +102,7 @@ class StopConditions(RunCallback):
             control.should_evaluate = self.trainer.eval_steps is not None
 
     def agree(self) -> bool:
-        """Whether any process was interrupted; a signal may come after the last update, and to one process alone."""
+        """Whether any process was interrupted: a signal may arrive after the last update, and at one process alone."""
         (self.interrupted,) = self._any(self.interrupted)
         return self.interrupted
 
@@ -111,7 +111,7 @@ class StopConditions(RunCallback):
         self.release()
 
     def release(self) -> None:
-        """Gives the signals back to their former handlers."""
+        """Restores the former signal handlers."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers.clear()
@@ -125,10 +125,10 @@ class StopConditions(RunCallback):
 
 
 class BestModel(RunCallback):
-    """Keeps the best weights so far, and ends the run when `evaluation.patience` evaluations bring no better ones."""
+    """Saves the best weights so far, and ends the run after `evaluation.patience` evaluations without improvement."""
 
     def on_evaluate(self, args, state, control, metrics, **kwargs):
-        """Compares with the best evaluation."""
+        """Compares the evaluation with the best one so far."""
         metric = self.trainer.main_metric
         value = metrics.get(f"eval_{metric}")
         if value is None:

@@ -1,4 +1,4 @@
-"""Time spent training, with and without evaluations: the axis of BLEU-against-time curves."""
+"""A clock that excludes evaluations from the training time, for limits in minutes and scores over time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class TrainingClock:
-    """Counts the seconds since `start`, and how many of them were training. A resumed run continues its clock.
+    """Counts the seconds since `start`, and the seconds of training among them. A resumed run continues its clock.
 
     Args:
         now: returns the time in seconds.
@@ -21,13 +21,13 @@ class TrainingClock:
         self._paused = 0.0
 
     def start(self) -> None:
-        """Starts the clock; a second call changes nothing."""
+        """Starts the clock; a second call has no effect."""
         if self._started is None:
             self._started = self._now()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Time inside the context counts as time passed, but not as training."""
+        """Time within the context counts as wall time, but not as training time."""
         began = self._now()
         try:
             yield
@@ -36,12 +36,12 @@ class TrainingClock:
 
     @property
     def wall(self) -> float:
-        """Seconds passed, everything included."""
+        """Seconds passed, including evaluations and checkpoints."""
         return self._before[0] + (0.0 if self._started is None else self._now() - self._started)
 
     @property
     def training(self) -> float:
-        """Seconds spent training: without evaluations and the writing of checkpoints."""
+        """Seconds of training, without evaluations and the writing of checkpoints."""
         passed = 0.0 if self._started is None else self._now() - self._started - self._paused
         return self._before[1] + passed
 

@@ -1,4 +1,4 @@
-"""Which collator makes the batches of which task."""
+"""The collator of each task."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from .recipes.training_recipe import Recipe
 def collator(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Callable[[list], dict[str, torch.Tensor]]:
     """The collator of the recipe's task."""
     limit, packed, objective = recipe.data.max_length, recipe.data.packing, recipe.objective
-    # On CPU attention goes through packed rows sequence by sequence, so one row holds them all and nothing is padded.
-    # Elsewhere it may cost the square of the length of a row, so a row is no longer than a sequence may be.
+    # On CPU, attention handles packed rows sequence by sequence, so one row holds the entire batch without padding.
+    # Elsewhere attention may cost the square of the row length, so a row is at most as long as one sequence.
     one_row = default_device().type == "cpu" and recipe.model.attn_implementation == "sdpa"
     packing = {"packing": True, "row_length": None if one_row else limit} if packed else {}
     if recipe.task == "translation":
         return TranslationCollator(tokenizer, **packing)
     if recipe.task == "causal_lm":
         return CausalLanguageModelingCollator(tokenizer, limit, packing=packed)
-    hidden = {
+    masking = {
         "mask_probability": mask_probability(recipe.task, recipe.objective),
         "mean_span_length": mean_span_length(recipe.task, recipe.objective),
     }
     if recipe.task == "denoising":
         return DenoisingCollator(
-            tokenizer, limit, permute_sentences=objective.permute_sentences, packing=packed, **hidden
+            tokenizer, limit, permute_sentences=objective.permute_sentences, packing=packed, **masking
         )
     if recipe.task == "span":
-        return SpanCorruptionCollator(tokenizer, limit, packing=packed, **hidden)
+        return SpanCorruptionCollator(tokenizer, limit, packing=packed, **masking)
     shares = {"mask_share": 1.0, "random_share": 0.0} if objective.replacement == "all" else {}
     return MaskedLanguageModelingCollator(
-        tokenizer, unit=objective.unit, max_span_length=objective.max_span_length, **hidden, **shares, **packing
+        tokenizer, unit=objective.unit, max_span_length=objective.max_span_length, **masking, **shares, **packing
     )

@@ -1,4 +1,4 @@
-"""From the recipe's text to rows of token ids: readers, tokenizer, and what is held in memory."""
+"""Reads the text of a recipe, loads or trains its tokenizer, and encodes the text as rows of token ids in memory."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ TEMPLATES = {
     "span": "seq2seq",
 }
 
-# Texts that are tokenised at once: enough to keep the tokenizer's threads busy, few enough to stay small in memory.
+# Texts per call of the tokenizer: enough to keep its threads busy, few enough to need little memory.
 _CHUNK = 10_000
 
 
 class Ragged(Sequence):
-    """Many short lists of token ids in one array: a tenth of the memory of lists of Python numbers.
+    """Many short lists of token ids in one array, with a tenth of the memory of lists of Python integers.
 
     Args:
         ids: all ids, one row after the other.
-        offsets: (rows + 1,) where each row begins, and the end.
+        offsets: (rows + 1,) begin of each row, and the end of the last one.
     """
 
     def __init__(self, ids: np.ndarray, offsets: np.ndarray) -> None:
@@ -77,12 +77,12 @@ class Ragged(Sequence):
 
 @dataclass
 class Corpus:
-    """The text of one run, as read; tokenising is left to `encode`.
+    """The text of one run; `encode` tokenises it.
 
     Attributes:
-        train, validation, test: data sets with columns `source` and `target`, or `text`; None where there is no split.
-        reports: the readers' account of bad rows, one a split.
-        held_out: so many texts at the beginning of the training split are the validation split.
+        train, validation, test: data sets with columns `source` and `target`, or `text`; None for a missing split.
+        reports: the readers' counts of bad rows, one per split.
+        held_out: number of texts at the beginning of the training split that are the validation split.
     """
 
     train: Any
@@ -93,11 +93,11 @@ class Corpus:
 
 
 def load_corpus(recipe: Recipe, splits: Sequence[str] = ("train", "validation", "test")) -> Corpus:
-    """Reads the splits a recipe names. The training text of a stream is left where it is (`train` is None).
+    """Reads the splits that a recipe names. The training text of a stream is not read here (`train` is None).
 
     Raises:
-        FileNotFoundError: the data or its training split is not there.
-        ValueError: no path is given, or no row is valid.
+        FileNotFoundError: the data or its training split does not exist.
+        ValueError: data.path is not set, data.hold_out holds out all texts, or no row is valid.
     """
     data = scored_data(recipe)
     if data.path is None:
@@ -110,7 +110,7 @@ def load_corpus(recipe: Recipe, splits: Sequence[str] = ("train", "validation", 
     for split in splits:
         if split == "train" and is_streamed(recipe):
             continue
-        # A split that is asked for alone may be a single file, and must be there, like the training split.
+        # A split requested alone may be a single file; like the training split, it must exist.
         required = split == "train" or (alone and not (split == "validation" and data.hold_out))
         loaded = _load_split(recipe, data, split, required=required)
         if loaded is not None:
@@ -123,7 +123,7 @@ def load_corpus(recipe: Recipe, splits: Sequence[str] = ("train", "validation", 
     if corpus.train is not None:
         end = len(corpus.train) if data.max_rows is None else min(corpus.held_out + data.max_rows, len(corpus.train))
         if corpus.held_out >= len(corpus.train):
-            raise ValueError(f"data.hold_out={data.hold_out} leaves nothing of the training text; hold out less.")
+            raise ValueError(f"data.hold_out={data.hold_out} leaves no training text; hold out fewer texts.")
         if corpus.held_out or end < len(corpus.train):
             corpus.train = corpus.train.select(range(corpus.held_out, end))
     most = recipe.evaluation.max_rows
@@ -133,7 +133,7 @@ def load_corpus(recipe: Recipe, splits: Sequence[str] = ("train", "validation", 
 
 
 def scored_data(recipe: Recipe) -> DataRecipe:
-    """Where the validation and test text is: in `data.path`, or in the first source of a mixture."""
+    """The data with the validation and test text: `data.path`, or the first source of a mixture."""
     data = recipe.data
     if data.path is not None or not data.mixture:
         return data
@@ -152,21 +152,24 @@ def _held_out(recipe: Recipe, data: DataRecipe) -> datasets.Dataset:
     """The first texts of the training split."""
     if data.mixture and recipe.data.path is not None:
         raise ValueError(
-            f"data.hold_out={data.hold_out} holds out text of the first source of data.mixture; leave data.path out."
+            f"data.hold_out={data.hold_out} takes text from the first source of data.mixture; remove data.path."
         )
     source, name = choose_split(data.path, data.config, data.train, "train")
     texts, _ = load_texts(source, column=data.text_column, sample_by=data.sample_by, split=name,
                           config_name=data.config, streaming=True, on_bad_row=data.on_bad_row)  # fmt: skip
     rows = list(texts.take(data.hold_out))
     if not rows:
-        raise ValueError(f"{data.path!r} has no text to hold out.")
+        raise ValueError(f"data.path={data.path!r} has no text to hold out (data.hold_out={data.hold_out}).")
     return datasets.Dataset.from_list(rows)
 
 
 def get_tokenizer(recipe: Recipe, corpus: Corpus) -> PreTrainedTokenizerBase:
-    """The tokenizer of the recipe: loaded, or trained on the training text (of a stream, on its first texts).
+    """Loads the tokenizer of the recipe, or trains it on the training text (of a stream, on its first texts).
 
-    A model that is started from brings its own. The special tokens of the objective are added where they are missing.
+    With `model.start_from`, that model's tokenizer is loaded. Missing special tokens of the objective are added.
+
+    Raises:
+        ValueError: tokenizer.vocab_size is too small for the special tokens.
     """
     choice = recipe.tokenizer
     extra = extra_tokens(recipe.task, recipe.objective)
@@ -183,7 +186,7 @@ def get_tokenizer(recipe: Recipe, corpus: Corpus) -> PreTrainedTokenizerBase:
         logger.info("Training a %s tokenizer of %s entries", choice.kind, f"{choice.vocab_size:,}")
         if choice.vocab_size - len(extra) < 8:
             raise ValueError(
-                f"tokenizer.vocab_size={choice.vocab_size} has no room beside the {len(extra)} special tokens of task="
+                f"tokenizer.vocab_size={choice.vocab_size} is too small for the {len(extra)} special tokens of task="
                 f"{recipe.task!r}; raise it, or lower objective.sentinels."
             )
         tokenizer = train_tokenizer(
@@ -206,10 +209,13 @@ def encode(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any, *, tra
     """Tokenises a split.
 
     Args:
-        training: leave out pairs longer than ``data.max_length`` (counted in the log).
+        recipe: decides the task and ``data.max_length``.
+        tokenizer: of the model.
+        rows: data set with columns `source` and `target`, or `text`.
+        training: leave out pairs longer than ``data.max_length``; the log reports their number.
 
     Raises:
-        ValueError: nothing is left.
+        ValueError: no row is left.
     """
     limit = recipe.data.max_length
     numbers = None
@@ -223,21 +229,23 @@ def encode(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any, *, tra
         columns = {"input_ids": _blocks(texts, limit) if maker.in_blocks else texts}
     encoded = Rows(columns, numbers)
     if len(encoded) == 0:
-        raise ValueError(f"No row is left of {len(rows)}: none has at most data.max_length={limit} tokens.")
+        raise ValueError(
+            f"None of {len(rows)} rows has at most data.max_length={limit} tokens; raise it or split the rows."
+        )
     return encoded
 
 
 def encode_with_dropout(
     recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any, plain: Rows
 ) -> dict[str, Sequence[Sequence[int]]]:
-    """Tokenises the training pairs once more with BPE dropout, for one epoch.
+    """Tokenises the training pairs again with BPE dropout, for one epoch.
 
-    Which rows meet in a batch follows from the lengths without dropout, so that all processes agree on it although each
-    draws its own segmentations. A pair that gets longer than ``data.max_length`` is taken without dropout.
+    Batches are made by the lengths without dropout, so all processes agree on them although each samples its own
+    segmentations. A pair that becomes longer than ``data.max_length`` is used without dropout.
 
     Args:
         rows: the training split.
-        plain: the same tokenised without dropout, by `encode`.
+        plain: the same rows tokenised without dropout, by `encode`.
 
     Returns:
         New columns for `plain`.
@@ -252,7 +260,7 @@ def encode_with_dropout(
 
 
 def _load_split(recipe: Recipe, data: DataRecipe, split: str, *, required: bool) -> tuple[Any, RowReport] | None:
-    """Reads the first that exists of the names that the recipe has for a split."""
+    """Reads a split under the first of the recipe's names for it that exists."""
     chosen = choose_split(data.path, data.config, getattr(data, split), split, required=required)
     if chosen is None:
         return None
@@ -281,7 +289,7 @@ def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]
 
 
 def _blocks(texts: Ragged, size: int) -> Ragged:
-    """All texts one after the other, cut into blocks of `size`; only the last may be shorter."""
+    """The concatenated texts, cut into blocks of `size` tokens; only the last may be shorter."""
     total = len(texts.ids)
     return Ragged(texts.ids, np.append(np.arange(0, total, size), total))
 
@@ -294,12 +302,12 @@ def _encode_pairs(tokenizer: PreTrainedTokenizerBase, rows: Any) -> dict[str, Ra
 
 
 def _without_long(columns: dict[str, Ragged], limit: int) -> tuple[dict[str, Ragged], np.ndarray]:
-    """The pairs of at most `limit` tokens a side, and their numbers."""
+    """The pairs of at most `limit` tokens per side, and their row numbers."""
     longest = np.maximum.reduce([column.lengths() for column in columns.values()])
     keep = np.flatnonzero(longest <= limit)
     if len(keep) < len(longest):
         logger.warning(
-            "%s of %s training pairs are longer than data.max_length=%d tokens and are left out.",
+            "Left out %s of %s training pairs, which are longer than data.max_length=%d tokens.",
             f"{len(longest) - len(keep):,}", f"{len(longest):,}", limit,
         )  # fmt: skip
         columns = {name: column.take(keep) for name, column in columns.items()}

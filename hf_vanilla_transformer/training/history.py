@@ -1,4 +1,4 @@
-"""The history of a run: its losses and scores, one line each on the screen and in metrics.jsonl."""
+"""The history of a run: losses and scores, as lines on the screen and in metrics.jsonl."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .trainer import UNLIMITED_STEPS, RecipeTrainer
 
 
 class History(RunCallback):
-    """Prints one line per log (update, loss, rate, speed, time left) and one per evaluation; writes both to a file.
+    """Prints a line per log (update, loss, learning rate, speed, time left) and per evaluation; writes both to a file.
 
     Args:
-        path: the file of JSON lines; a resumed run appends to it.
-        stream: where the lines are printed; None for standard error.
+        path: file of JSON lines; a resumed run appends to it.
+        stream: to print to; None for standard error.
     """
 
     def __init__(self, trainer: RecipeTrainer, path: Path, stream: TextIO | None = None) -> None:
@@ -28,7 +28,7 @@ class History(RunCallback):
         self._last = (0.0, 0, 0)
 
     def on_train_begin(self, args, state, control, **kwargs):
-        """Speed is counted from here."""
+        """Starts the measurement of speed."""
         self._last = (self.trainer.clock.training, self.trainer.tokens_seen, state.global_step)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
@@ -76,7 +76,7 @@ class History(RunCallback):
         print("  ".join(parts), file=self.stream, flush=True)
 
     def _seconds_left(self, state, steps_per_second: float) -> float | None:
-        """Training time until the nearer of the limits of updates and of minutes."""
+        """Training time in seconds until the nearer limit, of updates or of minutes; None without a limit."""
         ends = []
         if state.max_steps < UNLIMITED_STEPS and steps_per_second > 0:
             ends.append((state.max_steps - state.global_step) / steps_per_second)
@@ -97,7 +97,7 @@ def _is_score(name: str, value: Any) -> bool:
 
 
 def trim_history(path: Path, step: int) -> None:
-    """Drops the records after `step`: a run that is resumed there writes them again."""
+    """Removes the records after `step`: a run that resumes there writes them again."""
     if path.is_file():
         kept = [record for record in read_history(path) if record["step"] <= step]
         write_text(path, "".join(json.dumps(record) + "\n" for record in kept))

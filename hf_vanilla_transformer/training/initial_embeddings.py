@@ -1,7 +1,7 @@
-"""Initial embeddings from counts: tokens that occur in the same rows start near each other.
+"""Initial embeddings from co-occurrence counts: tokens that occur in the same rows start with similar embeddings.
 
-A sentence and its translation are one row, so that a word and its translation start near each other too: a Transformer
-that shares the vocabulary of both languages need not learn its dictionary from nothing.
+A sentence and its translation form one row, so a word and its translation start with similar embeddings, too. A
+Transformer with one vocabulary for both languages then learns its dictionary sooner.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-# Contexts are smoothed by this power, so that rare ones count less (Levy, Goldberg and Dagan 2015, section 3.2).
+# Context counts are raised to this power, so that rare ones count less (Levy, Goldberg and Dagan 2015, section 3.2).
 _SMOOTHING = 0.75
-# More rows, or rows with more pairs of tokens, change the embeddings little; so many are about a minute's work.
+# More rows or pairs of tokens change the embeddings little; these limits keep the time at about a minute.
 _ROWS = 200_000
 _PAIRS = 2_000_000_000
 _CHUNK = 1000
@@ -27,30 +27,30 @@ def cooccurrence_embeddings(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Truncated singular vectors of the positive pointwise mutual information of tokens in the same row.
 
-    The matrix is that of Levy and Goldberg 2014 (section 3) with whole rows as contexts (Levy, Søgaard and Goldberg
-    2017, who do so for sentences and their translations); the singular values enter with their square root (Levy,
-    Goldberg and Dagan 2015, section 3.3).
+    The matrix is that of Levy and Goldberg 2014 (section 3), with entire rows as contexts (Levy, Søgaard and Goldberg
+    2017 use sentences and their translations). The singular vectors are scaled by the square roots of the singular
+    values (Levy, Goldberg and Dagan 2015, section 3.3).
 
     Args:
-        rows: the token ids of each row; how often a token occurs within a row does not matter. Of rows with more than
-            two thousand million pairs of tokens evenly spaced ones are taken.
+        rows: the token ids of each row; repetitions of a token within a row do not count. If all rows have more than
+            two thousand million pairs of tokens, evenly spaced rows are used.
         vocab_size: number of tokens.
         width: of an embedding; at most `vocab_size`.
-        seed: of the random projection that finds the singular vectors (Halko et al. 2011).
+        seed: of the random projection of the singular value decomposition (Halko et al. 2011).
 
     Returns:
-        The embeddings, (vocabulary, width), and which tokens have one, (vocabulary,): a token that is in no row, or
-        alone in its rows, has zeros.
+        The embeddings (vocabulary, width), and a mask (vocabulary,) of the tokens that have one. A token without
+        positive information, for example one that shares no row with others, has zeros.
 
     Raises:
-        ValueError: `width` exceeds the vocabulary, a token is not in it, or no two tokens share a row.
+        ValueError: `width` exceeds `vocab_size`, a token id is out of range, or no two tokens share a row.
     """
     if width > vocab_size:
-        raise ValueError(f"width={width} exceeds the vocabulary of {vocab_size} tokens: there are no more directions.")
+        raise ValueError(f"width={width} must be at most the size of the vocabulary, {vocab_size}.")
     counts = _count_pairs(rows, vocab_size)
     first, second = counts.indices()
     if not len(first):
-        raise ValueError("No two tokens share a row, so there is nothing to learn embeddings from.")
+        raise ValueError("No two tokens share a row: there are no co-occurrences to count.")
     occurrences = torch.zeros(vocab_size, dtype=torch.float64).index_add_(0, first, counts.values())
     context = occurrences**_SMOOTHING
     context /= context.sum()
@@ -60,7 +60,7 @@ def cooccurrence_embeddings(
         torch.stack([first[positive], second[positive]]),
         information[positive].float(),
         (vocab_size, vocab_size),
-        is_coalesced=True,  # sorted and single, as the counts are
+        is_coalesced=True,  # indices are sorted and unique, like those of the counts
         check_invariants=False,
     )
     with torch.random.fork_rng(devices=[]):
@@ -75,15 +75,16 @@ def cooccurrence_embeddings(
 
 @torch.no_grad()
 def start_from_cooccurrence(embedding: torch.Tensor, rows: Iterable[np.ndarray], *, seed: int = 0) -> int:
-    """Writes `cooccurrence_embeddings` into an embedding matrix, at the scale its random values have.
+    """Writes `cooccurrence_embeddings` into an embedding matrix, rescaled to its mean norm.
 
     Args:
-        embedding: (vocabulary, width), already initialised; tokens that the rows do not tell about keep their values.
+        embedding: (vocabulary, width), initialised and changed in place; tokens without co-occurrences keep their
+            values.
         rows: the token ids of each row.
         seed: see `cooccurrence_embeddings`.
 
     Returns:
-        How many tokens got new values.
+        The number of tokens with new values.
     """
     values, known = cooccurrence_embeddings(rows, *embedding.shape, seed=seed)
     scale = embedding[known].norm(dim=1).mean() / values[known].norm(dim=1).mean()
@@ -92,12 +93,12 @@ def start_from_cooccurrence(embedding: torch.Tensor, rows: Iterable[np.ndarray],
 
 
 def evenly_spaced(count: int) -> range:
-    """Which of `count` rows are counted where there are more than are needed."""
+    """Indices of the rows to count: all, or evenly spaced ones if there are more than needed."""
     return range(0, count, max(1, -(-count // _ROWS)))
 
 
 def whole_texts(tokenizer: PreTrainedTokenizerBase, texts: datasets.Dataset) -> Iterator[np.ndarray]:
-    """The token ids of texts (column `text`), each as long as it is and without special tokens."""
+    """The token ids of each text (column `text`), neither truncated nor with special tokens."""
     chosen = texts.select(evenly_spaced(len(texts)))
     for start in range(0, len(chosen), _CHUNK):
         chunk = chosen[start : start + _CHUNK]["text"]
@@ -106,7 +107,7 @@ def whole_texts(tokenizer: PreTrainedTokenizerBase, texts: datasets.Dataset) -> 
 
 
 def _count_pairs(rows: Iterable[np.ndarray], vocab_size: int) -> torch.Tensor:
-    """In how many rows two different tokens occur together; sparse, coalesced, (vocabulary, vocabulary), float64."""
+    """The number of rows that each pair of different tokens shares; sparse (vocabulary, vocabulary), float64."""
     tokens = [np.unique(np.asarray(row, dtype=np.int64)) for row in rows]
     tokens = tokens[:: max(1, -(-sum(len(row) ** 2 for row in tokens) // _PAIRS))]
     numbers = np.repeat(np.arange(len(tokens)), [len(row) for row in tokens])

@@ -1,6 +1,6 @@
-"""Which maps of our models low-rank adapters go to (Hu et al. 2021), for PEFT's `LoraConfig(target_modules=...)`.
+"""Target modules for low-rank adapters (Hu et al. 2021), for PEFT's `LoraConfig(target_modules=...)`.
 
-The names are the same in all three stacks, and in a decoder they cover cross-attention too.
+The names are the same in all three models. In a decoder they include cross-attention.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NAMES = {"attention": _QUERY_AND_VALUE, "all-attention": _ATTENTION, "layers": 
 
 
 def lora_targets(preset: TargetModulesPreset = "attention") -> list[str]:
-    """Names of the maps that get adapters.
+    """Names of the linear layers that get adapters.
 
     ```python
     from peft import LoraConfig, get_peft_model
@@ -26,14 +26,14 @@ def lora_targets(preset: TargetModulesPreset = "attention") -> list[str]:
     model = get_peft_model(model, LoraConfig(r=8, target_modules=lora_targets()))
     ```
 
-    PEFT's own `target_modules="all-linear"` works too. It adds what lies outside of the layers, such as BERT's pooler.
+    PEFT's own `target_modules="all-linear"` works, too. It adds modules outside the layers, such as BERT's pooler.
 
     Args:
-        preset: `attention` is the choice of the paper (section 4.2), queries and values; `all-attention` adds keys and
-            outputs; `layers` adds the feed-forward network (QLoRA, Dettmers et al. 2023, found that it matters).
+        preset: `attention` adapts queries and values, as the paper does (section 4.2); `all-attention` adds keys and
+            outputs; `layers` adds the feed-forward network, which QLoRA (Dettmers et al. 2023) found to matter.
 
     Raises:
-        ValueError: `preset` is none of these.
+        ValueError: `preset` does not exist.
     """
     if preset not in _NAMES:
         raise ValueError(f"preset={preset!r} does not exist; choose from {', '.join(get_args(TargetModulesPreset))}.")

@@ -1,4 +1,4 @@
-"""How much memory a training needs, before it runs."""
+"""Estimates the memory of a training before it starts."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _ADAM = 2
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes, by what they are for.
+    """Memory of a training in bytes, by purpose.
 
     Attributes:
         weights: all parameters and buffers.
         training: a gradient and two moments of Adam for each trained parameter.
         activations: tensors that the forward pass of the largest batch keeps for the backward pass.
-        copies: further copies of the trained weights: averages, or the start that L2-SP decays to.
+        copies: further copies of the trained weights: averages, or the start weights of L2-SP.
     """
 
     weights: int
@@ -34,7 +34,7 @@ class MemoryEstimate:
 
     @property
     def total(self) -> int:
-        """Their sum."""
+        """The sum of all."""
         return self.weights + self.training + self.activations + self.copies
 
     def __str__(self) -> str:
@@ -53,20 +53,20 @@ def estimate_memory(
     precision: str = "fp32",
     copies: int = 0,
 ) -> MemoryEstimate:
-    """Counts what a training step holds at its peak.
+    """Estimates the peak memory of a training step.
 
-    Weights, gradients and moments are counted from the parameters. For the activations, one row and then two run
-    forward in training mode, and the tensors that autograd keeps are counted
-    (`torch.autograd.graph.saved_tensors_hooks`, each storage once, without the weights). A batch keeps as much as one
-    row, and the difference for each further row. The temporary memory of kernels, the text, Python and the libraries
-    are not counted. Muon keeps one moment of a matrix instead of two, so its estimate is an upper bound.
+    Weights, gradients and moments are counted from the parameters. For the activations, batches of one row and of two
+    rows run forward in training mode, and the tensors that autograd keeps are counted
+    (`torch.autograd.graph.saved_tensors_hooks`, each storage once, without the weights). The difference is the memory
+    of each further row. The estimate excludes temporary memory of kernels, the text, Python and the libraries. Muon
+    keeps one moment of a matrix instead of two, so its estimate is an upper bound.
 
     Args:
-        model: with the weights frozen that will not be trained; it is the same afterwards.
-        batch_of: makes a batch of so many rows of the greatest length, labels included.
+        model: with untrained weights frozen; unchanged by the call.
+        batch_of: returns a batch of the given number of rows of the greatest length, with labels.
         rows: rows of this length in the largest batch.
-        precision: ``bf16`` and ``fp16`` run the rows in autocast.
-        copies: copies of the trained weights that the training keeps, such as averages.
+        precision: ``bf16`` and ``fp16`` run the forward pass in autocast.
+        copies: further copies of the trained weights, such as averages.
     """
     one = _kept_bytes(model, batch_of(1), precision)
     two = _kept_bytes(model, batch_of(2), precision)
@@ -84,7 +84,7 @@ def _kept_bytes(model: nn.Module, batch: Mapping[str, torch.Tensor], precision: 
     """Bytes that autograd keeps for the backward pass of a batch."""
     owned = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     storages: dict[int, int] = {}
-    kept = []  # held, because the address of a freed tensor may be used again
+    kept = []  # keeps the tensors alive: the address of a freed tensor may be used again
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
@@ -94,7 +94,7 @@ def _kept_bytes(model: nn.Module, batch: Mapping[str, torch.Tensor], precision: 
         return tensor
 
     autocast: Any = nullcontext()
-    if precision != "fp32":  # both are two bytes wide, and a CPU computes everything in bfloat16 only
+    if precision != "fp32":  # both have two bytes; CPU kernels support bfloat16 everywhere
         autocast = torch.autocast(next(model.parameters()).device.type, torch.bfloat16)
     state = torch.get_rng_state()
     try:
@@ -107,7 +107,7 @@ def _kept_bytes(model: nn.Module, batch: Mapping[str, torch.Tensor], precision: 
 
 
 def size(count: int) -> str:
-    """Bytes as a person reads them."""
+    """A number of bytes with its unit."""
     for unit, power in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if count >= 2**power:
             return f"{count / 2**power:.1f} {unit}"

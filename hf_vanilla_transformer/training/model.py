@@ -1,4 +1,4 @@
-"""The model of a recipe, with the vocabulary and the special tokens of its tokenizer."""
+"""Builds the model of a recipe, with the vocabulary and the special tokens of its tokenizer."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ CLASSES = {
     "span": (VanillaTransformerConfig, VanillaTransformerForConditionalGeneration),
 }
 
-# Decided by the tokenizer, so that model and tokenizer always agree.
+# Set from the tokenizer, so that model and tokenizer always agree.
 _FROM_TOKENIZER = {"vocab_size", "pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"}
 
 
 def presets(config_class: type) -> list[str]:
-    """Names of the presets of a configuration class: its own class methods that take overrides."""
+    """Names of the presets of a configuration class: the public class methods that it defines."""
     return sorted(
         name
         for name, member in vars(config_class).items()
@@ -43,7 +43,7 @@ def presets(config_class: type) -> list[str]:
 
 
 def check_model(recipe: Recipe) -> None:
-    """Raises ValueError for a preset or a field of the configuration that does not exist, naming the nearest one."""
+    """Raises ValueError for an unknown preset or configuration field, with the nearest name."""
     config_class, _ = CLASSES[recipe.task]
     if recipe.model.start_from is None and recipe.model.preset not in presets(config_class):
         raise ValueError(
@@ -53,9 +53,7 @@ def check_model(recipe: Recipe) -> None:
     legal = {entry.name for entry in dataclasses.fields(config_class)} | set(config_class.attribute_map)
     for name in recipe.model.config:
         if name in _FROM_TOKENIZER:
-            raise ValueError(
-                f"model.config.{name} follows from the tokenizer; leave it out (see tokenizer.vocab_size)."
-            )
+            raise ValueError(f"model.config.{name} is set from the tokenizer; remove it (see tokenizer.vocab_size).")
         if name not in legal:
             close = difflib.get_close_matches(name, legal, n=1, cutoff=0.5)
             hint = f"Did you mean {close[0]!r}?" if close else f"See {config_class.__name__} for its fields."
@@ -63,18 +61,18 @@ def check_model(recipe: Recipe) -> None:
 
 
 def build_config(recipe: Recipe, vocabulary: dict[str, int | None]) -> Any:
-    """The configuration: preset, the recipe's fields, and what the tokenizer decides."""
+    """The configuration: the preset, overridden by the recipe's fields and by the tokenizer's vocabulary."""
     check_model(recipe)
     config_class, _ = CLASSES[recipe.task]
     fields = {**recipe.model.config, **vocabulary}
     try:
         return getattr(config_class, recipe.model.preset)(**fields)
     except (StrictDataclassError, TypeError, ValueError) as error:
-        raise ValueError(f"The recipe's model cannot be built: {error.__cause__ or error}") from error
+        raise ValueError(f"The model of the recipe cannot be built: {error.__cause__ or error}") from error
 
 
 def vocabulary_of(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dict[str, int | None]:
-    """The fields of the configuration that follow from the tokenizer."""
+    """The fields of the configuration that are set from the tokenizer."""
     if tokenizer.pad_token_id is None:
         raise ValueError("The tokenizer has no padding token; set one, for example tokenizer.pad_token = '<pad>'.")
     ids = {
@@ -94,13 +92,16 @@ def vocabulary_of(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> dict[st
 
 
 def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, *, device: str | None = None) -> PreTrainedModel:
-    """The model: new with random weights, or from ``model.start_from``.
+    """A new model with random weights, or the model of ``model.start_from``.
 
     Args:
+        recipe: decides the model.
+        tokenizer: decides the vocabulary.
         device: ``meta`` makes a model without weights, to count its parameters.
 
     Raises:
-        ValueError: a field of the configuration is wrong, or the started-from model has another vocabulary.
+        ValueError: a configuration field is wrong, or the model of ``model.start_from`` has fewer tokens than the
+            tokenizer.
     """
     _, model_class = CLASSES[recipe.task]
     if recipe.model.start_from is not None:
@@ -109,12 +110,12 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, *, device: s
         )
         extra = extra_tokens(recipe.task, recipe.objective)
         if model.config.vocab_size < len(tokenizer) <= model.config.vocab_size + len(extra):
-            logger.info("The model gets %d embeddings for %s ...", len(tokenizer) - model.config.vocab_size, extra[0])
+            logger.info("Adding %d embeddings for %s ...", len(tokenizer) - model.config.vocab_size, extra[0])
             model.resize_token_embeddings(len(tokenizer))
         if model.config.vocab_size < len(tokenizer):
             raise ValueError(
-                f"model.start_from={recipe.model.start_from!r} has {model.config.vocab_size} tokens, but the tokenizer "
-                f"{len(tokenizer)}: use its own tokenizer, --tokenizer.path {recipe.model.start_from}."
+                f"model.start_from={recipe.model.start_from!r} has {model.config.vocab_size} tokens, the tokenizer has "
+                f"{len(tokenizer)}: use the model's own tokenizer, --tokenizer.path {recipe.model.start_from}."
             )
     else:
         config = build_config(recipe, vocabulary_of(recipe, tokenizer))
@@ -127,13 +128,13 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, *, device: s
 
 
 def _set_generation(recipe: Recipe, model: PreTrainedModel) -> None:
-    """The saved model's `generate` does what the recipe says, as far as a generation config can say it."""
+    """Sets the recipe's search in the generation config of the saved model, as far as it has fields for it."""
     generation = recipe.generation
     model.generation_config.num_beams = generation.num_beams
     if generation.num_beams > 1:  # transformers refuses to save a greedy configuration with a field of beam search
         model.generation_config.length_penalty = generation.length_penalty
         model.generation_config.early_stopping = "never"
-    # Without a number transformers stops after 20 tokens; `translate` sets a limit for each sentence.
+    # Without a limit transformers stops after 20 tokens; `translate` sets a limit for each sentence.
     model.generation_config.max_new_tokens = min(256, model.config.max_position_embeddings - 1)
 
 

@@ -1,4 +1,4 @@
-"""Optimizers: Adam as in the paper, and Muon for the matrices inside the layers with Adam for everything else."""
+"""Optimizers: Adam as in the paper, or Muon for the matrices of the layers and Adam for all other parameters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .recipes.text_sections import TrainingRecipe
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups: matrices, which decay, and biases and norms, which do not (GPT-2's rule: at least two dimensions)."""
+    """Two groups, as in GPT-2: parameters of two or more dimensions decay, biases and norms do not."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     matrices = [parameter for parameter in parameters if parameter.dim() >= 2]
     vectors = [parameter for parameter in parameters if parameter.dim() < 2]
@@ -24,7 +24,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
-    """The weight matrices of the linear maps inside the layers: what Muon is for (Jordan et al. 2024)."""
+    """The weight matrices of the linear layers inside `layers`, which Muon is made for (Jordan et al. 2024)."""
     return [
         parameter
         for name, parameter in model.named_parameters()
@@ -33,26 +33,29 @@ def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
 
 
 def build_optimizer(model: nn.Module, recipe: TrainingRecipe, peak: float, base: float) -> torch.optim.Optimizer:
-    """The recipe's optimizer, whose groups have learning rates for a schedule that multiplies them.
+    """The optimizer of a recipe, with the base learning rates that its schedule multiplies.
 
     Args:
         model: its trainable parameters are optimised.
-        recipe: says which optimizer, and its constants.
+        recipe: section `training`, which decides the optimizer and its constants.
         peak: the highest learning rate of the schedule.
         base: the learning rate that the schedule multiplies; ``peak``, or 1 for the formula of the paper.
+
+    Raises:
+        ValueError: `optim` is ``muon``, but the model has no matrices in `layers`.
     """
     adam = {
         "lr": base,
         "betas": (recipe.adam_beta1, recipe.adam_beta2),
         "eps": recipe.adam_epsilon,
-        # One kernel over all parameters; on CPU it is several times as fast as a loop over them.
+        # One kernel for all parameters; on CPU it is several times as fast as a loop.
         "fused": True,
     }
     if recipe.optim == "adam":
         return torch.optim.AdamW(parameter_groups(model, recipe.weight_decay), **adam)
     matrices = hidden_matrices(model)
     if not matrices:
-        raise ValueError("training.optim='muon' is for the matrices of `layers`, but the model has none; use 'adam'.")
+        raise ValueError("training.optim='muon' needs weight matrices in `layers`, but the model has none; use 'adam'.")
     chosen = {id(parameter) for parameter in matrices}
     groups = []
     for group in parameter_groups(model, recipe.weight_decay):
@@ -61,7 +64,7 @@ def build_optimizer(model: nn.Module, recipe: TrainingRecipe, peak: float, base:
             groups.append({**group, "params": rest})
     muon = Muon(
         matrices,
-        # The schedule multiplies both, so that Muon's rate peaks where Adam's does.
+        # The schedule multiplies both rates, so Muon's rate peaks at the same update as Adam's.
         lr=recipe.muon_learning_rate * base / peak,
         momentum=recipe.muon_momentum,
         weight_decay=recipe.weight_decay,
@@ -70,23 +73,22 @@ def build_optimizer(model: nn.Module, recipe: TrainingRecipe, peak: float, base:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose direction is made orthogonal: all singular values of an update are about one (Jordan et al. 2024).
+    """Orthogonalised momentum: all singular values of an update are about one (Jordan et al. 2024).
 
-    Torch has one too, but it works in bfloat16, matrix by matrix: on a CPU without bfloat16 that takes four times as
-    long as the rest of a step of a small model. Here matrices of one shape are orthogonalised together, in their own
-    precision.
+    torch's Muon works in bfloat16, matrix by matrix. On a CPU without bfloat16 it takes four times as long as the rest
+    of a step of a small model. Here, matrices of one shape are orthogonalised together, in their own precision.
 
     Args:
         matrices: parameters of two dimensions.
         lr: step size; the update of an n × m matrix is scaled by sqrt(max(1, n/m)).
-        momentum: of Nesterov's kind.
-        weight_decay: decoupled.
+        momentum: Nesterov momentum.
+        weight_decay: decoupled, as in AdamW.
     """
 
-    # Odd polynomials ax + bx³ + cx⁵, applied one after the other to the singular values: each is the one that comes
-    # closest to one on what the polynomial before it leaves (Amsel et al. 2025, "The Polar Express", algorithm 1), here
-    # from 1 % of the Frobenius norm up. Three of them end within 27 % of one; Jordan et al. 2024, who take the same
-    # polynomial every time, need five.
+    # Odd polynomials ax + bx³ + cx⁵, applied in turn to the singular values. Each maps the range that the one before
+    # leaves as close to one as possible (Amsel et al. 2025, "The Polar Express", algorithm 1), starting at 1 % of the
+    # Frobenius norm. After three, the values are within 27 % of one; with the same polynomial in each step, Jordan et
+    # al. 2024 need five.
     coefficients = (
         (8.0934, -23.6204, 17.4462),
         (3.6366, -2.7219, 0.5365),
@@ -98,7 +100,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], torch.Tensor] | None = None) -> torch.Tensor | None:
-        """One update; `closure` is evaluated before it."""
+        """Makes one update; `closure` is evaluated before it."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -124,7 +126,7 @@ class Muon(torch.optim.Optimizer):
 
     @classmethod
     def orthogonalise(cls, matrices: torch.Tensor) -> torch.Tensor:
-        """The nearest orthogonal matrices, roughly, by products alone; (count, n, m) to the same shape."""
+        """Approximates the nearest orthogonal matrices by matrix products; (count, n, m) to the same shape."""
         tall = matrices.shape[1] > matrices.shape[2]
         x = matrices.mT if tall else matrices
         x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
@@ -135,10 +137,10 @@ class Muon(torch.optim.Optimizer):
 
 
 class CombinedOptimizer(torch.optim.Optimizer):
-    """Several optimizers over disjoint parameters that look like one: one `step`, one list of groups, one state.
+    """Combines optimizers of disjoint parameters into one, with one `step`, one list of groups and one state.
 
     Args:
-        optimizers: at least one. Their groups are shared, not copied, so that a schedule reaches each of them.
+        optimizers: at least one. Their groups are shared, not copied, so that a schedule changes all of them.
     """
 
     def __init__(self, optimizers: list[torch.optim.Optimizer]) -> None:
@@ -146,11 +148,11 @@ class CombinedOptimizer(torch.optim.Optimizer):
             raise ValueError("CombinedOptimizer needs at least one optimizer.")
         self.optimizers = optimizers
         super().__init__([group for optimizer in optimizers for group in optimizer.param_groups], {})
-        # The base class copies nothing but keeps its own list; the groups must be the very dictionaries of the parts.
+        # The base class keeps its own list; the groups must be the same dictionaries as those of the parts.
         self.param_groups = [group for optimizer in optimizers for group in optimizer.param_groups]
 
     def step(self, closure: Callable[[], torch.Tensor] | None = None) -> torch.Tensor | None:
-        """One step of each part; `closure` is evaluated once, before them."""
+        """Makes one step of each part; `closure` is evaluated once, before them."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -165,17 +167,17 @@ class CombinedOptimizer(torch.optim.Optimizer):
             optimizer.zero_grad(set_to_none=set_to_none)
 
     def state_dict(self) -> dict[str, Any]:
-        """The parts' states, in order; `load_state_dict` reads them back."""
+        """The states of the parts, in order."""
         return {"optimizers": [optimizer.state_dict() for optimizer in self.optimizers]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Loads what `state_dict` gave. Raises ValueError for another number of parts."""
+        """Loads the result of `state_dict`. Raises ValueError for another number of parts."""
         parts = state_dict.get("optimizers")
         if parts is None or len(parts) != len(self.optimizers):
-            found = "another kind of optimizer" if parts is None else f"{len(parts)} optimizers"
+            saved = "another kind of optimizer" if parts is None else f"{len(parts)} optimizers"
             raise ValueError(
-                f"The saved state is of {found}, this run has {len(self.optimizers)} in one: resume with the "
-                "training.optim that the checkpoint was made with."
+                f"The saved state belongs to {saved}, this run combines {len(self.optimizers)}: resume with the "
+                "training.optim of the checkpoint."
             )
         for optimizer, part in zip(self.optimizers, parts):
             optimizer.load_state_dict(part)

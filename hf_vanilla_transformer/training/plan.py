@@ -1,4 +1,4 @@
-"""What the plans of all commands share: their table, the end of the training, and the memory it needs."""
+"""Parts of the plans of all commands: the table, the end of the training, its memory and its output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .streaming import StreamedRows
 from .trainer import UNLIMITED_STEPS
 
 Line = tuple[str, str]
-# Rows of a stream that are read to see how long its rows are.
+# Number of rows of a stream that are read to measure its row lengths.
 _SAMPLED_ROWS = 100
 
 
@@ -25,7 +25,7 @@ def plan_table(lines: Iterable[Line]) -> str:
 
 
 def end_line(training: Any, updates: int, updates_per_epoch: int) -> Line:
-    """When the training ends at the latest.
+    """The latest end of the training.
 
     Args:
         training: section `training` of the recipe.
@@ -38,7 +38,7 @@ def end_line(training: Any, updates: int, updates_per_epoch: int) -> Line:
 
 
 def output_line(recipe: Any) -> Line:
-    """Where the result goes."""
+    """The output folder."""
     return ("output", recipe.output.output_dir or "not set (--output FOLDER)")
 
 
@@ -49,14 +49,14 @@ def memory_line(
     rows: int,
     copies: int = 0,
 ) -> Line:
-    """The memory that training takes on one process; see `estimate_memory`.
+    """The memory that training needs on one process; see `estimate_memory`.
 
     Args:
         recipe: decides precision, averages and gradient checkpointing.
-        model: with the weights frozen that are not trained.
-        batch_of: makes a batch of so many rows of the greatest length.
+        model: with untrained weights frozen.
+        batch_of: returns a batch of the given number of rows of the greatest length.
         rows: rows of this length in a batch.
-        copies: copies of the weights beside those of averages.
+        copies: copies of the weights in addition to those of averages.
     """
     training = recipe.training
     copies += {"none": 0, "ema": 1, "last": training.average_last}[training.average]
@@ -72,7 +72,7 @@ def token_memory_line(
     collator: Callable[[list], dict[str, torch.Tensor]],
     copies: int = 0,
 ) -> Line:
-    """As `memory_line`, for batches filled by tokens: as many copies of the longest row as fit into a batch."""
+    """`memory_line` for batches filled by tokens, with as many copies of the longest row as fit into a batch."""
     longest = _longest_row(rows)
     collate = SeededCollator(collator, recipe.training.seed)
 
@@ -86,6 +86,6 @@ def token_memory_line(
 def _longest_row(rows: Rows | StreamedRows) -> dict[str, Any]:
     if isinstance(rows, Rows):
         return rows[int(rows.lengths().max(axis=1).argmax())]
-    # Rows straight from the sources: the plan need not wait until the shuffle buffer is full.
+    # Reads from the sources directly: filling the shuffle buffer would take long.
     sample: list[np.ndarray] = [next(rows.mixture) for _ in range(_SAMPLED_ROWS)]
     return {"input_ids": max(sample, key=len)}

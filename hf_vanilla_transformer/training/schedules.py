@@ -1,7 +1,7 @@
-"""Learning rates over the course of training, as factors for `torch.optim.lr_scheduler.LambdaLR`.
+"""Learning rate schedules, as factors for `torch.optim.lr_scheduler.LambdaLR`.
 
-Each function returns a function of the number of updates already made, so that the first update has step 0 there and
-step 1 in the papers.
+Each function returns a function of the number of completed updates. The first update has number 0 here and step 1 in
+the papers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def noam(hidden_size: int, warmup_steps: int) -> Schedule:
 
 
 def inverse_sqrt(warmup_steps: int) -> Schedule:
-    """Linear warm-up to the base rate, then falling with the square root of the step (fairseq's `inverse_sqrt`)."""
+    """Linear warm-up to the base rate, then decay by the inverse square root of the step (fairseq's `inverse_sqrt`)."""
     warmup_steps = max(warmup_steps, 1)
 
     def factor(updates: int) -> float:
@@ -46,12 +46,17 @@ def constant(warmup_steps: int) -> Schedule:
 
 
 def decay(shape: str, warmup_steps: int, final_ratio: float, progress: Callable[[int], float]) -> Schedule:
-    """Linear warm-up, then down to `final_ratio` of the base rate at the end of training.
+    """Linear warm-up, then decay to `final_ratio` of the base rate at the end of training.
 
     Args:
         shape: ``linear`` or ``cosine``.
-        progress: the part of the training that is over, in [0, 1], given the number of updates made. It may look at the
-            clock instead, for a training that ends after a number of minutes.
+        warmup_steps: updates of the warm-up.
+        final_ratio: last rate divided by the base rate.
+        progress: returns the completed fraction of the training, in [0, 1], from the number of completed updates. It
+            may use the clock instead, for a training that ends after a number of minutes.
+
+    Raises:
+        ValueError: `shape` does not exist.
     """
     curves = {"linear": lambda x: 1 - x, "cosine": lambda x: (1 + math.cos(math.pi * x)) / 2}
     if shape not in curves:
@@ -66,15 +71,15 @@ def decay(shape: str, warmup_steps: int, final_ratio: float, progress: Callable[
 
 
 def slanted_triangular(total_steps: int, cut_fraction: float = 0.1, ratio: float = 32.0) -> Schedule:
-    """Eq. 3 of Howard and Ruder 2018: up in a short first part of the training, then down in the long rest, linearly.
+    """Eq. 3 of Howard and Ruder 2018: a short linear increase, then a long linear decay.
 
     Args:
-        total_steps: T, the updates of the whole training.
-        cut_fraction: the part of them in which the rate rises.
-        ratio: how much smaller than the highest rate the lowest is, which stands at both ends.
+        total_steps: T, all updates of the training.
+        cut_fraction: fraction of the updates in which the rate increases.
+        ratio: highest rate divided by the lowest, which is the first and the last.
 
     Raises:
-        ValueError: no updates, a part outside [0, 1], or a ratio below 1.
+        ValueError: `total_steps` below 1, `cut_fraction` outside [0, 1], or `ratio` below 1.
     """
     if total_steps < 1:
         raise ValueError(f"slanted_triangular needs total_steps of at least 1, not {total_steps}.")
@@ -88,7 +93,7 @@ def slanted_triangular(total_steps: int, cut_fraction: float = 0.1, ratio: float
         if updates < cut:
             part = updates / cut
         else:
-            # Written with T itself: the paper's cut · (1 / cut_frac - 1) is T - cut but for the rounding of the cut.
+            # The paper's cut · (1 / cut_frac - 1) equals T - cut, except for the rounding of cut.
             part = max(0.0, 1 - (updates - cut) / max(total_steps - cut, 1))
         return (1 + part * (ratio - 1)) / ratio
 

@@ -1,4 +1,4 @@
-"""Scores of a finished model on a split: what a run ends with, and what ``hf-vanilla evaluate`` prints."""
+"""Scores of a trained model on a split, for the end of a run and for ``hf-vanilla evaluate``."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from .recipes.training_recipe import Recipe
 def total_loss(
     model: PreTrainedModel, recipe: Recipe, rows: Rows, collate: SeededCollator, *, rank: int = 0, processes: int = 1
 ) -> tuple[float, int]:
-    """Sum of the losses of all tokens that have a label, without smoothing, and their number.
+    """Sum of the losses of all tokens that have a label, without label smoothing, and their number.
 
     Args:
         model: in evaluation mode.
-        recipe: says the task and the size of batches.
+        recipe: decides the task and the size of batches.
         rows: tokenised rows.
-        collate: makes a batch; it numbers nothing here, so that masking is the same at each evaluation.
-        rank, processes: this process takes every `processes`-th batch; the sums are over all of them.
+        collate: makes a batch. Batches are numbered from 0 in each call, so each evaluation masks the same tokens.
+        rank, processes: this process computes every `processes`-th batch; the sums are over all processes.
     """
     lengths = rows.lengths()
     sampler = TokenBatchSampler(lengths, max(recipe.evaluation.tokens_per_batch, int(lengths.max())), shuffle=False)
@@ -61,10 +61,14 @@ def score_translations(
     num_beams: int | None = None,
     keep: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Translates a split, each process its part, and scores all of it.
+    """Translates a split, divided among all processes, and returns BLEU and chrF.
 
     Args:
-        num_beams: instead of the recipe's.
+        recipe: decides the search and the scores.
+        model: in evaluation mode.
+        tokenizer: of the model.
+        rows: data set with columns `source` and `target`.
+        num_beams: overrides `generation.num_beams`.
         keep: the translations are appended to this list.
     """
     generation = recipe.generation
@@ -91,7 +95,7 @@ def score_translations(
     if keep is not None:
         keep.extend(hypotheses)
     if recipe.tokenizer.lowercase:
-        # The model writes lower case only: the scores are of lower-cased text on both sides.
+        # The model generates lower case only, so the references are lower-cased, too.
         references = [reference.lower() for reference in references]
     bleu = load_metric("bleu", tokenize=recipe.evaluation.bleu_tokenize)
     return {
@@ -106,13 +110,13 @@ def score_split(
     """Loads the model in `folder` and scores it.
 
     Args:
-        recipe: says the data and the search.
-        folder: a folder that a run made.
+        recipe: decides the data and the search.
+        folder: of a saved model with its tokenizer.
         split: ``validation`` or ``test``.
         translations: the translations are appended to this list.
 
     Raises:
-        FileNotFoundError: there is no such split.
+        FileNotFoundError: the split does not exist.
     """
     corpus = load_corpus(recipe, splits=[split])
     rows = getattr(corpus, split)

@@ -1,4 +1,4 @@
-"""Training batches out of a stream of text: tokenised, packed and shuffled on the way, exact after a resume."""
+"""Training batches from streamed text: tokenised, packed and shuffled while reading, and exactly resumable."""
 
 from __future__ import annotations
 
@@ -22,23 +22,25 @@ from .recipes.objective import OBJECTIVES
 from .recipes.training_recipe import Recipe
 from .text_rows import TextRows
 
-# Texts of a stream that its tokenizer is trained on if the recipe does not say how many.
+# Number of texts of a stream for training its tokenizer, if tokenizer.max_rows is not set.
 _TOKENIZER_TEXTS = 100_000
 
 
 def is_streamed(recipe: Recipe) -> bool:
-    """Whether the training text is read while training, and never held as a whole."""
+    """Whether the training text is read during training and never entirely in memory."""
     return recipe.task in OBJECTIVES.values() and (recipe.data.streaming or bool(recipe.data.mixture))
 
 
 def open_source(recipe: Recipe, source: TextSource, skip: int = 0) -> tuple[datasets.IterableDataset, RowReport]:
-    """Reads one source from its beginning, without what is held out.
+    """Reads one source from its beginning, without held-out texts.
 
     Args:
-        skip: so many texts at the beginning are left out.
+        recipe: decides how bad rows are treated and how many texts are read.
+        source: path, split and weight.
+        skip: number of texts at the beginning to skip.
 
     Raises:
-        FileNotFoundError: the source or its split is not there.
+        FileNotFoundError: the source or its split does not exist.
     """
     path, split = choose_split(source.path, source.config, source.split, "train", field="source")
     texts, report = load_texts(
@@ -58,31 +60,35 @@ def open_sources(recipe: Recipe, held_out: int = 0) -> tuple[list[OpenTexts], li
     """Functions that open the sources of the training text, and their weights.
 
     Args:
-        held_out: texts at the beginning of the first source that are not trained on.
+        recipe: names the sources.
+        held_out: number of texts at the beginning of the first source that are held out of training.
+
+    Raises:
+        ValueError: the recipe names no source.
     """
     sources = mixture_sources(recipe.data)
     if not sources:
         raise ValueError(
-            "There is no training text: set data.path, or data.mixture, such as --data.path corpus.txt or "
-            "--data.mixture '[{path: a.txt, weight: 3}, {path: b.txt}]'."
+            "data.path and data.mixture are not set: there is no training text. Set one of them, such as --data.path "
+            "corpus.txt or --data.mixture '[{path: a.txt, weight: 3}, {path: b.txt}]'."
         )
     openers = [partial(open_source, recipe, source, 0 if number else held_out) for number, source in enumerate(sources)]
     return openers, [source.weight for source in sources]
 
 
 def tokenizer_sample(recipe: Recipe, held_out: int = 0) -> datasets.IterableDataset:
-    """The texts that the tokenizer of a stream is trained on: the first ones of each source."""
+    """The texts for training the tokenizer of a stream: the first texts of each source."""
     openers, weights = open_sources(recipe, held_out)
     return first_texts(openers, weights, recipe.tokenizer.max_rows or _TOKENIZER_TEXTS)
 
 
 class StreamedRows:
-    """The training rows of a stream; takes the place that `Rows` has for text in memory.
+    """The training rows of a stream, like `Rows` for text in memory.
 
     Args:
-        recipe: says the sources, their weights, the buffer and the size of batches.
-        tokenizer: makes rows of texts.
-        held_out: texts at the beginning of the first source that are not trained on.
+        recipe: decides the sources, their weights, the shuffle buffer and the size of batches.
+        tokenizer: splits texts into tokens.
+        held_out: number of texts at the beginning of the first source that are held out of training.
     """
 
     def __init__(self, recipe: Recipe, tokenizer: PreTrainedTokenizerBase, held_out: int = 0) -> None:
@@ -96,11 +102,11 @@ class StreamedRows:
 
     @property
     def passes(self) -> int:
-        """How often every source was read to its end."""
+        """The number of complete passes over every source."""
         return self.rows.passes
 
     def next_batch(self) -> list[np.ndarray]:
-        """Rows that fill ``training.tokens_per_batch``: as many as fit, or one that alone does not."""
+        """The next rows up to ``training.tokens_per_batch`` tokens; at least one row, even if it is longer."""
         budget, packed = self.recipe.training.tokens_per_batch, self.recipe.data.packing
         batch: list[np.ndarray] = []
         total = longest = 0
@@ -114,11 +120,11 @@ class StreamedRows:
             batch.append(row)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the stream is, and the row that begins the next batch."""
+        """The position in the stream, and the first row of the next batch."""
         return {"rows": self.rows.state_dict(), "waiting": pack_rows([] if self._waiting is None else [self._waiting])}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from where `state_dict` was taken."""
+        """Continues from the result of `state_dict`."""
         self.rows.load_state_dict(state["rows"])
         waiting = unpack_rows(state["waiting"])
         self._waiting = waiting[0] if waiting else None
@@ -127,15 +133,15 @@ class StreamedRows:
 class StreamedBatchSampler:
     """The batches of one process, as a batch sampler whose "indices" are the rows themselves.
 
-    All processes read the whole stream, and batch i of it goes to process i mod n, so that n processes see in an update
-    what one process accumulates. Batches are asked for before they are used (by workers, and by accelerate, which looks
-    one ahead); those made and not yet used are therefore part of the state.
+    All processes read the entire stream, and batch i goes to process i mod n: in one update, n processes see the
+    batches that one process would accumulate. Batches are made before they are used (workers prefetch, and accelerate
+    looks one batch ahead), so the state includes batches that were made and not used.
 
     Args:
         rows: the stream.
-        length: number of batches of this process in the whole training.
-        rank, processes: of this process.
-        ahead: so many batches of a process may be made before they are used.
+        length: number of batches of this process in the entire training.
+        rank, processes: number of this process, and of all.
+        ahead: the most batches of a process that are made before they are used.
     """
 
     def __init__(self, rows: StreamedRows, length: int, *, rank: int = 0, processes: int = 1, ahead: int = 16) -> None:
@@ -154,14 +160,14 @@ class StreamedBatchSampler:
         first = self._pending[0][0] if self._pending else self._next
         for number in range(self.length):
             batch = NumberedBatch()
-            # A resumed training passes over the batches that it has seen; nothing is read for them.
+            # A resumed training skips the batches that it has used, without reading them.
             if number * self.processes >= first:
                 batch = NumberedBatch({"input_ids": row} for row in self._batch(number * self.processes + self.rank))
             batch.number = number
             yield batch
 
     def _batch(self, number: int) -> list[np.ndarray]:
-        """Batch `number` of the stream; those before it belong to other processes."""
+        """Batch `number` of the stream; batches before it belong to other processes."""
         while True:
             if self._pending:
                 made = self._pending.popleft()
@@ -173,15 +179,15 @@ class StreamedBatchSampler:
                 return made[1]
 
     def state_dict(self, used: int) -> dict[str, Any]:
-        """What a training goes on from of which every process has used so many batches.
+        """The state after every process has used `used` batches.
 
         Raises:
-            ValueError: batches that are not used any more are gone.
+            ValueError: an unused batch is no longer kept, because more than `ahead` batches were made after it.
         """
         first = used * self.processes
         kept = [made for made in (*self._made, *self._pending) if made[0] >= first]
         if kept and kept[0][0] != first:
-            raise ValueError(f"Batch {first} of the stream is gone, the first one kept is {kept[0][0]}.")
+            raise ValueError(f"Batch {first} of the stream is no longer kept; the first kept batch is {kept[0][0]}.")
         return {
             "stream": self.rows.state_dict(),
             "next": self._next,
@@ -190,7 +196,7 @@ class StreamedBatchSampler:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from where `state_dict` was taken, after as many batches as were used then."""
+        """Continues from the result of `state_dict`, after the same number of used batches."""
         self.rows.load_state_dict(state["stream"])
         self._next = state["next"]
         rows = iter(unpack_rows(state["rows"]))
@@ -202,7 +208,7 @@ class StreamedBatchSampler:
 
 
 class _RowsAsGiven(Dataset):
-    """The data set of rows that are their own indices; it is all that a worker needs."""
+    """A data set that returns its indices, which are the rows; workers need no other data."""
 
     def __init__(self, length: int) -> None:
         self.length = length
@@ -215,15 +221,15 @@ class _RowsAsGiven(Dataset):
 
 
 class StreamBatches(Batches):
-    """Batches of a stream. Text is read and tokenised in the training's own process; workers only make tensors of rows.
+    """Batches of a stream. The training process reads and tokenises the text; workers only collate rows.
 
     Args:
         rows: the stream.
         collator: makes tensors of a list of rows.
         seed: of the collator's random numbers.
-        processes: of the training.
-        accumulation: batches of a process that are added up to one update.
-        workers: processes that make tensors beside the training.
+        processes: number of training processes.
+        accumulation: batches per process that are accumulated for one update.
+        workers: data-loading processes.
     """
 
     def __init__(
@@ -245,8 +251,8 @@ class StreamBatches(Batches):
         self._sampler: StreamedBatchSampler | None = None
 
     def loader(self, updates: int, rank: int) -> DataLoader:
-        """The batches of one process, from the first to the last of so many updates."""
-        # Two batches a worker are under way, those of an update are fetched together, and accelerate looks ahead.
+        """All batches of process `rank` in a training of `updates` updates."""
+        # Each worker prefetches two batches, the batches of an update are fetched together, and accelerate looks ahead.
         ahead = 2 * self.workers + self.accumulation + 2
         self._sampler = StreamedBatchSampler(
             self.rows, updates * self.accumulation, rank=rank, processes=self.processes, ahead=ahead
@@ -255,11 +261,11 @@ class StreamBatches(Batches):
         return batch_loader(_RowsAsGiven(len(self._sampler)), self._sampler, collator, self.workers)
 
     def epochs(self, updates: int) -> float:
-        """Complete passes over the sources, as far as they were read."""
+        """Complete passes over the sources."""
         return float(self.rows.passes)
 
     def state_dict(self, updates: int) -> dict[str, Any]:
-        """Where the stream is, with the batches that were made and not used."""
+        """The position in the stream, with the batches that were made and not used."""
         return self._sampler.state_dict(updates * self.accumulation)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""From texts to the rows of token ids that a language model is trained on, in memory and in a stream alike."""
+"""Cuts texts into rows of token ids for language models, in memory and in streams."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .recipes.training_recipe import Recipe
 class TextRows:
     """Cuts texts into rows of at most ``data.max_length`` tokens.
 
-    For a causal language model the texts, each ended by the end token, are laid one after the other and cut into blocks
-    of exactly that length. For the other objectives a row is a text, or a piece of a long one, with its own special
-    tokens; `data.packing` lays several in one row of a batch.
+    For a causal language model, the texts, each followed by the end token, are concatenated and cut into blocks of
+    exactly this length. For the other objectives, a row is a text or a piece of a long text, with its own special
+    tokens; `data.packing` puts several into one row of a batch.
 
     Args:
-        recipe: says the task, the length, and whether texts are reversed.
+        recipe: decides the task, the length, and whether texts are reversed.
         tokenizer: of the model.
     """
 
@@ -32,7 +32,7 @@ class TextRows:
         self._special = frozenset(tokenizer.all_special_ids)
 
     def ids(self, texts: list[str]) -> list[Sequence[int]]:
-        """The ids of whole texts (causal), or of texts in pieces that fit."""
+        """The ids of entire texts (causal), or of pieces of at most ``data.max_length`` tokens."""
         if not self.in_blocks:
             return self.tokenizer(
                 texts,
@@ -45,19 +45,19 @@ class TextRows:
         return [reverse_tokens(ids, self._special) for ids in documents] if self.reverse else documents
 
     def rows(self, texts: list[str], rest: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-        """The rows that some texts of a stream make.
+        """Cuts the next texts of a stream into rows.
 
         Args:
             texts: the next texts.
-            rest: `(tokens,)`, what the texts before them left over.
+            rest: `(tokens,)`, the tokens of earlier texts that did not fill a row.
 
         Returns:
-            The rows, and what is left over and begins the next ones.
+            The rows, and the tokens that do not fill a row.
         """
         pieces = [np.asarray(ids, dtype=np.int32) for ids in self.ids(texts)]
         if not self.in_blocks:
             return pieces, rest
         ids = np.concatenate([rest, *pieces])
         full = len(ids) - len(ids) % self.limit
-        # Copies: a row that waits in a shuffle buffer must not hold the memory of all others.
+        # Copies, because a view in the shuffle buffer would keep the entire array in memory.
         return [ids[begin : begin + self.limit].copy() for begin in range(0, full, self.limit)], ids[full:].copy()

@@ -1,4 +1,4 @@
-"""The trainer of `train`, `pretrain` and `adapt`: batches filled by tokens, the exact loss of a token as the score."""
+"""The trainer of `train`, `pretrain` and `adapt`, with batches filled by tokens and the exact mean loss per token."""
 
 from __future__ import annotations
 
@@ -30,12 +30,15 @@ def peak_learning_rate(training: TrainingRecipe, hidden_size: int) -> float:
 
 
 def token_sampler(recipe: Recipe, rows: Any, processes: int) -> TokenBatchSampler:
-    """The order of an epoch's batches for all processes; as many as fill complete updates.
+    """The batches of an epoch for all processes, in order; only as many as fill complete updates.
 
     Args:
-        recipe: decides how many tokens fill a batch, and the seed of the order.
-        rows: anything with `lengths()`.
-        processes: of the training.
+        recipe: decides the tokens per batch, and the seed of the order.
+        rows: an object with `lengths()`.
+        processes: number of training processes.
+
+    Raises:
+        ValueError: a row does not fit into a batch, or the rows do not fill one update.
     """
     training = recipe.training
     try:
@@ -69,8 +72,8 @@ def token_batches(
         recipe: of the training.
         rows: tokenised training rows, in memory or as a stream.
         collator: makes a batch of rows.
-        processes: of the training.
-        sampler: makes the order of the batches of rows in memory: something like `token_sampler`.
+        processes: number of training processes.
+        sampler: returns the batches of an epoch for rows in memory, like `token_sampler`.
         reencode: returns new columns of the training rows for each epoch (BPE dropout), or None.
     """
     training = recipe.training
@@ -89,15 +92,15 @@ class TokenTrainer(RecipeTrainer):
     """Trains on batches of tokens.
 
     Args:
-        recipe: how to train.
-        model: its parameters are trained.
+        recipe: of the training.
+        model: its trainable parameters are trained.
         tokenizer: saved with every checkpoint.
         train_rows: tokenised training rows, in memory or as a stream.
         validation_rows: tokenised validation rows, or None.
         collator: makes a batch of rows.
         folder: the output folder of the run.
         reencode: see `token_batches`.
-        score: scores beyond the loss, ``score(model) -> {"bleu": ...}``, or None. With several processes each calls it.
+        score: returns scores in addition to the loss, ``score(model) -> {"bleu": ...}``; every process calls it.
         sampler: see `token_batches`.
         callbacks: transformers' callbacks.
     """
@@ -127,7 +130,7 @@ class TokenTrainer(RecipeTrainer):
             partial(token_batches, recipe, train_rows, collator, sampler=sampler, reencode=reencode),
             folder,
             evaluates=validation_rows is not None,
-            # Every parameter takes part in every loss; looking for those that do not costs a pass over the graph.
+            # Every parameter contributes to every loss; searching for unused ones would cost a pass over the graph.
             arguments={"ddp_find_unused_parameters": False, "torch_compile": recipe.training.torch_compile},
             callbacks=callbacks,
         )
@@ -142,7 +145,7 @@ class TokenTrainer(RecipeTrainer):
         return self.optimizer
 
     def schedule(self, updates: int) -> schedules.Schedule:
-        """The recipe's schedule; `linear` and `cosine` run along updates or minutes."""
+        """The recipe's schedule; `linear` and `cosine` progress by updates or by minutes."""
         training = self.recipe.training
         warmup = training.warmup_steps
         if training.lr_scheduler_type == "noam":
@@ -159,7 +162,7 @@ class TokenTrainer(RecipeTrainer):
             seconds = 60 * training.max_minutes
 
             def progress(done: int) -> float:
-                """Along the limit that is nearer: a fast machine makes its last update before the minutes are over."""
+                """By the nearer limit: a fast machine makes its last update before the minutes are over."""
                 return max(self.clock.training / seconds, along_updates(done))
 
         else:
@@ -177,7 +180,7 @@ class TokenTrainer(RecipeTrainer):
         return metrics
 
     def total_loss(self, rows: Rows) -> tuple[float, int]:
-        """Sum of the losses of all tokens with a label, and their number, over all processes."""
+        """Sum of the losses of all tokens that have a label, and their number, over all processes."""
         collate = SeededCollator(self.collate, self.recipe.training.seed)
         with self.compute_loss_context_manager():
             return total_loss(

@@ -1,4 +1,4 @@
-"""What a training would do, without doing it: ``hf-vanilla train --dry-run``."""
+"""The plan of a training: ``hf-vanilla train --dry-run``."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from .training_run import TrainingRun
 
 
 def plan(recipe: Recipe, *, processes: int = 1) -> str:
-    """Reads the data, makes tokenizer and model, then describes the training as a table.
+    """Reads the data, makes tokenizer and model, then describes the training as a table; writes no file.
 
     Args:
-        recipe: what would be done.
-        processes: how many there would be.
+        recipe: of the training.
+        processes: number of training processes.
 
     Raises:
-        ValueError, FileNotFoundError: what would stop the run as well.
+        ValueError, FileNotFoundError: the run itself would fail for the same reason.
     """
     run = TrainingRun.prepare(recipe, Path())
     model, corpus = run.model, run.corpus
     lines = [("task", recipe.task), ("model", f"{type(model).__name__}, {model.num_parameters():,} parameters")]
     lines.append(("vocabulary", f"{len(run.tokenizer):,} tokens"))
     if recipe.model.initial_embeddings == "cooccurrence":
-        lines.append(("embeddings", "from co-occurrences of tokens, counted first"))
+        lines.append(("embeddings", "initialised from co-occurrences of tokens"))
     streamed = isinstance(run.train_rows, StreamedRows)
     for name in ("train", "validation", "test"):
         split = getattr(corpus, name)
@@ -67,24 +67,24 @@ def _batch_lines(recipe: Recipe, rows: Rows, processes: int) -> list[Line]:
     per_epoch = len(sampler) // (processes * training.gradient_accumulation_steps)
     tokens = int(rows.lengths()[:, -1].sum()) // max(per_epoch, 1)
     return [
-        ("rows used", f"{len(rows):,}, {per_epoch:,} updates in an epoch"),
-        ("tokens", f"about {tokens:,} target tokens an update, {sampler.padding():.1%} of a padded batch is padding"),
+        ("rows used", f"{len(rows):,}, {per_epoch:,} updates per epoch"),
+        ("tokens", f"about {tokens:,} target tokens per update, {sampler.padding():.1%} of a padded batch is padding"),
         end_line(training, planned_updates(training, per_epoch), per_epoch),
     ]
 
 
 def _stream_lines(recipe: Recipe, stream: StreamedRows, processes: int) -> list[Line]:
-    """What is known of a stream without reading it: its sources, and the length of its first rows."""
+    """The sources of a stream, and the mean length of its first rows."""
     training = recipe.training
     sources = mixture_sources(recipe.data)
     total = sum(source.weight for source in sources)
     lines = [("train", f"{source.path}, {source.weight / total:.1%} of the tokens, streamed") for source in sources]
-    # Rows straight from the sources: the plan need not wait until the shuffle buffer is full.
+    # Reads from the sources directly: filling the shuffle buffer would take long.
     lengths = [len(next(stream.mixture)) for _ in range(100)]
     per_step = training.tokens_per_batch * training.gradient_accumulation_steps * processes
-    lines.append(("rows", f"of {sum(lengths) / len(lengths):,.0f} tokens on average (the first {len(lengths)})"))
-    lines.append(("shuffling", f"in a buffer of {recipe.data.shuffle_buffer:,} rows"))
-    lines.append(("tokens", f"at most {per_step:,} an update"))
+    lines.append(("rows", f"{sum(lengths) / len(lengths):,.0f} tokens on average (of the first {len(lengths)})"))
+    lines.append(("shuffling", f"buffer of {recipe.data.shuffle_buffer:,} rows"))
+    lines.append(("tokens", f"at most {per_step:,} per update"))
     if training.max_steps is None:
         lines.append(("end", f"after {training.max_minutes:g} minutes of training"))
     else:

@@ -1,4 +1,4 @@
-"""The run of train and pretrain: a translation or language model, new or from given weights, on text."""
+"""The run of `train` and `pretrain`: trains a translation or language model, new or from given weights."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ logger = logging.getLogger(__name__)
 
 
 def run_training(recipe: Recipe, *, resume: bool = False, command: str = "") -> TrainingResult:
-    """Trains by a recipe and writes the finished model to ``output.output_dir``.
+    """Trains by a recipe and writes the trained model to ``output.output_dir``.
 
     Args:
-        recipe: what to do; `output.output_dir` must be set.
-        resume: continue the interrupted run in that folder.
-        command: the command as it was typed, for the card.
+        recipe: of the training; `output.output_dir` must be set.
+        resume: continue the interrupted run in ``output.output_dir``.
+        command: the command line, for the model card.
 
     Raises:
-        ValueError, FileNotFoundError: something does not fit; raised before the long work.
+        ValueError, FileNotFoundError: recipe and data do not fit; raised before training starts.
         OSError: a checkpoint could not be written; earlier ones are complete.
     """
     if recipe.adaptation.base_model is not None:
         raise ValueError(
-            f"adaptation.base_model={recipe.adaptation.base_model!r} makes this the recipe of an adaptation: run or "
-            "resume it with hf-vanilla adapt (run_adaptation)."
+            f"adaptation.base_model={recipe.adaptation.base_model!r} is for adaptation only: run or resume this recipe "
+            "with hf-vanilla adapt (run_adaptation)."
         )
     return carry_out(TrainingRun, recipe, resume=resume, command=command)
 
@@ -57,13 +57,13 @@ class TrainingRun(Run):
     """A prepared training on text.
 
     Attributes:
-        recipe: what to do.
+        recipe: of the training.
         corpus: the splits as text.
         tokenizer: loaded, or trained on the corpus.
         model: before the first update.
         train_rows: tokenised, in memory or as a stream.
         validation_rows: tokenised; None without a validation split.
-        new: the run starts anew, so that its embeddings may start from the text.
+        new: whether this is a new run, whose embeddings may be initialised from co-occurrences.
     """
 
     recipe: Recipe
@@ -76,21 +76,21 @@ class TrainingRun(Run):
 
     @classmethod
     def prepare(cls, recipe: Recipe, folder: Path, *, resume_from: Path | None = None) -> TrainingRun:
-        """Reads the text, makes the tokenizer and the model; a resumed run has the tokenizer of its checkpoint."""
+        """Reads the text, makes tokenizer and model; a resumed run loads the tokenizer of its checkpoint."""
         if recipe.model.start_from is None:
-            # Built again with the real vocabulary; what is wrong with it should be known before the text is read. The
-            # special tokens of a preset may lie beyond the recipe's vocabulary, but the tokenizer will replace them.
+            # Checks the configuration before the text is read; it is built again with the real vocabulary. The special
+            # tokens of a preset may exceed the recipe's vocabulary, but the tokenizer replaces them later.
             special_tokens = {"bos_token_id": 0, "eos_token_id": 0}
             build_config(recipe, {"vocab_size": recipe.tokenizer.vocab_size, **special_tokens})
         corpus = load_corpus(recipe)
         for report in corpus.reports:
-            if not report.skipped:  # the reader itself warns of bad rows
+            if not report.skipped:  # readers warn about bad rows themselves
                 logger.info("%s", report)
         if recipe.evaluation.eval_steps is not None and corpus.validation is None:
             raise ValueError(
                 f"evaluation.eval_steps={recipe.evaluation.eval_steps} needs a validation split, but "
-                f"{scored_data(recipe).path} has none of {recipe.data.validation}: name one with data.validation, hold "
-                "out some training text with data.hold_out (language models), or set evaluation.eval_steps to null."
+                f"{scored_data(recipe).path} has none of {recipe.data.validation}: set data.validation, hold out text "
+                "with data.hold_out (language models), or set evaluation.eval_steps to null."
             )
         if resume_from is not None:
             tokenizer = AutoTokenizer.from_pretrained(resume_from)
@@ -108,7 +108,7 @@ class TrainingRun(Run):
         return cls(recipe, corpus, tokenizer, model, train_rows, validation_rows, new=resume_from is None)
 
     def make_trainer(self, folder: Path) -> TokenTrainer:
-        """The trainer of tokens; with BPE dropout, each epoch has new rows."""
+        """A `TokenTrainer`; with BPE dropout, rows are tokenised again for each epoch."""
         recipe, tokenizer = self.recipe, self.tokenizer
         seconds = 0.0
         if recipe.model.initial_embeddings == "cooccurrence" and self.new:
@@ -127,7 +127,7 @@ class TrainingRun(Run):
             reencode=reencode,
             score=_translation_score(recipe, tokenizer, self.corpus.validation),
         )
-        # What the model takes from the text before the first update counts as training, too.
+        # Initialising embeddings from the text counts as training time.
         trainer.clock.load_state_dict({"wall": seconds, "training": seconds})
         return trainer
 
@@ -155,11 +155,11 @@ class TrainingRun(Run):
         return metrics
 
     def facts(self, trainer: TokenTrainer, folder: Path) -> dict[str, Any]:
-        """How many tokens with a label were seen."""
+        """The number of tokens with a label that were trained on."""
         return {"tokens": trainer.tokens_seen}
 
     def card_text(self, result: TrainingResult) -> ModelCardText:
-        """What the recipe says about the model."""
+        """The card's text, from the recipe."""
         return card_text_of_recipe(
             self.recipe.to_dict(), result.folder.name, tested="test_loss" in result.metrics, run_ended=True
         )
@@ -168,7 +168,7 @@ class TrainingRun(Run):
 def _start_embeddings(
     recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus, rows: Rows
 ) -> float:
-    """Sets embeddings by which tokens share a pair of sentences, or a text; returns the seconds it took."""
+    """Initialises embeddings from tokens that share a pair of sentences, or a text; returns the seconds it took."""
     began = time.monotonic()
     embedding = model.get_input_embeddings().weight
     if recipe.task == "translation":
@@ -176,7 +176,7 @@ def _start_embeddings(
     else:
         together = whole_texts(tokenizer, corpus.train)
     known = start_from_cooccurrence(embedding, together, seed=recipe.training.seed)
-    logger.info("%s of %s tokens start from their co-occurrences.", f"{known:,}", f"{len(embedding):,}")
+    logger.info("Initialised %s of %s embeddings from co-occurrences.", f"{known:,}", f"{len(embedding):,}")
     return time.monotonic() - began
 
 

@@ -77,12 +77,12 @@ def test_the_same_seed_gives_the_same_embeddings_and_leaves_the_random_numbers_a
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_rows_that_tell_nothing_are_refused():
-    with pytest.raises(ValueError, match="No two tokens share a row"):
+def test_rows_without_co_occurrences_or_with_wrong_ids_are_refused():
+    with pytest.raises(ValueError, match="share a row"):
         cooccurrence_embeddings([np.array([1]), np.array([2])], 10, 4)
-    with pytest.raises(ValueError, match="width=16 exceeds the vocabulary of 10"):
+    with pytest.raises(ValueError, match=r"width=16.*10"):
         cooccurrence_embeddings(random_rows(), 10, 16)
-    with pytest.raises(ValueError, match="token ids from 2 to 10, but the vocabulary has 10 tokens"):
+    with pytest.raises(ValueError, match=r"ids from 2 to 10.* 10 tokens"):
         cooccurrence_embeddings([np.array([2, 10])], 10, 4)
 
 

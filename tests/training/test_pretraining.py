@@ -1,4 +1,4 @@
-"""Language models on running text: every objective, in memory and as a stream, resumed in the middle of it."""
+"""Language models on plain text: every objective, in memory and as a stream, interrupted and resumed."""
 
 import signal
 
@@ -47,8 +47,8 @@ MAKE = {
 
 @pytest.mark.parametrize("packing", [False, True])
 @pytest.mark.parametrize("task", MAKE)
-def test_a_stream_goes_on_bit_for_bit(task, packing, texts, tmp_path, monkeypatch):
-    """Stopped in the middle of a chunk of text, of the shuffle buffer, and of a pass."""
+def test_an_interrupted_stream_continues_bit_for_bit(task, packing, texts, tmp_path, monkeypatch):
+    """The interruption falls within a chunk of text, within the shuffle buffer and within a pass."""
     more = [
         *STREAM,
         f"data.packing={packing}",
@@ -68,8 +68,8 @@ def test_a_stream_goes_on_bit_for_bit(task, packing, texts, tmp_path, monkeypatc
     assert resumed.metrics["validation_perplexity"] == whole.metrics["validation_perplexity"]
 
 
-def test_workers_change_nothing(texts, tmp_path, monkeypatch):
-    """Batches that workers have asked for ahead of time are not lost by stopping."""
+def test_the_weights_do_not_depend_on_the_number_of_workers(texts, tmp_path, monkeypatch):
+    """Batches that workers have prefetched are not lost when the run is interrupted."""
     alone = run_training(masked_lm_recipe(texts, tmp_path / "alone", *STREAM))
     with monkeypatch.context() as patch:
         interrupt_at(patch, step=5, number=signal.SIGTERM)
@@ -99,7 +99,7 @@ def test_processes_share_a_stream_without_overlap(texts, tmp_path):
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 3])
-def test_batches_made_ahead_are_kept(ahead, texts, tmp_path):
+def test_batches_made_ahead_are_part_of_the_state(ahead, texts, tmp_path):
     recipe = causal_lm_recipe(texts, tmp_path, *STREAM)
     tokenizer = get_tokenizer(recipe, load_corpus(recipe))
     made, iterator = batches(recipe, tokenizer, 2, 0)
@@ -114,12 +114,12 @@ def test_batches_made_ahead_are_kept(ahead, texts, tmp_path):
     assert [[row["input_ids"].tolist() for row in batch] for batch in found] == expected
 
 
-def test_a_mixture_trains_on_both(texts, pairs, tmp_path):
+def test_a_mixture_trains_on_all_sources(texts, pairs, tmp_path):
     mixture = f"data.mixture=[{{path: {texts}, weight: 1}}, {{path: {texts / 'train.txt'}, weight: 3}}]"
     recipe = masked_lm_recipe(texts, tmp_path / "run", mixture, "data.path=null", "evaluation.eval_steps=6",
                               "data.shuffle_buffer=50")  # fmt: skip
     result = run_training(recipe)
-    assert result.steps == 12 and result.metrics["validation_loss"] > 0, "validation text is that of the first source"
+    assert result.steps == 12 and result.metrics["validation_loss"] > 0, "validation text comes from the first source"
     planned = plan(recipe)
     assert "25.0% of the tokens, streamed" in planned and "75.0%" in planned and "GiB" in planned
 
@@ -138,8 +138,7 @@ def test_a_single_file_can_hold_out_its_own_validation_text(texts, tmp_path):
     assert len(load_corpus(recipe, ["validation"]).validation) == 7
 
 
-def test_the_loss_of_a_stream_is_that_of_its_text(texts, tmp_path):
-    """In memory and streamed, the same text makes the same rows."""
+def test_a_stream_makes_the_same_rows_as_text_in_memory(texts, tmp_path):
     recipe = causal_lm_recipe(texts, tmp_path, "data.streaming=true", "data.shuffle_buffer=1")
     tokenizer = get_tokenizer(recipe, load_corpus(recipe))
     streamed = StreamedRows(recipe, tokenizer).mixture
@@ -149,7 +148,7 @@ def test_the_loss_of_a_stream_is_that_of_its_text(texts, tmp_path):
     assert [next(streamed).tolist() for _ in full] == full
 
 
-def test_documents_end(texts, tmp_path):
+def test_every_document_has_a_start_and_an_end_token(texts, tmp_path):
     recipe = causal_lm_recipe(texts, tmp_path)
     corpus = load_corpus(recipe)
     tokenizer = get_tokenizer(recipe, corpus)
@@ -157,7 +156,7 @@ def test_documents_end(texts, tmp_path):
     assert (ids == tokenizer.eos_token_id).sum() == (ids == tokenizer.bos_token_id).sum() == len(corpus.train)
 
 
-def test_a_backward_language_model_reads_the_text_reversed(texts, tmp_path):
+def test_a_backward_language_model_reverses_texts_between_their_special_tokens(texts, tmp_path):
     forward, backward = (causal_lm_recipe(texts, tmp_path, f"data.reverse={reverse}") for reverse in ("false", "true"))
     tokenizer = get_tokenizer(forward, load_corpus(forward))
     (there,), (back,) = (TextRows(recipe, tokenizer).ids(["a bad cab"]) for recipe in (forward, backward))
@@ -175,14 +174,13 @@ def test_the_tokens_of_the_objective_are_part_of_the_vocabulary(task, token, tex
     assert (tokenizer.mask_token == "<mask>") == (task == "denoising")
 
 
-def test_a_translation_model_can_learn_to_denoise(texts, pairs, tmp_path):
-    """A parent whose tokenizer lacks the tokens of the objective gets them, and embeddings for them."""
-    parent = run_training(toy_recipe(pairs, tmp_path / "parent"))
-    before = parent.model.get_input_embeddings().weight.clone()
-    recipe = MAKE["span"](texts, tmp_path / "run", f"model.start_from={tmp_path / 'parent'}", "training.max_steps=1")
+def test_a_translation_model_gets_the_tokens_of_a_new_objective(texts, pairs, tmp_path):
+    base = run_training(toy_recipe(pairs, tmp_path / "base"))
+    before = base.model.get_input_embeddings().weight.clone()
+    recipe = MAKE["span"](texts, tmp_path / "run", f"model.start_from={tmp_path / 'base'}", "training.max_steps=1")
     model = run_training(recipe).model
     assert model.config.vocab_size == len(before) + 10
-    # One update at the start of the warm-up moves nothing far.
+    # One update at the start of the warm-up changes weights little.
     torch.testing.assert_close(model.get_input_embeddings().weight[: len(before)], before, atol=0.01, rtol=0)
 
 
@@ -207,28 +205,28 @@ def test_masking_follows_the_recipe(unit, replacement, texts, tmp_path):
 @pytest.mark.parametrize(
     ("task", "overrides", "message"),
     [
-        ("causal_lm", ["objective.mask_probability=0.2"], "objective.mask_probability=0.2 is for task masked_lm or"),
-        ("causal_lm", ["objective.unit=span"], "objective.unit='span' is for task masked_lm, not"),
-        ("masked_lm", ["objective.permute_sentences=false"], "is for task denoising"),
-        ("masked_lm", ["objective.unit=word"], "must be one of 'token', 'whole_word', 'span'"),
-        ("masked_lm", ["objective.mask_probability=0"], r"must be in \(0, 1\]"),
-        ("masked_lm", ["objective.mean_span_length=3"], "is for objective.unit='span'"),
-        ("masked_lm", ["objective.unit=span", "objective.mean_span_length=6"], "below 5.5, half of"),
-        ("span", ["objective.mask_probability=0.6"], r"must be in \(0, 0.5\]"),
-        ("span", ["objective.sentinels=0"], "sentinels must be at least 1"),
-        ("denoising", ["objective.mean_span_length=0.5"], "mean_span_length must be at least 1"),
-        ("masked_lm", ["data.reverse=true"], "data.reverse=true is for task='causal_lm'"),
+        ("causal_lm", ["objective.mask_probability=0.2"], r"objective\.mask_probability=0\.2.*masked_lm"),
+        ("causal_lm", ["objective.unit=span"], r"objective\.unit='span'.*masked_lm"),
+        ("masked_lm", ["objective.permute_sentences=false"], r"objective\.permute_sentences.*denoising"),
+        ("masked_lm", ["objective.unit=word"], r"objective\.unit.*'token', 'whole_word', 'span'"),
+        ("masked_lm", ["objective.mask_probability=0"], r"objective\.mask_probability.*\(0, 1\]"),
+        ("masked_lm", ["objective.mean_span_length=3"], r"objective\.mean_span_length.*objective\.unit='span'"),
+        ("masked_lm", ["objective.unit=span", "objective.mean_span_length=6"], r"objective\.mean_span_length.*5\.5"),
+        ("span", ["objective.mask_probability=0.6"], r"objective\.mask_probability.*\(0, 0\.5\]"),
+        ("span", ["objective.sentinels=0"], r"objective\.sentinels.*at least 1"),
+        ("denoising", ["objective.mean_span_length=0.5"], r"objective\.mean_span_length.*at least 1"),
+        ("masked_lm", ["data.reverse=true"], r"data\.reverse.*task='causal_lm'"),
         ("masked_lm", ["training.mask_probability=0.2"], r"training\.mask_probability .* objective\.mask_probability"),
-        ("causal_lm", ["data.streaming=true", "training.num_train_epochs=2"], "cannot be counted in a stream"),
-        ("causal_lm", ["data.mixture=[{weight: 1}]"], r"data.mixture\[0\] needs a path"),
-        ("causal_lm", ["data.mixture=[{path: a, weigth: 1}]"], "Did you mean 'weight'"),
-        ("causal_lm", ["data.mixture=[{path: a}, {path: b, weight: 0}]"], r"data.mixture\[1\].weight must be a number"),
-        ("causal_lm", ["data.mixture=[{path: a, sample_by: page}]"], "sample_by must be line, paragraph or document"),
-        ("causal_lm", ["data.mixture=[a.txt]"], "must be a mapping"),
-        ("causal_lm", ["data.shuffle_buffer=0"], "data.shuffle_buffer must be at least 1"),
+        ("causal_lm", ["data.streaming=true", "training.num_train_epochs=2"], r"training\.num_train_epochs.*stream"),
+        ("causal_lm", ["data.mixture=[{weight: 1}]"], r"data\.mixture\[0\].*path"),
+        ("causal_lm", ["data.mixture=[{path: a, weigth: 1}]"], "'weigth'.*'weight'"),
+        ("causal_lm", ["data.mixture=[{path: a}, {path: b, weight: 0}]"], r"data\.mixture\[1\]\.weight.*0"),
+        ("causal_lm", ["data.mixture=[{path: a, sample_by: page}]"], "sample_by.*line, paragraph or document"),
+        ("causal_lm", ["data.mixture=[a.txt]"], r"data\.mixture\[0\].*a\.txt"),
+        ("causal_lm", ["data.shuffle_buffer=0"], r"data\.shuffle_buffer.*at least 1"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_any_work(task, overrides, message, texts, tmp_path):
+def test_fields_that_do_not_fit_are_refused_when_the_recipe_is_made(task, overrides, message, texts, tmp_path):
     with pytest.raises(ValueError, match=message):
         MAKE[task](texts, tmp_path / "run", *overrides)
 
@@ -237,13 +235,13 @@ def test_what_makes_no_sense_is_refused_before_any_work(task, overrides, message
     ("task", "overrides", "message"),
     [
         ("causal_lm", ["data.mixture=[{path: no/such/file.txt}]"], "no/such/file.txt"),
-        ("causal_lm", ["data.mixture=[{path: TEXTS, split: training}]", "data.path=TEXTS"], "no split 'training'"),
+        ("causal_lm", ["data.mixture=[{path: TEXTS, split: training}]", "data.path=TEXTS"], "'training'"),
         ("causal_lm", ["evaluation.eval_steps=3", "data.path=TEXTS/train.txt"], "data.hold_out"),
-        ("span", ["objective.sentinels=400"], "no room beside the 400 special tokens"),
-        ("causal_lm", ["data.hold_out=60", "data.path=TEXTS/train.txt"], "leaves nothing of the training text"),
+        ("span", ["objective.sentinels=400"], r"tokenizer\.vocab_size.*objective\.sentinels"),
+        ("causal_lm", ["data.hold_out=60", "data.path=TEXTS/train.txt"], r"data\.hold_out=60"),
     ],
 )
-def test_what_cannot_be_read_is_refused_before_anything_is_written(task, overrides, message, texts, tmp_path):
+def test_text_that_does_not_fit_is_refused_before_anything_is_written(task, overrides, message, texts, tmp_path):
     overrides = [override.replace("TEXTS", str(texts)) for override in overrides]
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         run_training(MAKE[task](texts, tmp_path / "run", *overrides))
@@ -252,7 +250,8 @@ def test_what_cannot_be_read_is_refused_before_anything_is_written(task, overrid
 
 def test_a_resume_with_another_objective_or_mixture_is_refused(texts, tmp_path):
     run_training(masked_lm_recipe(texts, tmp_path / "run", "checkpoint.save_steps=6", *STREAM))
-    for change, section in (("objective.unit=span", "objective"), ("data.shuffle_buffer=21", "data")):
+    for change, message in (("objective.unit=span", r"objective\.unit .*'span'"),
+                            ("data.shuffle_buffer=21", r"data\.shuffle_buffer .*21")):  # fmt: skip
         changed = masked_lm_recipe(texts, tmp_path / "run", "checkpoint.save_steps=6", *STREAM, change)
-        with pytest.raises(ValueError, match=f"{section} is .* cannot go on"):
+        with pytest.raises(ValueError, match=message):
             run_training(changed, resume=True)

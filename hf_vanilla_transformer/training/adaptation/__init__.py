@@ -1,10 +1,10 @@
-"""Adaptation: a trained model goes on learning on the text of a domain, and what it forgets is measured.
+"""Adaptation: continues the training of a language model on the text of a domain, and measures what it forgets.
 
-The parts work with any model of transformers and its plain Trainer; `run_adaptation`, in `run`, puts them together.
+The parts work with any transformers model and its plain Trainer. `run_adaptation`, in `adaptation_run`, combines them.
 """
 
 from ..recipes.adaptation_recipe import AdaptationRecipe, GeneralTextRecipe
-from .embeddings import extend_embeddings, turn_embeddings
+from .embeddings import extend_embeddings, rotate_embeddings
 from .l2_sp import L2SP, L2SPCallback
 from .vocabulary import ExtendedTokenizer, FrequentWord, extend_tokenizer, frequent_words
 
@@ -18,5 +18,5 @@ __all__ = [
     "extend_embeddings",
     "extend_tokenizer",
     "frequent_words",
-    "turn_embeddings",
+    "rotate_embeddings",
 ]

@@ -1,4 +1,4 @@
-"""What an adaptation would do, without doing it: ``hf-vanilla adapt MODEL --dry-run``."""
+"""The plan of an adaptation: ``hf-vanilla adapt MODEL --dry-run``."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .adaptation_run import AdaptationRun
 
 
 def plan(recipe: Recipe, *, processes: int = 1) -> str:
-    """Opens the base model and reads all text, then describes the adaptation as a table.
+    """Opens the base model and reads all text, then describes the adaptation as a table; writes no file.
 
     Args:
-        recipe: what would be done.
-        processes: how many there would be.
+        recipe: of the adaptation.
+        processes: number of training processes.
 
     Raises:
-        ValueError, FileNotFoundError: what would stop the run as well.
+        ValueError, FileNotFoundError: the run itself would fail for the same reason.
     """
     adaptation, training = recipe.adaptation, recipe.training
     run = AdaptationRun.prepare(recipe, Path(), measure=False)
@@ -30,32 +30,30 @@ def plan(recipe: Recipe, *, processes: int = 1) -> str:
     per_epoch = len(run.order(recipe, run.train_rows, processes)) // (processes * training.gradient_accumulation_steps)
     lines = [
         ("base model", describe(lineage(adaptation.base_model))),
-        ("model", f"{type(model).__name__}, {model.num_parameters():,} parameters, all of them trained"),
+        ("model", f"{type(model).__name__}, {model.num_parameters():,} parameters, all trained"),
         ("objective", describe_objective(recipe.task, recipe.objective, reverse=recipe.data.reverse)),
         ("vocabulary", f"{len(run.tokenizer):,} tokens"),
-        ("domain", f"{recipe.data.path}: {len(corpus.train):,} texts, measured on {len(corpus.validation):,}"),
+        ("domain", f"{recipe.data.path}: {len(corpus.train):,} texts, validated on {len(corpus.validation):,}"),
     ]
     if adaptation.new_words:
         new_words, new_tokens = run.facts_before.get("new_words", []), run.facts_before["new_tokens"]
-        lines.append(("new words", f"{len(new_words):,}, which take {len(new_tokens):,} tokens"))
+        lines.append(("new words", f"{len(new_words):,}, as {len(new_tokens):,} new tokens"))
     if adaptation.embeddings == "cooccurrence":
-        lines.append(
-            ("embeddings", "in the directions that the domain's texts suggest for their tokens, counted first")
-        )
+        lines.append(("embeddings", "rotated towards the co-occurrence directions of the domain's tokens"))
     if general is None:
-        lines.append(("general text", "none, so that forgetting is not measured"))
+        lines.append(("general text", "none: forgetting is not measured"))
     else:
-        measured = f"measured on {len(general.validation):,} texts"
+        measured = f"validated on {len(general.validation):,} texts"
         replayed = f", {adaptation.replay:.0%} of the training tokens" if adaptation.replay else ", not replayed"
         lines.append(("general text", f"{adaptation.general.path}: {measured}{replayed}"))
     lines.append(("L2-SP", f"{adaptation.l2_sp:g}" if adaptation.l2_sp else "none"))
     tokens = int(run.train_rows.lengths().sum())
     lines += [
-        ("tokens", f"{tokens:,} in all texts, at most {training.tokens_per_batch:,} a batch"),
+        ("tokens", f"{tokens:,} in all training texts, at most {training.tokens_per_batch:,} per batch"),
         end_line(training, planned_updates(training, per_epoch), per_epoch),
         optimizer_line(recipe, model.config.hidden_size),
         ("evaluation", f"every {recipe.evaluation.eval_steps:,} updates, on domain and general text"),
-        # L2-SP keeps a copy of the weights that it decays to.
+        # L2-SP keeps a copy of the start weights.
         token_memory_line(
             recipe, model, run.train_rows, collator(recipe, run.tokenizer), copies=int(adaptation.l2_sp > 0)
         ),

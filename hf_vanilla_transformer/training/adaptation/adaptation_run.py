@@ -1,5 +1,4 @@
-"""An adaptation: the run of a recipe that starts from a base model, with what it learns and forgets measured on the
-way."""
+"""The run of `adapt`: trains a base model on domain text and measures its perplexity on domain and general text."""
 
 from __future__ import annotations
 
@@ -32,7 +31,7 @@ from ..run import TrainingResult, carry_out
 from ..run_folder import METRICS_FILE
 from ..token_trainer import TokenTrainer, token_sampler
 from ..training_run import TrainingRun
-from .embeddings import extend_embeddings, turn_embeddings
+from .embeddings import extend_embeddings, rotate_embeddings
 from .l2_sp import L2SP, L2SPCallback
 from .language_model import open_language_model
 from .perplexities import DOMAIN, GENERAL, Perplexities, gains, perplexity_history, table
@@ -41,44 +40,44 @@ from .vocabulary import ExtendedTokenizer, differing_texts, extend_tokenizer, fr
 
 logger = logging.getLogger(__name__)
 
-# What is known before the first update, so that a resumed run need not find it out again.
+# Facts measured before the first update; a resumed run reads them instead of measuring again.
 ADAPTATION_FILE = "adaptation.json"
 PERPLEXITY_PICTURE = "perplexity.png"
 PERPLEXITY_TABLE = "perplexity.md"
 START_FOLDER = "start"
-# Texts on which an extended tokenizer is compared with the old one.
+# Number of texts on which the extended tokenizer is compared with the old one.
 _COMPARED = 1000
 
 
 def run_adaptation(recipe: Recipe, *, resume: bool = False, command: str = "") -> TrainingResult:
-    """Adapts a base model to the text of ``data`` and writes the result to ``output.output_dir``, as `run_training`.
+    """Adapts a base model to the text of ``data`` and writes the result to ``output.output_dir``, like `run_training`.
 
-    Beside the files of every run there is the history of the perplexities as a table (perplexity.md), a picture
-    (perplexity.png) and numbers (results.json, under ``adaptation``), and the model that the training started from
+    In addition to the files of every run, it writes the history of the perplexities as a table (perplexity.md), a
+    picture (perplexity.png) and numbers (results.json, under ``adaptation``), and the model before the first update
     (start/).
 
     Args:
-        recipe: what to do; ``adaptation.base_model`` and ``output.output_dir`` must be set.
-        resume: continue the interrupted run in that folder.
-        command: the command as it was typed, for the card.
+        recipe: of the adaptation; ``adaptation.base_model`` and ``output.output_dir`` must be set.
+        resume: continue the interrupted run in ``output.output_dir``.
+        command: the command line, for the model card.
 
     Raises:
-        ValueError, FileNotFoundError: something does not fit; raised before the long work.
+        ValueError, FileNotFoundError: recipe, base model or data do not fit; raised before training starts.
     """
     if recipe.adaptation.base_model is None:
-        raise ValueError("adaptation.base_model is not set: name the model to adapt, as in hf-vanilla adapt MODEL.")
+        raise ValueError("adaptation.base_model is not set: give the model to adapt, as in hf-vanilla adapt MODEL.")
     return carry_out(AdaptationRun, recipe, resume=resume, command=command)
 
 
 @dataclass
 class AdaptationRun(TrainingRun):
-    """A prepared adaptation: the base model is measured and extended, its text and the general text are read.
+    """A prepared adaptation: the base model is measured and extended, domain text and general text are read.
 
     Attributes:
-        order: makes the order of the training rows, in which general text may be replayed.
-        perplexities: measures a model on the domain and on general text.
-        general: the splits of general text; None without it.
-        facts_before: what is known before the first update, so that a resumed run need not find it out again.
+        order: returns the sampler of the training rows, which may replay general text.
+        perplexities: measures a model on domain text and on general text.
+        general: the splits of the general text; None if the recipe names no general text.
+        facts_before: facts measured before the first update; a resumed run reads them from adaptation.json.
     """
 
     order: Callable[[Recipe, Rows, int], Any] = token_sampler
@@ -92,7 +91,7 @@ class AdaptationRun(TrainingRun):
     ) -> AdaptationRun:
         """Opens the base model, measures it (unless `measure` is false), and extends it as the recipe says."""
         if resume_from is None:
-            base = open_language_model(recipe)  # the first thing that may not fit
+            base = open_language_model(recipe)  # first, because it fails fastest
             model, tokenizer = base.model, base.tokenizer
         else:
             facts, model, tokenizer = _open_start(recipe, folder, resume_from)
@@ -110,7 +109,7 @@ class AdaptationRun(TrainingRun):
         )  # fmt: skip
 
     def make_trainer(self, folder: Path) -> TokenTrainer:
-        """The trainer of tokens, with replay in the order of the rows and L2-SP as a callback."""
+        """A `TokenTrainer` with replay in its sampler and L2-SP as a callback."""
         recipe = self.recipe
         callbacks = []
         if recipe.adaptation.l2_sp:
@@ -132,14 +131,14 @@ class AdaptationRun(TrainingRun):
         )
 
     def begin(self, folder: Path) -> None:
-        """Saves the start: the base model may be elsewhere when the run is resumed."""
+        """Saves the model before the first update: the base model may have moved when the run is resumed."""
         with folder_aside(folder / START_FOLDER) as aside:
             self.model.save_pretrained(aside)
             self.tokenizer.save_pretrained(aside)
         write_text(folder / ADAPTATION_FILE, json.dumps(self.facts_before, indent=2, ensure_ascii=False) + "\n")
 
     def facts(self, trainer: TokenTrainer, folder: Path) -> dict[str, Any]:
-        """The history of the perplexities, also as a table and a picture, and the gain over the base model."""
+        """Adds the history of the perplexities and the gain over the base model; writes the table and the picture."""
         facts = super().facts(trainer, folder)
         after = self.perplexities.measure(trainer.model, self.tokenizer)
         if not trainer.is_world_process_zero():
@@ -173,7 +172,7 @@ class AdaptationRun(TrainingRun):
         return facts
 
     def card_text(self, result: TrainingResult) -> ModelCardText:
-        """The card names the base model, and the data of both."""
+        """Adds the base model and the data of both trainings to the card."""
         recipe, adaptation = self.recipe, self.recipe.adaptation
         data = f"Adapted to `{strip_path(str(recipe.data.path))}`"
         if adaptation.replay:
@@ -187,18 +186,18 @@ class AdaptationRun(TrainingRun):
         return dataclasses.replace(super().card_text(result), data=data, base_model=base_model, datasets=datasets)
 
     def card_plots(self, folder: Path) -> dict[str, Path]:
-        """The picture of the perplexities."""
+        """The curves of the perplexities."""
         picture = folder / PERPLEXITY_PICTURE
-        return {"Perplexity of the domain and of general text.": picture} if picture.is_file() else {}
+        return {"Perplexity on domain text and on general text.": picture} if picture.is_file() else {}
 
     def _scores(self, model: PreTrainedModel) -> dict[str, float]:
-        """Scores of general text, and of the domain where it is not measured as it is trained."""
+        """Scores on general text; also on the domain, if validation masks whole words and training masks tokens."""
         names = (GENERAL, DOMAIN) if self.perplexities.whole_words else (GENERAL,)
         unit = self.perplexities.unit
-        found = {}
+        metrics = {}
         for name, scores in self.perplexities.measure(model, self.tokenizer, names).items():
-            found |= {f"{name}_loss": scores["loss"], f"{name}_{unit}": scores[unit]}
-        return found
+            metrics |= {f"{name}_loss": scores["loss"], f"{name}_{unit}": scores[unit]}
+        return metrics
 
 
 def _measure_and_extend(
@@ -208,13 +207,13 @@ def _measure_and_extend(
     corpus: Corpus,
     perplexities: Perplexities | None,
 ) -> tuple[dict[str, Any], PreTrainedTokenizerBase]:
-    """Measures the base model, extends it and turns its embeddings as the recipe says, and measures it again.
+    """Measures the base model, extends its vocabulary and rotates its embeddings by the recipe, and measures it again.
 
     Args:
-        perplexities: measures a model; None extends it only.
+        perplexities: measures the model; with None, it is only extended.
 
     Returns:
-        What is known before the first update, and the tokenizer of the extended model.
+        The facts before the first update, and the tokenizer of the extended model.
     """
     adaptation = recipe.adaptation
     extended = extend(recipe, tokenizer, corpus)
@@ -238,8 +237,8 @@ def _measure_and_extend(
         return facts, tokenizer
     if adaptation.embeddings == "cooccurrence":
         texts = whole_texts(tokenizer, corpus.train)
-        turned = turn_embeddings(model.get_input_embeddings().weight, texts, seed=recipe.training.seed)
-        logger.info("%s embeddings take the directions of their co-occurrences in the domain.", f"{turned:,}")
+        rotated = rotate_embeddings(model.get_input_embeddings().weight, texts, seed=recipe.training.seed)
+        logger.info("Rotated %s embeddings towards their co-occurrence directions in the domain.", f"{rotated:,}")
     if facts["new_tokens"] or adaptation.embeddings != "base_model":
         facts["start"] = perplexities.measure(model, tokenizer)
         logger.info("Before the first update: %s", _shown(facts["start"], perplexities.unit))
@@ -249,10 +248,10 @@ def _measure_and_extend(
 def _open_start(
     recipe: Recipe, folder: Path, checkpoint: Path
 ) -> tuple[dict[str, Any], PreTrainedModel, PreTrainedTokenizerBase]:
-    """The start of an interrupted run: what was known, the model, and the tokenizer of the checkpoint."""
+    """The facts and the start model of an interrupted run, and the tokenizer of its checkpoint."""
     for needed in (folder / ADAPTATION_FILE, folder / START_FOLDER):
         if not needed.exists():
-            raise FileNotFoundError(f"There is no {needed}, from which the run was started: it cannot be resumed.")
+            raise FileNotFoundError(f"The run in {folder} cannot be resumed: {needed} is missing. Start a new run.")
     facts = json.loads((folder / ADAPTATION_FILE).read_text(encoding="utf-8"))
     facts["new_tokens"] = {int(token): parts for token, parts in facts["new_tokens"].items()}
     _, model_class = CLASSES[recipe.task]
@@ -261,38 +260,38 @@ def _open_start(
 
 
 def load_texts(recipe: Recipe) -> tuple[Corpus, Corpus | None]:
-    """The text of the domain, and the general one if the recipe names any.
+    """Reads the domain text, and the general text if the recipe names one.
 
     Raises:
-        FileNotFoundError: a text or its training split is not there.
-        ValueError: a text has no validation split to measure on, or no row that is not empty.
+        FileNotFoundError: a text or its training split does not exist.
+        ValueError: a text has no validation split, or only empty rows.
     """
     corpus = load_corpus(recipe)
     _require_validation(corpus, "data", recipe.data.path)
     general_data = recipe.adaptation.general
     if general_data.path is None:
         logger.warning(
-            "What is forgotten is not measured: name general text, such as what the base model was trained on, with "
-            "--adaptation.general.path."
+            "Forgetting is not measured: adaptation.general.path is not set. Set it to general text, such as the base "
+            "model's training text, with --adaptation.general.path."
         )
         return corpus, None
     fields = {field.name: getattr(general_data, field.name) for field in dataclasses.fields(general_data)}
     general_recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **fields))
-    # Without replay only the measured split is read, but for texts that are held out of the training split.
+    # Without replay the training split is not needed, except for validation texts held out of it.
     splits = ["train", "validation"] if recipe.adaptation.replay else ["validation"]
     try:
         general = load_corpus(general_recipe, splits)
     except (FileNotFoundError, ValueError) as error:
-        raise type(error)(f"The general text, for which data is adaptation.general here: {error}") from error
+        raise type(error)(f"Reading the general text (adaptation.general, here called data) failed: {error}") from error
     _require_validation(general, "adaptation.general", general_data.path)
-    logger.info("General text: %s, %s texts to measure", general_data.path, f"{len(general.validation):,}")
+    logger.info("General text: %s, %s validation texts", general_data.path, f"{len(general.validation):,}")
     return corpus, general
 
 
 def training_rows(
     recipe: Recipe, tokenizer: PreTrainedTokenizerBase, corpus: Corpus, general: Corpus | None
 ) -> tuple[Rows, Callable[[Recipe, Rows, int], Any]]:
-    """The rows, and what makes their order, as `token_sampler` does: the domain's, with general ones among them."""
+    """The training rows of the domain and the replayed general text, and a function like `token_sampler` for them."""
     share = recipe.adaptation.replay
     domain = encode(recipe, tokenizer, corpus.train, training=True)
     if not share or general is None:
@@ -308,7 +307,7 @@ def training_rows(
 
 
 def extend(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> ExtendedTokenizer | None:
-    """The base model's tokenizer with the frequent words of the domain; None if it shall stay as it is."""
+    """Adds frequent words of the domain to the base model's tokenizer; None if the recipe asks for no new words."""
     adaptation = recipe.adaptation
     if not adaptation.new_words:
         return None
@@ -318,15 +317,14 @@ def extend(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -
     extended = extend_tokenizer(tokenizer, words, adaptation.new_words)
     if not extended.pieces:
         logger.warning(
-            "No word stands %d times in the domain text and is taken apart by the base model's tokenizer, which "
-            "stays as "
-            "it is; lower adaptation.min_count for rarer ones.",
+            "The tokenizer is unchanged: it splits no word that occurs adaptation.min_count=%d times in the domain "
+            "text. Lower adaptation.min_count to add rarer words.",
             adaptation.min_count,
         )
         return extended
     example = ", ".join(word.text for word in extended.words[:5])
     logger.info(
-        "The tokenizer gets %d tokens for %d words of the domain (%s, ...)",
+        "Adding %d tokens for %d words of the domain to the tokenizer (%s, ...)",
         len(extended.pieces), len(extended.words), example,
     )  # fmt: skip
     if extended.left_out:
@@ -335,14 +333,14 @@ def extend(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -
     differing = differing_texts(compared, tokenizer, extended)
     if differing:
         logger.warning(
-            "%d of %d texts are taken apart otherwise than before, and not by new words alone, such as %r.",
+            "The extended tokenizer splits %d of %d texts differently, beyond the new words, for example %r.",
             len(differing), len(compared), differing[0][:80],
         )  # fmt: skip
     return extended
 
 
 def gain_line(history: list[dict[str, Any]], gain: dict[str, float], unit: str) -> str:
-    """One sentence: from which perplexity to which, on each text."""
+    """One line: perplexity before and after on each text."""
     parts = []
     for name, part in gain.items():
         before, after = history[0][name][unit], history[-1][name][unit]
@@ -353,8 +351,8 @@ def gain_line(history: list[dict[str, Any]], gain: dict[str, float], unit: str) 
 def _require_validation(corpus: Corpus, section: str, path: str | None) -> None:
     if corpus.validation is None:
         raise ValueError(
-            f"{section}.path={path!r} has no validation split to measure on: name one with {section}.validation, or "
-            f"hold some texts out of training with {section}.hold_out, such as 200."
+            f"{section}.path={path!r} has no validation split to measure on: set {section}.validation to a split, or "
+            f"{section}.hold_out to a number of texts to hold out of training, such as 200."
         )
 
 

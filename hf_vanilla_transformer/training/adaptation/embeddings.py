@@ -1,4 +1,4 @@
-"""Embeddings before an adaptation: of new tokens from what the model knows of their pieces, of all from the domain."""
+"""Embeddings before an adaptation: rows for new tokens, and rotation towards the domain's co-occurrences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..initial_embeddings import cooccurrence_embeddings
 
 
 def vocabulary_parameters(model: PreTrainedModel) -> list[nn.Parameter]:
-    """The weights with one row a token: embeddings, map to the vocabulary, its bias. A tied matrix comes once."""
+    """Parameters with one row per token: input embeddings, LM head and its bias. A tied matrix is listed once."""
     modules = [model.get_input_embeddings(), model.get_output_embeddings()]
     if model.config.is_encoder_decoder:
         modules += [stack.get_input_embeddings() for stack in (model.get_encoder(), model.get_decoder())]
@@ -27,26 +27,26 @@ def vocabulary_parameters(model: PreTrainedModel) -> list[nn.Parameter]:
 
 @torch.no_grad()
 def extend_embeddings(model: PreTrainedModel, pieces: Mapping[int, Sequence[int]]) -> PreTrainedModel:
-    """Gives `model` rows for new tokens, each the mean of the rows of its pieces (Gee et al. 2022, section 3.2).
+    """Adds rows for new tokens to `model`, each the mean of the rows of its pieces (Gee et al. 2022, section 3.2).
 
-    Embeddings, the map to the vocabulary, tied or not, and its bias are all started so. Rows that were there stay as
-    they are, bit for bit.
+    Input embeddings, the LM head (tied or not) and its bias are all initialised this way. Existing rows keep their
+    values, bit for bit.
 
     Args:
-        model: it is changed in place.
-        pieces: id of each new token to the ids of the known tokens it stands for, as `extend_tokenizer` gives them.
+        model: changed in place.
+        pieces: for the id of each new token, the ids of the known tokens that it replaces (see `extend_tokenizer`).
 
     Returns:
         `model`.
 
     Raises:
-        ValueError: a token without pieces, or a piece that the model does not have.
+        ValueError: a new token has no pieces, or one of its pieces is not a token of the model.
     """
     known = model.config.vocab_size
     for token, parts in pieces.items():
         if not parts or not all(0 <= part < known and part not in pieces for part in parts):
             raise ValueError(
-                f"The new token {token} must stand for known tokens, with ids from 0 to {known - 1}, not for {parts}."
+                f"The pieces of new token {token} must be known tokens, with ids from 0 to {known - 1}, not {parts}."
             )
     if not pieces:
         return model
@@ -60,21 +60,21 @@ def extend_embeddings(model: PreTrainedModel, pieces: Mapping[int, Sequence[int]
 
 
 @torch.no_grad()
-def turn_embeddings(embedding: torch.Tensor, texts: Iterable[np.ndarray], *, seed: int = 0) -> int:
-    """Gives the tokens of a domain the directions that their company in its texts suggests.
+def rotate_embeddings(embedding: torch.Tensor, texts: Iterable[np.ndarray], *, seed: int = 0) -> int:
+    """Rotates the domain tokens' embeddings towards co-occurrence directions, keeping their distances to the mean.
 
-    Words that share whole texts (of praise, of blame) get near each other, which a small language model would learn
-    last of all. The directions are those of `cooccurrence_embeddings`, all turned together to where the embeddings lie
-    that they replace, by the orthogonal map that brings them nearest (Schönemann 1966); so the layers above find much
-    where they look for it. Each embedding keeps its distance from the mean of all.
+    Words that occur in the same texts (of praise, or of blame) get similar embeddings, which a small language model
+    learns late. The directions come from `cooccurrence_embeddings`. One orthogonal map, the solution of the Procrustes
+    problem (Schönemann 1966), aligns them all with the embeddings that they replace, so the layers above still receive
+    inputs that they know.
 
     Args:
-        embedding: (vocabulary, width), changed in place; tokens that no text tells about keep their values.
+        embedding: (vocabulary, hidden), changed in place; tokens without co-occurrences keep their values.
         texts: the token ids of each text.
         seed: see `cooccurrence_embeddings`.
 
     Returns:
-        How many tokens got new values.
+        The number of tokens with new values.
     """
     values, known = cooccurrence_embeddings(texts, *embedding.shape, seed=seed)
     before = embedding[known].float()

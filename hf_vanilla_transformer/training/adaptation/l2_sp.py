@@ -1,4 +1,4 @@
-"""L2-SP: decay towards the weights that a training started from, instead of towards zero (Li et al. 2018)."""
+"""L2-SP: weight decay towards the weights before training instead of towards zero (Li et al. 2018)."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from .embeddings import vocabulary_parameters
 
 
 class L2SP:
-    """Ω(w) = α/2 ‖w − w⁰‖², Eq. 2 of Li et al. 2018, for all trainable weights; w⁰ are those of the start.
+    """Ω(w) = α/2 ‖w − w⁰‖², Eq. 2 of Li et al. 2018, for all trainable weights; w⁰ are the start weights.
 
-    It is used in one of two ways:
+    Use it in one of two ways:
 
-    * `attach(optimizer)`: before each update, every weight that has a gradient decays by learning rate × α towards its
-      start. This is decoupled decay, as AdamW's is, with w⁰ in the place of zero; for plain gradient descent it is the
-      gradient of Ω. `L2SPCallback` does it in any Trainer.
-    * `penalty()` is Ω itself, to be added to the loss of a loop of one's own. Adam then divides its gradient by the
-      running mean of squared gradients, like any other.
+    * `attach(optimizer)`: before each update, every weight with a gradient decays by learning rate × α towards its
+      start value. This is decoupled decay like AdamW's, with w⁰ instead of zero; for plain gradient descent it equals
+      the gradient of Ω. `L2SPCallback` attaches it in any Trainer.
+    * `penalty()` returns Ω, to add to the loss of your own training loop. Adam then divides its gradient by the running
+      mean of squared gradients, like the rest of the loss.
 
     Args:
-        model: its weights, as they are now, are the start. Make this object before a training is resumed, not after.
+        model: its current weights are the start weights. Create this object before a checkpoint is loaded, not after.
         strength: α.
-        known_tokens: rows from this number on of the embeddings and of the map to the vocabulary belong to new tokens
-            and are left free; None pulls them to their start as well.
+        known_tokens: rows of the embeddings and of the LM head from this number on belong to new tokens and do not
+            decay; with None, they decay to their start values like all others.
 
     Raises:
-        ValueError: a negative strength.
+        ValueError: the strength is negative.
     """
 
     def __init__(self, model: PreTrainedModel, strength: float, *, known_tokens: int | None = None) -> None:
         if strength < 0:
-            raise ValueError(f"strength must be at least 0, but is {strength}.")
+            raise ValueError(f"strength must be at least 0, not {strength}.")
         self.strength = strength
         over_vocabulary = {id(parameter) for parameter in vocabulary_parameters(model)}
         self._parameters: dict[int, nn.Parameter] = {}
@@ -54,18 +54,18 @@ class L2SP:
 
     @staticmethod
     def _known(weights: torch.Tensor, rows: int) -> torch.Tensor:
-        """The rows that have a start: a view, so that what is done to it is done to the weights."""
+        """The rows that decay, as a view: changing it changes the weights."""
         return weights[:rows] if weights.dim() else weights
 
     def penalty(self) -> torch.Tensor:
-        """Ω of the weights as they are: a scalar to be added to a loss."""
+        """Ω of the current weights: a scalar to add to a loss."""
         total: torch.Tensor | None = None
         for key, parameter in self._parameters.items():
             start = self._start_of(key, parameter)
             term = (self._known(parameter, self._rows[key]) - start).square().sum()
             total = term if total is None else total + term.to(total.device)
         if total is None:
-            raise ValueError("The model has no trainable weights that could be pulled anywhere.")
+            raise ValueError("The model has no trainable weights: L2-SP has nothing to decay.")
         return 0.5 * self.strength * total
 
     def distance(self) -> float:
@@ -80,18 +80,18 @@ class L2SP:
         return sum(squares) ** 0.5
 
     def attach(self, optimizer: torch.optim.Optimizer) -> Any:
-        """Makes each step of `optimizer` decay the weights first; `remove()` of what is returned ends it.
+        """Decays the weights before each step of `optimizer`; call `remove()` on the returned handle to stop.
 
         Raises:
-            ValueError: the optimizer has none of the model's weights, as where FSDP or DeepSpeed cut them into shards.
+            ValueError: the optimizer has other parameters than the model, for example the shards of FSDP or DeepSpeed.
         """
-        # Accelerate wraps optimizers; the hook belongs to the one that steps.
+        # Accelerate wraps optimizers; the hook belongs on the inner one, whose step runs.
         optimizer = getattr(optimizer, "optimizer", optimizer)
         held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         if not held & self._parameters.keys():
             raise ValueError(
-                "The optimizer has none of the weights that L2SP was made with: they were replaced, by FSDP, DeepSpeed "
-                "or another model. Make L2SP of the model that is trained, on whole weights (one process or DDP)."
+                "The optimizer holds other parameters than the model of L2SP: FSDP or DeepSpeed replaced them, or it "
+                "belongs to another model. Create L2SP with the trained model, in one process or with DDP."
             )
         return optimizer.register_step_pre_hook(lambda stepping, *_: self.decay(stepping.param_groups))
 
@@ -110,7 +110,7 @@ class L2SP:
                 torch._foreach_lerp_(weights, starts, part)
 
     def _start_of(self, key: int, parameter: nn.Parameter) -> torch.Tensor:
-        """The start, moved once to where the weights have gone."""
+        """The start weights, moved once to the device and dtype of the parameter."""
         start = self._start[key]
         if start.device != parameter.device or start.dtype != parameter.dtype:
             start = self._start[key] = start.to(parameter.device, parameter.dtype)
@@ -118,14 +118,14 @@ class L2SP:
 
 
 class L2SPCallback(TrainerCallback):
-    """L2-SP in any Trainer of transformers.
+    """L2-SP in any Trainer.
 
     ```python
     trainer = Trainer(model, ..., callbacks=[L2SPCallback(L2SP(model, 1.0))])
     ```
 
     Args:
-        l2_sp: made of the model before the training.
+        l2_sp: created from the model before training.
     """
 
     def __init__(self, l2_sp: L2SP) -> None:
@@ -133,7 +133,7 @@ class L2SPCallback(TrainerCallback):
         self._handle: Any = None
 
     def on_train_begin(self, args, state, control, optimizer=None, **kwargs):
-        """Attaches to the optimizer, which now exists."""
+        """Attaches L2-SP to the optimizer, which exists only from here on."""
         if self._handle is not None:
             self._handle.remove()
         self._handle = self.l2_sp.attach(optimizer)

@@ -1,4 +1,4 @@
-"""The base model of an adaptation: a language model with its head, its tokenizer, and what its own recipe says."""
+"""The base model of an adaptation: a language model with its head, its tokenizer, and the settings of its recipe."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WORDS = {
     "vanilla_decoder": "a decoder (as GPT)",
     "vanilla_transformer": "an encoder-decoder",
 }
-# The only task of a stack; an encoder-decoder has several.
+# Stacks with a single task; an encoder-decoder has several.
 _ONLY_TASK = {"vanilla_encoder": "masked_lm", "vanilla_decoder": "causal_lm"}
 _DEFAULT_LENGTH = 256
 
@@ -47,11 +47,11 @@ class LanguageModel:
 
 
 def base_model_stack(source: str | Path) -> str:
-    """The `model_type` of the stack that a base model has or converts to, from its config.json alone.
+    """The `model_type` that a base model has or converts to, from its config.json alone.
 
     Raises:
-        FileNotFoundError: there is no such folder or model.
-        ValueError: none of our stacks computes it.
+        FileNotFoundError: the folder or model does not exist.
+        ValueError: the model cannot be converted to one of our stacks.
     """
     where = CheckpointSource(str(model_folder(source)))
     kind = where.config().get("model_type")
@@ -59,17 +59,17 @@ def base_model_stack(source: str | Path) -> str:
         return kind
     if kind in FAMILIES:
         return FAMILIES[kind].stack
-    return find_class(where, None)[0].stack  # which says what is wrong
+    return find_class(where, None)[0].stack  # raises the ValueError
 
 
 def base_model_settings(source: str | Path) -> dict[str, Any]:
-    """What an adaptation takes over from its base model unless told otherwise, by dotted names of the recipe.
+    """Default values of an adaptation that come from its base model, by dotted name of the recipe field.
 
-    Task and objective, length, packing and direction are those that the base model was trained with, as far as its
-    recipe tells; the general text is what the base model was trained on, where that is still there.
+    Task, objective, length, packing and direction are taken from the base model's recipe, if it has one. The general
+    text is the base model's training text, if it still exists at that path.
 
     Raises:
-        FileNotFoundError, ValueError: as `base_model_stack`.
+        FileNotFoundError, ValueError: see `base_model_stack`.
     """
     stack = base_model_stack(source)
     before = recipe_of(str(source))
@@ -88,26 +88,26 @@ def base_model_settings(source: str | Path) -> dict[str, Any]:
     if "data.max_length" not in found:
         longest = longest_row(source)
         found["data.max_length"] = _DEFAULT_LENGTH if longest is None else min(_DEFAULT_LENGTH, longest)
-    if not data.get("path") and data.get("mixture"):  # its first source stands for all
+    if not data.get("path") and data.get("mixture"):  # use its first source
         source_of_general = dict(data["mixture"][0])
         split = source_of_general.pop("split", data.get("train"))
         data = {**data, **source_of_general, "train": [split] if isinstance(split, str) else split}
-    # The recipe beside published weights names its data by the last part of the path, which is no place to look for it.
+    # The recipe of a published model holds only the last part of the path, which does not exist here.
     if found.get("task") in OBJECTIVES.values() and data.get("path") and Path(data["path"]).exists():
         for name in ("path", "config", "text_column", "train", "validation", "sample_by", "hold_out", "max_rows"):
-            # Where the base model held nothing out and there is no validation split, it is measured on what it has
-            # read.
+            # A base model that held out no text and has no validation split keeps the default hold_out: its general
+            # perplexity is then measured on text that it was trained on.
             if data.get(name) is not None and (name, data[name]) != ("hold_out", 0):
                 found[f"adaptation.general.{name}"] = data[name]
     return found
 
 
 def adaptation_overrides(source: str | Path, recipe: str | Path, overrides: list[str]) -> list[str]:
-    """`base_model_settings` as overrides of a recipe, without those that the recipe file or `overrides` decide.
+    """`base_model_settings` as overrides of a recipe, without the fields that the recipe file or `overrides` set.
 
     Args:
         source: the base model.
-        recipe: name or YAML file of the recipe. That of the package decides nothing that a base model tells better.
+        recipe: name or YAML file of the recipe. The base model takes precedence over the package's own recipe.
         overrides: ``"data.max_length=128"``, as for `load_recipe`.
     """
     file = recipe_file(recipe)
@@ -120,7 +120,7 @@ def adaptation_overrides(source: str | Path, recipe: str | Path, overrides: list
         for part in parts:
             node = node.get(part) if isinstance(node, dict) else None
         if node is None and not any(".".join(parts[:depth]) in decided for depth in range(1, len(parts) + 1)):
-            # A general text that the user names has nothing to do with the splits of the base model's.
+            # The base model's splits do not apply to another general text.
             if name.startswith("adaptation.general.") and "adaptation.general.path" in decided:
                 continue
             kept.append(as_override(name, value))
@@ -130,16 +130,15 @@ def adaptation_overrides(source: str | Path, recipe: str | Path, overrides: list
 def load_adaptation_recipe(
     base_model: str | Path, overrides: Iterable[str] = (), recipe: str | Path = DEFAULT_RECIPE
 ) -> Recipe:
-    """The recipe that adapts `base_model`: what the base model tells, what the recipe file says, and what is
-    overridden.
+    """The recipe that adapts `base_model`: settings of the base model, then the recipe file, then overrides.
 
     Args:
-        base_model: a folder of a run, or any checkpoint that `from_checkpoint` reads.
+        base_model: the folder of a run, or any checkpoint that `from_checkpoint` reads.
         overrides: ``"adaptation.replay=0.2"``, as for `load_recipe`.
         recipe: name or YAML file.
 
     Raises:
-        FileNotFoundError, ValueError: as `base_model_stack` and `load_recipe`.
+        FileNotFoundError, ValueError: see `base_model_stack` and `load_recipe`.
     """
     overrides = list(overrides)
     loaded = load_recipe(recipe, [*adaptation_overrides(base_model, recipe, overrides), *overrides])
@@ -151,7 +150,7 @@ def load_adaptation_recipe(
 
 
 def longest_row(source: str | Path) -> int | None:
-    """Most tokens that a base model reads at once; None where positions have no end (sinusoids) or nobody says."""
+    """The most tokens that a base model takes; None if its positions are unlimited (sinusoidal) or not configured."""
     where = model_folder(source)
     config = CheckpointSource(str(where)).config()
     if config.get("position_embedding_type") not in (None, "learned", "absolute"):
@@ -161,12 +160,12 @@ def longest_row(source: str | Path) -> int | None:
 
 
 def open_language_model(recipe: Recipe) -> LanguageModel:
-    """The base model of a recipe, ready to be trained: float32, its head and all.
+    """Loads the base model of a recipe for training: in float32, with its LM head.
 
     Raises:
-        FileNotFoundError: there is no such base model.
-        ValueError: it is of another stack than the task, has no head that predicts tokens, no tokenizer, one of another
-            vocabulary, or fewer positions than ``data.max_length``.
+        FileNotFoundError: the base model does not exist.
+        ValueError: its stack does not fit the task, it has no LM head or no tokenizer, its tokenizer has another
+            vocabulary, or it has fewer positions than ``data.max_length``.
     """
     source = recipe.adaptation.base_model
     stack = base_model_stack(source)
@@ -184,8 +183,7 @@ def open_language_model(recipe: Recipe) -> LanguageModel:
         if missing:
             raise ValueError(
                 f"The base model {source} has no {', '.join(missing[:3])}, which {model_class.__name__} needs to "
-                "predict "
-                "tokens and which would be random numbers: adapt the language model first, then fine-tune it."
+                "predict tokens; these weights would be random. Adapt the language model first, then fine-tune it."
             )
     else:
         model = from_checkpoint(where, head=_HEADS[stack], dtype=torch.float32)
@@ -213,9 +211,8 @@ def _tokenizer(recipe: Recipe, where: str | Path, own: bool) -> PreTrainedTokeni
             tokenizer = AutoTokenizer.from_pretrained(place)
         except (OSError, ValueError) as error:
             raise ValueError(
-                f"The base model {recipe.adaptation.base_model} has no tokenizer that can be loaded ({error}); name "
-                "the one it "
-                "was trained with by --tokenizer.path."
+                f"The tokenizer of the base model {recipe.adaptation.base_model} cannot be loaded ({error}); set "
+                "--tokenizer.path to the tokenizer that it was trained with."
             ) from error
     else:
         tokenizer = load_tokenizer(CheckpointSource(str(place)))

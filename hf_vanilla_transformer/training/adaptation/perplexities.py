@@ -1,4 +1,4 @@
-"""What a model knows of the domain and what it forgets: perplexities before, during and after an adaptation."""
+"""Perplexities on domain and general text before, during and after an adaptation."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ DOMAIN, GENERAL = "domain", "general"
 
 @dataclass
 class MeasuredText:
-    """A text as rows of ids, and how much of it there is in units that do not depend on the tokenizer.
+    """A text as rows of token ids, with its size in units that do not depend on the tokenizer.
 
     Attributes:
-        rows: of ids.
-        tokens: ids that are or may be predicted.
-        words: parts between white space.
-        characters: without those at the ends of texts.
+        rows: token ids.
+        tokens: number of tokens that the model may have to predict.
+        words: number of words, separated by white space.
+        characters: number of characters, without white space at both ends of a text.
     """
 
     rows: Rows
@@ -39,16 +39,16 @@ class MeasuredText:
 
 
 class Perplexities:
-    """Measures models on the same texts: those of the domain, and general ones where there are any.
+    """Measures models on the same texts: domain text, and general text if there is any.
 
-    Per token, the numbers of two tokenizers do not compare: one that has longer tokens has fewer of them, each harder.
-    Per word they do: exp(loss of a token × tokens / words). For a masked language model this is no likelihood of the
-    text, but that of its hidden tokens, taken for all of them; so that a word of several pieces is not given away by
-    those that are shown, whole words are hidden when the tokenizer is extended.
+    Perplexities per token of two tokenizers are not comparable: longer tokens are fewer and harder to predict. Word
+    perplexities, exp(mean token loss × tokens / words), are. A masked language model gives no likelihood of the text:
+    here the mean loss of its masked tokens is taken for all tokens. When the tokenizer is extended, whole words are
+    masked, because the unmasked pieces of a word would reveal the masked ones.
 
     Args:
-        recipe: of the adaptation; says the objective.
-        texts: rows with a `text`, by `"domain"` and `"general"`.
+        recipe: of the adaptation; decides the objective.
+        texts: data sets with a column `text`, by the names `"domain"` and `"general"`.
     """
 
     def __init__(self, recipe: Recipe, texts: dict[str, Any]) -> None:
@@ -64,7 +64,7 @@ class Perplexities:
         self._encoded: list[tuple[PreTrainedTokenizerBase, dict[str, MeasuredText]]] = []
 
     def encoded(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, MeasuredText]:
-        """The texts as ids of a tokenizer; each tokenizer is asked once."""
+        """The texts as ids of a tokenizer; cached for each tokenizer."""
         for known, texts in self._encoded:
             if known is tokenizer:
                 return texts
@@ -75,7 +75,7 @@ class Perplexities:
     def measure(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, names: tuple[str, ...] = (DOMAIN, GENERAL)
     ) -> dict[str, dict[str, float]]:
-        """Scores of the texts by name: see `scores_of`. The model is in evaluation mode meanwhile."""
+        """Scores of each text (see `scores_of`), by name. The model is in evaluation mode during the call."""
         collate = SeededCollator(collator(self.recipe, tokenizer), self.recipe.training.seed)
         scores = {}
         with evaluation_mode(model):
@@ -92,14 +92,14 @@ def measured_text(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, rows: Any)
     encoded = encode(recipe, tokenizer, rows, training=False)
     ids = encoded.columns["input_ids"].ids
     if recipe.task == "causal_lm":
-        tokens = len(ids)  # the marks between texts are predicted as well
+        tokens = len(ids)  # the end tokens between texts are predicted, too
     else:
         tokens = int((~np.isin(ids, tokenizer.all_special_ids)).sum())
     return MeasuredText(encoded, tokens, sum(len(text.split()) for text in texts), sum(map(len, texts)))
 
 
 def scores_of(loss: float, text: MeasuredText) -> dict[str, float]:
-    """Loss and perplexity of a token, and what that is for a word (perplexity) and a character (bits)."""
+    """Loss and perplexity per token, perplexity per word and bits per character, from the mean loss per token."""
     total_loss = loss * text.tokens
     metric = load_metric("perplexity")
     return {
@@ -117,14 +117,13 @@ def perplexity_history(
     steps: int,
     texts: dict[str, MeasuredText],
 ) -> list[dict[str, Any]]:
-    """All measurements in order: the base model, the start where its tokenizer was extended, the evaluations, the
-    result.
+    """All measurements in order: base model, extended model before training, evaluations, trained model.
 
     Args:
-        base_model, start, after: of `Perplexities.measure`.
+        base_model, start, after: results of `Perplexities.measure`; `start` is None if the base model was not changed.
         records: of metrics.jsonl; evaluations have `eval_domain_loss` or `eval_loss`, and `eval_general_loss`.
-        steps: updates of the whole run.
-        texts: as the new tokenizer encodes them.
+        steps: updates of the run.
+        texts: encoded by the extended tokenizer.
     """
     history = [{"when": "base model", "step": 0, **base_model}]
     if start is not None:
@@ -142,8 +141,7 @@ def perplexity_history(
 
 
 def gains(history: list[dict[str, Any]], unit: str) -> dict[str, float]:
-    """How much better (above 0) the result is than the base model on each text, as a part of the base model's
-    perplexity."""
+    """Relative decrease of the perplexity on each text, 1 - after / base model; negative if it increased."""
     base_model, after = history[0], history[-1]
     return {
         name: 1.0 - after[name][unit] / base_model[name][unit]

@@ -1,4 +1,4 @@
-"""Replay: general text among the domain's, so that learning the one does not overwrite the other."""
+"""Replay: mixes general text into the domain text, to reduce forgetting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..corpus import Ragged
 
 
 def joined(first: Rows, second: Rows) -> Rows:
-    """The rows of both, one after the other."""
+    """Concatenates the rows of both."""
     columns = {}
     for name, column in first.columns.items():
         other = second.columns[name]
@@ -22,10 +22,10 @@ def joined(first: Rows, second: Rows) -> Rows:
 
 
 class RowLengths:
-    """Rows of which nothing but the lengths is known, which is all that the order of batches depends on.
+    """The lengths of rows, which are all that a batch sampler needs.
 
     Args:
-        table: (rows, sides) tokens of each.
+        table: (rows, sides) tokens of each row.
     """
 
     def __init__(self, table: np.ndarray) -> None:
@@ -37,21 +37,21 @@ class RowLengths:
 
 
 class ReplaySampler:
-    """Batches of an epoch: every row of the domain once, and as many general rows as make up their share of the tokens.
+    """Batches of an epoch: every domain row once, and general rows up to their share of the tokens.
 
-    General rows come in random passes: none comes again before all have come, also over the ends of epochs. Where the
-    share ends within a row, the row is taken with the probability of its part, so that the share is exact in
-    expectation. Everything follows from the seed and the number of the epoch, so that a resumed run sees the same rows.
+    General rows are drawn in random passes: no row repeats before all were drawn, even across epochs. If the share ends
+    within a row, that row is drawn with the probability of the part that is needed, so the share is exact in
+    expectation. The order depends only on the seed and the number of the epoch, so a resumed run sees the same rows.
 
     Args:
-        lengths: (rows, sides) tokens of each row, those of the domain first.
-        domain_rows: how many of them are the domain's.
+        lengths: (rows, sides) tokens of each row, domain rows first.
+        domain_rows: number of domain rows.
         share: of general text among all tokens, in (0, 1).
-        sampler: makes the batches of some rows.
+        sampler: returns the batches of rows.
         seed: of the order.
 
     Raises:
-        ValueError: the share is not in (0, 1), or one of the two texts has no rows.
+        ValueError: the share is not in (0, 1), or one of the texts has no rows.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class ReplaySampler:
         seed: int,
     ) -> None:
         if not 0 < share < 1:
-            raise ValueError(f"The share of replayed text must be in (0, 1), but is {share}.")
+            raise ValueError(f"share must be in (0, 1), not {share}.")
         if not 0 < domain_rows < len(lengths):
             raise ValueError(
-                f"Of {len(lengths)} rows {domain_rows} are the domain's: replay needs rows of the domain and of "
-                "general text."
+                f"domain_rows must be above 0 and below the number of all rows, {len(lengths)}, not {domain_rows}: "
+                "replay needs rows of both texts."
             )
         self.lengths = lengths
         self.domain_rows = domain_rows
@@ -81,7 +81,7 @@ class ReplaySampler:
         self._length = len(self._batches)
 
     def __len__(self) -> int:
-        """Batches of the first epoch; others have about as many."""
+        """Batches of the first epoch; the other epochs have about as many."""
         return self._length
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -89,18 +89,18 @@ class ReplaySampler:
             yield self._rows[batch].tolist()
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the general rows and the order of an epoch."""
+        """Draws the general rows and the order of an epoch."""
         general = self.domain_rows + self.general_rows(epoch)
         self._rows = np.concatenate([np.arange(self.domain_rows), general])
         self._batches = self._sampler(RowLengths(self.lengths[self._rows]))
         self._batches.set_epoch(epoch)
 
     def padding(self) -> float:
-        """The part of a padded epoch that is padding."""
+        """The fraction of padding in a padded epoch."""
         return self._batches.padding()
 
     def general_rows(self, epoch: int) -> np.ndarray:
-        """(drawn,) numbers of the general rows of an epoch, from 0; with few of them a row may come several times."""
+        """(drawn,) numbers of the general rows of an epoch, from 0; a row may repeat if there are few."""
         begin, end = self._boundary(epoch), self._boundary(epoch + 1)
         count = len(self._general_tokens)
         passes = [self._pass(number) for number in range(begin // count, -(-end // count))]
@@ -111,7 +111,7 @@ class ReplaySampler:
         return np.random.default_rng([self.seed, 1, number]).permutation(len(self._general_tokens))
 
     def _boundary(self, epoch: int) -> int:
-        """How many general rows come before an epoch, counted over all passes."""
+        """The number of general rows before an epoch, counted over all passes."""
         if epoch == 0:
             return 0
         number, tokens = divmod(epoch * self._tokens_each_epoch, int(self._general_tokens.sum()))

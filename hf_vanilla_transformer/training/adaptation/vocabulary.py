@@ -1,12 +1,12 @@
-"""A tokenizer that knows the frequent words of a domain, and takes everything else apart as it did before.
+"""Adds the frequent words of a domain to a tokenizer, without changing how it splits everything else.
 
-Each algorithm gets new words in its own way, so that a text is segmented as before except that a new token stands for
-the pieces it is made of:
+Each algorithm gets new words in its own way. The segmentation of a text stays the same, except that a new token
+replaces the pieces of its word:
 
-* BPE: merges of the word's pieces, after all other merges. What a word needs on the way is a token too.
-* Unigram: a piece whose score is the sum of its pieces' scores and a hair more.
-* WordPiece: an added token that only a whole word matches. An entry of its vocabulary would also be the longest match
-  at the beginning of other words. (It is found beside a symbol such as ★ too, which BERT takes for a part of the word.)
+* BPE: merges of the word's pieces, after all other merges. Intermediate merges become tokens, too.
+* Unigram: a piece whose score is slightly above the sum of its pieces' scores.
+* WordPiece: an added token that matches whole words only. An entry of the vocabulary would also match the beginning of
+  other words. (The token also matches next to a symbol such as ★, which BERT counts as part of the word.)
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ...progress import progress_bar
 
-# A piece of Unigram that is made of n pieces is better than they are by n − 1 of these. It decides between a word and
-# its pieces, and between two words of which one contains the other; what else there is to choose from differs by more.
-_HAIR = 1e-7
+# A new Unigram piece that replaces n pieces scores n − 1 times this margin above their sum. The margin decides between
+# a word and its pieces, and between two words of which one contains the other; other segmentations differ by more.
+_MARGIN = 1e-7
 _BYTE = re.compile(r"^<0x[0-9A-F]{2}>$")
-# What Metaspace and byte-level BPE write for a space.
+# Characters for a space in Metaspace and byte-level BPE.
 _SPACES = " ▁Ġ"
 
 
 @dataclass(frozen=True)
 class FrequentWord:
-    """A word that the tokenizer takes apart.
+    """A word that the tokenizer splits into several pieces.
 
     Attributes:
-        text: the word as a person reads it.
-        unit: what the tokenizer's model sees of it, marks included.
+        text: the word as it is written.
+        unit: the word as the tokenizer's model receives it, with characters such as `▁` or `Ġ`.
         pieces: ids of its pieces.
-        count: how often it stands in the text.
+        count: number of occurrences in the text.
     """
 
     text: str
@@ -55,9 +55,9 @@ class ExtendedTokenizer:
     """A tokenizer with new words.
 
     Attributes:
-        tokenizer: the new one; ids of the old one are the same in both.
-        pieces: id of each new token to the ids of the pieces it stands for.
-        words: the words that are one token now, the most frequent first.
+        tokenizer: the extended tokenizer; old tokens keep their ids.
+        pieces: for the id of each new token, the ids of the pieces that it replaces.
+        words: the added words, most frequent first.
         left_out: words that could not be added, with the reason.
     """
 
@@ -70,26 +70,26 @@ class ExtendedTokenizer:
 def frequent_words(
     texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, *, min_count: int = 10, progress: bool = False
 ) -> list[FrequentWord]:
-    """The words of a text that the tokenizer takes apart, the most frequent first, equals in the order of Unicode.
+    """The words of a text that the tokenizer splits, most frequent first; ties are in Unicode order.
 
-    A word is what the tokenizer splits a text into before it looks for pieces, if it consists of letters. Words with
-    characters that the tokenizer does not know are left out: an unknown token says nothing of them.
+    A word is a unit of the pre-tokenizer that consists of letters. Words with unknown characters are left out, because
+    an unknown token carries no information about them.
 
     Args:
-        texts: the domain.
+        texts: the domain text.
         tokenizer: a tokenizer of the `tokenizers` library.
-        min_count: words that stand there less often are left out.
-        progress: show a bar.
+        min_count: rarer words are left out.
+        progress: show a progress bar.
 
     Raises:
-        ValueError: the tokenizer has no such split, or is not of the `tokenizers` library.
+        ValueError: the tokenizer has no pre-tokenizer, or does not belong to the `tokenizers` library.
     """
     backend = _backend(tokenizer)
     normalizer, splitter = backend.normalizer, backend.pre_tokenizer
     if splitter is None:
         raise ValueError(
-            "The tokenizer does not split text into words (it has no pre-tokenizer), so there are no words to be "
-            "added; keep it as it is with adaptation.new_words=0."
+            "The tokenizer does not split text into words (it has no pre-tokenizer), so no words can be added; "
+            "keep it unchanged with adaptation.new_words=0."
         )
     counts: Counter[str] = Counter()
     surfaces: dict[str, str] = {}
@@ -100,33 +100,32 @@ def frequent_words(
             if unit not in surfaces:
                 surfaces[unit] = normalized[begin:end].strip(_SPACES)
     unknown = tokenizer.unk_token_id
-    found = []
+    words = []
     for unit, count in counts.items():
         if count < min_count or not _is_word(surfaces[unit]):
             continue
         tokens = backend.model.tokenize(unit)
         if len(tokens) < 2 or any(token.id == unknown or _BYTE.match(token.value) for token in tokens):
             continue
-        found.append(FrequentWord(surfaces[unit], unit, tuple(token.id for token in tokens), count))
-    return sorted(found, key=lambda word: (-word.count, word.unit))
+        words.append(FrequentWord(surfaces[unit], unit, tuple(token.id for token in tokens), count))
+    return sorted(words, key=lambda word: (-word.count, word.unit))
 
 
 def extend_tokenizer(
     tokenizer: PreTrainedTokenizerBase, words: Sequence[FrequentWord], new_tokens: int
 ) -> ExtendedTokenizer:
-    """A tokenizer with at most `new_tokens` more tokens: the first of `words` that can be added.
+    """Adds the first of `words` that can be added to a copy of `tokenizer`, with at most `new_tokens` new tokens.
 
-    It is a plain tokenizer of transformers, which `AutoTokenizer` loads from where it is saved; `tokenizer` is left
-    alone.
+    The result is a plain transformers tokenizer, which `AutoTokenizer` loads after saving; `tokenizer` does not change.
 
     Args:
         tokenizer: of the base model.
-        words: of `frequent_words` with this tokenizer.
-        new_tokens: how many entries the vocabulary may grow by. A word of BPE that has more than two pieces needs one
-            for each of its beginnings as well.
+        words: result of `frequent_words` for this tokenizer.
+        new_tokens: the most entries that the vocabulary may grow by. In BPE, a word of more than two pieces also needs
+            an entry for each of its intermediate merges.
 
     Raises:
-        ValueError: a kind of tokenizer that cannot be extended so that everything else stays as it is.
+        ValueError: this kind of tokenizer cannot be extended without changing the segmentation of other words.
     """
     backend = _backend(tokenizer)
     extended = ExtendedTokenizer(tokenizer)
@@ -141,8 +140,8 @@ def extend_tokenizer(
         changed = Tokenizer.from_str(json.dumps(saved))
     else:
         raise ValueError(
-            f"A tokenizer of the kind {type(model).__name__} cannot be extended, only BPE, WordPiece and Unigram; keep "
-            "it as it is with adaptation.new_words=0."
+            f"A {type(model).__name__} tokenizer cannot be extended, only BPE, WordPiece and Unigram; keep it "
+            "unchanged with adaptation.new_words=0."
         )
     if extended.pieces:
         extended.tokenizer = _rewrapped(tokenizer, changed)
@@ -151,12 +150,12 @@ def extend_tokenizer(
 
 
 def unfolded(ids: Sequence[int], pieces: dict[int, tuple[int, ...]]) -> list[int]:
-    """A row of ids with each new token replaced by what it stands for."""
+    """A row of ids with each new token replaced by its pieces."""
     return [part for token in ids for part in pieces.get(token, (token,))]
 
 
 def differing_texts(texts: Sequence[str], before: PreTrainedTokenizerBase, extended: ExtendedTokenizer) -> list[str]:
-    """The texts that are segmented otherwise than before, new words apart: none, but for ties and odd neighbours."""
+    """The texts whose segmentation changed beyond the new words; usually none, except for ties and unusual symbols."""
     old = before(list(texts), verbose=False)["input_ids"]
     new = extended.tokenizer(list(texts), verbose=False)["input_ids"]
     return [text for text, one, other in zip(texts, old, new) if unfolded(other, extended.pieces) != list(one)]
@@ -166,21 +165,21 @@ def _backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if not isinstance(backend, Tokenizer):
         raise ValueError(
-            f"A {type(tokenizer).__name__} is not of the tokenizers library and cannot be extended; keep it as it is "
-            "with adaptation.new_words=0."
+            f"A {type(tokenizer).__name__} does not belong to the tokenizers library and cannot be extended; keep it "
+            "unchanged with adaptation.new_words=0."
         )
     return backend
 
 
 def _is_word(text: str) -> bool:
-    """At least two characters, all of them letters or marks on letters."""
+    """At least two characters, all of them letters or combining marks."""
     return len(text) > 1 and all(unicodedata.category(character)[0] in "LM" for character in text)
 
 
 def _extend_bpe(
     saved: dict[str, Any], words: Sequence[FrequentWord], limit: int, first: int, extended: ExtendedTokenizer
 ) -> None:
-    """Appends merges; those come after all others, so they join only what was left apart before."""
+    """Appends merges after all others, so that they only join what the old merges left separate."""
     vocabulary: dict[str, int] = saved["model"]["vocab"]
     prefix = saved["model"].get("continuing_subword_prefix") or ""
     _keep_added_ids(saved, vocabulary)
@@ -195,7 +194,7 @@ def _extend_bpe(
         for right in parts[1:]:
             joined_text += text_of[right].removeprefix(prefix)
             if joined_text in vocabulary:
-                # A token of this text is there, made in another way: the merge would bring it where it was not before.
+                # A token with this text exists, built by other merges: the new merge would produce it in new places.
                 extended.left_out[word.text] = f"{joined_text!r} is in the vocabulary already"
                 free = False
                 break
@@ -221,19 +220,19 @@ def _extend_bpe(
 
 
 def _merge(parts: list[int], ranks: dict[tuple[int, int], int], merged: dict[tuple[int, int], int]) -> list[int]:
-    """What the new merges make of a word's pieces."""
+    """Applies the new merges to the pieces of a word."""
     while True:
-        pairs = [(ranks[pair], place) for place, pair in enumerate(pairwise(parts)) if pair in ranks]
+        pairs = [(ranks[pair], index) for index, pair in enumerate(pairwise(parts)) if pair in ranks]
         if not pairs:
             return parts
-        _, place = min(pairs)
-        parts = [*parts[:place], merged[parts[place], parts[place + 1]], *parts[place + 2 :]]
+        _, index = min(pairs)
+        parts = [*parts[:index], merged[parts[index], parts[index + 1]], *parts[index + 2 :]]
 
 
 def _extend_unigram(
     saved: dict[str, Any], words: Sequence[FrequentWord], limit: int, first: int, extended: ExtendedTokenizer
 ) -> None:
-    """Appends pieces that are as probable as the pieces they replace, and a hair more."""
+    """Appends pieces that are slightly more probable than the pieces they replace."""
     pieces: list[list[Any]] = saved["model"]["vocab"]
     known = {piece for piece, _ in pieces}
     lowest = min(score for _, score in pieces)
@@ -241,10 +240,10 @@ def _extend_unigram(
     for index in range(len(pieces), first):
         if index not in by_id:
             raise ValueError(
-                f"The tokenizer has no token {index}, though it has {first - 1}, so that no piece can be added after "
-                "it; keep it as it is with adaptation.new_words=0."
+                f"The ids of the tokenizer have a gap: there is no token {index}, but a token {first - 1}. No piece "
+                "can be added; keep it unchanged with adaptation.new_words=0."
             )
-        # The place of an added token; the text of it is found before the model sees any.
+        # Fills the id of an added token; its text is matched before the model runs.
         pieces.append([by_id[index], lowest])
     for word in words:
         if len(extended.pieces) >= limit:
@@ -252,7 +251,7 @@ def _extend_unigram(
         if word.unit in known:
             extended.left_out[word.text] = f"{word.unit!r} is in the vocabulary already"
             continue
-        score = sum(pieces[part][1] for part in word.pieces) + _HAIR * (len(word.pieces) - 1)
+        score = sum(pieces[part][1] for part in word.pieces) + _MARGIN * (len(word.pieces) - 1)
         extended.pieces[len(pieces)] = word.pieces
         pieces.append([word.unit, score])
         extended.words.append(word)
@@ -261,11 +260,11 @@ def _extend_unigram(
 def _extend_word_piece(
     backend: Tokenizer, words: Sequence[FrequentWord], limit: int, first: int, extended: ExtendedTokenizer
 ) -> Tokenizer:
-    """Adds tokens that match a word from boundary to boundary."""
+    """Adds tokens that match whole words only."""
     if not isinstance(backend.pre_tokenizer, pre_tokenizers.BertPreTokenizer):
         raise ValueError(
-            "This WordPiece tokenizer does not split words from punctuation as BERT's does, so that a new word would "
-            "change the pieces of its neighbours; keep it as it is with adaptation.new_words=0."
+            "This WordPiece tokenizer does not split words from punctuation as BERT's does, so a new word would "
+            "change the pieces of its neighbours; keep it unchanged with adaptation.new_words=0."
         )
     changed = Tokenizer.from_str(backend.to_str())
     vocabulary = backend.get_vocab()
@@ -282,13 +281,13 @@ def _extend_word_piece(
 
 
 def _keep_added_ids(saved: dict[str, Any], vocabulary: dict[str, int]) -> None:
-    """Tokens that were added after the vocabulary are numbered after it; an entry keeps their number as it is."""
+    """Enters added tokens into the vocabulary with their ids, so that new tokens get ids after them."""
     for added in saved["added_tokens"]:
         vocabulary.setdefault(added["content"], added["id"])
 
 
 def _rewrapped(tokenizer: PreTrainedTokenizerBase, backend: Tokenizer) -> PreTrainedTokenizerFast:
-    """A plain tokenizer with another inside: classes of a model family would build their own again when loaded."""
+    """A plain tokenizer around `backend`: the class of a model family would rebuild its own backend when loaded."""
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         model_input_names=list(tokenizer.model_input_names),
@@ -303,12 +302,11 @@ def _rewrapped(tokenizer: PreTrainedTokenizerBase, backend: Tokenizer) -> PreTra
 
 
 def _check_ids(before: PreTrainedTokenizerBase, extended: ExtendedTokenizer) -> None:
-    """Raises ValueError unless old tokens have their old ids and new words are the tokens they should be."""
+    """Raises ValueError unless old tokens keep their ids and each new token has an id of its own."""
     old, new = before.get_vocab(), extended.tokenizer.get_vocab()
     moved = [token for token, index in old.items() if new.get(token) != index]
     if moved or len(new) != len(old) + len(extended.pieces):
         which = ", ".join(moved[:3]) or "their number"
         raise ValueError(
-            f"The ids of this tokenizer do not stay as they are when it is extended ({which}); keep it as it is with "
-            "adaptation.new_words=0."
+            f"Extending this tokenizer would change its ids ({which}); keep it unchanged with adaptation.new_words=0."
         )

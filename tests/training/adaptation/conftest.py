@@ -9,7 +9,7 @@ from hf_vanilla_transformer.training import run_training
 from ..toy import causal_lm_recipe, masked_lm_recipe
 
 GENERAL = ["a", "bad", "cab", "dab", "face", "gag", "had", "beg", "ice", "jade"]
-# Words of the domain, in letters that the general text has, so that its tokenizer can spell them.
+# Words of the domain, spelled with letters of the general text, so that its tokenizer knows all characters.
 DOMAIN = ["cabbage", "headache", "facade", "beached", "babied", "a", "bad", "had"]
 
 
@@ -56,7 +56,7 @@ def masked_base(general, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data; tests that need it are skipped where it is not."""
+    """The folder of real data; tests that need it are skipped if it does not exist."""
     folder = Path(os.environ.get("HF_VANILLA_DATA", Path(__file__).parents[4] / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set HF_VANILLA_DATA")

@@ -1,8 +1,10 @@
-"""An adaptation from base model to folder: what is measured, extended, held, interrupted and resumed."""
+"""Runs of adaptation: measurements, extended vocabulary, L2-SP, replay, interruption and resume."""
 
 import dataclasses
 import json
 import math
+import re
+import shutil
 from pathlib import Path
 
 import datasets
@@ -19,7 +21,7 @@ from hf_vanilla_transformer import (
     VanillaEncoderForSequenceClassification,
 )
 from hf_vanilla_transformer.training.adaptation.adaptation_run import load_texts, run_adaptation
-from hf_vanilla_transformer.training.adaptation.embeddings import turn_embeddings
+from hf_vanilla_transformer.training.adaptation.embeddings import rotate_embeddings
 from hf_vanilla_transformer.training.adaptation.l2_sp import L2SP
 from hf_vanilla_transformer.training.adaptation.language_model import (
     base_model_settings,
@@ -50,8 +52,24 @@ def adaptation_recipe(base_model, domain, output, *overrides):
     )
 
 
+@pytest.fixture(scope="module")
+def adapted(causal_base, domain, tmp_path_factory):
+    """A finished adaptation of the causal language model without new words."""
+    return run_adaptation(adaptation_recipe(causal_base, domain, tmp_path_factory.mktemp("adapted") / "first"))
+
+
+@pytest.fixture(scope="module")
+def interrupted(causal_base, domain, tmp_path_factory):
+    """Folder of an adaptation with replay that was interrupted after three updates."""
+    folder = tmp_path_factory.mktemp("interrupted") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_at(patch, step=3)
+        assert run_adaptation(adaptation_recipe(causal_base, domain, folder, "adaptation.replay=0.4")).interrupted
+    return folder
+
+
 def naive_loss(model, tokenizer, texts, length):
-    """Sum of the negative log likelihoods of all tokens in blocks, and how many there are with their blocks' first."""
+    """Summed negative log-likelihood of the tokens in blocks, the number of predicted tokens, and of all tokens."""
     ids = [token for text in texts for token in [*tokenizer(text)["input_ids"], tokenizer.eos_token_id]]
     total = 0.0
     for begin in range(0, len(ids), length):
@@ -62,7 +80,7 @@ def naive_loss(model, tokenizer, texts, length):
 
 
 @torch.no_grad()
-def test_perplexities_are_those_of_a_naive_loop(causal_base, domain, tmp_path):
+def test_perplexities_equal_those_of_a_naive_loop(causal_base, domain, tmp_path):
     recipe = adaptation_recipe(causal_base, domain, tmp_path / "out")
     base_model = open_language_model(recipe)
     corpus, general = load_texts(recipe)
@@ -80,7 +98,7 @@ def test_perplexities_are_those_of_a_naive_loop(causal_base, domain, tmp_path):
         assert scores["bits_per_character"] == pytest.approx(mean * tokens / characters / math.log(2), rel=1e-4)
 
 
-def test_an_adapted_encoder_knows_new_words(masked_base, domain, general, tmp_path):
+def test_an_encoder_is_adapted_with_new_words(masked_base, domain, general, tmp_path):
     recipe = adaptation_recipe(
         masked_base, domain, tmp_path / "out", "adaptation.new_words=4", "adaptation.min_count=5",
         "adaptation.l2_sp=5", "adaptation.l2_sp_new_rows=free", "adaptation.replay=0.3", "output.plot=true",
@@ -90,7 +108,7 @@ def test_an_adapted_encoder_knows_new_words(masked_base, domain, general, tmp_pa
     folder = tmp_path / "out"
     history = json.loads((folder / "results.json").read_text())["adaptation"]["history"]
     assert [point["when"] for point in history] == ["base model", "start", "training", "training", "after"]
-    # Per word they compare, though there are fewer tokens now.
+    # Word perplexities are comparable, although there are fewer tokens now.
     assert history[-1]["domain"]["word_perplexity"] < history[0]["domain"]["word_perplexity"]
     before = AutoTokenizer.from_pretrained(masked_base)
     after = AutoTokenizer.from_pretrained(folder)
@@ -99,21 +117,21 @@ def test_an_adapted_encoder_knows_new_words(masked_base, domain, general, tmp_pa
     assert (folder / "perplexity.png").read_bytes().startswith(b"\x89PNG")
     facts = json.loads((folder / "adaptation.json").read_text())
     assert len(facts["new_tokens"]) == 4 and facts["new_words"]
-    # What was evaluated on the way is what is measured at the end.
+    # The history contains the evaluations during training.
     evaluation = next(record for record in read_history(folder / "metrics.jsonl") if record.get("eval_general_loss"))
     assert history[2]["general"]["loss"] == pytest.approx(evaluation["eval_general_loss"])
     assert history[2]["domain"]["loss"] == pytest.approx(evaluation["eval_domain_loss"])
 
 
 @pytest.mark.parametrize("base_model", ["causal_base", "masked_base"])
-def test_embeddings_take_the_directions_of_the_domain(base_model, request, domain, general, tmp_path):
+def test_only_embeddings_of_domain_tokens_are_rotated(base_model, request, domain, general, tmp_path):
     folder = request.getfixturevalue(base_model)
     more = ["adaptation.embeddings=cooccurrence", f"adaptation.general.path={general}"]
     run_adaptation(adaptation_recipe(folder, domain, tmp_path / "out", *more))
     before, start = (load_weights(place) for place in (folder, tmp_path / "out" / "start"))
     name = next(name for name in before if name.endswith("word_embeddings.weight") or "embed_tokens" in name)
     changed = {other for other in before if not torch.equal(before[other], start[other])}
-    assert name in changed and all(before[other].shape == before[name].shape for other in changed), "and its tied twins"
+    assert name in changed and all(before[other].shape == before[name].shape for other in changed), "and tied matrices"
     tokenizer = AutoTokenizer.from_pretrained(folder)
     texts = [
         tokenizer(line, add_special_tokens=False).input_ids for line in (domain / "train.txt").read_text().split("\n")
@@ -126,13 +144,13 @@ def test_embeddings_take_the_directions_of_the_domain(base_model, request, domai
     assert [point["when"] for point in adaptation["history"]][:2] == ["base model", "start"]
 
 
-def test_turned_embeddings_keep_their_lengths_and_take_the_angles_between_the_directions():
+def test_rotated_embeddings_keep_their_distances_to_the_mean_and_have_the_angles_of_the_directions():
     torch.manual_seed(0)
     numbers = np.random.default_rng(0)
     texts = [numbers.integers(0, 30, size=8) for _ in range(200)]
     before = torch.randn(32, 12, dtype=torch.float64) + 3
     embedding = before.clone()
-    assert turn_embeddings(embedding, texts) == 30
+    assert rotate_embeddings(embedding, texts) == 30
     assert torch.equal(embedding[30:], before[30:])
     centred, old = embedding[:30] - before[:30].mean(0), before[:30] - before[:30].mean(0)
     torch.testing.assert_close(centred.norm(dim=1), old.norm(dim=1), rtol=1e-5, atol=1e-6)
@@ -140,22 +158,21 @@ def test_turned_embeddings_keep_their_lengths_and_take_the_angles_between_the_di
     expected = torch.nn.functional.normalize(values[:30], dim=1)
     found = torch.nn.functional.normalize(centred, dim=1)
     torch.testing.assert_close(found @ found.T, (expected @ expected.T).to(found), rtol=0, atol=1e-5)
-    # No other turn brings them nearer to where the old ones lie.
+    # No other rotation brings them nearer to the old embeddings.
     nearness = (found * torch.nn.functional.normalize(old, dim=1)).sum()
     for _ in range(100):
         skew = torch.randn(12, 12, dtype=torch.float64) * 0.1
-        turned = found @ torch.linalg.matrix_exp(skew - skew.T)
-        assert (turned * torch.nn.functional.normalize(old, dim=1)).sum() < nearness
+        rotated = found @ torch.linalg.matrix_exp(skew - skew.T)
+        assert (rotated * torch.nn.functional.normalize(old, dim=1)).sum() < nearness
 
 
-def test_without_new_words_only_what_is_asked_for_changes(causal_base, domain, tmp_path):
-    result = run_adaptation(adaptation_recipe(causal_base, domain, tmp_path / "out"))
-    assert AutoTokenizer.from_pretrained(tmp_path / "out").get_vocab() == (
+def test_without_new_words_the_tokenizer_and_the_start_model_equal_the_base_model(adapted, causal_base):
+    assert AutoTokenizer.from_pretrained(adapted.folder).get_vocab() == (
         AutoTokenizer.from_pretrained(causal_base).get_vocab()
     )
-    assert_same(load_weights(tmp_path / "out" / "start"), load_weights(causal_base))
+    assert_same(load_weights(adapted.folder / "start"), load_weights(causal_base))
     data = Path(lineage(causal_base)[0].data[0]).name
-    assert result.metrics["adaptation"]["lineage"] == f"`{causal_base.name}` (causal_lm on `{data}`)"
+    assert adapted.metrics["adaptation"]["lineage"] == f"`{causal_base.name}` (causal_lm on `{data}`)"
 
 
 def test_l2_sp_keeps_the_weights_near_the_base_model(causal_base, domain, tmp_path):
@@ -175,7 +192,7 @@ def test_l2_sp_keeps_the_weights_near_the_base_model(causal_base, domain, tmp_pa
     assert 0 < distances[1] < 0.8 * distances[0]
 
 
-def test_an_interrupted_adaptation_goes_on_bit_for_bit(causal_base, domain, tmp_path, monkeypatch, capsys):
+def test_an_interrupted_adaptation_continues_bit_for_bit(causal_base, domain, tmp_path, monkeypatch, capsys):
     more = ["adaptation.replay=0.4", "adaptation.l2_sp=3", "adaptation.new_words=4", "training.max_steps=16"]
     whole = run_adaptation(adaptation_recipe(causal_base, domain, tmp_path / "whole", *more))
     with monkeypatch.context() as patch:
@@ -184,7 +201,7 @@ def test_an_interrupted_adaptation_goes_on_bit_for_bit(causal_base, domain, tmp_
     assert stopped.interrupted
     assert f"hf-vanilla adapt --resume {tmp_path / 'parts'}" in capsys.readouterr().err
     saved = load_recipe(tmp_path / "parts")
-    # The base model is not asked again, and what it was measured at is kept.
+    # A resumed run does not open or measure the base model again.
     monkeypatch.setattr("hf_vanilla_transformer.training.adaptation.adaptation_run.open_language_model", None)
     resumed = run_adaptation(saved, resume=True)
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
@@ -195,24 +212,22 @@ def test_an_interrupted_adaptation_goes_on_bit_for_bit(causal_base, domain, tmp_
 
 
 @pytest.mark.parametrize("change", ["adaptation.replay=0.5", "adaptation.l2_sp=1", "data.max_length=20"])
-def test_a_changed_recipe_is_not_resumed(change, causal_base, domain, tmp_path, monkeypatch):
-    interrupt_at(monkeypatch, step=3)
-    recipe = adaptation_recipe(causal_base, domain, tmp_path / "out", "adaptation.replay=0.4")
-    assert run_adaptation(recipe).interrupted
-    with pytest.raises(ValueError, match=r"(adaptation.replay|adaptation.l2_sp|data.max_length) was .* and is"):
-        run_adaptation(load_recipe(tmp_path / "out", [change]), resume=True)
+def test_a_changed_recipe_is_not_resumed(change, interrupted):
+    field, value = change.split("=")
+    with pytest.raises(ValueError, match=rf"{re.escape(field)} was .* {value}"):
+        run_adaptation(load_recipe(interrupted, [change]), resume=True)
 
 
-def test_a_run_without_its_start_is_not_resumed(causal_base, domain, tmp_path, monkeypatch):
-    interrupt_at(monkeypatch, step=3)
-    run_adaptation(adaptation_recipe(causal_base, domain, tmp_path / "out"))
+def test_a_run_without_its_facts_is_not_resumed(interrupted, tmp_path):
+    shutil.copytree(interrupted, tmp_path / "out")
     (tmp_path / "out" / "adaptation.json").unlink()
-    with pytest.raises(FileNotFoundError, match="cannot be resumed"):
-        run_adaptation(load_recipe(tmp_path / "out"), resume=True)
+    recipe = load_recipe(tmp_path / "out", [f"output.output_dir={tmp_path / 'out'}"])
+    with pytest.raises(FileNotFoundError, match=r"adaptation\.json"):
+        run_adaptation(recipe, resume=True)
 
 
 def test_a_transformers_decoder_is_a_base_model(causal_base, domain, general, tmp_path):
-    """GPT-2 has no token for padding, and its texts have no mark but at their ends."""
+    """GPT-2 has no padding token, and its texts have an end token only."""
     tokenizer = AutoTokenizer.from_pretrained(causal_base)
     tokenizer.pad_token = None
     torch.manual_seed(0)
@@ -246,7 +261,7 @@ def test_a_transformers_encoder_is_a_base_model(masked_base, domain, general, tm
     tokenizer.save_pretrained(tmp_path / "headless")
     recipe = dataclasses.replace(recipe, adaptation=dataclasses.replace(
         recipe.adaptation, base_model=str(tmp_path / "headless")))  # fmt: skip
-    with pytest.raises(ValueError, match="random numbers"):
+    with pytest.raises(ValueError, match=r"headless|lm-head|lm_head|predictions"):
         open_language_model(recipe)
 
 
@@ -256,10 +271,10 @@ def test_a_tokenizer_of_another_model_is_refused(causal_base, masked_base, domai
              "intermediate_size": 16, "max_position_embeddings": 32, "bos_token_id": 1, "eos_token_id": 2}  # fmt: skip
     VanillaDecoderForCausalLM(VanillaDecoderConfig(**sizes)).save_pretrained(small)
     recipe = adaptation_recipe(small, domain, tmp_path / "out")
-    with pytest.raises(ValueError, match="has no tokenizer"):
+    with pytest.raises(ValueError, match=r"(?s)small.*tokenizer\.path"):
         run_adaptation(recipe)
     recipe = adaptation_recipe(small, domain, tmp_path / "out", f"tokenizer.path={causal_base}")
-    with pytest.raises(ValueError, match="belong to different models"):
+    with pytest.raises(ValueError, match=r"30.*tokenizer\.path"):
         run_adaptation(recipe)
     assert not (tmp_path / "out").exists()
 
@@ -267,12 +282,12 @@ def test_a_tokenizer_of_another_model_is_refused(causal_base, masked_base, domai
 def test_a_model_without_its_head_is_not_a_base_model(masked_base, domain, tmp_path):
     VanillaEncoderForSequenceClassification.from_pretrained(masked_base).save_pretrained(tmp_path / "classifier")
     AutoTokenizer.from_pretrained(masked_base).save_pretrained(tmp_path / "classifier")
-    with pytest.raises(ValueError, match=r"has no lm_head.* random numbers"):
+    with pytest.raises(ValueError, match=r"classifier.* lm_head"):
         run_adaptation(adaptation_recipe(tmp_path / "classifier", domain, tmp_path / "out"))
 
 
-def test_a_model_with_more_than_the_head_is_a_base_model(masked_base, domain, general, tmp_path):
-    """BERT was trained to tell whether a sentence is the next one, too."""
+def test_a_model_with_a_second_head_is_a_base_model(masked_base, domain, general, tmp_path):
+    """BERT was also trained on next sentence prediction."""
     torch.manual_seed(0)
     config = AutoConfig.from_pretrained(masked_base)
     both = VanillaEncoderForPreTraining(config)
@@ -285,7 +300,7 @@ def test_a_model_with_more_than_the_head_is_a_base_model(masked_base, domain, ge
         torch.testing.assert_close(model.eval()(input_ids=ids).logits, both.eval()(input_ids=ids).prediction_logits)
 
 
-def test_a_denoiser_is_adapted_as_it_was_trained(general, domain, tmp_path):
+def test_a_denoising_model_is_adapted_with_its_own_objective(general, domain, tmp_path):
     model = (
         "{hidden_size: 16, intermediate_size: 32, num_attention_heads: 2, encoder_layers: 1, decoder_layers: 1, "
         "max_position_embeddings: 64}"
@@ -299,14 +314,13 @@ def test_a_denoiser_is_adapted_as_it_was_trained(general, domain, tmp_path):
     assert gain.keys() == {"domain", "general"}
 
 
-def test_the_lineage(causal_base, domain, general, tmp_path):
-    run_adaptation(adaptation_recipe(causal_base, domain, tmp_path / "first"))
-    found = lineage(tmp_path / "first")
-    assert [ancestor.source for ancestor in found] == [str(tmp_path / "first"), str(causal_base)]
+def test_lineage_lists_the_base_models(adapted, causal_base, domain):
+    found = lineage(adapted.folder)
+    assert [ancestor.source for ancestor in found] == [str(adapted.folder), str(causal_base)]
     assert describe(found).startswith(f"`first` (causal_lm on `{domain.name}`), made from `{causal_base.name}`")
 
 
-def test_gains_and_the_table():
+def test_gains_and_the_table_are_made_from_the_history():
     point = {"perplexity": 20.0}
     history = [
         {"when": "base model", "step": 0, "domain": {"perplexity": 40.0}, "general": {"perplexity": 10.0}},
@@ -319,15 +333,15 @@ def test_gains_and_the_table():
     assert lines[-1] == "| after | 9 | 20 | 12 |" and lines[3] == "| training | 5 | 20 |  |"
 
 
-def test_scores_of_nothing_are_finite():
+def test_scores_of_a_text_without_words_are_finite():
     class Empty:
         tokens, words, characters = 3, 0, 0
 
     assert scores_of(1.0, Empty)["word_perplexity"] == pytest.approx(math.exp(3))
 
 
-def test_real_text(shared_data, tmp_path):
-    """A base model of a few paragraphs of Brown goes on with a few reviews of films."""
+def test_adaptation_on_real_text(shared_data, tmp_path):
+    """A base model of a few paragraphs of Brown is adapted to a few film reviews."""
     for name, source, split, rows in (("brown", "brown", "train", 150), ("imdb", "imdb", "unsupervised", 100)):
         file = str(shared_data / source / f"{split}.parquet")
         texts = datasets.load_dataset("parquet", data_files=file, split=f"train[:{rows}]")["text"]
@@ -351,8 +365,8 @@ def test_real_text(shared_data, tmp_path):
     assert "movie" in words or "film" in words
 
 
-def test_settings_of_a_base_model(causal_base, general, tmp_path):
-    """A backward language model goes on backwards; of a mixture the first source is the general text."""
+def test_settings_are_taken_from_the_base_models_recipe(causal_base, general, tmp_path):
+    """Direction and packing are kept; the first source of a mixture is the general text."""
     tree = load_recipe(causal_base).to_dict()
     tree["data"] |= {"reverse": True, "packing": True, "path": None}
     tree["data"]["mixture"] = [{"path": str(general), "weight": 2, "split": "train"}, {"path": "elsewhere"}]
@@ -365,7 +379,7 @@ def test_settings_of_a_base_model(causal_base, general, tmp_path):
     assert not recipe.data.reverse and recipe.data.packing
     assert recipe.description == f"`{tmp_path.name}`, adapted to the text of `reviews`."
     assert "adaptation.general.hold_out" not in found and recipe.adaptation.general.hold_out == 200
-    # Where the text is no more, or was named otherwise, it is nobody's.
+    # If the text no longer exists at its path, there is no general text.
     tree["data"]["mixture"][0]["path"] = "gone"
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(tree))
     assert "adaptation.general.path" not in base_model_settings(tmp_path)

@@ -81,18 +81,18 @@ def test_all_processes_make_the_same_number_of_steps():
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1])
-def test_a_share_that_is_none(share):
-    with pytest.raises(ValueError, match=r"must be in \(0, 1\)"):
+def test_a_share_outside_of_0_and_1_is_refused(share):
+    with pytest.raises(ValueError, match=rf"share.*{share}"):
         sampler(LENGTHS, 50, share)
 
 
 def test_both_texts_are_needed():
     for domain in (0, 80):
-        with pytest.raises(ValueError, match="needs rows of the domain and of general"):
+        with pytest.raises(ValueError, match=f"domain_rows.* {domain}"):
             sampler(LENGTHS, domain, 0.2)
 
 
-def test_joined_rows_are_both():
+def test_joined_rows_are_concatenated():
     first = Rows({"input_ids": Ragged.of(iter([[1, 2], [3]]))})
     second = Rows({"input_ids": Ragged.of(iter([[4], [5, 6, 7]]))})
     rows = joined(first, second)
