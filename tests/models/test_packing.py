@@ -151,6 +151,21 @@ def assert_same_as_with_a_mask(model, batch):
         torch.testing.assert_close(gradient, expected[name], rtol=0, atol=1e-11, msg=name)
 
 
+@pytest.mark.parametrize("accelerator", [False, True], ids=["CPU", "as on an accelerator"])
+@pytest.mark.parametrize("stack", ["encoder", "decoder"])
+def test_rows_of_one_sequence_equal_rows_without_seq_idx(stack, accelerator, monkeypatch):
+    if accelerator:  # nothing looks at the numbers there, and the kernel takes a mask
+        monkeypatch.setattr("hf_vanilla_transformer.models.masks_vanilla.holds_several", lambda seq_idx: True)
+        monkeypatch.setattr("hf_vanilla_transformer.models.masks_vanilla.takes_packed_rows", lambda *arguments: False)
+    model = tiny_model(stack)
+    ids = tokens(2, 6)
+    mask = torch.tensor([[1] * 6, [1] * 4 + [0] * 2])
+    for given in ({}, {"attention_mask": mask}):
+        expected = model(input_ids=ids, **given).logits
+        packed = model(input_ids=ids, seq_idx=torch.zeros_like(ids), **given).logits
+        torch.testing.assert_close(packed[mask == 1], expected[mask == 1])
+
+
 def test_dropout_of_the_attention_reaches_packed_rows():
     model = tiny_model("decoder", dropout=0, attention_dropout=0.5).train()
     batch = {"input_ids": tokens(1, 9), "position_ids": positions((4, 5), 0), "return_logits": True}
