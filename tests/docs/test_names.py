@@ -5,6 +5,7 @@ import ast
 import dataclasses
 import importlib
 import importlib.util
+import inspect
 import re
 from functools import cache
 from pathlib import Path
@@ -114,6 +115,23 @@ def test_imports_work(page):
                 module = importlib.import_module(statement.module)
                 for alias in statement.names:
                     assert hasattr(module, alias.name), f"{statement.module}.{alias.name}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_keyword_arguments_exist(page):
+    for block in code_blocks(page, "python"):
+        statements = list(ast.walk(ast.parse(block)))
+        imported = {
+            alias.asname or alias.name: getattr(importlib.import_module(statement.module), alias.name)
+            for statement in statements
+            if isinstance(statement, ast.ImportFrom) and statement.module.split(".")[0] == PACKAGE
+            for alias in statement.names
+        }
+        for call in statements:
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in imported:
+                parameters = inspect.signature(imported[call.func.id]).parameters
+                if not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+                    assert {keyword.arg for keyword in call.keywords} <= parameters.keys(), call.func.id
 
 
 @pytest.mark.parametrize("page", PAGES)
