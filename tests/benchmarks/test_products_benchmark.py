@@ -13,6 +13,8 @@ def operations_of_linear(rows: int, inputs: int, outputs: int) -> int:
     return 3 * 2 * rows * inputs * outputs
 
 
+# The loss of large vocabularies skips the rows without a label.
+@pytest.mark.usefixtures("chunked_loss")
 @pytest.mark.parametrize(("side", "rows_with_logits"), [("gpt2", 12 * 64), ("ours", 12 * 63)])
 def test_the_operations_equal_a_count_by_hand(side, rows_with_logits, toy_data):
     rows = make("causal", 1, toy_data)
