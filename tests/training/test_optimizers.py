@@ -67,7 +67,7 @@ def test_muon_takes_the_matrices_of_the_layers_and_nothing_twice():
     optimizer = build_optimizer(network, TrainingRecipe(optim="muon"), peak=1e-3, base=1e-3)
     seen = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
     assert sorted(seen) == sorted(id(parameter) for parameter in network.parameters())
-    with pytest.raises(ValueError, match="use 'adam'"):
+    with pytest.raises(ValueError, match="'adam'"):
         build_optimizer(nn.LayerNorm(3), TrainingRecipe(optim="muon"), peak=1.0, base=1.0)
 
 

@@ -49,9 +49,9 @@ def test_decay_falls_from_the_peak_to_its_end(shape):
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match="at least 1, not 0"):
+    with pytest.raises(ValueError, match=r"warmup_steps.*0"):
         noam(512, 0)
-    with pytest.raises(ValueError, match="one of linear, cosine, not 'square'"):
+    with pytest.raises(ValueError, match="'square'"):
         decay("square", 1, 0.0, lambda updates: 0.0)
 
 

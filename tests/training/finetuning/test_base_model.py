@@ -39,7 +39,7 @@ def test_lineages_end_where_nothing_is_known(tmp_path):
     assert len(lineage(around)) == 1
     assert [one.source for one in lineage("user/model")] == ["user/model"]
     broken = run_folder(tmp_path / "broken", "task: [")
-    with pytest.raises(ValueError, match="not valid YAML"):
+    with pytest.raises(ValueError, match=r"recipe\.yaml.*YAML"):
         lineage(broken)
 
 
@@ -52,9 +52,9 @@ def test_weights_go_into_a_body_of_the_same_shape(causal_lm):
     ids = torch.tensor([[5, 6, 7]])
     torch.testing.assert_close(backbone.eval()(ids).last_hidden_state, whole.model(ids).last_hidden_state)
     other = vanilla.VanillaDecoderModel(base_model.head_config(intermediate_size=48))
-    with pytest.raises(ValueError, match="must be the base model's"):
+    with pytest.raises(ValueError, match=r"mlp\.fc1.*48"):
         base_model.put_into(other)
-    with pytest.raises(ValueError, match="takes no dropout='much'"):
+    with pytest.raises(ValueError, match="dropout='much'"):
         base_model.head_config(dropout="much")
 
 
@@ -64,7 +64,7 @@ def test_a_tokenizer_of_another_model_is_found_out(causal_lm, tmp_path):
     config.vocab_size = len(tokenizer) - 5
     vanilla.VanillaDecoderForCausalLM(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="belong to different models"):
+    with pytest.raises(ValueError, match=r"tokenizer.*entries"):
         open_base_model(tmp_path)
 
 

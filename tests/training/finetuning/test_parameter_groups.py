@@ -84,11 +84,11 @@ def test_what_cannot_be_is_refused():
     model = heads()[0]
     with pytest.raises(ValueError, match=r"layerwise_lr_decay.*0"):
         discriminative_groups(model, 1.0, layerwise_lr_decay=0)
-    with pytest.raises(ValueError, match="learning_rate must be above 0"):
+    with pytest.raises(ValueError, match="learning_rate"):
         discriminative_groups(model, 0.0)
-    with pytest.raises(ValueError, match="no layers"):
+    with pytest.raises(ValueError, match=r"layers\.0"):
         layer_names(torch.nn.Linear(2, 2))
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    with pytest.raises(ValueError, match="nothing to train"):
+    with pytest.raises(ValueError, match="gradient"):
         discriminative_groups(model, 1.0)

@@ -131,7 +131,7 @@ def test_answers_over_windows_are_those_of_the_pipeline(base_model, may_be_none,
         assert answer["answer"] == one.predicted and answer["score"] == pytest.approx(one.probability, rel=1e-4)
         assert answer["start"] == one.extra["start"] or one.predicted == ""
     recipe.text_length.too_long = "refuse"
-    with pytest.raises(ValueError, match="does not fit into 40 tokens"):
+    with pytest.raises(ValueError, match=r"40 tokens.*text_length\.too_long"):
         FinetuningRun.prepare(recipe)
 
 
@@ -161,7 +161,7 @@ def test_multiple_choice(masked_lm, small_recipe, tmp_path):
     )
     assert len(prepared.splits.train) == 2 and prepared.splits.reports[0].skipped == 2
     uneven = json_lines(tmp_path / "uneven.jsonl", [*rows[:2], {"question": "x", "choices": list("abc"), "label": 2}])
-    with pytest.raises(ValueError, match="differ in their number of choices"):
+    with pytest.raises(ValueError, match="number of choices"):
         FinetuningRun.prepare(
             small_recipe(masked_lm, task="multiple_choice", data__path=uneven, data__validation_part=0.0)
         )
@@ -187,7 +187,7 @@ def test_a_text_for_a_text(seq2seq, small_recipe, tmp_path):
     write = pipeline("text2text-generation", model=str(result.folder / "model"))
     assert write.model.generation_config.max_new_tokens == 12
     assert write(one.text)[0]["generated_text"] == one.predicted
-    with pytest.raises(ValueError, match="takes truncate or"):
+    with pytest.raises(ValueError, match=r"text_length\.too_long.*sequence_to_sequence"):
         FinetuningRun.prepare(
             small_recipe(seq2seq, task="sequence_to_sequence", data__path=data, text_length__too_long="window")
         )
@@ -240,7 +240,7 @@ def test_an_encoder_and_a_decoder_become_one_model(pair, small_recipe, tmp_path)
 
     with pytest.raises(ValueError, match="decoder_base_model=FOLDER"):
         FinetuningRun.prepare(small_recipe(encoder, **fields))
-    with pytest.raises(ValueError, match="no causal language model"):
+    with pytest.raises(ValueError, match="decoder_base_model="):
         FinetuningRun.prepare(small_recipe(encoder, decoder_base_model=str(encoder), **fields))
 
 
@@ -248,9 +248,9 @@ def test_an_encoder_and_a_decoder_that_do_not_match(masked_lm, causal_lm, pair, 
     data = json_lines(tmp_path / "rows.jsonl", [{"source": "a", "target": "b"}] * 8)
     fields = {"task": "sequence_to_sequence", "data__path": data, "data__validation_part": 0.0}
     fields["text_length__max_target_tokens"] = 8
-    with pytest.raises(ValueError, match="another vocabulary"):
+    with pytest.raises(ValueError, match=r"decoder_base_model=.*tokenizer\.path"):
         FinetuningRun.prepare(small_recipe(masked_lm, decoder_base_model=str(causal_lm), **fields))
-    with pytest.raises(ValueError, match="norm_first is True instead of False"):
+    with pytest.raises(ValueError, match=r"norm_first.*True.*False"):
         FinetuningRun.prepare(small_recipe(masked_lm, decoder_base_model=str(pair[1]), **fields))
 
 
@@ -276,12 +276,12 @@ def test_two_directions(causal_lm, small_recipe, tmp_path):
 
     alone = FinetuningRun.prepare(small_recipe(backward, **fields))
     assert alone.model.config.classifier_direction == "backward"
-    with pytest.raises(ValueError, match="reads texts backwards"):
+    with pytest.raises(ValueError, match="task: question_answering"):
         FinetuningRun.prepare(small_recipe(backward, task="question_answering", data__path=_squad(tmp_path)))
-    with pytest.raises(ValueError, match="give the forward one as base model"):
+    with pytest.raises(ValueError, match="backward"):
         FinetuningRun.prepare(small_recipe(backward, backward_base_model=str(causal_lm)))
     (backward / "recipe.yaml").write_text("task: causal_lm\ndata: {reverse: false}\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="texts read forwards"):
+    with pytest.raises(ValueError, match=r"backward_base_model=.*data\.reverse"):
         FinetuningRun.prepare(small_recipe(causal_lm, backward_base_model=str(backward)))
 
 
@@ -291,15 +291,15 @@ def _squad(folder):
 
 
 def test_a_backward_parent_must_match(causal_lm, masked_lm, small_recipe, tmp_path):
-    with pytest.raises(ValueError, match="reads both already"):
+    with pytest.raises(ValueError, match=r"backward_base_model=.*encoder"):
         FinetuningRun.prepare(small_recipe(masked_lm, backward_base_model=str(causal_lm)))
-    with pytest.raises(ValueError, match="no causal language model"):
+    with pytest.raises(ValueError, match="backward_base_model="):
         FinetuningRun.prepare(small_recipe(causal_lm, backward_base_model=str(masked_lm)))
     config = vanilla.VanillaDecoderConfig.from_pretrained(causal_lm)
     config.num_hidden_layers = 1
     vanilla.VanillaDecoderForCausalLM(config).save_pretrained(tmp_path / "short")
     AutoTokenizer.from_pretrained(causal_lm).save_pretrained(tmp_path / "short")
-    with pytest.raises(ValueError, match="num_hidden_layers is 1 instead of 2"):
+    with pytest.raises(ValueError, match=r"num_hidden_layers.*1.*2"):
         FinetuningRun.prepare(small_recipe(causal_lm, backward_base_model=str(tmp_path / "short")))
 
 
@@ -324,9 +324,9 @@ def test_dropout_before_a_head_that_has_none(masked_lm, causal_lm, seq2seq, smal
     rows = [{"text": f"{n} old", "label": n % 2, "source": "a dog", "target": "dog"} for n in range(8)]
     data = json_lines(tmp_path / "rows.jsonl", rows)
     FinetuningRun.prepare(small_recipe(masked_lm, data__path=data, head__dropout=0.3))
-    with pytest.raises(ValueError, match=r"head.dropout=0.3 .*DecoderForSequenceClassification has no dropout"):
+    with pytest.raises(ValueError, match=r"head\.dropout=0\.3.*DecoderForSequenceClassification"):
         FinetuningRun.prepare(small_recipe(causal_lm, data__path=data, head__dropout=0.3))
-    with pytest.raises(ValueError, match=r"head.dropout=0.3 .*ConditionalGeneration has no dropout"):
+    with pytest.raises(ValueError, match=r"head\.dropout=0\.3.*ConditionalGeneration"):
         FinetuningRun.prepare(small_recipe(seq2seq, data__path=data, head__dropout=0.3, task="sequence_to_sequence"))
 
 

@@ -155,7 +155,7 @@ def test_tags_in_windows(masked_lm, sentences, small_recipe, caplog):
         assert len(one.predicted) == len(one.gold) == len(one.text) == 5
         assert all(0 < probability <= 1 for probability in one.extra["probabilities"])
     assert ready.task.metrics(predictions)["loss"] > 0
-    with pytest.raises(ValueError, match="window cuts a sentence"):
+    with pytest.raises(ValueError, match=r"text_length\.too_long"):
         FinetuningRun.prepare(
             small_recipe(masked_lm, task="dependency_parsing", text_length__too_long="window", **settings)
         )
@@ -183,7 +183,7 @@ def test_the_loss_is_that_of_the_model(masked_lm, causal_lm, sentences, small_re
 def test_labels_that_training_never_saw(task, masked_lm, sentences, small_recipe, caplog):
     strange = {**sentence("dog", "sees", "man"), "deprel": ["det", "nsubj", "root", "det", "iobj"]}
     write(sentences, "validation", [{**strange, "tags": ["B-NP", "I-NP", "O", "B-NP", "I-VP"]}])
-    with pytest.raises(ValueError, match=r"validation has (tags|relations) that training never saw: '(I-VP|iobj)'"):
+    with pytest.raises(ValueError, match=r"validation .*(tags|relations).*'(I-VP|iobj)'"):
         FinetuningRun.prepare(small_recipe(masked_lm, task=task, data__path=str(sentences)))
     recipe = small_recipe(masked_lm, task=task, data__path=str(sentences), data__on_bad_label="warn")
     ready = FinetuningRun.prepare(recipe)
@@ -195,7 +195,7 @@ def test_labels_that_training_never_saw(task, masked_lm, sentences, small_recipe
 
 
 def test_what_does_not_fit_is_said_before_training(masked_lm, causal_lm, sentences, small_recipe, tmp_path):
-    with pytest.raises(ValueError, match=r"starts from an encoder .* is a decoder"):
+    with pytest.raises(ValueError, match=r"task=.*decoder"):
         FinetuningRun.prepare(small_recipe(causal_lm, task="dependency_parsing", data__path=str(sentences)))
     with pytest.raises(ValueError, match=r"train\.jsonl:25: .*'B-NP'"):
         settings = {"data__path": str(sentences), "data__on_bad_row": "error"}
@@ -207,7 +207,7 @@ def test_what_does_not_fit_is_said_before_training(masked_lm, causal_lm, sentenc
     one = tmp_path / "one"
     one.mkdir()
     write(one, "train", [{"tokens": ["a", "b"], "tags": ["X", "X"]}] * 20)
-    with pytest.raises(ValueError, match="Every training word has the same tag, 'X'"):
+    with pytest.raises(ValueError, match=r"'X'.*data\.tags"):
         FinetuningRun.prepare(small_recipe(masked_lm, task="token_classification", data__path=str(one)))
 
 
