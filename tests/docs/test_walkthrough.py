@@ -91,7 +91,7 @@ def test_the_commands_of_the_page_run(page, tmp_path, monkeypatch, capsys):
         done.append(name)
     assert done == ["pretrain", "convert", "adapt", "finetune", "finetune", "classify", "publish"]
     printed = capsys.readouterr().out
-    assert "What is trained when" in printed
+    assert "Trainable parts" in printed
     report = (tmp_path / "runs/sentiment/report.md").read_text(encoding="utf-8")
     assert "## Calibration" in report and "report-confusion.png" in report
     (code,) = blocks(page, "python")

@@ -1,12 +1,11 @@
-"""Fine-tuning: a trained backbone, a head for a task, and what Howard and Ruder 2018 do so that the backbone is not
-spoiled."""
+"""Fine-tuning: trains a base model's backbone with a head for a task, by the methods of Howard and Ruder 2018."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-# Imported when they are asked for: a base model can be opened without what a run needs.
+# Imported on first use: opening a base model does not need the dependencies of a run.
 _FILES = {
     "FinetuneRecipe": ".recipes.finetuning_recipe",
     "FinetuneResult": "finetuning_run",

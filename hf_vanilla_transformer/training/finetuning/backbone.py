@@ -1,4 +1,4 @@
-"""What of a backbone is trained: all, nothing, or low-rank adapters."""
+"""Which weights of a backbone are trained: all, none, or low-rank adapters."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .parameter_groups import freeze_backbone, layer_of, parameters_by_layer
 
 
 def prepare_backbone(model: nn.Module, backbone: BackboneRecipe) -> nn.Module:
-    """Freezes the backbone or puts adapters into it, as the recipe says.
+    """Freezes the backbone or adds adapters to it, by the recipe.
 
     Returns:
-        The model to train: the same one, or PEFT's around it.
+        The model to train: the same one, or a PEFT model around it.
 
     Raises:
         ImportError: PEFT is not installed.
-        ValueError: a frozen backbone leaves nothing to train.
+        ValueError: a frozen backbone leaves no trainable parameter.
     """
     if backbone.train == "full":
         return model
@@ -27,9 +27,8 @@ def prepare_backbone(model: nn.Module, backbone: BackboneRecipe) -> nn.Module:
         freeze_backbone(model)
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise ValueError(
-                f"backbone.train='frozen' leaves {type(model).__name__} nothing to train, since it has no new "
-                "head; use "
-                "'full' or 'lora'."
+                f"backbone.train='frozen' leaves no trainable parameter, because {type(model).__name__} has no new "
+                "head; use 'full' or 'lora'."
             )
         return model
     if find_spec("peft") is None:
@@ -49,12 +48,12 @@ def prepare_backbone(model: nn.Module, backbone: BackboneRecipe) -> nn.Module:
 
 
 def finished_model(model: nn.Module) -> nn.Module:
-    """The model that is saved: adapters become part of the weights, so that it loads without PEFT."""
+    """The model to save: adapters are merged into the weights, so it loads without PEFT."""
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
 
 def new_modules(model: nn.Module) -> list[str]:
-    """The modules of the head, which adapters train whole. A map to the vocabulary is no new one."""
+    """The new modules of the head, which are trained entirely. A pretrained LM head is not new."""
     layers = len(parameters_by_layer(model)) - 2
     names = {}
     for name, _ in model.named_parameters():

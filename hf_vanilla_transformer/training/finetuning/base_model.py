@@ -1,5 +1,4 @@
-"""The base model of a fine-tuning: a folder that a run made, or a published checkpoint, as a backbone that heads are
-put on."""
+"""The base model of a fine-tuning: the backbone of a run's model or of a published checkpoint."""
 
 from __future__ import annotations
 
@@ -31,18 +30,18 @@ from ...models.registration import AUTO_CLASSES
 
 STACKS = {"vanilla_encoder": "encoder", "vanilla_decoder": "decoder", "vanilla_transformer": "encoder_decoder"}
 
-# An ancestor's recipe may name a folder that holds this very model again; nobody has so many real ancestors.
+# Bounds the lineage: an ancestor's recipe may name a folder that now holds a descendant.
 _MOST_ANCESTORS = 20
 
 
 @dataclass(frozen=True)
 class Ancestor:
-    """One step that led to a base model.
+    """One model in the lineage of a base model.
 
     Attributes:
-        source: where its model is.
-        task: what it was trained for, such as `causal_lm`; empty where nobody wrote it down.
-        data: names of what it was trained on.
+        source: folder or Hub name of the model.
+        task: that it was trained for, such as `causal_lm`; empty if unknown.
+        data: names of its training data.
     """
 
     source: str
@@ -52,19 +51,19 @@ class Ancestor:
 
 @dataclass
 class BaseModel:
-    """A trained backbone, with its tokenizer and where it comes from.
+    """A trained backbone, with its tokenizer and its lineage.
 
     Attributes:
-        source: as the recipe names it.
+        source: folder or Hub name, as given in the recipe.
         stack: `encoder`, `decoder` or `encoder_decoder`.
-        config: of the backbone; a head gets a copy.
+        config: of the backbone; models with a head get a copy.
         tokenizer: its tokenizer.
-        weights: of the backbone, by their names in it; empty for random weights.
+        weights: of the backbone, by parameter name; empty for random weights.
         lineage: the base model itself, the base model of the base model, and so on.
-        reads_backward: its recipe says that it was trained on texts in reverse order.
-        known: it has a recipe.
-        generation_config: how it generates, of a model that can.
-        attention: attention implementation that models are built with.
+        attention: attention implementation of the models built from it.
+        reads_backward: whether it was trained on reversed texts, by its recipe or configuration.
+        known: whether it has a recipe.
+        generation_config: of a model that can generate; None for others.
     """
 
     source: str
@@ -79,31 +78,31 @@ class BaseModel:
     generation_config: GenerationConfig | None = None
 
     def head_config(self, **fields: Any) -> PreTrainedConfig:
-        """A copy of the base model's configuration with other values for some fields.
+        """A copy of the base model's configuration with some fields replaced.
 
         Raises:
-            ValueError: a field does not exist or has no such value.
+            ValueError: a field does not exist or does not accept the value.
         """
         config = copy.deepcopy(self.config)
         for name, value in fields.items():
             if not hasattr(config, name):
-                raise ValueError(f"{type(config).__name__}, the base model's configuration, has no field {name!r}.")
+                raise ValueError(f"The base model's configuration, {type(config).__name__}, has no field {name!r}.")
             try:
                 setattr(config, name, value)
             except (StrictDataclassError, TypeError, ValueError) as error:
-                raise ValueError(f"The base model's configuration takes no {name}={value!r}: {error}") from error
+                raise ValueError(f"The base model's configuration does not accept {name}={value!r}: {error}") from error
         config.validate_architecture()
         config._attn_implementation = self.attention
         return config
 
     def put_into(self, backbone: PreTrainedModel) -> list[str]:
-        """Copies the base model's weights into a backbone of its shape.
+        """Copies the base model's weights into a backbone of the same shape.
 
         Returns:
-            Names of the backbone's weights that the base model does not have, such as a pooler's; they stay random.
+            Names of weights that the base model does not have, such as those of a pooler; they keep random values.
 
         Raises:
-            ValueError: the backbone has another shape, or misses more than a pooler.
+            ValueError: the backbone has another shape.
         """
         if not self.weights:
             return [name for name, _ in backbone.named_parameters()]
@@ -114,8 +113,7 @@ class BaseModel:
             name = wrong[0]
             raise ValueError(
                 f"{name} is {tuple(self.weights[name].shape)} in the base model {self.source}, but "
-                f"{tuple(own[name].shape)} in the new model: what decides the shape of the backbone must be the base "
-                "model's."
+                f"{tuple(own[name].shape)} in the new model: do not change the shape of the backbone."
             )
         missing = sorted(own.keys() - fitting.keys())
         backbone.load_state_dict(fitting, strict=False)
@@ -126,18 +124,18 @@ class BaseModel:
 def open_base_model(
     source: str | Path, *, format: str = "transformers", random_weights: bool = False, attention: str = "sdpa"
 ) -> BaseModel:
-    """Reads a base model.
+    """Loads a base model.
 
     Args:
-        source: a folder that `train`, `pretrain`, `adapt` or `finetune` made (or its ``model``), a model of this
+        source: the output folder of `train`, `pretrain`, `adapt` or `finetune` (or its ``model``), a model of this
             package on the Hub, or any checkpoint that `from_checkpoint` reads.
-        format: what wrote a checkpoint, as for `from_checkpoint`.
-        random_weights: take only the shape and the tokenizer.
-        attention: attention implementation of models that are made of it.
+        format: of the checkpoint, as for `from_checkpoint`.
+        random_weights: load only the configuration and the tokenizer.
+        attention: attention implementation of the models built from it.
 
     Raises:
-        FileNotFoundError: there is no such folder or model.
-        ValueError: it cannot be read; the message says why.
+        FileNotFoundError: the folder or model does not exist.
+        ValueError: the model cannot be loaded, or its tokenizer has more entries than its vocabulary.
     """
     where = model_folder(source)
     generation_config = None
@@ -157,14 +155,13 @@ def open_base_model(
     if len(tokenizer) > config.vocab_size:
         raise ValueError(
             f"The tokenizer of the base model {source} has {len(tokenizer)} entries, its model only "
-            f"{config.vocab_size}: "
-            "they belong to different models."
+            f"{config.vocab_size}: they belong to different models. Save the tokenizer of the model in its folder."
         )
     give_padding(tokenizer, str(source))
     if config.pad_token_id is None:
         config.pad_token_id = tokenizer.pad_token_id
     recipe = recipe_of(str(source))
-    # A fine-tuned base model has no data.reverse; how it reads, its configuration says.
+    # The recipe of a fine-tuned model has no data.reverse; its configuration tells the direction.
     backward = getattr(config, "classifier_direction", "forward") == "backward"
     return BaseModel(
         source=str(source),
@@ -183,19 +180,25 @@ def open_base_model(
 def require_stack(base_model: BaseModel, stacks: tuple[str, ...], task: str) -> None:
     """Raises ValueError unless the base model is of one of the stacks."""
     if base_model.stack not in stacks:
-        words = {"encoder": "an encoder (as BERT)", "decoder": "a decoder (as GPT)"}
-        wanted = " or ".join(words.get(stack, "an encoder-decoder") for stack in stacks)
-        found = words.get(base_model.stack, "an encoder-decoder")
-        raise ValueError(f"task={task!r} starts from {wanted}, but the base model {base_model.source} is {found}.")
+        names = {
+            "encoder": "an encoder (as BERT)",
+            "decoder": "a decoder (as GPT)",
+            "encoder_decoder": "an encoder-decoder",
+        }
+        supported = " or ".join(names[stack] for stack in stacks)
+        raise ValueError(
+            f"task={task!r} needs {supported}, but the base model {base_model.source} is {names[base_model.stack]}; "
+            "choose another base model."
+        )
 
 
 def model_class(base_model: BaseModel, auto_class: str) -> type[PreTrainedModel]:
-    """Our class that an Auto class finds for the base model's configuration."""
+    """The class of this package that an Auto class loads for the base model's configuration."""
     return AUTO_CLASSES[type(base_model.config)][auto_class]
 
 
 def lineage(source: str | Path) -> list[Ancestor]:
-    """The steps that led to a model, newest first, as far as the recipes of its folders tell."""
+    """The model and its ancestors, newest first, as far as their recipes are found."""
     found: list[Ancestor] = []
     current: str | None = str(source)
     while current is not None and len(found) < _MOST_ANCESTORS:
@@ -212,22 +215,29 @@ def lineage(source: str | Path) -> list[Ancestor]:
 
 
 def model_folder(source: str | Path) -> str | Path:
-    """Where the model itself is: in the folder, or in its `model`."""
+    """The folder with the model files: `source` itself, or its subfolder `model`; a Hub name is returned unchanged.
+
+    Raises:
+        FileNotFoundError: the folder holds no model.
+    """
     folder = Path(source)
     if not folder.is_dir() or (folder / "config.json").is_file():
         return source
     if (folder / "model" / "config.json").is_file():
         return folder / "model"
     raise FileNotFoundError(
-        f"The folder {source} holds no model (no config.json, nor model/config.json): name the output folder of a "
+        f"The folder {source} holds no model (neither config.json nor model/config.json): give the output folder of a "
         "finished run, or a checkpoint."
     )
 
 
 def recipe_of(source: str) -> dict[str, Any]:
-    """The recipe a model was trained by; empty where there is none.
+    """The recipe that a model was trained by; empty if it has none.
 
-    That of the run, whose paths are whole, is preferred to that of its publishable folder.
+    The recipe of the run is preferred to that of its folder `model`, whose paths are shortened for publishing.
+
+    Raises:
+        ValueError: the recipe is not valid YAML.
     """
     folder = Path(source)
     places = [folder / "recipe.yaml", folder / "model" / "recipe.yaml"]
@@ -238,7 +248,7 @@ def recipe_of(source: str) -> dict[str, Any]:
             try:
                 recipe = yaml.safe_load(place.read_text(encoding="utf-8"))
             except yaml.YAMLError as error:
-                raise ValueError(f"{place} is not valid YAML ({error}); correct it or take it away.") from error
+                raise ValueError(f"{place} is not valid YAML ({error}); correct or delete it.") from error
             return recipe if isinstance(recipe, dict) else {}
     return {}
 
@@ -246,10 +256,10 @@ def recipe_of(source: str) -> dict[str, Any]:
 def _own_weights(
     where: str | Path, config: PreTrainedConfig
 ) -> tuple[dict[str, torch.Tensor], GenerationConfig | None]:
-    """The backbone's weights of a model of ours. An encoder-decoder's head goes along under its own names."""
+    """The backbone weights of a model of this package; of an encoder-decoder, also the weights of its head."""
     auto_class = AutoModelForSeq2SeqLM if config.model_type == "vanilla_transformer" else AutoModel
     verbosity = transformers_logging.get_verbosity()
-    # It would list the old head and the pooler, which are meant to be missing; what is not is refused below.
+    # transformers would warn about the head and the pooler, which may be missing; other missing weights raise below.
     transformers_logging.set_verbosity_error()
     try:
         model, report = auto_class.from_pretrained(where, dtype="auto", output_loading_info=True)
@@ -259,9 +269,9 @@ def _own_weights(
     backbone = [name for name in missing if "pooler." not in name and not name.startswith("lm_head")]
     if backbone:
         raise ValueError(
-            f"The base model {where} lacks {', '.join(sorted(backbone)[:3])}{' ...' if len(backbone) > 3 else ''}, "
-            "which its "
-            "config.json promises: the folder is damaged, or of another model."
+            f"The weights of the base model {where} lack {', '.join(sorted(backbone)[:3])}"
+            f"{' ...' if len(backbone) > 3 else ''}, which its config.json requires: the folder is damaged, or mixes "
+            "two models. Save or download it again."
         )
     weights = {name: tensor for name, tensor in _backbone_weights(model).items() if name not in missing}
     return weights, _generation_config(model)
@@ -272,26 +282,26 @@ def _generation_config(model: PreTrainedModel) -> GenerationConfig | None:
 
 
 def _backbone_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """Of an encoder-decoder everything; of the others what is inside their base model."""
-    whole = model if model.config.is_encoder_decoder else model.base_model
-    return {name: tensor.detach().float() for name, tensor in whole.state_dict().items()}
+    """All weights of an encoder-decoder; of other models, the weights of their backbone."""
+    source = model if model.config.is_encoder_decoder else model.base_model
+    return {name: tensor.detach().float() for name, tensor in source.state_dict().items()}
 
 
 def _transformers_head(where: str | Path) -> str | None:
-    """Which head to convert: an encoder-decoder's own, since a new task writes with it; of the others none."""
+    """The head to convert: an encoder-decoder keeps its own, which the new task generates with; others have none."""
     config = CheckpointSource(str(where)).config()
     return None if config.get("is_encoder_decoder") else "base"
 
 
 def give_padding(tokenizer: PreTrainedTokenizerBase, source: str) -> None:
-    """Gives a tokenizer without padding, such as GPT-2's, its end token for it: padding has no attention and no labels.
+    """Sets the end token as padding token if there is none, as for GPT-2: padding is never attended to or predicted.
 
     Args:
         tokenizer: changed in place.
-        source: where it comes from, for the message.
+        source: of the tokenizer, for the error message.
 
     Raises:
-        ValueError: it has no end token, either.
+        ValueError: the tokenizer has no end token, either.
     """
     if tokenizer.pad_token is not None:
         return
@@ -304,7 +314,7 @@ def give_padding(tokenizer: PreTrainedTokenizerBase, source: str) -> None:
 
 
 def describe(ancestors: list[Ancestor]) -> str:
-    """A line for the card: each ancestor with its task and data, newest first."""
+    """The lineage as one line: each model with its task and data, newest first."""
     parts = []
     for ancestor in ancestors:
         name = Path(ancestor.source).resolve().name if Path(ancestor.source).exists() else ancestor.source

@@ -1,4 +1,4 @@
-"""What a base model is worth: the same fine-tuning from another start, and the difference."""
+"""Compares a fine-tuning with the same fine-tuning from another initialisation."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .base_model import lineage
 
 @dataclass(frozen=True)
 class Gain:
-    """One other start.
+    """The gain over another initialisation.
 
     Attributes:
         start: `before`, `scratch`, or the folder of an earlier fine-tuning.
-        folder: where its results are.
-        scores: the main metric of each split that both were scored on: from there.
-        gains: how much better it is from the base model; negative if it is worse.
+        folder: of the other run, with its results.
+        scores: main metric of the other run, for each split that both runs have scores on.
+        gains: improvement over the other run, for the same splits; negative if the other run is better.
     """
 
     start: str
@@ -32,18 +32,17 @@ class Gain:
 
 
 def check_comparison(recipe: FinetuneRecipe) -> None:
-    """Raises ValueError or FileNotFoundError, before any work, for a start that cannot be compared with."""
+    """Raises ValueError or FileNotFoundError, before training, if an entry of `comparison.start` is impossible."""
     for start in recipe.comparison.start:
         if start == "scratch" and recipe.backbone.train != "full":
             raise ValueError(
-                "comparison.start: scratch has no backbone to leave alone, but "
-                f"backbone.train={recipe.backbone.train!r}; compare "
-                "with `before` or an earlier run."
+                "comparison.start: scratch starts from random weights, which backbone.train="
+                f"{recipe.backbone.train!r} would not train; compare with `before` or an earlier run."
             )
         if start == "before" and _before(recipe) is None:
             raise ValueError(
-                f"comparison.start: before needs to know what {recipe.base_model} was trained from, and no recipe.yaml "
-                "there says it; compare with `scratch` or the folder of an earlier run."
+                f"comparison.start: before needs the base model of {recipe.base_model}, but there is no recipe.yaml "
+                "that names it; compare with `scratch` or the folder of an earlier run."
             )
         if start not in ("scratch", "before") and not (Path(start) / RESULTS_FILE).is_file():
             raise FileNotFoundError(
@@ -52,31 +51,31 @@ def check_comparison(recipe: FinetuneRecipe) -> None:
 
 
 def compared_recipes(recipe: FinetuneRecipe) -> list[tuple[str, FinetuneRecipe | str]]:
-    """For each start its name, and the recipe to run or the folder to read."""
-    found: list[tuple[str, FinetuneRecipe | str]] = []
+    """The name of each start, with the recipe to run or the folder of an earlier run."""
+    compared: list[tuple[str, FinetuneRecipe | str]] = []
     for start in recipe.comparison.start:
         if start not in ("scratch", "before"):
-            found.append((start, start))
+            compared.append((start, start))
             continue
         other = copy.deepcopy(recipe)
         other.comparison.start = []
         other.output.output_dir = str(Path(recipe.output.output_dir) / "compared" / start)
         if start == "scratch":
             other.from_scratch = True
-            # Random weights have nothing to keep: slowed down or frozen they would make the base model look better.
+            # Lower rates or freezing would harm random weights, and so make the base model look better.
             other.rates.layerwise_lr_decay = 1.0
             other.unfreezing.mode = "none"
         else:
             other.base_model = _before(recipe)
-        found.append((start, other))
-    return found
+        compared.append((start, other))
+    return compared
 
 
 def read_gain(start: str, folder: Path, metric: str, metrics: dict[str, Any]) -> Gain:
-    """The difference of two results.
+    """The gain over the run in `folder`, from its results.
 
     Raises:
-        ValueError: the other run was not scored in the same metric.
+        ValueError: the other run has no scores of the same metric.
     """
     other = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
     scores, gains = {}, {}
@@ -87,12 +86,12 @@ def read_gain(start: str, folder: Path, metric: str, metrics: dict[str, Any]) ->
             scores[split] = float(other[key])
             gains[split] = sign * (float(metrics[key]) - float(other[key]))
     if not scores:
-        raise ValueError(f"{folder / RESULTS_FILE} has no {metric} of a split that this run was scored on, too.")
+        raise ValueError(f"{folder / RESULTS_FILE} has no {metric} of a split that this run has scores on.")
     return Gain(start, str(folder), scores, gains)
 
 
 def gain_table(gains: list[Gain], metric: str) -> str:
-    """The gains as lines that a person reads."""
+    """The gains as text, one line per start."""
     lines = []
     for gain in gains:
         parts = [f"{split} {metric} {gain.scores[split]:.4g}, gain {gain.gains[split]:+.4g}" for split in gain.scores]

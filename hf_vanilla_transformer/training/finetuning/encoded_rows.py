@@ -1,4 +1,4 @@
-"""Rows of token ids: how long they may be, and how they go through a model in evaluation mode."""
+"""Encoded rows: their maximal length, and running a model on them in evaluation mode."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .base_model import BaseModel
 
 
 def longest_row(text_length: TextLengthRecipe, base_model: BaseModel) -> int:
-    """The length in tokens, special tokens included, that a row may have.
+    """The maximal length of a row in tokens, including special tokens.
 
     Raises:
-        ValueError: the recipe asks for more tokens than the model has learned positions.
+        ValueError: `text_length.max_tokens` exceeds the learned positions of the base model.
     """
     config = base_model.config
     limit = text_length.max_tokens
@@ -26,18 +26,16 @@ def longest_row(text_length: TextLengthRecipe, base_model: BaseModel) -> int:
         return config.max_position_embeddings
     if config.position_embedding_type == "learned" and limit > config.max_position_embeddings:
         raise ValueError(
-            f"text_length.max_tokens={limit} is more than the base model {base_model.source} has positions for "
-            f"({config.max_position_embeddings}); lower it, or read in windows: text_length.too_long: window."
+            f"text_length.max_tokens={limit} exceeds the {config.max_position_embeddings} positions of the base model "
+            f"{base_model.source}; lower it, or read long texts in windows: text_length.too_long: window."
         )
     return limit
 
 
 def refuse_windows(text_length: TextLengthRecipe, task: str) -> None:
-    """Raises ValueError for a task in which the windows of a long text cannot vote, if the recipe asks for them."""
+    """Raises ValueError if the recipe asks for windows, for a task that cannot combine their predictions."""
     if text_length.too_long == "window":
-        raise ValueError(
-            f"text_length.too_long: window is for tasks whose windows can vote; {task} takes truncate or refuse."
-        )
+        raise ValueError(f"text_length.too_long: window is not supported by task={task!r}; choose truncate or refuse.")
 
 
 @torch.inference_mode()
@@ -51,16 +49,16 @@ def outputs_by_length(
     progress: bool = True,
     call: Callable[..., Any] | None = None,
 ) -> Iterator[tuple[list[int], Any]]:
-    """Runs the model on batches of rows of like length; yields the numbers of a batch's rows and its outputs.
+    """Runs the model on batches of rows of similar length; yields the row numbers of each batch and its outputs.
 
     Args:
-        model: in evaluation mode during the call.
-        rows: encoded; with labels only if the loss of a batch is needed.
+        model: set to evaluation mode during the call.
+        rows: encoded rows; with labels only if the loss of a batch is needed.
         lengths: tokens of each row. The longest rows come first, so that a lack of memory shows at once.
         collate: makes a batch.
-        batch_size: rows of a batch.
-        progress: show a bar on standard error, if that is a terminal.
-        call: the method to call with a batch; the model itself if None.
+        batch_size: rows per batch.
+        progress: show a progress bar on standard error, if it is a terminal.
+        call: the method to call with a batch; None calls the model itself.
     """
     order = sorted(range(len(rows)), key=lambda index: (-lengths[index], index))
     bar = progress_bar(total=len(order), unit="row", show=None if progress else False)

@@ -1,4 +1,4 @@
-"""An encoder-decoder to fine-tune: a trained one, or a trained encoder and a trained decoder side by side."""
+"""An encoder-decoder to fine-tune: a trained one, or a combination of a trained encoder and a trained decoder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .base_model import BaseModel, open_base_model
 from .heads import MAY_DIFFER, check_dropout, differences
 from .parameter_groups import count_as_head
 
-# What each stack has of its own, or what does not matter to the other one. Segments are looked at apart.
+# Fields in which encoder and decoder may differ, because each stack has its own or only one uses it.
 _OWN = {"tie_word_embeddings", "lm_head_bias", "lm_head_transform", "type_vocab_size"}
 _OWN |= {"bos_token_id", "eos_token_id", "pad_token_id"}
 
@@ -24,14 +24,13 @@ def sequence_model(recipe: FinetuneRecipe, base_model: BaseModel) -> VanillaTran
     """The model of a sequence-to-sequence task.
 
     Raises:
-        ValueError: there is one stack only, or the two do not match.
+        ValueError: one stack is missing, or the two do not match.
     """
     if base_model.stack == "encoder_decoder":
         if recipe.decoder_base_model is not None:
             raise ValueError(
-                f"decoder_base_model={recipe.decoder_base_model!r} belongs beside an encoder, but the base model "
-                f"{base_model.source} "
-                "has a decoder already; leave it out."
+                f"decoder_base_model={recipe.decoder_base_model!r} is for an encoder as base model, but "
+                f"{base_model.source} already has a decoder; remove it."
             )
         config = base_model.head_config(**recipe.head.config)
         torch.manual_seed(recipe.training.seed)
@@ -41,9 +40,8 @@ def sequence_model(recipe: FinetuneRecipe, base_model: BaseModel) -> VanillaTran
             model.generation_config = copy.deepcopy(base_model.generation_config)
     elif recipe.decoder_base_model is None:
         raise ValueError(
-            f"The base model {base_model.source} is an encoder, which writes nothing: put a causal language model "
-            "beside it, "
-            "decoder_base_model=FOLDER (--set decoder_base_model=FOLDER), trained with the same tokenizer and width."
+            f"The base model {base_model.source} is an encoder and cannot generate text: add a causal language model "
+            "that was trained with the same tokenizer and width, --set decoder_base_model=FOLDER."
         )
     else:
         model = _side_by_side(recipe, base_model)
@@ -54,7 +52,7 @@ def sequence_model(recipe: FinetuneRecipe, base_model: BaseModel) -> VanillaTran
 
 
 def start_and_end(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
-    """What a target begins after and ends with; of an encoder's tokenizer the marks around its text.
+    """The ids of the start and the end token of a target; for an encoder's tokenizer, `cls_token` and `sep_token`.
 
     Raises:
         ValueError: the tokenizer has no such tokens.
@@ -63,14 +61,14 @@ def start_and_end(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
     end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
     if start is None or end is None:
         raise ValueError(
-            "A text to write needs a start and an end mark, but the tokenizer has neither bos_token nor cls_token, or "
-            "neither eos_token nor sep_token; set them and save it."
+            "Targets need a start and an end token, but the tokenizer has neither bos_token nor cls_token, or neither "
+            "eos_token nor sep_token; set them and save the tokenizer."
         )
     return start, end
 
 
 def _side_by_side(recipe: FinetuneRecipe, encoder: BaseModel) -> VanillaTransformerForConditionalGeneration:
-    """The keys of the stacks are those of the models they come from; only the cross-attention is new."""
+    """Combines the weights of both base models in one model; only the cross-attention is new."""
     decoder = open_base_model(
         recipe.decoder_base_model, random_weights=recipe.from_scratch, attention=recipe.attn_implementation
     )
@@ -102,7 +100,7 @@ def _side_by_side(recipe: FinetuneRecipe, encoder: BaseModel) -> VanillaTransfor
     for stack, base_model in ((model.model.encoder, encoder), (model.model.decoder, decoder)):
         missing = base_model.put_into(stack)
         if base_model.weights and "embed_token_types.weight" in missing:
-            # A stack without segments adds nothing; so does this one then.
+            # A base model without segments adds no segment embeddings: zeros keep its outputs.
             torch.nn.init.zeros_(stack.embed_token_types.weight)
     model.tie_weights()
     count_as_head(value for name, value in model.named_parameters() if ".cross_attn" in name)
@@ -112,31 +110,31 @@ def _side_by_side(recipe: FinetuneRecipe, encoder: BaseModel) -> VanillaTransfor
 def _check_pair(recipe: FinetuneRecipe, encoder: BaseModel, decoder: BaseModel) -> None:
     name = recipe.decoder_base_model
     if decoder.stack != "decoder":
-        raise ValueError(f"decoder_base_model={name!r} is no causal language model.")
+        raise ValueError(f"decoder_base_model={name!r} is not a causal language model; choose one.")
     if decoder.reads_backward:
-        raise ValueError(f"decoder_base_model={name!r} writes texts backwards; take one that was trained forwards.")
+        raise ValueError(
+            f"decoder_base_model={name!r} generates reversed texts; choose one trained with data.reverse: false."
+        )
     if recipe.backbone.train != "full":
         raise ValueError(
-            f"backbone.train={recipe.backbone.train!r} would leave the new cross-attention between "
-            f"{encoder.source} and {name} "
-            "as it is drawn; set backbone.train: full."
+            f"backbone.train={recipe.backbone.train!r} would not train the new cross-attention between "
+            f"{encoder.source} and {name}; set backbone.train: full."
         )
     if encoder.tokenizer.get_vocab() != decoder.tokenizer.get_vocab():
         raise ValueError(
-            f"decoder_base_model={name!r} has another vocabulary than {encoder.source}: train both with the "
-            "same tokenizer "
-            "(tokenizer.path)."
+            f"decoder_base_model={name!r} has another vocabulary than {encoder.source}: train both with the same "
+            "tokenizer (tokenizer.path)."
         )
     config = decoder.config
     if not config.tie_word_embeddings or config.lm_head_bias or config.lm_head_transform:
         raise ValueError(
-            f"decoder_base_model={name!r} has a map to the vocabulary of its own (tie_word_embeddings="
+            f"decoder_base_model={name!r} has an LM head with weights of its own (tie_word_embeddings="
             f"{config.tie_word_embeddings}, lm_head_bias={config.lm_head_bias}, lm_head_transform="
-            f"{config.lm_head_transform}); take one whose map is its embedding matrix."
+            f"{config.lm_head_transform}); choose one whose LM head is its embedding matrix."
         )
-    wrong = differences(encoder.config, config, VanillaConfig, MAY_DIFFER | _OWN)
-    if wrong:
+    different = differences(encoder.config, config, VanillaConfig, MAY_DIFFER | _OWN)
+    if different:
         raise ValueError(
-            f"decoder_base_model={name!r} cannot stand beside {encoder.source} in one model: {'; '.join(wrong)}. Train "
+            f"decoder_base_model={name!r} does not fit the encoder {encoder.source}: {'; '.join(different)}. Train "
             "both with the same model.config."
         )

@@ -1,4 +1,4 @@
-"""The text of a fine-tuned model's card: the data, the base model, and what the base model was made of."""
+"""The text of a fine-tuned model's card: data, base model and lineage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SUMMARIES = {
     "dependency_parsing": "Finds the head and the relation of each word of a sentence",
     "question_answering": "Finds the answer to a question in a text",
     "multiple_choice": "Chooses one of several continuations",
-    "sequence_to_sequence": "Writes a text for a text",
+    "sequence_to_sequence": "Generates a text from a text",
 }
 
 
@@ -27,11 +27,11 @@ def card_text(
 
     Args:
         recipe: of the fine-tuning.
-        base_model: where the training started.
+        base_model: that was fine-tuned.
         name: of the model.
-        train_rows: how many rows were learned from.
-        labels: names of the classes; empty for tasks without.
-        tested: whether the model was scored on the test split.
+        train_rows: number of training rows.
+        labels: names of the classes; empty for tasks without classes.
+        tested: whether the model has scores on the test split.
     """
     source = f"`{strip_path(recipe.data.path)}`"
     data = f"Fine-tuned on {train_rows:,} rows of {source}"

@@ -1,4 +1,4 @@
-"""What a fine-tuning would do, without doing it: ``hf-vanilla finetune --dry-run``."""
+"""The plan of a fine-tuning: ``hf-vanilla finetune --dry-run``."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .base_model import describe
 from .finetuning_run import FinetuningRun
 from .parameter_groups import discriminative_groups, layer_names, parameters_by_layer
 from .task_trainer import main_metric, row_batches
-from .unfreezing import Trainable, thawed_parts, trainable_now, trainable_table
+from .unfreezing import Trainable, trainable_now, trainable_table, unfrozen_parts
 
 
 def plan(recipe: FinetuneRecipe, *, processes: int = 1) -> str:
-    """Reads base model and data, builds the model, and describes the training; nothing is written.
+    """Reads base model and data, builds the model and describes the training; writes no file.
 
     Args:
-        recipe: what would be done.
-        processes: how many there would be.
+        recipe: of the fine-tuning.
+        processes: number of training processes.
 
     Raises:
-        ValueError, FileNotFoundError, ImportError: what would stop the run as well.
+        ValueError, FileNotFoundError, ImportError: the run itself would fail for the same reason.
     """
     run = FinetuningRun.prepare(recipe)
     training = recipe.training
@@ -46,14 +46,14 @@ def plan(recipe: FinetuneRecipe, *, processes: int = 1) -> str:
 
     rows, accumulation = training.per_device_train_batch_size, training.gradient_accumulation_steps
     lines = [
-        ("task", f"{recipe.task}, chosen by {main_metric(run.task)}"),
+        ("task", f"{recipe.task}, best model by {main_metric(run.task)}"),
         ("base model", describe(run.base_model.lineage) or f"random weights in the shape of {recipe.base_model}"),
         ("model", f"{type(run.model).__name__}, {run.model.num_parameters():,} parameters"),
         *_row_lines(run),
         _token_line(run, lengths, steps, per_epoch),
         (
             "updates",
-            f"{steps:,}, {per_epoch:,} in an epoch, {rows} rows"
+            f"{steps:,}, {per_epoch:,} per epoch, {rows} rows"
             + (f" × {accumulation}" if accumulation > 1 else "")
             + " each",
         ),
@@ -63,18 +63,19 @@ def plan(recipe: FinetuneRecipe, *, processes: int = 1) -> str:
     ]
     history = trainable_schedule(recipe, model, steps, per_epoch)
     return (
-        f"{plan_table(lines)}\n\nWhat is trained when, with its highest learning rate "
+        f"{plan_table(lines)}\n\nTrainable parts by update, with their highest learning rates "
         f"({recipe.rates.lr_scheduler_type}, over {steps:,} updates):\n{trainable_table(history)}"
     )
 
 
 def trainable_schedule(recipe: FinetuneRecipe, model: nn.Module, steps: int, per_epoch: int) -> list[Trainable]:
-    """What would be trained from which update on.
+    """The trainable parts at each stage of the training.
 
     Args:
-        model: as it is trained, with frozen weights or adapters; it is the same afterwards.
+        recipe: of the fine-tuning.
+        model: the model to train, with frozen weights or adapters; unchanged by the call.
         steps: all updates.
-        per_epoch: updates of an epoch.
+        per_epoch: updates per epoch.
     """
     rates = recipe.rates
     groups = discriminative_groups(model, rates.learning_rate, rates.layerwise_lr_decay, recipe.training.weight_decay)
@@ -89,7 +90,7 @@ def trainable_schedule(recipe: FinetuneRecipe, model: nn.Module, steps: int, per
             step = math.ceil(epoch * per_epoch)
             if step >= steps:
                 break
-            parts = thawed_parts(count, model)
+            parts = unfrozen_parts(count, model)
             for part, parameters in parameters_by_layer(model).items():
                 for parameter in parameters:
                     parameter.requires_grad_(part in parts)
@@ -123,11 +124,9 @@ def _row_lines(run: FinetuningRun) -> list[tuple[str, str]]:
 def _token_line(run: FinetuningRun, lengths: np.ndarray, steps: int, per_epoch: int) -> tuple[str, str]:
     seen = int(lengths.sum() * steps / per_epoch)
     windows = len(lengths) - len(run.splits.train)
-    text = (
-        f"{int(lengths.sum()):,} in an epoch, {seen:,} in all; {lengths.mean():.0f} in a row, at most {lengths.max():,}"
-    )
+    text = f"{int(lengths.sum()):,} per epoch, {seen:,} in all; {lengths.mean():.0f} per row, at most {lengths.max():,}"
     if windows:
-        text += f"; {windows:,} more rows than texts, since long ones are read in windows"
+        text += f"; {windows:,} more rows than texts, because long texts are read in windows"
     return ("tokens", text)
 
 
@@ -138,4 +137,4 @@ def _evaluations(run: FinetuningRun, steps: int, per_epoch: int) -> str:
     every = evaluation.eval_steps or per_epoch
     text = f"{-(-steps // every):,}, every {every:,} updates and at the end, on the validation rows"
     patience = evaluation.patience
-    return text if patience is None else f"{text}; stops after {patience} without a better one"
+    return text if patience is None else f"{text}; stops after {patience} without improvement"

@@ -1,4 +1,4 @@
-"""report.md of a fine-tuning, from the files in its folder."""
+"""Writes report.md of a fine-tuning from the files in its folder."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def write_run_report(
     """Writes `report.md` and its pictures into the folder of a run.
 
     Args:
-        folder: with recipe.yaml and the predictions.
-        results: the scores and facts of the run; None reads those in results.json, which a finished run has.
-        notes: what a reader should know of the data, such as rows that were left out; kept in notes.json, so that the
-            report can be made again without the data. None takes the notes that are there.
-        command: the command as it was typed.
+        folder: of the run, with recipe.yaml and the predictions.
+        results: scores and facts of the run; None reads results.json, which a finished run has.
+        notes: remarks on the data, such as rows that were left out; saved in notes.json, so that the report can be
+            written again without the data. None reads notes.json.
+        command: the command line.
 
     Returns:
-        The report.
+        The path of the report.
 
     Raises:
         FileNotFoundError: the run is not finished.
@@ -81,7 +81,7 @@ def _kind(task: str, problem: str, predictions: dict[str, list[dict[str, Any]]])
 
 
 def _labels(folder: Path) -> list[str]:
-    """The classes in the order of the model's outputs, as its configuration names them."""
+    """Names of the classes in the order of the model's outputs, from its configuration."""
     file = folder / "model" / "config.json"
     if not file.is_file():
         return []

@@ -13,7 +13,7 @@ from ...models.configuration_vanilla import VanillaDecoderConfig
 from ..recipes.finetuning_recipe import FinetuneRecipe
 from .base_model import BaseModel, model_class, open_base_model
 
-# What may differ between a forward and a backward backbone that stand in one model: it decides no weight.
+# Fields in which two backbones of one model may differ, because no weight depends on them.
 MAY_DIFFER = {"dropout", "attention_dropout", "activation_dropout", "classifier_dropout", "label_smoothing"}
 MAY_DIFFER |= {"initializer", "initializer_range", "use_cache", "classifier_pooling", "classifier_direction"}
 
@@ -21,14 +21,16 @@ MAY_DIFFER |= {"initializer", "initializer_range", "use_cache", "classifier_pool
 def classification_model(
     recipe: FinetuneRecipe, base_model: BaseModel, names: dict[int, str], problem_type: str | None
 ) -> PreTrainedModel:
-    """The head of `AutoModelForSequenceClassification`, with one backbone or two.
+    """A model of `AutoModelForSequenceClassification`, with one backbone or with a forward and a backward backbone.
 
     Args:
-        names: of the outputs, by their numbers.
-        problem_type: as transformers calls it.
+        recipe: decides the pooling, the dropout and the backward base model.
+        base_model: its backbone is used.
+        names: label of each output, by its number.
+        problem_type: of transformers' configurations.
 
     Raises:
-        ValueError: a pooling that the stack does not have, or a `backward_base_model` that does not match.
+        ValueError: the stack does not support the pooling, or `backward_base_model` does not match.
     """
     fields: dict[str, Any] = {"problem_type": problem_type, "classifier_pooling": pooling_of(recipe, base_model)}
     backward = None
@@ -50,49 +52,50 @@ def head_model(
     names: dict[int, str] | None = None,
     **fields: Any,
 ) -> PreTrainedModel:
-    """A model of the base model's stack with a new head, its weights drawn by `training.seed`, and the base model's
-    backbone.
+    """The base model's backbone with a new head, whose random weights depend on `training.seed`.
 
     Args:
-        head: which head, by the Auto class that finds it, or its own class where no Auto class does.
-        names: of the labels, by the number of the output; None for a head without labels.
-        **fields: more fields of the configuration.
+        recipe: decides dropout and further fields of the head.
+        base_model: its backbone is used.
+        head: name of the Auto class that loads the model, or the model class if there is no Auto class.
+        names: label of each output, by its number; None for a head without labels.
+        **fields: further fields of the configuration.
 
     Raises:
-        ValueError: the base model reads texts backwards, which only a label per text can use.
+        ValueError: the base model reads texts backwards, which only text classification supports.
     """
     if base_model.reads_backward or recipe.backward_base_model is not None:
         which = recipe.backward_base_model or base_model.source
         raise ValueError(
-            f"{which} reads texts backwards, which only task: classification can use, not task: {recipe.task}; start "
-            "from a model that reads forwards."
+            f"{which} reads texts backwards, which task: {recipe.task} does not support, only task: classification; "
+            "choose a base model that reads forwards."
         )
     return _headed(recipe, base_model, head, names, **fields)
 
 
 def pooling_of(recipe: FinetuneRecipe, base_model: BaseModel) -> str:
-    """What a head of a label per text reads.
+    """The pooling of a head with one label per text.
 
     Raises:
-        ValueError: the first token of a decoder, which has seen nothing but itself.
+        ValueError: `head.pooling` is ``first`` for a decoder, whose first token attends only to itself.
     """
     pooling = recipe.head.pooling
     if pooling == "default":
         return "first" if base_model.stack == "encoder" else "last"
     if pooling == "first" and base_model.stack != "encoder":
         raise ValueError(
-            "head.pooling: first is for an encoder; the first token of a decoder has seen nothing but itself. Take "
-            "last, mean or concat."
+            "head.pooling: first is for encoders only, because the first token of a decoder attends only to itself. "
+            "Choose last, mean or concat."
         )
     return pooling
 
 
 def check_dropout(recipe: FinetuneRecipe, model: PreTrainedModel) -> None:
-    """Raises ValueError where `head.dropout` is set and the head has none, so that it would change nothing."""
+    """Raises ValueError if `head.dropout` is set, but the head has no dropout."""
     if recipe.head.dropout is not None and not isinstance(getattr(model, "dropout", None), nn.Dropout):
         raise ValueError(
-            f"head.dropout={recipe.head.dropout} would change nothing: {type(model).__name__} has no dropout before "
-            "its head; leave it out. Dropout inside of the backbone is set by head.config: {dropout: 0.1}."
+            f"head.dropout={recipe.head.dropout} has no effect: {type(model).__name__} has no dropout before its head; "
+            "remove it. Set the dropout of the backbone with head.config: {dropout: 0.1}."
         )
 
 
@@ -119,41 +122,39 @@ def _headed(
 def _open_backward(recipe: FinetuneRecipe, base_model: BaseModel) -> BaseModel:
     if base_model.stack != "decoder":
         raise ValueError(
-            f"backward_base_model={recipe.backward_base_model!r} is for causal language models, which read in "
-            "one direction; "
-            f"the base model {base_model.source} is an {base_model.stack.replace('_', '-')}, which reads both already."
+            f"backward_base_model={recipe.backward_base_model!r} is for causal language models, but the base model "
+            f"{base_model.source} is an {base_model.stack.replace('_', '-')}, which reads both directions; remove it."
         )
     if base_model.reads_backward:
-        raise ValueError(
-            f"The base model {base_model.source} itself reads backwards: give the forward one as base model."
-        )
+        raise ValueError(f"base_model={base_model.source!r} reads backwards: set base_model to the forward model.")
     backward = open_base_model(
         recipe.backward_base_model, random_weights=recipe.from_scratch, attention=recipe.attn_implementation
     )  # fmt: skip
     if backward.stack != "decoder":
-        raise ValueError(f"backward_base_model={recipe.backward_base_model!r} is no causal language model.")
+        raise ValueError(
+            f"backward_base_model={recipe.backward_base_model!r} is not a causal language model; choose one."
+        )
     if backward.known and not backward.reads_backward:
         raise ValueError(
-            f"backward_base_model={recipe.backward_base_model!r} was trained on texts read forwards (its recipe has "
-            "data.reverse: false); train one with data.reverse: true."
+            f"backward_base_model={recipe.backward_base_model!r} reads forwards (its recipe has data.reverse: false); "
+            "train one with data.reverse: true."
         )
     if backward.tokenizer.get_vocab() != base_model.tokenizer.get_vocab():
         raise ValueError(
-            f"backward_base_model={recipe.backward_base_model!r} has another vocabulary than {base_model.source}, "
-            "but one model "
-            "reads one row of tokens: train both with the same tokenizer (tokenizer.path)."
+            f"backward_base_model={recipe.backward_base_model!r} has another vocabulary than {base_model.source}: "
+            "train both with the same tokenizer (tokenizer.path)."
         )
-    wrong = differences(base_model.config, backward.config, VanillaDecoderConfig, MAY_DIFFER)
-    if wrong:
+    different = differences(base_model.config, backward.config, VanillaDecoderConfig, MAY_DIFFER)
+    if different:
         raise ValueError(
-            f"backward_base_model={recipe.backward_base_model!r} is another kind of model than {base_model.source}: "
-            f"{'; '.join(wrong)}."
+            f"backward_base_model={recipe.backward_base_model!r} does not match {base_model.source}: "
+            f"{'; '.join(different)}. Train both with the same model.config."
         )
     return backward
 
 
 def differences(first: PreTrainedConfig, second: PreTrainedConfig, kind: type, may_differ: set[str]) -> list[str]:
-    """What keeps two backbones from standing in one model: fields of `kind` in which they differ, in words."""
+    """Fields of the configuration class `kind` that differ and must not, each as text for an error message."""
     inherited = {entry.name for entry in dataclasses.fields(PreTrainedConfig)}
     names = {entry.name for entry in dataclasses.fields(kind)} - inherited - may_differ
     return [

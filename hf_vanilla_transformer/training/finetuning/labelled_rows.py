@@ -1,4 +1,4 @@
-"""The labelled rows of a fine-tuning: its splits, and a balanced draw of a few training rows."""
+"""The labelled rows of a fine-tuning: reads its splits, and draws a balanced sample of training rows."""
 
 from __future__ import annotations
 
@@ -23,59 +23,62 @@ Reader = Callable[[str | Path, str], tuple[datasets.Dataset, RowReport]]
 
 
 def read_splits(data: LabelledDataRecipe, read: Reader, *, column: str | None = None) -> Splits:
-    """Reads the splits a recipe names, and holds out a validation split where there is none.
+    """Reads the splits that a recipe names, and holds out a validation split if there is none.
 
     Args:
-        data: the path, the names of the splits, and how much to hold out.
+        data: section `data` of the recipe, with the path, the names of the splits and the part to hold out.
         read: reads one split of a source: `read(source, name)`.
-        column: of the rows that `read` makes, whose classes the held-out part shall have in proportion; None for none.
+        column: column of classes to stratify the held-out rows by; None to hold out random rows.
 
     Raises:
-        FileNotFoundError: the data or its training split is not there.
-        ValueError: no path is given.
+        FileNotFoundError: the data or its training split does not exist.
+        ValueError: data.path is not set.
     """
     if data.path is None:
         raise ValueError("data.path is not set: give a folder, a file or a Hub name, such as --data.path reviews.csv")
-    found: dict[str, Any] = {}
+    splits: dict[str, Any] = {}
     reports = []
     for split in ("train", "validation", "test"):
         chosen = choose_split(data.path, data.config, getattr(data, split), split, required=split == "train")
         if chosen is None:
-            found[split] = None
+            splits[split] = None
             continue
-        found[split], report = read(*chosen)
+        splits[split], report = read(*chosen)
         reports.append(report)
-    train = found["train"]
+    train = splits["train"]
     if data.max_rows is not None and len(train) > data.max_rows:
         train = train.select(range(data.max_rows))
-    if found["validation"] is None and data.validation_part > 0:
-        # One seed for all runs, so that runs which differ in training.seed are compared on the same rows.
-        train, found["validation"] = split_off_validation(train, data.validation_part, column=column)
+    if splits["validation"] is None and data.validation_part > 0:
+        # One seed for all runs, so that runs with different training.seed are compared on the same rows.
+        train, splits["validation"] = split_off_validation(train, data.validation_part, column=column)
         logger.info(
-            "%s has no validation split: %s of its training rows are held out for it (data.validation_part).",
-            data.path, f"{len(found['validation']):,}",
+            "%s has no validation split: holding out %s of its training rows (data.validation_part).",
+            data.path, f"{len(splits['validation']):,}",
         )  # fmt: skip
-    return Splits(train, found["validation"], found["test"], reports)
+    return Splits(train, splits["validation"], splits["test"], reports)
 
 
 def csv_format(data: LabelledDataRecipe) -> CsvFormat | None:
-    """How CSV files are written, as the recipe says it; None to find it out."""
+    """The CSV format of the recipe; None to detect it."""
     if data.delimiter is None and data.encoding == "utf-8" and data.header is None:
         return None
     return CsvFormat(delimiter=data.delimiter, encoding=data.encoding, header=data.header)
 
 
 def draw_rows(rows: datasets.Dataset, count: int, classes: list[Any] | None, seed: int) -> datasets.Dataset:
-    """Draws some of the training rows, with as many of each class as possible.
+    """Draws a random sample of training rows with equally many rows of each class, as far as possible.
 
-    A class with too few rows gives all of them, and the others make up for it. Drawing more rows with the same seed
-    gives the former ones and others.
+    A class with too few rows contributes all of them, and the other classes contribute more. A larger sample with the
+    same seed contains the smaller one.
 
     Args:
         rows: training rows.
-        count: how many to draw (`data.max_labels`).
-        classes: of the rows; None where rows have no single class.
-        seed: of the draw.
+        count: number of rows to draw (`data.max_labels`).
+        classes: class of each row; None if rows have no single class.
+        seed: of the sample.
+
+    Raises:
+        ValueError: `count` is less than the number of classes.
     """
     if count >= len(rows):
         return rows
@@ -88,11 +91,11 @@ def draw_rows(rows: datasets.Dataset, count: int, classes: list[Any] | None, see
         waiting.setdefault(classes[index], []).append(index)
     if count < len(waiting):
         raise ValueError(
-            f"data.max_labels={count} is less than the {len(waiting)} classes of the training rows; take at least one "
-            "row of each."
+            f"data.max_labels={count} is less than the {len(waiting)} classes of the training rows; set it to at "
+            f"least {len(waiting)}."
         )
-    # Each round takes one row of every class that still has some; the order within the rounds is drawn, too.
-    names = [sorted(waiting, key=str)[place] for place in generator.permutation(len(waiting))]
+    # Each round takes one row of every class that has rows left, in a random order of the classes.
+    names = [sorted(waiting, key=str)[index] for index in generator.permutation(len(waiting))]
     taken: list[int] = []
     turn = 0
     while len(taken) < count:

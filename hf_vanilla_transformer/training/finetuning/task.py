@@ -1,4 +1,4 @@
-"""What a task has to say, so that one run fine-tunes, scores and reports all of them."""
+"""The interface of a fine-tuning task, which one run trains, scores and reports."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Splits:
     """The rows of a task.
 
     Attributes:
-        train, validation, test: with the columns of the task; None where there is no split.
-        reports: the account of rows that were left out, one a split.
+        train, validation, test: data sets with the columns of the task; None for a missing split.
+        reports: counts of rows that were left out, one per split.
     """
 
     train: datasets.Dataset
@@ -32,15 +32,15 @@ class Splits:
 
 @dataclass
 class Prediction:
-    """What the model says about one row, beside what is right. A line of predictions_{split}.jsonl.
+    """The gold answer and the prediction for one row: a line of predictions_{split}.jsonl.
 
     Attributes:
-        text: what was read: a text, or the tokens.
-        gold: the right answer as a person reads it: a label, a number, labels, a text, heads; None where unknown.
-        predicted: the model's.
-        probability: that the model gives its own answer; None where there is none.
+        text: input of the model: a text, or its tokens.
+        gold: the correct answer in readable form: a label, a number, labels, a text or heads; None if unknown.
+        predicted: the model's answer, in the same form.
+        probability: of the model's answer; None if the task has no probabilities.
         probabilities: of every label by name, for tasks with few labels.
-        extra: whatever else a report of this task shows.
+        extra: further values that the report of this task shows.
     """
 
     text: str | list[str]
@@ -51,23 +51,23 @@ class Prediction:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values; empty fields are left out."""
+        """As a dictionary of plain values, without empty fields."""
         return {name: value for name, value in asdict(self).items() if value is not None and value != {}}
 
 
 class Task(ABC):
-    """A task of `hf-vanilla finetune`. The run calls the methods in the order in which they stand here.
+    """A task of `hf-vanilla finetune`. The run calls the methods in the order of their definition here.
 
     Args:
-        recipe: the whole recipe; a task reads its own fields.
+        recipe: of the fine-tuning; a task reads only its own fields.
 
     Attributes:
-        name: as `recipe.task` says it.
-        stacks: the kinds of base model it can start from: `encoder`, `decoder`, `encoder_decoder`.
-        main_metric: of `metrics`, which decides what is best.
-        higher_is_better: whether more of it is better.
-        labels: their names in the order of the model's outputs, once `fit_labels` has run; empty for other tasks.
-        notes: what a reader of the report should know of the data, beside the counts of rows that were left out.
+        name: value of `recipe.task`.
+        stacks: supported base models: `encoder`, `decoder`, `encoder_decoder`.
+        main_metric: the score among `metrics` that decides which model is best.
+        higher_is_better: whether a higher main metric is better.
+        labels: names in the order of the model's outputs, set by `fit_labels`; empty for tasks without labels.
+        notes: remarks on the data for the report, in addition to the counts of rows that were left out.
     """
 
     name: ClassVar[str]
@@ -82,19 +82,19 @@ class Task(ABC):
 
     @abstractmethod
     def load(self) -> Splits:
-        """Reads the splits and leaves out bad rows, counted.
+        """Reads the splits, and leaves out and counts bad rows.
 
         Raises:
-            FileNotFoundError: the data or its training split is not there.
+            FileNotFoundError: the data or its training split does not exist.
             ValueError: a column is missing or of the wrong type, or no row is valid.
         """
 
     @abstractmethod
     def fit_labels(self, splits: Splits) -> None:
-        """Learns the names of the labels from the training rows, and checks the other splits against them."""
+        """Collects the names of the labels from the training rows, and checks the other splits against them."""
 
     def classes(self, rows: datasets.Dataset) -> list[Any] | None:
-        """A class for each row, which `data.max_labels` keeps balanced; None where rows have no single class."""
+        """The class of each row, which `data.max_labels` balances; None if rows have no single class."""
         return None
 
     @abstractmethod
@@ -102,16 +102,16 @@ class Task(ABC):
         """The base model's backbone with the head of this task; called after `fit_labels`.
 
         Raises:
-            ValueError: the base model is of a stack that the task cannot use.
+            ValueError: the task does not support the stack of the base model.
         """
 
     @abstractmethod
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
-        """Training rows as the model's forward takes them; one row may become several (windows)."""
+        """Encodes training rows as arguments of the model's `forward`; one row may become several (windows)."""
 
     @abstractmethod
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
-        """Makes a batch of encoded rows."""
+        """Returns the collator that makes a batch of encoded rows."""
 
     @abstractmethod
     def predict(
@@ -121,8 +121,8 @@ class Task(ABC):
         rows: datasets.Dataset,
         progress: bool = True,
     ) -> list[Prediction]:
-        """One prediction a row, in order. The model is in evaluation mode."""
+        """One prediction per row, in order. The model is in evaluation mode."""
 
     @abstractmethod
     def metrics(self, predictions: Sequence[Prediction]) -> dict[str, float]:
-        """Scores of predictions. `loss` among them spares the run another pass over the validation rows."""
+        """Scores of predictions. If they contain `loss`, the run needs no second pass over the validation rows."""

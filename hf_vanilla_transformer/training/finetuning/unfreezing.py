@@ -1,4 +1,4 @@
-"""Gradual unfreezing, and the account of what was trainable when."""
+"""Gradual unfreezing, and a record of the trainable parts during training."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ TRAINABLE_FILE = "trainable.json"
 
 @dataclass(frozen=True)
 class Trainable:
-    """What was trainable from one update on.
+    """The trainable parts from one update on.
 
     Attributes:
-        step: the first update, from 0.
-        epoch: when that was.
-        parts: names of the parts (`head`, `layer 3`, ..., `embeddings`) that were.
-        parameters: how many numbers that is.
-        of: how many the model has.
-        learning_rates: the highest rate of each part over the training, where an optimizer says it.
+        step: number of updates before it, from 0.
+        epoch: epochs before it.
+        parts: names of the trainable parts (`head`, `layer 3`, ..., `embeddings`).
+        parameters: number of trainable parameters.
+        of: number of all parameters.
+        learning_rates: highest learning rate of each part during the training, if the optimizer has named groups.
     """
 
     step: int
@@ -38,20 +38,21 @@ class Trainable:
 
 
 class GradualUnfreezing(TrainerCallback):
-    """Begins with the head alone and adds one layer after the other, from the top down.
+    """Trains the head first, then unfreezes one more layer at a time, from the top down.
 
-    Howard and Ruder 2018, section 3.3: all at once, the first gradients of a random head would spoil the backbone.
+    Howard and Ruder 2018, section 3.3: if all layers were trained at once, the first gradients of the random head would
+    damage the backbone.
 
     ```python
     trainer = Trainer(model, arguments, callbacks=[GradualUnfreezing(every_epochs=1)], ...)
     ```
 
-    The optimizer must have all parameters from the beginning, as that of Trainer has: what is frozen has no gradient
-    and is passed over, weight decay included. What needs no gradient before the training, such as the weights under
-    PEFT's adapters, never gets one. A resumed training goes on with what was thawed at that point.
+    The optimizer must have all parameters from the beginning, as Trainer's has: it skips frozen parameters, which have
+    no gradient, weight decay included. Parameters that are frozen before the training, such as the weights under PEFT's
+    adapters, stay frozen. A resumed training continues with the parts that were unfrozen at that point.
 
     Args:
-        every_epochs: epochs between two layers; parts of an epoch are allowed.
+        every_epochs: epochs between two layers; fractions are allowed.
 
     Raises:
         ValueError: `every_epochs` is not positive.
@@ -61,44 +62,44 @@ class GradualUnfreezing(TrainerCallback):
         if every_epochs <= 0:
             raise ValueError(f"every_epochs must be above 0, not {every_epochs}.")
         self.every_epochs = every_epochs
-        self._thawed = -1
+        self._unfrozen = -1
         self._model: nn.Module | None = None
         self._trainable: set[int] = set()
 
     def on_train_begin(self, args, state, control, model=None, **kwargs):
-        """Freezes all but what is thawed by now."""
-        self._thawed = -1
-        if self._model is not model:  # a second training of it begins with what the first one left frozen
+        """Freezes all parts that are not unfrozen yet."""
+        self._unfrozen = -1
+        if self._model is not model:  # in a second training of a model, requires_grad is left from the first one
             self._model = model
             self._trainable = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
-        self._thaw(model, state.epoch)
+        self._unfreeze(model, state.epoch)
 
     def on_step_begin(self, args, state, control, model=None, **kwargs):
-        """Thaws the next layer if its time has come."""
-        self._thaw(model, state.epoch)
+        """Unfreezes the next layer when it is due."""
+        self._unfreeze(model, state.epoch)
 
-    def _thaw(self, model: nn.Module, epoch: float | None) -> None:
-        # Epochs are sums of parts: without the rounding 0.99999 would come an update too late.
-        parts = thawed_parts(1 + int(round((epoch or 0.0) / self.every_epochs, 6)), model)
-        if len(parts) == self._thawed:
+    def _unfreeze(self, model: nn.Module, epoch: float | None) -> None:
+        # Epochs are sums of fractions: without rounding, 0.99999 would unfreeze one update too late.
+        parts = unfrozen_parts(1 + int(round((epoch or 0.0) / self.every_epochs, 6)), model)
+        if len(parts) == self._unfrozen:
             return
-        self._thawed = len(parts)
+        self._unfrozen = len(parts)
         for part, parameters in parameters_by_layer(model).items():
             for parameter in parameters:
                 if id(parameter) in self._trainable:
                     parameter.requires_grad_(part in parts)
 
 
-def thawed_parts(count: int, model: nn.Module) -> list[str]:
-    """The first `count` parts of a model from the head down; its embeddings, which have no layer, are the last."""
+def unfrozen_parts(count: int, model: nn.Module) -> list[str]:
+    """The first `count` parts of a model, from the head down to the embeddings."""
     return layer_names(model)[:count]
 
 
 class TrainableRecord(TrainerCallback):
-    """Writes down what is trainable, at the beginning and whenever it changes; add it behind `GradualUnfreezing`.
+    """Records the trainable parts at the beginning and after each change. Add it after `GradualUnfreezing`.
 
     Args:
-        path: a JSON file, written anew at each change; None keeps the account in `history` only.
+        path: JSON file, rewritten at each change; None keeps the record in `history` only.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
@@ -106,14 +107,14 @@ class TrainableRecord(TrainerCallback):
         self.history: list[Trainable] = []
 
     def on_train_begin(self, args, state, control, model=None, optimizer=None, **kwargs):
-        """The beginning; of a resumed training the account so far is read back."""
+        """Records the beginning; a resumed training first reads the record from the file."""
         self.history = []
         if state.global_step and self.path is not None and self.path.is_file():
             self.history = [entry for entry in read_trainable(self.path) if entry.step < state.global_step]
         self._look(state, model, optimizer)
 
     def on_step_begin(self, args, state, control, model=None, optimizer=None, **kwargs):
-        """Whether something has changed."""
+        """Records a change of the trainable parts."""
         self._look(state, model, optimizer)
 
     def _look(self, state: Any, model: nn.Module, optimizer: Any) -> None:
@@ -126,7 +127,7 @@ class TrainableRecord(TrainerCallback):
 
 
 def trainable_now(model: nn.Module, optimizer: Any = None, step: int = 0, epoch: float = 0.0) -> Trainable:
-    """What of a model needs a gradient at this moment."""
+    """The parts of a model that currently require a gradient."""
     parts, count, of = [], 0, 0
     for part, parameters in parameters_by_layer(model).items():
         numbers = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
@@ -148,7 +149,7 @@ def read_trainable(path: str | Path) -> list[Trainable]:
 
 
 def trainable_table(history: list[Trainable]) -> str:
-    """The account as a table that a person reads."""
+    """The record as a text table."""
     rows = [("from update", "epoch", "trainable", "parameters")]
     for entry in history:
         share = f"{entry.parameters:,} of {entry.of:,} ({entry.parameters / max(entry.of, 1):.1%})"
@@ -158,7 +159,7 @@ def trainable_table(history: list[Trainable]) -> str:
 
 
 def _shown(entry: Trainable) -> str:
-    """Parts and their rates; layers that follow each other as one range."""
+    """Parts with their rates; consecutive layers are shown as a range."""
     layers = sorted(int(part.removeprefix("layer ")) for part in entry.parts if part.startswith("layer "))
     shown = [_rated("head", entry)] if "head" in entry.parts else []
     if layers and layers == list(range(layers[0], layers[-1] + 1)):

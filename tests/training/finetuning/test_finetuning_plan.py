@@ -46,7 +46,7 @@ def test_the_plan_is_what_the_run_does(masked_lm, reviews, tmp_path):
     text = plan(recipe)
     assert not folder.exists()
     assert "54 rows: neg 18, pos 36" in text and "validation     6 rows" in text
-    assert "21, 7 in an epoch" in text  # 54 rows in batches of 8, three times
+    assert "21, 7 per epoch" in text  # 54 rows in batches of 8, three times
     planned = [line.split() for line in text.split("from update")[1].splitlines()[1:]]
     run_finetuning(recipe)
     results = json.loads((folder / "results.json").read_text())

@@ -148,7 +148,7 @@ def test_multiple_choice(masked_lm, small_recipe, tmp_path):
     assert result.metrics["validation_accuracy"] == 1.0
     one = result.predictions["validation"][0]
     assert one.gold == "Paris" and sum(one.extra["probabilities"]) == pytest.approx(1)
-    assert any("choice 1 is the right one" in note for note in json.loads((result.folder / "notes.json").read_text()))
+    assert any("choice 1 is the correct one" in note for note in json.loads((result.folder / "notes.json").read_text()))
     model = AutoModelForMultipleChoice.from_pretrained(result.folder / "model").eval()
     tokenizer = result.tokenizer
     batch = tokenizer(["the capital"] * 2, ["Paris", "river"], return_tensors="pt", padding=True)

@@ -1,4 +1,4 @@
-"""The tasks of `hf-vanilla finetune`, each in a file of its own."""
+"""The tasks of `hf-vanilla finetune`, one per file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib
 from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..task import Task
 
-# Name in a recipe: the class, as `file.Class`; imported only when it is asked for.
+# Class of each task in a recipe, as `file.Class`; imported on first use.
 TASKS = {
     "classification": "classification.Classification",
     "token_classification": "token_classification.TokenClassification",
@@ -19,7 +19,7 @@ TASKS = {
 
 
 def make_task(recipe: FinetuneRecipe) -> Task:
-    """The task of a recipe that `validate` has seen."""
+    """The task of a validated recipe."""
     file, name = TASKS[recipe.task].split(".")
     return getattr(importlib.import_module(f".{file}", __package__), name)(recipe)
 

@@ -1,4 +1,4 @@
-"""A label for a text or for a pair of texts: one class, any of several, or a number."""
+"""Classification of a text or a pair of texts: one class, several classes, or a number (regression)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from ..task import Prediction, Splits, Task
 
 _KINDS = {"single_label": "single", "multi_label": "multi", "regression": "regression"}
 
-# A class of a multi-label task is predicted from here on.
+# A class of a multi-label task is predicted at this probability or above.
 _THRESHOLD = 0.5
 
 
 class Classification(Task):
-    """One label a text. What the label is, `head.problem` says; a pair of texts is read if `data.text_pair` is set."""
+    """One label per text, or per pair of texts if `data.text_pair` is set. `head.problem` decides the kind of label."""
 
     name = "classification"
     stacks = ("encoder", "decoder")
@@ -43,7 +43,7 @@ class Classification(Task):
         self._limit = 0
 
     def load(self) -> Splits:
-        """Texts, and labels as they are written."""
+        """Reads texts and the labels as strings."""
         data = self.recipe.data
 
         def read(source: Any, split: str) -> Any:
@@ -61,7 +61,7 @@ class Classification(Task):
         return read_splits(data, read, column="label" if self.kind == "single" else None)
 
     def fit_labels(self, splits: Splits) -> None:
-        """Names of the classes from the training rows; labels of all splits become numbers."""
+        """Collects the names of the classes from the training rows; encodes the labels of all splits as numbers."""
         data = self.recipe.data
         self.known = fit_labels(
             splits.train, self.kind, separator=data.label_separator, on_bad_label=data.on_bad_label
@@ -76,7 +76,7 @@ class Classification(Task):
                 splits.reports.append(report)
 
     def classes(self, rows: datasets.Dataset) -> list[Any] | None:
-        """The class of each row, where it has one."""
+        """The class of each row; None for several labels or numbers."""
         return list(rows["label"]) if self.kind == "single" else None
 
     def build_model(self, base_model: BaseModel) -> PreTrainedModel:
@@ -88,7 +88,7 @@ class Classification(Task):
         return classification_model(self.recipe, base_model, names, self.known.problem_type)
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
-        """One row a window, each with the label of its text."""
+        """One row per window, each with the label of its text."""
         encoded = self._encoded(rows, tokenizer)
         labels = list(rows["label"])
         columns = dict(encoded.columns)
@@ -107,7 +107,7 @@ class Classification(Task):
         rows: datasets.Dataset,
         progress: bool = True,
     ) -> list[Prediction]:
-        """Probabilities of all classes; of a long text the mean over its windows."""
+        """Probabilities of all classes; for a long text, the mean over its windows."""
         encoded = self._encoded(rows, tokenizer)
         names = list(encoded.columns)
         inputs = [dict(zip(names, values)) for values in zip(*encoded.columns.values())]
@@ -131,16 +131,17 @@ class Classification(Task):
         ]
 
     def metrics(self, predictions: Sequence[Prediction]) -> dict[str, float]:
-        """Scores of the kind, and the loss of the voted probabilities."""
+        """Scores of the kind of problem, and the loss of the probabilities averaged over windows."""
         gold, predicted = [one.gold for one in predictions], [one.predicted for one in predictions]
         if self.kind == "regression":
             scores = load_metric("regression_scores").compute(predictions=predicted, references=gold)
             return {**scores, "loss": scores["mse"]}
         table = np.array([[one.probabilities[name] for name in self.labels] for one in predictions])
         if self.kind == "single":
-            right = table[np.arange(len(gold)), [self.labels.index(name) for name in gold]]
+            gold_probabilities = table[np.arange(len(gold)), [self.labels.index(name) for name in gold]]
             metric = load_metric("classification_scores", labels=self.labels)
-            return {**metric.compute(predictions=predicted, references=gold), "loss": float(-_log(right).mean())}
+            loss = float(-_log(gold_probabilities).mean())
+            return {**metric.compute(predictions=predicted, references=gold), "loss": loss}
         present = np.array([[name in row for name in self.labels] for row in gold])
         loss = -np.where(present, _log(table), _log(1 - table)).mean()
         metric = load_metric("multi_label_scores", labels=self.labels)
@@ -176,9 +177,9 @@ class Classification(Task):
             return Prediction(text, self.labels[label], self.labels[best], float(scores[best]), probabilities, extra)
         gold = [name for name, present in zip(self.labels, label) if present]
         predicted = [name for name, score in probabilities.items() if score >= _THRESHOLD]
-        # How sure the model is of all its decisions together, which it makes one by one.
-        sure = float(np.prod(np.maximum(scores, 1 - scores)))
-        return Prediction(text, gold, predicted, sure, probabilities, extra)
+        # Joint probability of the decisions on all classes, which are independent.
+        joint = float(np.prod(np.maximum(scores, 1 - scores)))
+        return Prediction(text, gold, predicted, joint, probabilities, extra)
 
 
 def _log(probabilities: np.ndarray) -> np.ndarray:

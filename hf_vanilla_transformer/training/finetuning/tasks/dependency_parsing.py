@@ -1,4 +1,4 @@
-"""A dependency tree for each sentence."""
+"""Dependency parsing: a tree for each sentence."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 
 class DependencyParsing(Task):
-    """The head and the relation of each word, as in Universal Dependencies: one word at the root.
+    """The head and the relation of each word, as in Universal Dependencies, with one word attached to the root.
 
-    Fields of the head (`parser_arc_size`, `parser_label_size`, `parser_dropout`, `word_pooling`) go into `head.config`.
+    `head.config` has the fields of the head: `parser_arc_size`, `parser_label_size`, `parser_dropout`, `word_pooling`.
     """
 
     name = "dependency_parsing"
@@ -41,7 +41,7 @@ class DependencyParsing(Task):
         self._limit = 0
 
     def load(self) -> Splits:
-        """Words, heads and relations."""
+        """Reads words, heads and relations."""
         data = self.recipe.data
 
         def read(source: Any, split: str) -> Any:
@@ -58,26 +58,26 @@ class DependencyParsing(Task):
         return read_splits(data, read)
 
     def fit_labels(self, splits: Splits) -> None:
-        """Names of the relations."""
+        """Collects the names of the relations."""
         self.labels = fit_word_labels(splits, "relations", self.recipe.data.on_bad_label)
 
     def build_model(self, base_model: BaseModel) -> PreTrainedModel:
         """The base model's backbone with biaffine scorers.
 
         Raises:
-            ValueError: no encoder, or long sentences are to be read in windows, between which there are no arcs.
+            ValueError: the base model is not an encoder, or `text_length.too_long` is ``window``.
         """
         require_stack(base_model, self.stacks, self.name)
         if self.recipe.text_length.too_long == "window":
             raise ValueError(
-                "text_length.too_long: window cuts a sentence, but a tree has arcs from one part to another; choose "
-                "truncate or refuse, or a base model that reads more tokens."
+                "text_length.too_long: window is not supported by task='dependency_parsing', because arcs cross "
+                "windows; choose truncate or refuse, or a base model with more positions."
             )
         self._limit = longest_row(self.recipe.text_length, base_model)
         return head_model(self.recipe, base_model, VanillaEncoderForDependencyParsing, dict(enumerate(self.labels)))
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
-        """One row a sentence. In a sentence that was cut, words whose head is gone are not learned."""
+        """One row per sentence. In a truncated sentence, words whose head was cut off get no label."""
         encoded = self._encoded(rows, tokenizer)
         numbers = {relation: number for number, relation in enumerate(self.labels)}
         heads, labels = [], []
@@ -106,8 +106,8 @@ class DependencyParsing(Task):
     ) -> list[Prediction]:
         """The maximum spanning tree of each sentence.
 
-        Words that `text_length.too_long: truncate` leaves unread are given as their own heads, without a relation,
-        which is never right; a warning counts them.
+        Words cut off by `text_length.too_long: truncate` are predicted as their own heads without a relation, which is
+        always wrong; a warning reports their number.
         """
         encoded = self._encoded(rows, tokenizer)
         inputs = [{"input_ids": ids, "word_ids": words} for ids, words in zip(encoded.input_ids, encoded.word_ids)]
@@ -121,14 +121,13 @@ class DependencyParsing(Task):
             call=model.parse,
         )
         trees: dict[int, DependencyTree] = {}
-        for numbers, found in batches:
-            trees.update(zip(numbers, found))
+        for numbers, outputs in batches:
+            trees.update(zip(numbers, outputs))
         if encoded.long:
             unread = sum(len(words) for words in rows["tokens"][:]) - sum(encoded.words)
             logger.warning(
-                "%s words of %s sentences are beyond the model's reach and count as wrong; choose a base model that "
-                "reads "
-                "more tokens, or raise text_length.max_tokens.", f"{unread:,}", f"{encoded.long:,}",
+                "%s words of %s sentences were cut off and count as wrong; raise text_length.max_tokens, or choose a "
+                "base model with more positions.", f"{unread:,}", f"{encoded.long:,}",
             )  # fmt: skip
         columns = zip(rows["tokens"][:], rows["heads"][:], rows["relations"][:])
         return [self._prediction(*sentence, trees[row]) for row, sentence in enumerate(columns)]
@@ -147,13 +146,16 @@ class DependencyParsing(Task):
 
     def _prediction(self, words: list[str], heads: list[int], relations: list[str], tree: DependencyTree) -> Prediction:
         read = len(tree.heads)
-        found = {
+        predicted = {
             "heads": [*tree.heads, *range(read + 1, len(words) + 1)],
             "relations": [self.labels[label] for label in tree.labels] + [""] * (len(words) - read),
         }
         scores = [*tree.scores, *[0.0] * (len(words) - read)]
         return Prediction(
-            list(words), {"heads": list(heads), "relations": list(relations)}, found, extra={"probabilities": scores}
+            list(words),
+            {"heads": list(heads), "relations": list(relations)},
+            predicted,
+            extra={"probabilities": scores},
         )
 
 

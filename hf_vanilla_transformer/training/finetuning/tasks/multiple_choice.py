@@ -1,4 +1,4 @@
-"""One of several continuations of a text, or answers to a question."""
+"""Multiple choice: selects one of several continuations of a text, or of several answers to a question."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from ..task import Prediction, Splits, Task
 
 
 class MultipleChoice(Task):
-    """Each choice is read with the question; the head gives each a score, and the highest is chosen.
+    """Scores each choice together with the question, and predicts the choice with the highest score.
 
-    All training rows have the same number of choices; other rows may have fewer or more. Windows cannot vote here, so
-    long rows are cut or refused.
+    All training rows must have the same number of choices; other rows may have fewer or more. Windows are not
+    supported: long rows are truncated or refused.
     """
 
     name = "multiple_choice"
@@ -40,7 +40,7 @@ class MultipleChoice(Task):
         self._segments = False
 
     def load(self) -> Splits:
-        """Questions, choices, and the number of the right one."""
+        """Reads questions, choices, and the number of the correct choice."""
         data = self.recipe.data
 
         def read(source: Any, split: str) -> Any:
@@ -57,19 +57,17 @@ class MultipleChoice(Task):
         return read_splits(data, read)
 
     def fit_labels(self, splits: Splits) -> None:
-        """Choices have no names; but they must be equally many, and not always the same one right."""
+        """Checks the number of choices. There are no names of labels."""
         counts = Counter(map(len, splits.train["choices"]))
         if len(counts) > 1:
             shown = ", ".join(f"{number} in {rows:,} rows" for number, rows in counts.most_common(4))
-            raise ValueError(
-                f"The training rows differ in their number of choices ({shown}); give all the same number."
-            )
-        places = set(splits.train["label"])
-        if len(places) == 1:
-            self.notes.append(f"In every training row choice {places.pop() + 1} is the right one.")
+            raise ValueError(f"data.choices must have the same number of choices in all training rows, not {shown}.")
+        answers = set(splits.train["label"])
+        if len(answers) == 1:
+            self.notes.append(f"In every training row, choice {answers.pop() + 1} is the correct one.")
 
     def build_model(self, base_model: BaseModel) -> PreTrainedModel:
-        """The base model's backbone with a score for a text."""
+        """The base model's backbone with one score per text."""
         require_stack(base_model, self.stacks, self.name)
         self._limit = longest_row(self.recipe.text_length, base_model)
         self._segments = base_model.config.type_vocab_size > 1
@@ -77,7 +75,7 @@ class MultipleChoice(Task):
         return head_model(self.recipe, base_model, "AutoModelForMultipleChoice", classifier_pooling=pooling)
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
-        """Lists of ids, one a choice."""
+        """Lists of ids, one per choice."""
         encoded = self._encoded(rows, tokenizer)
         columns = {name: [row[name] for row in encoded] for name in encoded[0]}
         columns["labels"] = list(rows["label"])
@@ -85,7 +83,7 @@ class MultipleChoice(Task):
         return datasets.Dataset.from_dict(columns)
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
-        """Pads all choices of all rows to one length, and rows with fewer choices by choices that cannot win."""
+        """Pads all choices of all rows to one length."""
         return ChoiceCollator(tokenizer)
 
     def predict(
@@ -98,7 +96,7 @@ class MultipleChoice(Task):
         """Probabilities of the choices."""
         encoded = self._encoded(rows, tokenizer)
         counts = [len(row["input_ids"]) for row in encoded]
-        # Rows of one batch have as many choices, so that there are none to leave out of the softmax.
+        # Sorts by the number of choices first, so that batches contain few padded choices.
         lengths = [1_000_000 * count + max(map(len, row["input_ids"])) for count, row in zip(counts, encoded)]
         scores: list[np.ndarray] = [np.zeros(0)] * len(encoded)
         batches = outputs_by_length(
@@ -121,9 +119,9 @@ class MultipleChoice(Task):
                 "gold_number": row["label"],
                 "predicted_number": best,
             }
-            choices, right = row["choices"], row["label"]
+            choices, gold = row["choices"], row["label"]
             predictions.append(
-                Prediction(row["question"], choices[right], choices[best], float(probabilities[best]), extra=extra)
+                Prediction(row["question"], choices[gold], choices[best], float(probabilities[best]), extra=extra)
             )
         return predictions
 
@@ -133,8 +131,8 @@ class MultipleChoice(Task):
             predictions=[str(one.extra["predicted_number"]) for one in predictions],
             references=[str(one.extra["gold_number"]) for one in predictions],
         )
-        sure = np.array([one.extra["probabilities"][one.extra["gold_number"]] for one in predictions])
-        loss = -np.log(np.maximum(sure, np.finfo(np.float64).tiny)).mean()
+        gold = np.array([one.extra["probabilities"][one.extra["gold_number"]] for one in predictions])
+        loss = -np.log(np.maximum(gold, np.finfo(np.float64).tiny)).mean()
         return {**accuracy, "loss": float(loss)}
 
     def _encoded(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, list[list[int]]]]:
@@ -145,18 +143,18 @@ class MultipleChoice(Task):
         )
         if not self._segments:
             encoded.columns.pop("token_type_ids", None)
-        found, begin = [], 0
+        by_row, begin = [], 0
         for row in rows:
             end = begin + len(row["choices"])
-            found.append({name: values[begin:end] for name, values in encoded.columns.items()})
+            by_row.append({name: values[begin:end] for name, values in encoded.columns.items()})
             begin = end
-        return found
+        return by_row
 
 
 class ChoiceCollator:
-    """Makes `(rows, choices, length)` of rows of lists.
+    """Makes tensors `(rows, choices, length)` from rows of lists.
 
-    A row with fewer choices than another of the batch is filled with its first one, whose score nobody looks at.
+    A row with fewer choices than others of the batch repeats its first choice; ignore the scores of these repetitions.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:

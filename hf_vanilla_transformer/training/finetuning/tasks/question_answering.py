@@ -1,4 +1,4 @@
-"""The part of a passage that answers a question (Devlin et al. 2019, section 4.2)."""
+"""Extractive question answering: the span of a passage that answers a question (Devlin et al. 2019, section 4.2)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from ..task import Prediction, Splits, Task
 
 
 class QuestionAnswering(Task):
-    """Question and passage are read together; the head says where the answer begins and ends.
+    """Encodes question and passage together; the head predicts the first and the last token of the answer.
 
-    A passage that is too long is read in windows, whatever `text_length.too_long` says but ``refuse``: an answer may
-    stand anywhere in it. If training rows have questions without an answer, the empty answer may win.
+    A long passage is read in windows, because the answer may be anywhere in it, unless `text_length.too_long` is
+    ``refuse``. If training rows have questions without an answer, the empty answer may be predicted.
     """
 
     name = "question_answering"
@@ -38,7 +38,7 @@ class QuestionAnswering(Task):
         self._may_be_none = False
 
     def load(self) -> Splits:
-        """Questions, passages and answers."""
+        """Reads questions, passages and answers."""
         data = self.recipe.data
 
         def read(source: Any, split: str) -> Any:
@@ -55,18 +55,18 @@ class QuestionAnswering(Task):
         return read_splits(data, read)
 
     def fit_labels(self, splits: Splits) -> None:
-        """Whether a question may have no answer."""
+        """Checks whether there are questions without an answer. There are no names of labels."""
         self._may_be_none = any(not answers for answers in splits.train["answers"])
 
     def build_model(self, base_model: BaseModel) -> PreTrainedModel:
-        """The base model's backbone with a head for both ends of an answer."""
+        """The base model's backbone with a head for the first and the last token of an answer."""
         require_stack(base_model, self.stacks, self.name)
         self._limit = longest_row(self.recipe.text_length, base_model)
         self._segments = base_model.stack == "encoder" and base_model.config.type_vocab_size > 1
         return head_model(self.recipe, base_model, "AutoModelForQuestionAnswering")
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
-        """One row a window that holds the answer; questions without one point to the first token."""
+        """One row per window that contains the answer; questions without an answer have the first token as label."""
         windows = self._windows(rows, tokenizer)
         columns: dict[str, list[Any]] = {name: [] for name in self._inputs(windows, tokenizer)}
         columns |= {"start_positions": [], "end_positions": [], "length": []}
@@ -74,11 +74,11 @@ class QuestionAnswering(Task):
         for index, row in enumerate(windows["overflow_to_sample_mapping"]):
             if answers[row]:
                 begin = starts[row][0]
-                ends = _tokens_of(self._places(windows, index), begin, begin + len(answers[row][0]))
+                ends = _tokens_of(self._offsets(windows, index), begin, begin + len(answers[row][0]))
             else:
                 ends = (0, 0)
             if ends is None and not self._may_be_none:
-                continue  # nothing to learn from a window without the answer, where there always is one
+                continue  # if every question has an answer, a window without it has no label
             first, last = ends or (0, 0)
             for name in self._inputs(windows, tokenizer):
                 columns[name].append(windows[name][index])
@@ -86,13 +86,11 @@ class QuestionAnswering(Task):
             columns["end_positions"].append(last)
             columns["length"].append(len(windows["input_ids"][index]))
         if not columns["length"]:
-            raise ValueError(
-                f"No window of {self._limit} tokens holds an answer; allow longer ones with text_length.max_tokens."
-            )
+            raise ValueError(f"No window of {self._limit} tokens contains an answer; raise text_length.max_tokens.")
         return datasets.Dataset.from_dict(columns)
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
-        """Pads rows on the right, so that the positions of answers stay what they are."""
+        """Pads rows on the right, which keeps the positions of answers."""
         return _RightPadding(tokenizer)
 
     def predict(
@@ -102,11 +100,11 @@ class QuestionAnswering(Task):
         rows: datasets.Dataset,
         progress: bool = True,
     ) -> list[Prediction]:
-        """The likeliest answer over all windows of each passage."""
+        """The most probable answer over all windows of each passage."""
         windows = self._windows(rows, tokenizer)
         names = self._inputs(windows, tokenizer)
         inputs = [dict(zip(names, values)) for values in zip(*(windows[name] for name in names))]
-        found: list[list[AnswerWindow]] = [[] for _ in range(len(rows))]
+        answer_windows: list[list[AnswerWindow]] = [[] for _ in range(len(rows))]
         batches = outputs_by_length(
             model,
             inputs,
@@ -118,11 +116,11 @@ class QuestionAnswering(Task):
         for numbers, outputs in batches:
             logits = zip(numbers, outputs.start_logits.float().cpu().numpy(), outputs.end_logits.float().cpu().numpy())
             for number, start, end in logits:
-                places = self._places(windows, number)
+                offsets = self._offsets(windows, number)
                 row = windows["overflow_to_sample_mapping"][number]
-                found[row].append(AnswerWindow(start[: len(places)], end[: len(places)], places))
+                answer_windows[row].append(AnswerWindow(start[: len(offsets)], end[: len(offsets)], offsets))
         predictions = []
-        for row, parts in zip(rows, found):
+        for row, parts in zip(rows, answer_windows):
             span = best_spans(row["context"], parts, allow_empty=self._may_be_none)[0]
             predictions.append(
                 Prediction(
@@ -148,8 +146,8 @@ class QuestionAnswering(Task):
         if max(lengths) >= room // 2:
             row = int(np.argmax(lengths))
             raise ValueError(
-                f"The question {questions[row][:60]!r} has {lengths[row]} tokens, more than half of a window of "
-                f"{self._limit}; shorten it, or raise text_length.max_tokens."
+                f"The question {questions[row][:60]!r} has {lengths[row]} tokens, half of a window of {self._limit} or "
+                "more; shorten it, or raise text_length.max_tokens."
             )
         overlap = self.recipe.text_length.overlap
         overlap = min(self._limit // 4, (room - max(lengths)) // 2) if overlap is None else overlap
@@ -167,19 +165,20 @@ class QuestionAnswering(Task):
             mapping = windows["overflow_to_sample_mapping"]
             row = next(one for one in mapping if mapping.count(one) > 1)
             raise ValueError(
-                f"The passage of row {row} does not fit into {self._limit} tokens beside its question, and "
-                "text_length.too_long is refuse; shorten it, or read it in windows (window)."
+                f"The passage of row {row} and its question exceed {self._limit} tokens, and text_length.too_long is "
+                "refuse; shorten the passage, or set text_length.too_long to window."
             )
         return windows
 
     def _inputs(self, windows: Any, tokenizer: PreTrainedTokenizerBase) -> list[str]:
-        wanted = ["input_ids", "attention_mask", *(["token_type_ids"] if self._segments else [])]
-        return [name for name in wanted if name in windows]
+        arguments = ["input_ids", "attention_mask", *(["token_type_ids"] if self._segments else [])]
+        return [name for name in arguments if name in windows]
 
-    def _places(self, windows: Any, index: int) -> list[tuple[int, int] | None]:
+    def _offsets(self, windows: Any, index: int) -> list[tuple[int, int] | None]:
+        """Character offsets of each token in the passage; None for other tokens."""
         sequences = windows.sequence_ids(index)
-        places = zip(sequences, windows["offset_mapping"][index])
-        return [tuple(place) if part == 1 and place[1] > place[0] else None for part, place in places]
+        offsets = zip(sequences, windows["offset_mapping"][index])
+        return [tuple(offset) if part == 1 and offset[1] > offset[0] else None for part, offset in offsets]
 
 
 class _RightPadding:
@@ -195,12 +194,12 @@ class _RightPadding:
             self.tokenizer.padding_side = side
 
 
-def _tokens_of(places: Sequence[tuple[int, int] | None], begin: int, end: int) -> tuple[int, int] | None:
-    """The first and the last token of some characters; None if the window does not hold all of them."""
-    inside = [index for index, place in enumerate(places) if place is not None]
-    if not inside or places[inside[0]][0] > begin or places[inside[-1]][1] < end:
+def _tokens_of(offsets: Sequence[tuple[int, int] | None], begin: int, end: int) -> tuple[int, int] | None:
+    """The first and the last token of the characters from `begin` to `end`; None if some are outside the window."""
+    inside = [index for index, offset in enumerate(offsets) if offset is not None]
+    if not inside or offsets[inside[0]][0] > begin or offsets[inside[-1]][1] < end:
         return None
-    touched = [index for index in inside if places[index][1] > begin and places[index][0] < end]
+    touched = [index for index in inside if offsets[index][1] > begin and offsets[index][0] < end]
     return (touched[0], touched[-1]) if touched else None
 
 

@@ -1,4 +1,4 @@
-"""A text for a text: summaries, translation, questions about a passage."""
+"""Sequence-to-sequence tasks: summarisation, translation, generated answers."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from ..task import Prediction, Splits, Task
 
 
 class SequenceToSequence(Task):
-    """The decoder writes what the encoder's text asks for.
+    """Generates a target text from a source text.
 
-    Sources that are too long are cut or refused; targets longer than `text_length.max_target_tokens` are cut, counted
-    in the notes.
+    Long sources are truncated or refused. Targets longer than `text_length.max_target_tokens` are truncated; the notes
+    report their number.
     """
 
     name = "sequence_to_sequence"
@@ -39,7 +39,7 @@ class SequenceToSequence(Task):
         self._pair = False
 
     def load(self) -> Splits:
-        """Sources and targets."""
+        """Reads sources and targets."""
         data = self.recipe.data
 
         def read(source: Any, split: str) -> Any:
@@ -55,10 +55,10 @@ class SequenceToSequence(Task):
         return read_splits(data, read)
 
     def fit_labels(self, splits: Splits) -> None:
-        """There are none."""
+        """Does nothing: there are no labels."""
 
     def build_model(self, base_model: BaseModel) -> PreTrainedModel:
-        """The base model, or the base model and `decoder_base_model` side by side."""
+        """The base model, or a combination of the base model and `decoder_base_model`."""
         require_stack(base_model, self.stacks, self.name)
         self._limit = longest_row(self.recipe.text_length, base_model)
         self._pair = base_model.stack == "encoder"
@@ -68,16 +68,15 @@ class SequenceToSequence(Task):
             and target > base_model.config.max_position_embeddings
         ):
             raise ValueError(
-                f"text_length.max_target_tokens={target} is more than the base model {base_model.source} has "
-                "positions for "
-                f"({base_model.config.max_position_embeddings}); lower it."
+                f"text_length.max_target_tokens={target} exceeds the {base_model.config.max_position_embeddings} "
+                f"positions of the base model {base_model.source}; lower it."
             )
         model = sequence_model(self.recipe, base_model)
         model.generation_config.num_beams = self.recipe.evaluation.num_beams
         return model
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
-        """Ids of both sides; the model itself shifts the targets."""
+        """Encodes both sides; the model itself shifts the targets."""
         sources = self._sources(rows, tokenizer)
         longest = self.recipe.text_length.max_target_tokens
         labels, cut = [], 0
@@ -86,7 +85,7 @@ class SequenceToSequence(Task):
             if len(ids) > longest:
                 ids, cut = [*ids[: longest - 1], ids[-1]], cut + 1
             labels.append(ids)
-        note = f"{cut:,} of {len(labels):,} targets were cut to {longest} tokens (text_length.max_target_tokens)."
+        note = f"{cut:,} of {len(labels):,} targets were truncated to {longest} tokens (text_length.max_target_tokens)."
         if cut and note not in self.notes:
             self.notes.append(note)
         return datasets.Dataset.from_dict(
@@ -94,7 +93,7 @@ class SequenceToSequence(Task):
         )
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
-        """Pads both sides."""
+        """Pads sources and targets to the longest of the batch."""
         return DataCollatorForSeq2Seq(tokenizer)
 
     @torch.inference_mode()
@@ -105,12 +104,12 @@ class SequenceToSequence(Task):
         rows: datasets.Dataset,
         progress: bool = True,
     ) -> list[Prediction]:
-        """Writes a text for each source with `evaluation.num_beams` beams."""
+        """Generates a text for each source with `evaluation.num_beams` beams."""
         sources = self._sources(rows, tokenizer)
         ids = sources["input_ids"]
         order = sorted(range(len(ids)), key=lambda index: (-len(ids[index]), index))
         size = self.recipe.evaluation.per_device_eval_batch_size
-        written = [""] * len(ids)
+        generated = [""] * len(ids)
         with evaluation_mode(model):
             starts = range(0, len(order), size)
             for start in progress_bar(starts, unit="batch", show=None if progress else False):
@@ -124,9 +123,9 @@ class SequenceToSequence(Task):
                     max_new_tokens=self.recipe.text_length.max_target_tokens,
                 )
                 for number, text in zip(numbers, tokenizer.batch_decode(outputs, skip_special_tokens=True)):
-                    written[number] = text
+                    generated[number] = text
         return [
-            Prediction(source, target, text) for source, target, text in zip(rows["source"], rows["target"], written)
+            Prediction(source, target, text) for source, target, text in zip(rows["source"], rows["target"], generated)
         ]
 
     def metrics(self, predictions: Sequence[Prediction]) -> dict[str, float]:
@@ -144,14 +143,14 @@ class SequenceToSequence(Task):
             if max(lengths) > self._limit:
                 row = lengths.index(max(lengths))
                 raise ValueError(
-                    f"The source of row {row} has {lengths[row]} tokens, {self._limit} are allowed, and "
-                    "text_length.too_long is refuse; shorten it, or cut sources (truncate)."
+                    f"The source of row {row} has {lengths[row]} tokens, more than {self._limit}, and "
+                    "text_length.too_long is refuse; shorten it, or set text_length.too_long to truncate."
                 )
         encoded = tokenizer(texts, truncation=True, max_length=self._limit)
         return {name: encoded[name] for name in ("input_ids", "attention_mask")}
 
     def _target(self, ids: list[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:
-        """The ids that the decoder writes: after the start mark, up to the end mark and with it."""
+        """The ids that the decoder generates: without the start token, with the end token."""
         if not self._pair:
             return ids
         start, end = start_and_end(tokenizer)

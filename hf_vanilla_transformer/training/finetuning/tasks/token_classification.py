@@ -1,4 +1,4 @@
-"""A label for each word: parts of speech, chunks, names."""
+"""Token classification: a label for each word, such as parts of speech, chunks or named entities."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ logger = logging.getLogger(__name__)
 
 
 class TokenClassification(Task):
-    """One tag a word, read from the word's first token, or in a decoder, which has not seen the rest there, its last.
+    """One tag per word, predicted at its first token; in a decoder, at its last, which attends to the entire word.
 
-    Tags of chunks (``B-NP``, ``I-NP``, ``O``) are scored as whole chunks, others by accuracy.
+    Tags of chunks (``B-NP``, ``I-NP``, ``O``) are scored as chunks, other tags by accuracy.
     """
 
     name = "token_classification"
@@ -45,7 +45,7 @@ class TokenClassification(Task):
         self._limit = 0
 
     def load(self) -> Splits:
-        """Words and tags."""
+        """Reads words and tags."""
         data = self.recipe.data
 
         def read(source: Any, split: str) -> Any:
@@ -61,12 +61,12 @@ class TokenClassification(Task):
         return read_splits(data, read)
 
     def fit_labels(self, splits: Splits) -> None:
-        """Names of the tags; whether they are of chunks decides the scores."""
+        """Collects the names of the tags. Tags of chunks have other scores."""
         self.labels = fit_word_labels(splits, "tags", self.recipe.data.on_bad_label)
         if len(self.labels) == 1:
             raise ValueError(
-                f"Every training word has the same tag, {self.labels[0]!r}, so there is nothing to tell apart; is "
-                f"data.tags={self.recipe.data.tags!r} the right column?"
+                f"Every training word has the same tag, {self.labels[0]!r}: there is nothing to learn. Check that "
+                f"data.tags={self.recipe.data.tags!r} is the correct column."
             )
         counts = Counter(tag for tags in splits.train["tags"] for tag in tags)
         self._most_frequent = counts.most_common(1)[0][0]
@@ -74,14 +74,14 @@ class TokenClassification(Task):
         self.main_metric = "f1" if self.has_chunks else "accuracy"
 
     def build_model(self, base_model: BaseModel) -> PreTrainedModel:
-        """The base model's backbone with a classifier of each token."""
+        """The base model's backbone with a classifier for each token."""
         require_stack(base_model, self.stacks, self.name)
         self._limit = longest_row(self.recipe.text_length, base_model)
         self._last_piece = base_model.stack == "decoder"
         return head_model(self.recipe, base_model, "AutoModelForTokenClassification", dict(enumerate(self.labels)))
 
     def encode(self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerBase) -> datasets.Dataset:
-        """One row a window; the label of a word is at one of its tokens, and the others have none."""
+        """One row per window. One token of each word has its label; the other tokens have none."""
         encoded = self._encoded(rows, tokenizer)
         numbers = {tag: number for number, tag in enumerate(self.labels)}
         tags = rows["tags"][:]
@@ -89,8 +89,8 @@ class TokenClassification(Task):
         for row, ids in enumerate(encoded.input_ids):
             own = tags[encoded.sentences[row]][encoded.first_words[row] :]
             labels.append([IGNORED_LABEL] * len(ids))
-            for word, place in enumerate(self._places(encoded, row)):
-                labels[-1][place] = numbers.get(own[word], IGNORED_LABEL)
+            for word, token in enumerate(self._labelled_tokens(encoded, row)):
+                labels[-1][token] = numbers.get(own[word], IGNORED_LABEL)
         lengths = [len(ids) for ids in encoded.input_ids]
         return datasets.Dataset.from_dict({"input_ids": encoded.input_ids, "labels": labels, "length": lengths})
 
@@ -105,10 +105,10 @@ class TokenClassification(Task):
         rows: datasets.Dataset,
         progress: bool = True,
     ) -> list[Prediction]:
-        """The most probable tag of each word; where windows overlap, by the mean of their probabilities.
+        """The most probable tag of each word, by the mean of the probabilities of overlapping windows.
 
-        Words that `text_length.too_long: truncate` leaves unread get the most frequent tag of training, and a warning
-        counts them.
+        Words cut off by `text_length.too_long: truncate` get the most frequent tag of the training rows; a warning
+        reports their number.
         """
         encoded = self._encoded(rows, tokenizer)
         sentences = rows["tokens"][:]
@@ -130,13 +130,13 @@ class TokenClassification(Task):
                 shift = len(scores) - lengths[row] if left else 0
                 sentence, first = encoded.sentences[row], encoded.first_words[row]
                 words = slice(first, first + encoded.words[row])
-                sums[sentence][words] += scores[[place + shift for place in self._places(encoded, row)]]
+                sums[sentence][words] += scores[[token + shift for token in self._labelled_tokens(encoded, row)]]
                 seen[sentence][words] += 1
         unread = [int((count == 0).sum()) for count in seen]
         if any(unread):
             logger.warning(
-                "%s words of %s sentences are beyond the model's reach and got the most frequent tag, %r; read them "
-                "with text_length.too_long: window.",
+                "%s words of %s sentences were cut off and got the most frequent tag, %r; set text_length.too_long to "
+                "window to read them.",
                 f"{sum(unread):,}", f"{np.count_nonzero(unread):,}", self._most_frequent,
             )  # fmt: skip
         return [
@@ -145,7 +145,7 @@ class TokenClassification(Task):
         ]
 
     def metrics(self, predictions: Sequence[Prediction]) -> dict[str, float]:
-        """Scores of tags or of whole chunks, and the mean loss of words that were read and have a known tag."""
+        """Scores of tags or chunks, and the mean loss of words with a known tag that were not cut off."""
         gold, predicted = [one.gold for one in predictions], [one.predicted for one in predictions]
         known = set(self.labels)
         scored = sum(tag in known for tags in gold for tag in tags)
@@ -160,25 +160,25 @@ class TokenClassification(Task):
             tokenizer, rows["tokens"][:], max_length=self._limit, long=length.too_long, overlap=length.overlap
         )
 
-    def _places(self, encoded: EncodedWords, row: int) -> list[int]:
-        """For each word of a row the token that carries its label."""
-        places = [-1] * encoded.words[row]
-        for place, word in enumerate(encoded.word_ids[row]):
-            if word >= 0 and (self._last_piece or places[word] < 0):
-                places[word] = place
-        return places
+    def _labelled_tokens(self, encoded: EncodedWords, row: int) -> list[int]:
+        """The index of the token that has the label, for each word of a row."""
+        tokens = [-1] * encoded.words[row]
+        for token, word in enumerate(encoded.word_ids[row]):
+            if word >= 0 and (self._last_piece or tokens[word] < 0):
+                tokens[word] = token
+        return tokens
 
     def _prediction(self, words: list[str], tags: list[str], scores: np.ndarray, read: np.ndarray) -> Prediction:
-        """Scores (words, tags) of one sentence and which words were read, as a line of the predictions."""
+        """The prediction of one sentence, from probabilities (words, tags) and a mask (words,) of read words."""
         best = scores.argmax(-1)
-        found = [self.labels[number] if seen else self._most_frequent for number, seen in zip(best, read)]
+        predicted = [self.labels[number] if seen else self._most_frequent for number, seen in zip(best, read)]
         numbers = {tag: number for number, tag in enumerate(self.labels)}
-        right = [(word, numbers[tag]) for word, tag in enumerate(tags) if tag in numbers]
-        losses = [-np.log(max(scores[pair], np.finfo(np.float64).tiny)) for pair in right if read[pair[0]]]
+        gold = [(word, numbers[tag]) for word, tag in enumerate(tags) if tag in numbers]
+        losses = [-np.log(max(scores[pair], np.finfo(np.float64).tiny)) for pair in gold if read[pair[0]]]
         extra: dict[str, Any] = {"probabilities": scores.max(-1).tolist(), "loss": float(sum(losses))}
         if not read.all():
-            extra["unread_known"] = len(right) - len(losses)
-        return Prediction(list(words), list(tags), found, extra=extra)
+            extra["unread_known"] = len(gold) - len(losses)
+        return Prediction(list(words), list(tags), predicted, extra=extra)
 
 
 __all__ = ["TokenClassification"]

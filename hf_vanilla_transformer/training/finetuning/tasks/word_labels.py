@@ -1,4 +1,4 @@
-"""The labels of tasks with one a word: their names from the training rows, and labels that those do not have."""
+"""Labels of tasks with one label per word: collects their names, and checks for labels without training rows."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ logger = logging.getLogger(__name__)
 
 
 def fit_word_labels(splits: Splits, column: str, on_bad_label: OnBadLabel) -> list[str]:
-    """The names of the labels of training words; the labels of the other splits are checked against them.
+    """Collects the names of the labels of training words, and checks the labels of the other splits against them.
 
-    An evaluation sentence with a label that training never saw stays, since the rest of it can be right: its words of
-    that label count as wrong.
+    Evaluation sentences with unseen labels are kept, because their other words can be correct; the words with an unseen
+    label count as wrong.
 
     Args:
         splits: with lists of labels in `column`.
-        on_bad_label: whether doubtful names and labels that training never saw are an error or a warning.
+        column: name of the column.
+        on_bad_label: whether doubtful names and labels that are not in the training rows are an error or a warning.
 
     Raises:
-        ValueError: doubtful or unseen labels, with ``error``.
+        ValueError: there are doubtful or unseen labels, and `on_bad_label` is ``error``.
     """
     names = list(fit_labels(splits.train, "multi", column=column, on_bad_label=on_bad_label).names)
     known = set(names)
@@ -34,11 +35,11 @@ def fit_word_labels(splits: Splits, column: str, on_bad_label: OnBadLabel) -> li
         if not unseen:
             continue
         shown = ", ".join(f"{label!r} ({count:,} words)" for label, count in unseen.most_common(5))
-        said = f"{split} has {column} that training never saw: {shown}{', ...' if len(unseen) > 5 else ''}."
+        message = f"{split} has {column} that no training row has: {shown}{', ...' if len(unseen) > 5 else ''}."
         if on_bad_label == "error":
             raise ValueError(
-                f"{said} Add examples of them to the training data, or set data.on_bad_label: warn to go on; those "
-                "words then count as wrong."
+                f"{message} Add examples of them to the training data, or set data.on_bad_label: warn to count these "
+                "words as wrong."
             )
-        logger.warning("%s They count as wrong.", said)
+        logger.warning("%s They count as wrong.", message)
     return names
