@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of an update, for tests of resuming."""
+"""Interrupts a run in the middle of an update, for tests of resuming."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from hf_vanilla_transformer.training.trainer import RecipeTrainer
 
 
 def interrupt_at(monkeypatch, step, number=signal.SIGINT):
-    """Sends a signal once, while update `step` is computed."""
+    """Sends a signal once, during update `step`."""
     original = RecipeTrainer.training_step
     sent = []
 

@@ -1,4 +1,4 @@
-"""A running average of weights in memory."""
+"""Running averages of weights in memory."""
 
 import pytest
 import torch
@@ -38,7 +38,7 @@ def test_the_moving_average_is_not_biased_to_its_start(module):
 
 
 @pytest.mark.parametrize("kind", ["last", "ema"])
-def test_an_average_is_applied_for_a_while_and_continues_after_a_resume(module, kind):
+def test_an_average_is_applied_within_a_context_and_continues_after_a_resume(module, kind):
     average = WeightAverage(module, kind, last=2, decay=0.5)
     for value in (1.0, 2.0):
         fill(module, value)

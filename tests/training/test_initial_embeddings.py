@@ -1,4 +1,4 @@
-"""Embeddings that start from which tokens occur together: against dense float64 counts, and inside a run."""
+"""Initial embeddings from co-occurrences, compared with dense float64 counts."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def random_rows(count: int = 300, vocab_size: int = 40) -> list[np.ndarray]:
 
 
 def dense_information(rows: list[np.ndarray], vocab_size: int) -> np.ndarray:
-    """Positive pointwise mutual information with contexts smoothed by 0.75, in loops."""
+    """Positive pointwise mutual information with contexts smoothed by 0.75, computed in loops."""
     together = np.zeros((vocab_size, vocab_size))
     for row in rows:
         for first in set(row.tolist()):
@@ -37,7 +37,7 @@ def dense_information(rows: list[np.ndarray], vocab_size: int) -> np.ndarray:
     return information
 
 
-def test_the_embeddings_are_the_leading_singular_vectors_of_the_information():
+def test_embeddings_are_the_leading_singular_vectors_of_the_information():
     rows, vocab_size, width = random_rows(), 40, 24
     embeddings, known = cooccurrence_embeddings(rows, vocab_size, width)
     left, values, _ = np.linalg.svd(dense_information(rows, vocab_size))
@@ -48,7 +48,7 @@ def test_the_embeddings_are_the_leading_singular_vectors_of_the_information():
     assert embeddings[~known].abs().sum() == 0
 
 
-def test_words_and_their_translations_start_near_each_other():
+def test_words_and_their_translations_have_similar_embeddings():
     generator = np.random.default_rng(1)
     # Token n of one language always comes with token n + 100 of the other.
     rows = [np.concatenate([words, words + 100]) for words in generator.integers(0, 100, size=(1000, 4))]
@@ -59,7 +59,7 @@ def test_words_and_their_translations_start_near_each_other():
     assert (similarity[:100].argmax(1) == torch.arange(100, 200)).all()
 
 
-def test_the_scale_is_that_of_the_random_values_and_unknown_tokens_keep_theirs():
+def test_new_embeddings_have_the_scale_of_the_old_and_unknown_tokens_keep_theirs():
     torch.manual_seed(0)
     embedding = torch.nn.Parameter(torch.randn(40, 16) * 0.02)
     before = embedding.detach().clone()
@@ -69,7 +69,7 @@ def test_the_scale_is_that_of_the_random_values_and_unknown_tokens_keep_theirs()
     assert embedding[known].norm(dim=1).mean().item() == pytest.approx(before[known].norm(dim=1).mean().item())
 
 
-def test_the_same_seed_gives_the_same_embeddings_and_leaves_the_random_numbers_alone():
+def test_embeddings_depend_on_the_seed_and_do_not_change_the_global_random_state():
     state = torch.get_rng_state()
     first, _ = cooccurrence_embeddings(random_rows(), 40, 8, seed=3)
     second, _ = cooccurrence_embeddings(random_rows(), 40, 8, seed=3)
@@ -86,7 +86,7 @@ def test_rows_without_co_occurrences_or_with_wrong_ids_are_refused():
         cooccurrence_embeddings([np.array([2, 10])], 10, 4)
 
 
-def test_of_much_text_evenly_spaced_rows_are_counted(monkeypatch):
+def test_evenly_spaced_rows_of_long_texts_are_counted(monkeypatch):
     rows = random_rows()
     every_third, _ = cooccurrence_embeddings(rows[::3], 40, 8)
     # Rows have 2 to 8 different tokens; a third of all pairs makes it every third row.

@@ -1,4 +1,4 @@
-"""The paper's Adam, and Muon beside it as if they were one optimizer."""
+"""The paper's Adam, and Muon combined with Adam."""
 
 import copy
 
@@ -18,7 +18,7 @@ from hf_vanilla_transformer.training.recipes.text_sections import TrainingRecipe
 
 
 class Network(nn.Module):
-    """Names as in our models: an embedding, two layers, a norm."""
+    """Has the parameter names of our models: an embedding, two layers, a norm."""
 
     def __init__(self):
         super().__init__()
@@ -61,7 +61,7 @@ def test_biases_and_norms_do_not_decay():
     assert len(decaying["params"]) + len(others["params"]) == len(list(network.parameters()))
 
 
-def test_muon_takes_the_matrices_of_the_layers_and_nothing_twice():
+def test_muon_trains_the_matrices_of_the_layers_and_adam_all_other_parameters():
     network = Network()
     assert {id(matrix) for matrix in hidden_matrices(network)} == {id(layer.weight) for layer in network.layers}
     optimizer = build_optimizer(network, TrainingRecipe(optim="muon"), peak=1e-3, base=1e-3)
@@ -73,7 +73,7 @@ def test_muon_takes_the_matrices_of_the_layers_and_nothing_twice():
 
 @pytest.mark.parametrize("shape", [(3, 128, 128), (3, 256, 128), (3, 128, 256)])
 def test_muons_updates_are_nearly_orthogonal(shape):
-    """The singular vectors stay, and every singular value above 1 % of the norm ends within 27 % of one."""
+    """Singular vectors do not change, and every singular value above 1 % of the norm ends within 27 % of one."""
     torch.manual_seed(0)
     left, _ = torch.linalg.qr(torch.randn(shape[0], shape[1], 128, dtype=torch.float64))
     right, _ = torch.linalg.qr(torch.randn(shape[0], shape[2], 128, dtype=torch.float64))
@@ -85,7 +85,7 @@ def test_muons_updates_are_nearly_orthogonal(shape):
     torch.testing.assert_close(update, left * made[:, None, :] @ right.mT)
 
 
-def test_a_schedule_reaches_both_parts_and_muon_peaks_at_its_own_rate():
+def test_a_schedule_changes_the_rates_of_both_optimizers():
     recipe = TrainingRecipe(optim="muon", muon_learning_rate=0.02)
     network = Network()
     optimizer = build_optimizer(network, recipe, peak=1e-3, base=1.0)  # as with noam, whose base rate is 1
@@ -94,7 +94,7 @@ def test_a_schedule_reaches_both_parts_and_muon_peaks_at_its_own_rate():
     assert rates == pytest.approx([0.02, 1e-3, 1e-3])
 
 
-def test_the_state_of_a_combined_optimizer_goes_on_exactly():
+def test_a_combined_optimizer_continues_exactly_from_its_state():
     recipe = TrainingRecipe(optim="muon", weight_decay=0.1)
     network = Network()
     optimizer = build_optimizer(network, recipe, peak=1e-3, base=1e-3)

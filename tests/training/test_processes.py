@@ -1,4 +1,4 @@
-"""`accelerate launch` with two processes on the CPU does what one process with accumulation does."""
+"""`accelerate launch` with two processes on the CPU equals one process with gradient accumulation."""
 
 import json
 import os
@@ -21,7 +21,7 @@ CONFIG = Path(__file__).parents[2] / "scripts" / "accelerate" / "two_processes_c
 
 
 def launch(recipe, folder, *more):
-    """Runs a recipe on two processes, and returns what was printed."""
+    """Runs a recipe on two processes and returns the output."""
     recipe.save(folder / "launched.yaml")
     return train("--recipe", str(folder / "launched.yaml"), *more)
 
@@ -44,7 +44,7 @@ def train(*arguments):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the processes would choose the GPU")
 def test_two_processes_and_accumulation_have_the_same_curve(pairs, tmp_path):
-    """With dropout off: the processes draw dropout from generators of their own. Everything else is as in a recipe."""
+    """Dropout is off, because each process has its own generator for dropout."""
     common = [
         "model.config.dropout=0.0", "training.logging_steps=1", "training.max_steps=8", "training.max_grad_norm=1.0",
         "evaluation={eval_steps: 4, predict_with_generate: true, metric_for_best_model: bleu}",
@@ -75,8 +75,8 @@ def test_two_processes_and_accumulation_have_the_same_curve(pairs, tmp_path):
 @pytest.mark.slow
 @skipped_before_tested("several processes on CPU cannot resume: torch knows no place cpu:0")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the processes would choose the GPU")
-def test_two_processes_share_a_stream_and_go_on_with_it(texts, tmp_path):
-    """Stopped after four updates and resumed, they follow one process with accumulation that was never stopped."""
+def test_two_processes_share_a_stream_and_resume_it(texts, tmp_path):
+    """Interrupted after four updates and resumed, they equal one uninterrupted process with accumulation."""
     common = [
         "model.config.dropout=0.0", "model.config.attention_dropout=0.0", "training.logging_steps=1",
         "training.max_grad_norm=1.0", "data.streaming=true", "data.shuffle_buffer=20", "checkpoint.save_steps=4",

@@ -1,4 +1,4 @@
-"""Learning rates are those of the papers."""
+"""Learning rate schedules of the papers."""
 
 import itertools
 import math
@@ -12,7 +12,7 @@ from hf_vanilla_transformer.training.schedules import constant, decay, inverse_s
 from hf_vanilla_transformer.training.token_trainer import peak_learning_rate
 
 
-def test_noam_is_equation_3_under_torchs_scheduler():
+def test_noam_is_equation_3_of_vaswani_et_al():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = LambdaLR(optimizer, noam(512, 4000))
     for step in range(1, 10_000):
@@ -48,7 +48,7 @@ def test_decay_falls_from_the_peak_to_its_end(shape):
     assert math.isclose(rates[10], 0.1) and rates[11] == rates[10]
 
 
-def test_wrong_arguments_are_named():
+def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match=r"warmup_steps.*0"):
         noam(512, 0)
     with pytest.raises(ValueError, match="'square'"):
@@ -73,7 +73,7 @@ def test_a_short_slanted_triangle_stays_between_its_ends(total):
     assert values[total:] == [pytest.approx(1 / 32)] * 3
 
 
-def test_slanted_triangular_refuses_what_has_no_shape():
+def test_slanted_triangular_refuses_wrong_arguments():
     for options in ((0,), (10, 1.5), (10, 0.1, 0.5)):
         with pytest.raises(ValueError, match=r"slanted_triangular|cut_fraction|ratio"):
             slanted_triangular(*options)

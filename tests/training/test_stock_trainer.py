@@ -1,4 +1,4 @@
-"""What users do: transformers' own Trainer with our model, tokenizer and a collator, and none of our training code."""
+"""transformers' own Trainer with model, tokenizer and collators of this package, without its training code."""
 
 import subprocess
 import sys
@@ -116,7 +116,7 @@ def test_trainer_trains_language_models(rows, objective, tmp_path):
     assert losses(trainer)[-1] < losses(trainer)[0]
 
 
-def test_the_model_needs_nothing_of_our_training_code():
+def test_models_do_not_import_the_training_code():
     code = (
         "import sys, hf_vanilla_transformer as package; package.VanillaTransformerForConditionalGeneration;"
         "assert not [name for name in sys.modules if name.startswith('hf_vanilla_transformer.training')]"

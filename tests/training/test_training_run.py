@@ -1,4 +1,4 @@
-"""Training by a recipe: what a run leaves, how it is stopped and resumed, what it refuses."""
+"""Training by a recipe: files, results, interruption and resume, limits, errors."""
 
 import json
 import os
@@ -213,8 +213,8 @@ def test_sigterm_saves_a_checkpoint_too(pairs, tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_accumulation_is_one_big_batch(pairs, tmp_path):
-    """Two batches added up are the update of one batch of their rows, though they have unequally many tokens."""
+def test_accumulated_batches_equal_one_large_batch(pairs, tmp_path):
+    """Two accumulated batches make the same update as one batch of their rows, although their token counts differ."""
     seen = []
     for name, tokens, accumulation in (("one", 4000, 1), ("four", 100, 4)):
         recipe = toy_recipe(
@@ -230,7 +230,7 @@ def test_accumulation_is_one_big_batch(pairs, tmp_path):
     assert [loss for _, loss in four] == pytest.approx([loss for _, loss in one], rel=1e-5)
 
 
-def test_training_stops_early_when_nothing_gets_better(pairs, tmp_path, monkeypatch):
+def test_training_stops_early_without_improvement(pairs, tmp_path, monkeypatch):
     more = [
         "training.max_steps=40", "training.learning_rate=1e-12",
         "evaluation={eval_steps: 2, predict_with_generate: true, metric_for_best_model: bleu, patience: 2, "
@@ -244,7 +244,7 @@ def test_training_stops_early_when_nothing_gets_better(pairs, tmp_path, monkeypa
     assert run_training(toy_recipe(pairs, tmp_path / "run", *more), resume=True).steps == 6
 
 
-def test_scoring_the_finished_model_is_not_training_time(pairs, tmp_path, monkeypatch):
+def test_final_scores_do_not_count_as_training_time(pairs, tmp_path, monkeypatch):
     score = TrainingRun.final_scores
 
     def score_slowly(self, trainer, *arguments):
@@ -256,7 +256,7 @@ def test_scoring_the_finished_model_is_not_training_time(pairs, tmp_path, monkey
     assert max(result.metrics["training_seconds"], result.metrics["wall_seconds"]) < 1000
 
 
-def test_training_ends_with_its_minutes(pairs, tmp_path):
+def test_training_ends_after_its_minutes(pairs, tmp_path):
     recipe = toy_recipe(
         pairs, tmp_path / "run", "training.max_steps=null", "training.max_minutes=0.03",
         "training.lr_scheduler_type=cosine", "training.schedule_by=minutes",
@@ -266,7 +266,7 @@ def test_training_ends_with_its_minutes(pairs, tmp_path):
     assert rates(tmp_path / "run")[-1] < 0.1 * max(rates(tmp_path / "run"))
 
 
-def test_the_rate_falls_to_zero_at_the_last_update_too_if_that_is_before_the_last_minute(pairs, tmp_path):
+def test_the_rate_decays_to_zero_at_the_nearer_limit(pairs, tmp_path):
     recipe = toy_recipe(
         pairs, tmp_path / "run", "training.max_steps=24", "training.max_minutes=60", "training.logging_steps=1",
         "training.lr_scheduler_type=linear", "training.schedule_by=minutes",
@@ -386,7 +386,7 @@ def test_tensorboard_gets_the_scores(pairs, tmp_path):
     assert {"train/loss", "eval/loss", "eval/bleu"} <= set(reader.Tags()["scalars"])
 
 
-def test_a_plan_says_what_would_be_done(pairs, tmp_path):
+def test_the_plan_of_a_training(pairs, tmp_path):
     text = plan(toy_recipe(pairs, tmp_path / "run", "training.gradient_accumulation_steps=2"))
     assert "VanillaTransformerForConditionalGeneration" in text
     assert "60 rows" in text and "after 12 updates" in text and "inverse_sqrt" in text

@@ -1,4 +1,4 @@
-"""A toy language pair and a recipe for it that trains in a second."""
+"""A toy language pair, and recipes that train on it in a second."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STACK = (
 
 
 def write_pairs(folder: Path, rows: int = 60) -> Path:
-    """Sentences of two to seven words, word for word in the other language; the same at each call."""
+    """Writes sentences of two to seven words with word-for-word translations, the same at each call."""
     folder.mkdir(parents=True, exist_ok=True)
     random_numbers = random.Random(0)
     for split, count in (("train", rows), ("validation", 8), ("test", 8)):
@@ -34,7 +34,7 @@ def write_pairs(folder: Path, rows: int = 60) -> Path:
 
 
 def write_texts(folder: Path) -> Path:
-    """The source sides alone."""
+    """Writes the source sides as texts."""
     pairs = write_pairs(folder / "pairs")
     for split in ("train", "validation"):
         lines = [line.split("\t")[0] for line in (pairs / f"{split}.tsv").read_text(encoding="utf-8").splitlines()]
@@ -43,7 +43,7 @@ def write_texts(folder: Path) -> Path:
 
 
 def toy_recipe(data: Path, output: Path, *overrides: str) -> Recipe:
-    """A recipe of 12 updates on the toy pairs; later overrides win."""
+    """A translation recipe of 12 updates; later overrides take precedence."""
     defaults = [
         "model.preset=tiny",
         f"model.config={MODEL}",
@@ -61,7 +61,7 @@ def toy_recipe(data: Path, output: Path, *overrides: str) -> Recipe:
 
 
 def masked_lm_recipe(data: Path, output: Path, *overrides: str) -> Recipe:
-    """The same for a masked language model."""
+    """`toy_recipe` for a masked language model."""
     changes = [
         "task=masked_lm",
         "model.preset=bert_base",
@@ -73,7 +73,7 @@ def masked_lm_recipe(data: Path, output: Path, *overrides: str) -> Recipe:
 
 
 def causal_lm_recipe(data: Path, output: Path, *overrides: str) -> Recipe:
-    """The same for a causal language model."""
+    """`toy_recipe` for a causal language model."""
     changes = [
         "task=causal_lm",
         "model.preset=gpt2",

@@ -25,7 +25,7 @@ def reviews(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def small_recipe(reviews, tmp_path):
-    """Makes a recipe of a few updates on `reviews`; keywords are dotted names with `__`."""
+    """Returns a function that makes a recipe of a few updates on `reviews`; keywords are dotted names with `__`."""
 
     def make(base_model: Path, **fields) -> FinetuneRecipe:
         settings = {

@@ -1,4 +1,4 @@
-"""What is fine-tuned, and where it comes from."""
+"""Base models: lineage, weights, tokenizer."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def run_folder(folder, recipe):
     return str(folder)
 
 
-def test_ancestors_are_told_by_their_recipes(tmp_path):
+def test_the_lineage_is_read_from_recipes(tmp_path):
     general = run_folder(tmp_path / "general", "task: causal_lm\ndata:\n  mixture: [{path: brown}, {path: wikitext}]\n")
     adapted = run_folder(
         tmp_path / "adapted", f"task: causal_lm\nmodel: {{start_from: {general}}}\ndata: {{path: imdb}}\n"
@@ -32,7 +32,7 @@ def test_ancestors_are_told_by_their_recipes(tmp_path):
     assert lineage(f"{tuned}/model")[1].source == adapted
 
 
-def test_lineages_end_where_nothing_is_known(tmp_path):
+def test_a_lineage_ends_at_the_first_model_without_a_recipe(tmp_path):
     scratch = run_folder(tmp_path / "scratch", "task: classification\nbase_model: somewhere\nfrom_scratch: true\n")
     assert len(lineage(scratch)) == 1
     around = run_folder(tmp_path / "around", f"model: {{start_from: {tmp_path / 'around'}}}\n")
@@ -43,7 +43,7 @@ def test_lineages_end_where_nothing_is_known(tmp_path):
         lineage(broken)
 
 
-def test_weights_go_into_a_body_of_the_same_shape(causal_lm):
+def test_weights_are_copied_only_into_a_backbone_of_the_same_shape(causal_lm):
     base_model = open_base_model(causal_lm)
     assert base_model.stack == "decoder" and not base_model.known and not base_model.reads_backward
     backbone = vanilla.VanillaDecoderModel(base_model.config)
@@ -58,7 +58,7 @@ def test_weights_go_into_a_body_of_the_same_shape(causal_lm):
         base_model.head_config(dropout="much")
 
 
-def test_a_tokenizer_of_another_model_is_found_out(causal_lm, tmp_path):
+def test_a_tokenizer_of_another_model_is_refused(causal_lm, tmp_path):
     config = vanilla.VanillaDecoderConfig.from_pretrained(causal_lm)
     tokenizer = AutoTokenizer.from_pretrained(causal_lm)
     config.vocab_size = len(tokenizer) - 5
@@ -68,7 +68,7 @@ def test_a_tokenizer_of_another_model_is_found_out(causal_lm, tmp_path):
         open_base_model(tmp_path)
 
 
-def test_a_model_without_padding_gets_its_end_mark(causal_lm, tmp_path):
+def test_a_tokenizer_without_padding_pads_with_its_end_token(causal_lm, tmp_path):
     model = vanilla.VanillaDecoderForCausalLM.from_pretrained(causal_lm)
     tokenizer = AutoTokenizer.from_pretrained(causal_lm)
     tokenizer.pad_token = None

@@ -1,4 +1,4 @@
-"""The plan of a fine-tuning: its counts are those of the run, its memory what autograd keeps."""
+"""The plan of a fine-tuning: its counts equal those of the run, its memory what autograd keeps."""
 
 import json
 
@@ -38,7 +38,7 @@ def recipe_for(base_model, reviews, *overrides):
     )
 
 
-def test_the_plan_is_what_the_run_does(masked_lm, reviews, tmp_path):
+def test_the_plan_agrees_with_the_run(masked_lm, reviews, tmp_path):
     folder = tmp_path / "run"
     recipe = recipe_for(
         masked_lm, reviews, "unfreezing.mode=gradual", f"output.output_dir={folder}", "output.plot=false"
@@ -61,7 +61,7 @@ def test_the_plan_is_what_the_run_does(masked_lm, reviews, tmp_path):
         assert f"{entry.parameters:,} of {entry.of:,}" in " ".join(line)
 
 
-def test_updates():
+def test_the_number_of_updates():
     for rows, size_, accumulation, expected in ((54, 8, 1, 7), (64, 8, 4, 2), (65, 8, 4, 3), (3, 8, 1, 1)):
         recipe = load_finetune_recipe(
             None,
@@ -77,7 +77,7 @@ def test_updates():
     assert planned_updates(load_finetune_recipe(None, ["training.max_steps=3"]).training, 1000) == 3
 
 
-def test_plans_of_other_backbones(causal_lm, masked_lm, reviews):
+def test_plans_of_frozen_backbones_windows_and_few_labels(causal_lm, masked_lm, reviews):
     frozen = plan(recipe_for(causal_lm, reviews, "backbone.train=frozen"))
     assert "head" in frozen.splitlines()[-1] and "layer" not in frozen.splitlines()[-1]
     windows = plan(recipe_for(masked_lm, reviews, "text_length.max_tokens=6", "text_length.too_long=window"))
@@ -89,7 +89,7 @@ def test_plans_of_other_backbones(causal_lm, masked_lm, reviews):
 
 
 class Small(nn.Module):
-    """A model of which one can say what it keeps: the input of each map, and the outputs of the activation."""
+    """A model with known activations: the input of each linear layer, and the output of the activation function."""
 
     def __init__(self):
         super().__init__()
@@ -101,7 +101,7 @@ class Small(nn.Module):
         return type("Output", (), {"loss": (out - labels).square().sum()})
 
 
-def test_memory_of_a_model_that_can_be_counted_by_hand():
+def test_memory_equals_a_count_by_hand():
     model = Small()
     row = {"x": torch.randn(1, 7, 10), "labels": torch.randn(1, 7, 30)}
 
@@ -122,5 +122,5 @@ def test_memory_of_a_model_that_can_be_counted_by_hand():
     assert model.training and not any(parameter.grad is not None for parameter in model.parameters())
 
 
-def test_sizes():
+def test_sizes_have_units():
     assert [size(n) for n in (12, 2048, 3 * 2**20, 5 * 2**30)] == ["12 bytes", "2.0 KiB", "3.0 MiB", "5.0 GiB"]

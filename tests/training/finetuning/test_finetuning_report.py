@@ -1,4 +1,4 @@
-"""report.md of a run, from its folder alone."""
+"""The report of a run is written from its folder alone."""
 
 import json
 
@@ -12,7 +12,7 @@ from ...tiny_models import SENTENCES
 
 
 @pytest.mark.parametrize("problem", ["single_label", "regression", "multi_label"])
-def test_a_run_has_its_page(masked_lm, tmp_path, problem):
+def test_a_run_has_its_report(masked_lm, tmp_path, problem):
     label = {"single_label": lambda n: "pos" if n % 3 else "neg", "regression": float, "multi_label": None}[problem]
     rows = [
         {"text": f"{SENTENCES[n % 6]}\u2028\x85{n}", "label": ["a"] * (n % 2) + ["b"] if label is None else label(n)}

@@ -1,4 +1,4 @@
-"""Each layer has its own rate, smaller the further it is from the head."""
+"""Discriminative learning rates: each layer has its own rate, which decreases with the distance from the head."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def heads():
 
 
 @pytest.mark.parametrize(("width", "rate"), [(128, 5e-4), (768, 5e-4 / 6)])
-def test_the_rate_falls_as_the_width_grows(width, rate):
+def test_the_default_rate_is_inversely_proportional_to_the_width(width, rate):
     config = vanilla.VanillaEncoderConfig(**{**SIZE, "hidden_size": width, "num_attention_heads": 4})
     groups = discriminative_groups(vanilla.VanillaEncoderForTokenClassification(config), None, layerwise_lr_decay=1)
     assert [group["lr"] for group in groups] == pytest.approx([rate] * len(groups))
@@ -53,7 +53,7 @@ def test_every_parameter_is_in_one_group_with_the_rate_of_its_layer(model):
         assert group["weight_decay"] == (0.5 if group["params"][0].dim() >= 2 else 0.0)
 
 
-def test_parts_by_name():
+def test_parts_are_recognised_by_name():
     assert layer_of("model.layers.2.mlp.fc1.weight", 3) == "layer 2"
     assert layer_of("base_model.model.model.layers.1.self_attn.q_proj.lora_A.default.weight", 3) == "layer 1"
     assert layer_of("model.encoder.layers.0.norm.weight", 3) == "layer 0"
@@ -65,7 +65,7 @@ def test_parts_by_name():
     assert layer_of("lm_head_transform.norm.weight", 3) == "head"
 
 
-def test_frozen_parameters_have_no_group_and_a_probe_trains_its_head_alone():
+def test_frozen_parameters_have_no_group():
     model = heads()[0]
     freeze_backbone(model)
     groups = discriminative_groups(model, learning_rate=1.0)
@@ -74,13 +74,13 @@ def test_frozen_parameters_have_no_group_and_a_probe_trains_its_head_alone():
     assert trained == {"classifier.weight", "classifier.bias", "model.pooler.dense.weight", "model.pooler.dense.bias"}
 
 
-def test_the_parts_of_a_model_from_the_head_down():
+def test_parts_are_listed_from_the_head_down():
     model = heads()[0]
     assert layer_names(model) == ["head", "layer 2", "layer 1", "layer 0", "embeddings"]
     assert sum(len(parameters) for parameters in parameters_by_layer(model).values()) == len(list(model.parameters()))
 
 
-def test_what_cannot_be_is_refused():
+def test_wrong_rates_and_models_are_refused():
     model = heads()[0]
     with pytest.raises(ValueError, match=r"layerwise_lr_decay.*0"):
         discriminative_groups(model, 1.0, layerwise_lr_decay=0)

@@ -1,4 +1,4 @@
-"""The tricks in transformers' own Trainer, without a recipe of this package."""
+"""Methods of fine-tuning in transformers' own Trainer, without a recipe of this package."""
 
 import datasets
 import pytest
@@ -40,7 +40,7 @@ def arguments(folder, **options):
 
 
 class Watch(TrainerCallback):
-    """Which weights moved in each update, and the rates."""
+    """Records which weights changed in each update, and the rates."""
 
     def __init__(self):
         self.moved, self.rates, self.before = [], [], None
@@ -54,7 +54,7 @@ class Watch(TrainerCallback):
         self.rates.append([group["lr"] for group in optimizer.param_groups])
 
 
-def test_discriminative_rates_and_a_slanted_triangle(tmp_path):
+def test_discriminative_rates_with_a_slanted_triangular_schedule(tmp_path):
     model, watch = classifier(), Watch()
     groups = discriminative_groups(model, learning_rate=1e-2, layerwise_lr_decay=2.6, weight_decay=0.01)
     optimizer = torch.optim.AdamW(groups)
@@ -74,7 +74,7 @@ def test_discriminative_rates_and_a_slanted_triangle(tmp_path):
     assert heads[-1] == pytest.approx(1e-2 / 32)
 
 
-def test_layers_thaw_from_the_top_down(tmp_path):
+def test_layers_are_unfrozen_from_the_top_down(tmp_path):
     model, watch, record = classifier(), Watch(), TrainableRecord(tmp_path / "trainable.json")
     Trainer(
         model, arguments(tmp_path, save_strategy="no", weight_decay=0.1), train_dataset=rows(),
@@ -97,7 +97,7 @@ def test_layers_thaw_from_the_top_down(tmp_path):
     assert "layer 1" in table and f"{counted:,} of {model.num_parameters():,}" in table
 
 
-def test_a_resumed_training_goes_on_with_what_was_thawed(tmp_path):
+def test_a_resumed_training_continues_with_the_unfrozen_parts(tmp_path):
     whole = classifier()
     Trainer(
         whole, arguments(tmp_path / "whole", save_strategy="steps", save_steps=6), train_dataset=rows(),
@@ -114,7 +114,7 @@ def test_a_resumed_training_goes_on_with_what_was_thawed(tmp_path):
         torch.testing.assert_close(resumed.get_parameter(name), value, msg=name)
 
 
-def test_what_was_frozen_before_stays_frozen(tmp_path):
+def test_parameters_frozen_before_training_stay_frozen(tmp_path):
     model, record = classifier(), TrainableRecord()
     model.model.layers[0].requires_grad_(False)
     Trainer(
@@ -124,6 +124,6 @@ def test_what_was_frozen_before_stays_frozen(tmp_path):
     assert record.history[-1].parts == ("head", "layer 1", "embeddings")
 
 
-def test_no_time_between_layers_is_refused():
+def test_unfreezing_needs_positive_epochs_between_layers():
     with pytest.raises(ValueError, match=r"every_epochs.*0"):
         GradualUnfreezing(0)

@@ -1,4 +1,4 @@
-"""Each task from rows to a folder that its pipeline loads."""
+"""Each task: training, predictions, errors, and loading the saved model by its pipeline."""
 
 import json
 
@@ -22,14 +22,14 @@ def json_lines(path, rows):
     return str(path)
 
 
-def test_every_task_says_what_it_is(small_recipe, masked_lm):
+def test_every_task_has_a_name_stacks_and_a_main_metric(small_recipe, masked_lm):
     for name in TASKS:
         task = make_task(small_recipe(masked_lm, task=name))
         assert task.name == name and task.stacks and task.main_metric
 
 
 @pytest.mark.parametrize("base_model", ["masked_lm", "causal_lm"])
-def test_several_labels_a_text(base_model, small_recipe, tmp_path, request):
+def test_multi_label_classification(base_model, small_recipe, tmp_path, request):
     rows = [
         {"text": "good film", "label": ["film", "good"]},
         {"text": "bad", "label": []},
@@ -47,20 +47,21 @@ def test_several_labels_a_text(base_model, small_recipe, tmp_path, request):
     assert set(one.probabilities) == {"film", "good"} and isinstance(one.predicted, list)
 
 
-def test_a_number_a_text(masked_lm, small_recipe, tmp_path):
+def test_regression(masked_lm, small_recipe, tmp_path):
     data = json_lines(tmp_path / "rows.jsonl", [{"text": "good " * n, "label": n / 4} for n in range(1, 9)] * 4)
     result = run_finetuning(
         small_recipe(
             masked_lm, data__path=data, head__problem="regression", rates__learning_rate=1e-2,
             rates__layerwise_lr_decay=1.2,
             training__num_train_epochs=20, head__pooling="mean",
+            evaluation__eval_steps=1000, checkpoint__save_steps=1000,
         )
     )  # fmt: skip
     assert result.metrics["validation_pearson"] > 0.7
     assert result.metrics["validation_loss"] == pytest.approx(result.metrics["validation_mse"])
 
 
-def test_pairs_of_texts(masked_lm, small_recipe, tmp_path):
+def test_classification_of_pairs_of_texts(masked_lm, small_recipe, tmp_path):
     rows = [
         {"first": "good film", "second": "good", "label": "same"},
         {"first": "bad", "second": "good", "label": "other"},
@@ -91,6 +92,7 @@ def test_question_answering(base_model, small_recipe, tmp_path, request):
     recipe = small_recipe(
         request.getfixturevalue(base_model), task="question_answering", data__path=data, rates__learning_rate=2e-2,
         rates__layerwise_lr_decay=1.2, training__num_train_epochs=25, text_length__max_tokens=64,
+        evaluation__eval_steps=1000, checkpoint__save_steps=1000,
     )  # fmt: skip
     result = run_finetuning(recipe)
     assert result.metrics["validation_exact_match"] == 1.0 and result.metrics["validation_f1"] == 1.0
@@ -106,7 +108,7 @@ def test_question_answering(base_model, small_recipe, tmp_path, request):
 
 @pytest.mark.parametrize("may_be_none", [False, True])
 @pytest.mark.parametrize("base_model", ["masked_lm", "causal_lm"])
-def test_answers_over_windows_are_those_of_the_pipeline(base_model, may_be_none, small_recipe, tmp_path, request):
+def test_answers_over_windows_equal_those_of_the_pipeline(base_model, may_be_none, small_recipe, tmp_path, request):
     folder = request.getfixturevalue(base_model)
     context = " ".join(CONTEXTS * 4)
     rows = [{"question": "who reads?", "context": context, "answers": {"text": ["Paris"], "answer_start": [0]}}] * 4
@@ -117,7 +119,7 @@ def test_answers_over_windows_are_those_of_the_pipeline(base_model, may_be_none,
         data__validation_part=0.0,
     )  # fmt: skip
     prepared = FinetuningRun.prepare(recipe)
-    # Of each passage the one window with the answer, or all of them where none is an answer, too.
+    # One window per passage contains the answer; if questions may have no answer, all windows are kept.
     assert (len(prepared.train_rows) == 4) != may_be_none
     model = randomised(prepared.model)
     predictions = prepared.task.predict(model, prepared.base_model.tokenizer, prepared.splits.train)
@@ -167,7 +169,7 @@ def test_multiple_choice(masked_lm, small_recipe, tmp_path):
         )
 
 
-def test_a_text_for_a_text(seq2seq, small_recipe, tmp_path):
+def test_sequence_to_sequence(seq2seq, small_recipe, tmp_path):
     rows = [
         {"article": "the old man reads a book", "summary": "old man"},
         {"article": "two dogs run", "summary": "dogs"},
@@ -177,16 +179,16 @@ def test_a_text_for_a_text(seq2seq, small_recipe, tmp_path):
         seq2seq, task="sequence_to_sequence", data__path=data, data__source="article", data__target="summary",
         text_length__max_target_tokens=12, rates__learning_rate=3e-2, rates__layerwise_lr_decay=1.2,
         training__num_train_epochs=15,
-        evaluation__num_beams=2,
+        evaluation__num_beams=2, evaluation__eval_steps=1000, checkpoint__save_steps=1000,
     )  # fmt: skip
     result = run_finetuning(recipe)
     assert {"validation_chrf", "validation_bleu", "validation_rougeL"} <= result.metrics.keys()
-    courses = [json.loads(line) for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
-    assert any("eval_loss" in record for record in courses)
+    history = [json.loads(line) for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
+    assert any("eval_loss" in record for record in history)
     one = result.predictions["validation"][0]
-    write = pipeline("text2text-generation", model=str(result.folder / "model"))
-    assert write.model.generation_config.max_new_tokens == 12
-    assert write(one.text)[0]["generated_text"] == one.predicted
+    generate = pipeline("text2text-generation", model=str(result.folder / "model"))
+    assert generate.model.generation_config.max_new_tokens == 12
+    assert generate(one.text)[0]["generated_text"] == one.predicted
     with pytest.raises(ValueError, match=r"text_length\.too_long.*sequence_to_sequence"):
         FinetuningRun.prepare(
             small_recipe(seq2seq, task="sequence_to_sequence", data__path=data, text_length__too_long="window")
@@ -213,7 +215,7 @@ def pair(tmp_path_factory):
     return encoder, decoder
 
 
-def test_an_encoder_and_a_decoder_become_one_model(pair, small_recipe, tmp_path):
+def test_an_encoder_and_a_decoder_are_combined_in_one_model(pair, small_recipe, tmp_path):
     encoder, decoder = pair
     rows = [{"source": "the old man", "target": "old man"}, {"source": "two dogs run", "target": "dogs"}]
     data = json_lines(tmp_path / "rows.jsonl", rows * 8)
@@ -244,7 +246,7 @@ def test_an_encoder_and_a_decoder_become_one_model(pair, small_recipe, tmp_path)
         FinetuningRun.prepare(small_recipe(encoder, decoder_base_model=str(encoder), **fields))
 
 
-def test_an_encoder_and_a_decoder_that_do_not_match(masked_lm, causal_lm, pair, small_recipe, tmp_path):
+def test_an_encoder_and_a_decoder_that_do_not_match_are_refused(masked_lm, causal_lm, pair, small_recipe, tmp_path):
     data = json_lines(tmp_path / "rows.jsonl", [{"source": "a", "target": "b"}] * 8)
     fields = {"task": "sequence_to_sequence", "data__path": data, "data__validation_part": 0.0}
     fields["text_length__max_target_tokens"] = 8
@@ -254,7 +256,7 @@ def test_an_encoder_and_a_decoder_that_do_not_match(masked_lm, causal_lm, pair, 
         FinetuningRun.prepare(small_recipe(masked_lm, decoder_base_model=str(pair[1]), **fields))
 
 
-def test_two_directions(causal_lm, small_recipe, tmp_path):
+def test_classification_with_a_forward_and_a_backward_model(causal_lm, small_recipe, tmp_path):
     backward = tmp_path / "backward"
     model = vanilla.VanillaDecoderForCausalLM.from_pretrained(causal_lm)
     torch.manual_seed(5)
@@ -265,11 +267,11 @@ def test_two_directions(causal_lm, small_recipe, tmp_path):
     fields = {"training__num_train_epochs": 2, "head__pooling": "concat", "rates__learning_rate": 1e-2}
     result = run_finetuning(small_recipe(causal_lm, backward_base_model=str(backward), **fields))
     assert result.model.config.classifier_direction == "both"
-    moved = load_weights(result.folder / "model")
+    trained = load_weights(result.folder / "model")
     name = "layers.0.mlp.fc1.weight"
     for prefix, folder in (("model", causal_lm), ("backward_model", backward)):
         before = load_weights(folder)[f"model.{name}"]
-        assert 0 < (moved[f"{prefix}.{name}"] - before).abs().max() < 0.05
+        assert 0 < (trained[f"{prefix}.{name}"] - before).abs().max() < 0.05
     answers = pipeline("text-classification", model=str(result.folder / "model"), top_k=None)(["a good film"])[0]
     one = next(one for one in result.predictions["test"] if one.text == "a good film")
     assert {answer["label"]: pytest.approx(answer["score"], rel=1e-3) for answer in answers} == one.probabilities
@@ -290,7 +292,7 @@ def _squad(folder):
     return json_lines(folder / "squad.jsonl", [row] * 8)
 
 
-def test_a_backward_parent_must_match(causal_lm, masked_lm, small_recipe, tmp_path):
+def test_a_backward_base_model_that_does_not_match_is_refused(causal_lm, masked_lm, small_recipe, tmp_path):
     with pytest.raises(ValueError, match=r"backward_base_model=.*encoder"):
         FinetuningRun.prepare(small_recipe(masked_lm, backward_base_model=str(causal_lm)))
     with pytest.raises(ValueError, match="backward_base_model="):
@@ -303,7 +305,7 @@ def test_a_backward_parent_must_match(causal_lm, masked_lm, small_recipe, tmp_pa
         FinetuningRun.prepare(small_recipe(causal_lm, backward_base_model=str(tmp_path / "short")))
 
 
-def test_a_model_of_transformers_is_a_parent_too(small_recipe, tmp_path, masked_lm):
+def test_a_transformers_model_is_a_base_model(small_recipe, tmp_path, masked_lm):
     tokenizer = AutoTokenizer.from_pretrained(masked_lm)
     torch.manual_seed(0)
     reference = BertForMaskedLM(
@@ -320,7 +322,7 @@ def test_a_model_of_transformers_is_a_parent_too(small_recipe, tmp_path, masked_
     assert run_finetuning(small_recipe(tmp_path / "bert")).metrics["test_accuracy"] >= 0
 
 
-def test_dropout_before_a_head_that_has_none(masked_lm, causal_lm, seq2seq, small_recipe, tmp_path):
+def test_dropout_for_a_head_without_dropout_is_refused(masked_lm, causal_lm, seq2seq, small_recipe, tmp_path):
     rows = [{"text": f"{n} old", "label": n % 2, "source": "a dog", "target": "dog"} for n in range(8)]
     data = json_lines(tmp_path / "rows.jsonl", rows)
     FinetuningRun.prepare(small_recipe(masked_lm, data__path=data, head__dropout=0.3))
@@ -330,7 +332,7 @@ def test_dropout_before_a_head_that_has_none(masked_lm, causal_lm, seq2seq, smal
         FinetuningRun.prepare(small_recipe(seq2seq, data__path=data, head__dropout=0.3, task="sequence_to_sequence"))
 
 
-def test_labels_are_classes_even_as_numbers(masked_lm, small_recipe, tmp_path):
+def test_numbers_are_labels_of_classes(masked_lm, small_recipe, tmp_path):
     rows = Dataset.from_dict({"text": ["good", "bad"] * 8, "label": [1, 0] * 8})
     rows.to_parquet(tmp_path / "train.parquet")
     prepared = FinetuningRun.prepare(small_recipe(masked_lm, data__path=str(tmp_path)))

@@ -1,4 +1,4 @@
-"""Tags and trees from a file to a folder with a model; what does not fit; long sentences; real sentences."""
+"""Token classification and dependency parsing: training, long sentences, unseen labels, errors, real sentences."""
 
 import json
 import os
@@ -21,6 +21,8 @@ NOUNS, VERBS = ["dog", "man", "woman", "house"], ["sees", "reads", "walks", "run
 FAST = {
     "training__num_train_epochs": 30,
     "training__per_device_train_batch_size": 8,
+    "evaluation__eval_steps": 1000,  # at the end only
+    "checkpoint__save_steps": 1000,
     "rates__learning_rate": 1e-2,
     "rates__layerwise_lr_decay": 1.0,
     "rates__lr_scheduler_type": "constant",
@@ -29,7 +31,7 @@ FAST = {
 
 
 def sentence(first, verb, second):
-    """The dog sees a man. The trees and the chunks of all of them are alike."""
+    """The dog sees a man. All sentences have the same tree and the same chunks."""
     return {
         "tokens": ["the", first, verb, "a", second],
         "head": [2, 3, 0, 5, 3],
@@ -57,7 +59,7 @@ def lines(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_trees_are_learned_and_the_folder_parses(masked_lm, sentences, small_recipe, capsys):
+def test_trees_are_learned_and_the_saved_model_has_their_relations(masked_lm, sentences, small_recipe, capsys):
     recipe = small_recipe(masked_lm, task="dependency_parsing", data__path=str(sentences), **FAST)
     result = run_finetuning(recipe)
     assert result.metrics["main_metric"] == "las"
@@ -89,7 +91,7 @@ def test_chunks_are_learned_from_both_stacks(base_model, sentences, small_recipe
 
 
 @pytest.mark.parametrize("backbone", ["frozen", "lora"])
-def test_the_backbone_may_stay_as_it_is(backbone, masked_lm, sentences, small_recipe):
+def test_a_frozen_or_adapted_backbone_keeps_its_weights(backbone, masked_lm, sentences, small_recipe):
     if backbone == "lora":
         pytest.importorskip("peft")
     settings = {**FAST, "training__num_train_epochs": 1, "backbone__train": backbone}
@@ -101,13 +103,13 @@ def test_the_backbone_may_stay_as_it_is(backbone, masked_lm, sentences, small_re
 
 
 def prepared(recipe, task_class):
-    """The task with its rows read and its model built."""
+    """A prepared run of the given task."""
     ready = FinetuningRun.prepare(recipe)
     assert isinstance(ready.task, task_class)
     return ready
 
 
-def test_rows_as_the_parser_reads_them(masked_lm, sentences, small_recipe):
+def test_encoded_rows_have_heads_labels_and_word_ids(masked_lm, sentences, small_recipe):
     recipe = small_recipe(masked_lm, task="dependency_parsing", data__path=str(sentences))
     ready = prepared(recipe, DependencyParsing)
     assert ready.splits.reports[0].skipped == 1, "the cycle was left out"
@@ -118,19 +120,19 @@ def test_rows_as_the_parser_reads_them(masked_lm, sentences, small_recipe):
     assert torch.isfinite(loss)
 
 
-def test_a_cut_tree_keeps_what_it_can(masked_lm, sentences, small_recipe, caplog):
+def test_a_truncated_tree_keeps_the_words_whose_heads_are_left(masked_lm, sentences, small_recipe, caplog):
     recipe = small_recipe(masked_lm, task="dependency_parsing", data__path=str(sentences), text_length__max_tokens=8)
     ready = prepared(recipe, DependencyParsing)
     cut = next(row for row in ready.train_rows if len(row["heads"]) < 5)
     read = len(cut["heads"])
-    for head, label, right in zip(cut["heads"], cut["labels"], [2, 3, 0, 5, 3]):
-        assert (head, label == -100) == ((right, False) if right <= read else (-100, True))
+    for head, label, gold in zip(cut["heads"], cut["labels"], [2, 3, 0, 5, 3]):
+        assert (head, label == -100) == ((gold, False) if gold <= read else (-100, True))
     predictions = ready.task.predict(ready.model.eval(), ready.base_model.tokenizer, ready.splits.validation)
     assert "text_length.max_tokens" in caplog.text
     assert all(len(one.predicted["heads"]) == 5 for one in predictions)
     short = next(one for one in predictions if "" in one.predicted["relations"])
     first = short.predicted["relations"].index("")
-    assert short.predicted["heads"][first:] == list(range(first + 1, 6)), "their own heads, which is never right"
+    assert short.predicted["heads"][first:] == list(range(first + 1, 6)), "their own heads, which is always wrong"
     assert ready.task.metrics(predictions)["uas"] < 1
 
 
@@ -141,7 +143,7 @@ def test_long_sentences_may_be_refused(task, masked_lm, sentences, small_recipe)
         FinetuningRun.prepare(small_recipe(masked_lm, task=task, **settings))
 
 
-def test_tags_in_windows(masked_lm, sentences, small_recipe, caplog):
+def test_long_sentences_are_tagged_in_windows(masked_lm, sentences, small_recipe, caplog):
     settings = {"text_length__max_tokens": 8, "text_length__overlap": 3, "data__path": str(sentences)}
     ready = prepared(
         small_recipe(masked_lm, task="token_classification", text_length__too_long="window", **settings),
@@ -167,7 +169,7 @@ def test_tags_in_windows(masked_lm, sentences, small_recipe, caplog):
     assert cut.task.metrics(predictions)["loss"] > 0
 
 
-def test_the_loss_is_that_of_the_model(masked_lm, causal_lm, sentences, small_recipe):
+def test_the_loss_of_the_predictions_equals_that_of_the_model(masked_lm, causal_lm, sentences, small_recipe):
     for base_model in (masked_lm, causal_lm):
         ready = FinetuningRun.prepare(small_recipe(base_model, task="token_classification", data__path=str(sentences)))
         rows, tokenizer = ready.splits.validation, ready.base_model.tokenizer
@@ -180,7 +182,7 @@ def test_the_loss_is_that_of_the_model(masked_lm, causal_lm, sentences, small_re
 
 
 @pytest.mark.parametrize("task", ["token_classification", "dependency_parsing"])
-def test_labels_that_training_never_saw(task, masked_lm, sentences, small_recipe, caplog):
+def test_labels_without_training_rows_are_refused_or_counted_as_wrong(task, masked_lm, sentences, small_recipe, caplog):
     strange = {**sentence("dog", "sees", "man"), "deprel": ["det", "nsubj", "root", "det", "iobj"]}
     write(sentences, "validation", [{**strange, "tags": ["B-NP", "I-NP", "O", "B-NP", "I-VP"]}])
     with pytest.raises(ValueError, match=r"validation .*(tags|relations).*'(I-VP|iobj)'"):
@@ -194,7 +196,7 @@ def test_labels_that_training_never_saw(task, masked_lm, sentences, small_recipe
     assert -100 in ready.task.encode(ready.splits.validation, ready.base_model.tokenizer)[0]["labels"]
 
 
-def test_what_does_not_fit_is_said_before_training(masked_lm, causal_lm, sentences, small_recipe, tmp_path):
+def test_base_models_and_columns_that_do_not_fit_are_refused(masked_lm, causal_lm, sentences, small_recipe, tmp_path):
     with pytest.raises(ValueError, match=r"task=.*decoder"):
         FinetuningRun.prepare(small_recipe(causal_lm, task="dependency_parsing", data__path=str(sentences)))
     with pytest.raises(ValueError, match=r"train\.jsonl:25: .*'B-NP'"):
@@ -239,7 +241,7 @@ def test_real_sentences(name, task, fields, masked_lm, small_recipe, tmp_path):
 
 
 def test_the_parser_trains_in_a_plain_trainer(masked_lm, sentences, small_recipe, tmp_path):
-    """Four batches of two move the weights as one of eight does, though sentences differ in length."""
+    """Four batches of two rows make the same update as one batch of eight, although sentences differ in length."""
     short = {"tokens": ["dog", "runs"], "head": [2, 0], "deprel": ["nsubj", "root"]}
     rows = [sentence("dog", "sees", "man"), short]
     write(sentences, "train", [row for row in rows for _ in range(4)])
