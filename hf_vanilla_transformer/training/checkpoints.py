@@ -1,7 +1,7 @@
-"""Checkpoints of a run: which there are, which of them are complete, which are kept, and the average of their weights.
+"""Checkpoints of a run: lists, checks, removes and averages them.
 
 A run saves ``checkpoints/checkpoint-N`` after update N, and ``checkpoints/best-N`` with the weights that had the best
-validation score. The number, not the date of a file, says which is newer.
+validation score. The newest is the one with the highest number, whatever the dates of the files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..files import folder_aside
 logger = logging.getLogger(__name__)
 
 CHECKPOINTS_FOLDER = "checkpoints"
-# What a run saves beyond what transformers' Trainer saves.
+# State of a run that transformers' Trainer does not save.
 RUN_STATE = "run_state.pt"
 
 # PEFT's name for the weights of adapters.
@@ -61,7 +61,7 @@ def update_of(checkpoint: Path) -> int:
 
 
 def best_folder(folder: Path, update: int) -> Path:
-    """Where the best weights of a run are, if update `update` had the best validation score.
+    """The folder of the best weights, if update `update` has the best validation score.
 
     Args:
         folder: the folder of the checkpoints.
@@ -72,7 +72,7 @@ def best_folder(folder: Path, update: int) -> Path:
 def newest_resumable(folder: Path) -> Path | None:
     """The newest checkpoint of the run in `folder` that is complete; None if the run has no checkpoint.
 
-    Newer ones that are damaged are reported in the log.
+    The log reports newer checkpoints that are damaged.
 
     Raises:
         FileNotFoundError: no checkpoint can be resumed; the message names what the newest one lacks.
@@ -92,7 +92,7 @@ def newest_resumable(folder: Path) -> Path | None:
 
 
 def _damage(checkpoint: Path) -> str | None:
-    """What a resume would miss in a checkpoint or could not read, in words; None if it is complete."""
+    """The first missing or damaged file that a resume needs, in words; None if the checkpoint is complete."""
     names = {path.name for path in checkpoint.iterdir()}
     for needed in (OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME, RUN_STATE):
         if needed not in names:
@@ -119,7 +119,7 @@ def _damage(checkpoint: Path) -> str | None:
 
 
 def remove_newer(folder: Path, update: int) -> None:
-    """Removes checkpoints and best weights after `update`: a run that is resumed there makes them again.
+    """Removes checkpoints and best weights after `update`: a run that resumes there writes them again.
 
     Args:
         folder: the folder of the checkpoints.
@@ -130,7 +130,7 @@ def remove_newer(folder: Path, update: int) -> None:
 
 
 def remove_old(folder: Path, keep: int) -> None:
-    """Removes all checkpoints but the last `keep`, then the best weights that none of those returns to.
+    """Removes all checkpoints except the last `keep`, then best weights that no checkpoint refers to.
 
     Args:
         folder: the folder of the checkpoints.
@@ -141,7 +141,7 @@ def remove_old(folder: Path, keep: int) -> None:
 
 
 def remove_old_best(folder: Path, current: int | None = None) -> None:
-    """Removes the best weights of all updates but `current` and those that a checkpoint names as its best.
+    """Removes best weights, except those of update `current` and those that a checkpoint refers to.
 
     Args:
         folder: the folder of the checkpoints.
@@ -161,16 +161,16 @@ def _best(folder: Path) -> list[Path]:
 
 @contextmanager
 def explained_write_errors(name: str, folder: Path) -> Iterator[None]:
-    """Turns what torch, safetensors and tokenizers raise on a full disk into an OSError with a remedy.
+    """Turns errors of torch, safetensors and tokenizers on a full disk into an OSError with a remedy.
 
     Args:
-        name: of what is written.
+        name: of the folder that is written.
         folder: of the checkpoints.
     """
     try:
         yield
     except Exception as error:
-        # tokenizers raises a plain Exception with the message of the system.
+        # tokenizers raises a plain Exception with the message of the operating system.
         if not isinstance(error, (OSError, RuntimeError, SafetensorError)) and "os error" not in str(error):
             raise
         left = checkpoints(folder)
@@ -184,7 +184,7 @@ def explained_write_errors(name: str, folder: Path) -> Iterator[None]:
 
 
 def load_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """The weights of a model folder, in one safetensors file or several; of a folder of adapters, theirs."""
+    """The weights of a model folder, from one or several safetensors files; for adapters, their weights."""
     return {name: tensor for path in _weight_files(Path(folder)) for name, tensor in load_file(path).items()}
 
 
@@ -194,12 +194,12 @@ def _weight_files(folder: Path) -> list[Path]:
     else:
         files = [path for name in (SAFE_WEIGHTS_NAME, _ADAPTER_WEIGHTS) if (path := folder / name).is_file()][:1]
     if not files:
-        raise FileNotFoundError(f"{folder} holds no model: there is no {SAFE_WEIGHTS_NAME} in it.")
+        raise FileNotFoundError(f"{folder} holds no model: it has no {SAFE_WEIGHTS_NAME}.")
     return files
 
 
 def put_weights(model: nn.Module, folder: Path) -> None:
-    """Loads the weights of a folder into a model that exists; tied weights are stored once."""
+    """Loads the weights of a folder into a model. Tied weights are stored once."""
     weights = load_weights(folder)
     if hasattr(model, "peft_config"):
         from peft import set_peft_model_state_dict
@@ -215,10 +215,10 @@ def average_checkpoints(folder: str | Path, last: int = 5) -> dict[str, torch.Te
 
     Args:
         folder: the output folder of a run, or the folder that holds its checkpoints.
-        last: how many; the paper averages 5 for the base model and 20 for the big one.
+        last: number of checkpoints; the paper averages 5 for the base model and 20 for the big model.
 
     Returns:
-        The averaged weights by name, in the precision they were saved in; computed in float64.
+        The averaged weights by name, in the precision of the checkpoints; computed in float64.
 
     Raises:
         FileNotFoundError: there are fewer checkpoints.
@@ -228,13 +228,13 @@ def average_checkpoints(folder: str | Path, last: int = 5) -> dict[str, torch.Te
 
 
 def last_checkpoints(folder: str | Path, last: int) -> list[Path]:
-    """The last so many checkpoints of a run, oldest first. Raises as `average_checkpoints` does."""
+    """The last `last` checkpoints of a run, oldest first. Raises the same errors as `average_checkpoints`."""
     if last < 1:
         raise ValueError(f"last must be at least 1, not {last}.")
     found = checkpoints(folder)
     if len(found) < last:
         raise FileNotFoundError(
-            f"{folder} has {len(found)} checkpoints, so the last {last} cannot be averaged: ask for fewer, or train "
+            f"{folder} has {len(found)} checkpoints, so the last {last} cannot be averaged: average fewer, or train "
             f"with a smaller checkpoint.save_steps and a checkpoint.save_total_limit of at least {last}."
         )
     return found[-last:]
@@ -248,7 +248,7 @@ def average_files(paths: list[Path]) -> dict[str, torch.Tensor]:
         weights = load_weights(path)
         if total and weights.keys() != total.keys():
             differing = sorted(weights.keys() ^ total.keys())
-            raise ValueError(f"{path} and {paths[0]} are not of the same model; they differ in {differing[:5]}.")
+            raise ValueError(f"{path} and {paths[0]} belong to other models: they differ in {differing[:5]}.")
         for name, tensor in weights.items():
             if name not in total:
                 total[name], types[name] = torch.zeros(tensor.shape, dtype=torch.float64), tensor.dtype
@@ -261,7 +261,7 @@ def average_files(paths: list[Path]) -> dict[str, torch.Tensor]:
 
 
 def save_average(paths: list[Path], output: Path) -> None:
-    """Writes a model folder with the mean of the weights of `paths` and every other file of the last of them."""
+    """Writes a model folder with the mean of the weights of `paths` and the other model files of the last of them."""
     weights = average_files(paths)
     file_name = _ADAPTER_WEIGHTS if (Path(paths[-1]) / _ADAPTER_WEIGHTS).is_file() else SAFE_WEIGHTS_NAME
     with folder_aside(output) as aside:

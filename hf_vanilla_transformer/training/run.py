@@ -1,7 +1,7 @@
-"""The course of a run, the same for train, pretrain, adapt and finetune: from a recipe to a folder with a model.
+"""The steps of a run, the same for train, pretrain, adapt and finetune: from a recipe to a folder with a model.
 
-Check the folder, prepare, train, choose the weights, score them, write the model folder, report. `carry_out` does it; a
-`Run` supplies what differs between the commands.
+`carry_out` checks the folder, prepares, trains, chooses the weights, scores them, writes the model folder and reports.
+The subclasses of `Run` implement the parts that differ between the commands.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class TrainingResult:
 
     Attributes:
         folder: the output folder.
-        model: the finished model: averaged, best or last (`chosen` says which).
+        model: the final model, with averaged, best or last weights (see `chosen`).
         tokenizer: its tokenizer.
-        metrics: final scores on the validation and the test split, and facts of the training: those of results.json.
-        chosen: where the finished weights come from.
-        interrupted: the run was stopped by a signal and can be resumed; `metrics` may be empty.
-        steps: updates made in all.
-        main_process: of several processes, whether this one writes files.
+        metrics: final scores on the validation and the test split, and facts of the training, as in results.json.
+        chosen: source of the final weights, in words.
+        interrupted: whether a signal stopped the run, which can be resumed; `metrics` may be empty.
+        steps: total number of updates.
+        main_process: whether this process writes files, if there are several.
     """
 
     folder: Path
@@ -74,14 +74,14 @@ class Run(ABC):
     """A prepared run of one command: its data is read, its model is built. `carry_out` trains and finishes it.
 
     Attributes:
-        recipe: what to do.
+        recipe: of the run.
         tokenizer: of the model.
     """
 
     recipe: Any
     tokenizer: PreTrainedTokenizerBase
 
-    # Whether the output folder itself is a model folder, too, beside the one to publish in `model/`.
+    # Whether the output folder itself is a model folder, in addition to `model/`, which is for publishing.
     model_in_output_folder: ClassVar[bool] = True
     # Whether a finished run keeps its checkpoints, to average them or to train further.
     keeps_checkpoints: ClassVar[bool] = True
@@ -89,23 +89,23 @@ class Run(ABC):
     @classmethod
     @abstractmethod
     def prepare(cls, recipe: Any, folder: Path, *, resume_from: Path | None = None) -> Run:
-        """Reads the data and builds the model. Everything that does not fit is found here, before the long work.
+        """Reads the data and builds the model. Errors in recipe, data or model are raised here, before training starts.
 
         Args:
-            recipe: what to do.
-            folder: the output folder, which may not exist yet; nothing is written to it.
-            resume_from: the checkpoint from which a run is resumed.
+            recipe: of the run.
+            folder: the output folder, which may not exist yet; `prepare` does not write to it.
+            resume_from: the checkpoint to resume from; None for a new run.
 
         Raises:
-            ValueError, FileNotFoundError: something does not fit.
+            ValueError, FileNotFoundError: recipe, data and model do not fit.
         """
 
     @abstractmethod
     def make_trainer(self, folder: Path) -> RecipeTrainer:
-        """The trainer, with the model and the data. It makes the output folder."""
+        """Returns the trainer, with model and data. Creates the output folder."""
 
-    def begin(self, folder: Path) -> None:  # noqa: B027 — most commands have nothing to write
-        """Writes what a resume needs beside the checkpoints; called in the main process of a run that starts anew."""
+    def begin(self, folder: Path) -> None:  # noqa: B027 — optional
+        """Writes files that a resume needs in addition to checkpoints; called in the main process of a new run."""
 
     def finished_model(self, model: nn.Module) -> PreTrainedModel:
         """The model to save, once it has its final weights."""
@@ -113,7 +113,7 @@ class Run(ABC):
 
     @abstractmethod
     def final_scores(self, trainer: RecipeTrainer, model: PreTrainedModel, folder: Path) -> dict[str, Any]:
-        """Scores of the finished model, by `SPLIT_METRIC`; also writes its predictions. All processes call it."""
+        """Scores of the final model, by `SPLIT_METRIC`; also writes its predictions. All processes call it."""
 
     def facts(self, trainer: RecipeTrainer, folder: Path) -> dict[str, Any]:
         """Further entries of results.json."""
@@ -132,40 +132,40 @@ class Run(ABC):
         return []
 
     def curve(self) -> dict[str, Any]:
-        """Which score curves.png shows: arguments of `plot_curves`."""
+        """Arguments of `plot_curves` that decide the score in curves.png."""
         return {}
 
     def result(self, **fields: Any) -> TrainingResult:
-        """The result, with the fields that are special to this command."""
+        """The result, with further fields of this command."""
         return TrainingResult(**fields)
 
     def conclude(self, result: TrainingResult, command: str) -> None:  # noqa: B027
-        """What comes after the model folder, such as a comparison and a report. All processes call it.
+        """Steps after the model folder is written, such as a comparison and a report. All processes call it.
 
-        It may set `result.interrupted`: then the run is not finished, and a resume continues here.
+        It may set `result.interrupted`; the run is then unfinished, and a resume continues here.
         """
 
 
 def carry_out(kind: type[Run], recipe: Any, *, resume: bool = False, command: str = "") -> Any:
-    """Runs a recipe from its check to its report.
+    """Carries out all steps of a run.
 
     Args:
-        kind: the run of the command.
-        recipe: what to do; `output.output_dir` must be set.
-        resume: continue the interrupted run in that folder.
-        command: the command as it was typed, for the card.
+        kind: subclass of `Run` for the command.
+        recipe: of the run; `output.output_dir` must be set.
+        resume: continue the interrupted run in ``output.output_dir``.
+        command: the command line, for the model card.
 
     Returns:
-        A `TrainingResult`, or what `kind.result` makes of it.
+        The result of `kind.result`, a `TrainingResult`.
 
     Raises:
-        ValueError, FileNotFoundError, ImportError: something does not fit; raised before the long work.
+        ValueError, FileNotFoundError, ImportError: recipe, data and model do not fit; raised before training starts.
         OSError: a checkpoint could not be written; earlier ones are complete.
     """
     _check_output(recipe.output)
     folder = Path(recipe.output.output_dir)
     resume_from = check_resumable(folder, recipe) if resume else None
-    if not resume and _main_process():  # the others come when the first may have begun
+    if not resume and _main_process():  # other processes may check later, when the folder is in use
         check_new(folder)
     run = kind.prepare(recipe, folder, resume_from=resume_from)
     trainer = run.make_trainer(folder)
@@ -176,7 +176,7 @@ def carry_out(kind: type[Run], recipe: Any, *, resume: bool = False, command: st
         trainer.barrier()
         interrupted = _train(trainer, folder, resume_from)
         history = read_history(folder / METRICS_FILE)
-        if main_process and recipe.output.plot and history:  # a short run logs nothing
+        if main_process and recipe.output.plot and history:  # empty for a short run
             plot_curves(history, folder / CURVES_FILE, **run.curve())
         if not interrupted:
             return _finish(run, trainer, folder, command)
@@ -194,9 +194,9 @@ def carry_out(kind: type[Run], recipe: Any, *, resume: bool = False, command: st
 
 
 def _finish(run: Run, trainer: RecipeTrainer, folder: Path, command: str) -> TrainingResult:
-    """Gives the model its final weights, scores and saves it, and writes the results."""
+    """Loads the final weights, scores and saves the model, and writes the results."""
     main_process = trainer.is_world_process_zero()
-    spent = trainer.clock.state_dict()  # scoring the finished model is not training time
+    spent = trainer.clock.state_dict()  # final scores do not count as training time
     chosen = choose_weights(trainer, folder)
     model = run.finished_model(trainer.model)
     model.eval()
@@ -222,7 +222,7 @@ def _finish(run: Run, trainer: RecipeTrainer, folder: Path, command: str) -> Tra
     trainer.barrier()
     run.conclude(result, command)
     if main_process and not result.interrupted:
-        # Last: a folder with results holds a finished run.
+        # Written last: results mark a finished run.
         write_text(folder / RESULTS_FILE, json.dumps(result.metrics, indent=2) + "\n")
         if not run.keeps_checkpoints:
             shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
@@ -233,7 +233,7 @@ def choose_weights(trainer: RecipeTrainer, folder: Path) -> str:
     """Loads the final weights into the model: the average if the recipe asks for one, else the best, else the last.
 
     Returns:
-        Where they come from, in words.
+        Their source, in words.
     """
     recipe = trainer.recipe
     if recipe.checkpoint.average_last:
@@ -256,9 +256,9 @@ def choose_weights(trainer: RecipeTrainer, folder: Path) -> str:
 
 
 def _check_output(output: OutputRecipe) -> None:
-    """Raises ValueError if there is no output folder, or no package for the reports."""
+    """Raises ValueError if the output folder is not set, or the package of `output.report_to` is not installed."""
     if output.output_dir is None:
-        raise ValueError("output.output_dir is not set: name the output folder, for example --output runs/my-model.")
+        raise ValueError("output.output_dir is not set: give the output folder, for example --output runs/my-model.")
     reporter = output.report_to
     if reporter != "none" and find_spec(reporter) is None:
         raise ValueError(
@@ -268,14 +268,14 @@ def _check_output(output: OutputRecipe) -> None:
 
 
 def _main_process() -> bool:
-    """Whether this process writes files; before torch.distributed starts, the launcher's environment says so."""
+    """Whether this process writes files; before torch.distributed starts, by the environment of the launcher."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank() == 0
     return int(os.environ.get("RANK", "0")) == 0
 
 
 def _open_folder(run: Run, folder: Path, resume_from: Path | None) -> None:
-    """Writes the recipe; of a resumed run, removes what belongs to later updates."""
+    """Writes the recipe; in a resumed run, removes history and checkpoints of later updates."""
     run.recipe.save(folder / RECIPE_FILE)
     (folder / RESULTS_FILE).unlink(missing_ok=True)
     step = 0 if resume_from is None else update_of(resume_from)
@@ -287,7 +287,7 @@ def _open_folder(run: Run, folder: Path, resume_from: Path | None) -> None:
 
 
 def _train(trainer: RecipeTrainer, folder: Path, resume_from: Path | None) -> bool:
-    """Trains to the end, unless the checkpoint is there already; returns whether it was interrupted."""
+    """Trains to the end, unless the checkpoint is the end; returns whether the training was interrupted."""
     if resume_from is not None and trainer.restore_if_ended(resume_from):
         return False
     stop = StopConditions(trainer)
@@ -303,10 +303,10 @@ def _train(trainer: RecipeTrainer, folder: Path, resume_from: Path | None) -> bo
 
 
 def _write_model(run: Run, result: TrainingResult, command: str) -> None:
-    """The model folder with its card, and, where the command has it so, the model in the output folder itself."""
+    """Writes the model folder with its card and, depending on the command, the model in the output folder itself."""
     folder = result.folder
     if run.model_in_output_folder:
-        # Each file takes its place when all are written.
+        # Files are moved into place after all are written.
         aside = folder / ".finished"
         with folder_aside(aside) as written:
             result.model.save_pretrained(written)
@@ -329,6 +329,6 @@ def _write_model(run: Run, result: TrainingResult, command: str) -> None:
 
 
 def print_scores(split: str, scores: Mapping[str, Any]) -> None:
-    """One line on the screen: the scores of a split."""
+    """Prints the scores of a split on one line."""
     shown = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in scores.items())
     print(f"{split}: " + "  ".join(shown), file=sys.stderr)

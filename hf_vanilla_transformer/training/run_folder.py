@@ -25,8 +25,8 @@ PREDICTIONS_FILE = "predictions_{split}.jsonl"
 MODEL_FOLDER = "model"
 _LOCK_FILE = ".lock"
 
-# A resumed run may differ in these fields and sections. The weights and the order of the rows do not depend on them, or
-# only from the update on at which the run continues.
+# A resumed run may change these fields and sections: the weights and the order of the rows do not depend on them, or
+# only after the update at which the run continues.
 _MAY_CHANGE = {
     "description",
     "comparison",
@@ -47,7 +47,7 @@ _MAY_CHANGE = {
     "training.logging_steps",
     "training.dataloader_num_workers",
 }
-# Fields that say when the training ends. To change one of them is to go beyond the end of a finished run.
+# Fields that decide when the training ends. Changing one of them continues a finished run.
 _LIMITS = ("training.max_steps", "training.num_train_epochs", "training.max_minutes", "evaluation.patience")
 
 
@@ -105,7 +105,7 @@ def check_resumable(folder: Path, recipe: Any) -> Path | None:
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Makes the folder and keeps other runs out of it. The lock of a process that died does not hold.
+    """Creates the folder and locks it against other runs. The lock ends with the process.
 
     Raises:
         ValueError: another process trains in the folder.
@@ -116,7 +116,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise ValueError(
-            f"Another process trains in the output folder {folder}: wait for its end, or choose another folder with "
+            f"Another process trains in the output folder {folder}: wait until it ends, or choose another folder with "
             "--output."
         ) from error
     try:

@@ -33,12 +33,12 @@ from .checkpoints import (
 from .clock import TrainingClock
 from .schedules import Schedule
 
-# "No end" for a training that minutes or patience end; Trainer wants a number of updates.
+# Number of updates for a training that minutes or patience end; Trainer requires a number.
 UNLIMITED_STEPS = 10**9
 
 
 def planned_updates(training: Any, updates_per_epoch: int | None) -> int:
-    """Updates in the entire training, as far as steps and epochs decide it.
+    """Updates in the entire training, by the limits of steps and epochs.
 
     Args:
         training: section `training` of a recipe.
@@ -51,14 +51,14 @@ def planned_updates(training: Any, updates_per_epoch: int | None) -> int:
 
 
 class RecipeTrainer(Trainer):
-    """Trains by a recipe. Everything that plain Trainer does is left to it.
+    """Trains by a recipe, with as much of Trainer as possible.
 
     Trainer counts epochs of equal length and draws their order from the random state of the process. Here the order of
     the rows depends on the seed and the epoch alone, so Trainer sees the entire training as one epoch of `Batches`; a
-    resume skips those that were used. Checkpoints are written aside and then renamed; an evaluation scores the averaged
-    weights if the recipe keeps an average; time spent in either does not count as training.
+    resume skips used batches. Checkpoints are written aside and then renamed. Evaluations score the averaged weights if
+    the recipe keeps an average. Time spent in either does not count as training time.
 
-    A subclass says which optimizer, which schedule and which scores.
+    Subclasses define the optimizer, the schedule and the scores.
 
     Args:
         recipe: a recipe with the sections `training`, `evaluation`, `checkpoint` and `output`.
@@ -72,7 +72,7 @@ class RecipeTrainer(Trainer):
         options: further arguments of Trainer.
     """
 
-    # Whether labels are tokens, so that counting them says how much text was read.
+    # Whether labels are tokens, so that their number measures the amount of text.
     counts_tokens = True
 
     def __init__(
@@ -100,7 +100,7 @@ class RecipeTrainer(Trainer):
         if training.average != "none":
             self.average = WeightAverage(model, training.average, last=training.average_last, decay=training.ema_decay)
         args = _training_arguments(recipe, folder / CHECKPOINTS_FOLDER, arguments or {})
-        # Before Trainer makes the output folder: a training that cannot start leaves no folder.
+        # Before Trainer creates the output folder, so that a training that cannot start leaves no folder.
         self.batches = batches(args.world_size)
         args.max_steps = planned_updates(training, self.batches.updates_per_epoch)
         super().__init__(model=model, args=args, processing_class=tokenizer, callbacks=callbacks, **options)
@@ -117,7 +117,7 @@ class RecipeTrainer(Trainer):
         raise NotImplementedError
 
     def scores(self) -> dict[str, Any]:
-        """Scores of the model, in evaluation mode, on the validation rows; text among them is a signature."""
+        """Scores of the model, in evaluation mode, on the validation rows; strings among them are signatures."""
         raise NotImplementedError
 
     @property
@@ -132,7 +132,7 @@ class RecipeTrainer(Trainer):
 
     @property
     def save_steps(self) -> int | None:
-        """Updates between two checkpoints; None for one at the end and where the run is interrupted."""
+        """Updates between two checkpoints; None for a checkpoint at the end or an interruption only."""
         return self.recipe.checkpoint.save_steps
 
     # ---- Batches
@@ -143,11 +143,11 @@ class RecipeTrainer(Trainer):
         return self.batches.epochs(self.state.global_step)
 
     def get_train_dataloader(self) -> DataLoader:
-        """The batches of this process, from the beginning; Trainer skips those that a resumed run has used."""
+        """All batches of this process; Trainer skips those that a resumed run has used."""
         return self.batches.loader(self.args.max_steps, self.args.process_index)
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
-        """As in Trainer; also counts the labels of all processes."""
+        """Like Trainer; also counts the labels of all processes."""
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
         self.tokens_seen += int(items) if items is not None else 0
         return batches, items
@@ -167,7 +167,7 @@ class RecipeTrainer(Trainer):
         """The recipe's scores on the validation rows, of the averaged weights if the recipe keeps an average."""
         with self.clock.paused(), self.averaged_weights(), evaluation_mode(self.model):
             metrics = self.scores()
-        # Reporters such as TensorBoard take numbers only.
+        # Reporters such as TensorBoard accept numbers only.
         self.signatures = {name: value for name, value in metrics.items() if isinstance(value, str)}
         metrics = {f"{metric_key_prefix}_{name}": metrics[name] for name in metrics if name not in self.signatures}
         self.log(metrics)
@@ -179,7 +179,7 @@ class RecipeTrainer(Trainer):
         return self.average.applied() if self.average is not None and self.average.count else nullcontext()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As in Trainer; a loss that is not a number ends the run, because nothing can be learned any more."""
+        """Like Trainer; ends the run if the loss is not finite, because the weights are lost then."""
         self._refuse_nan(logs.get("loss", 0.0))
         super().log(logs, start_time)
 
@@ -187,7 +187,7 @@ class RecipeTrainer(Trainer):
         if not math.isfinite(loss):
             raise ValueError(
                 f"The training loss is {loss} at update {self.state.global_step}: the weights are lost. Resume from "
-                "the last checkpoint with other data, or start anew with a lower learning rate, more warm-up or "
+                "the last checkpoint with other data, or start again with a lower learning rate, more warm-up or "
                 "training.max_grad_norm=1."
             )
 
@@ -201,13 +201,13 @@ class RecipeTrainer(Trainer):
 
     @property
     def out_of_patience(self) -> bool:
-        """Whether as many evaluations as `evaluation.patience` says brought no better weights."""
+        """Whether `evaluation.patience` evaluations brought no improvement."""
         patience = self.recipe.evaluation.patience
         return patience is not None and self.evaluations_without_gain >= patience
 
     @property
     def keeps_best(self) -> bool:
-        """Whether the finished model is the best of the evaluated ones, so that its weights are kept on disk."""
+        """Whether the final model is the best evaluated one, so that the best weights are saved."""
         return self.evaluates and self.recipe.evaluation.load_best_model_at_end
 
     # ---- Checkpoints
@@ -216,11 +216,11 @@ class RecipeTrainer(Trainer):
         return self._checkpoint_run_dir or super()._get_output_dir(trial)
 
     def _save_checkpoint(self, model, trial) -> None:
-        """Writes a checkpoint aside, then renames it: whatever happens, earlier ones stay complete."""
-        self._refuse_nan(float(self._tr_loss))  # before it takes the place of a good checkpoint
+        """Writes a checkpoint aside, then renames it, so that an error never damages earlier checkpoints."""
+        self._refuse_nan(float(self._tr_loss))  # before it replaces a good checkpoint
         name = f"checkpoint-{self.state.global_step}"
         folder = Path(self.args.output_dir)
-        # All processes write into it, so its name is known.
+        # All processes write into this folder, so its name is fixed.
         aside = folder / ".partial"
         with self.clock.paused():
             try:
@@ -245,7 +245,7 @@ class RecipeTrainer(Trainer):
             self.barrier()
 
     def save_best(self) -> None:
-        """Saves the weights that were just evaluated as the best so far."""
+        """Saves the weights of the current evaluation as the best so far."""
         if not self.args.should_save:
             return
         folder = Path(self.args.output_dir)
@@ -257,13 +257,13 @@ class RecipeTrainer(Trainer):
             remove_old_best(folder, self.state.global_step)
 
     def _issue_warnings_after_load(self, load_result) -> None:
-        # Tied weights are stored once, so that one of their names is missing in the file.
+        # Tied weights are stored once, so one of their names is missing in the file.
         missing = [key for key in load_result.missing_keys if key not in self.model.all_tied_weights_keys]
         if missing or load_result.unexpected_keys:
             super()._issue_warnings_after_load(load_result)
 
     def run_state(self) -> dict[str, Any]:
-        """What a resumed run needs beyond what Trainer saves."""
+        """The state of the run that Trainer does not save."""
         return {
             "clock": self.clock.state_dict(),
             "tokens_seen": self.tokens_seen,
@@ -276,7 +276,7 @@ class RecipeTrainer(Trainer):
         }
 
     def restore_training(self, checkpoint: Path) -> None:
-        """Restores the state of a checkpoint in a training that Trainer has set up."""
+        """Restores the state of a checkpoint after Trainer has set up the training."""
         state = self._restore(checkpoint)
         self._tr_loss.fill_(state["loss_since_log"])
         self._globalstep_last_logged = state["logged_step"]
@@ -284,7 +284,7 @@ class RecipeTrainer(Trainer):
             self.batches.load_state_dict(state["batches"])
 
     def restore_if_ended(self, checkpoint: Path) -> bool:
-        """Restores model and state if the training had reached its end at a checkpoint; False if updates are left."""
+        """Restores model and state if a checkpoint is the end of the training; returns False if updates are left."""
         self.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
         self._restore(checkpoint)
         if self.state.global_step < self.args.max_steps and not self.out_of_time and not self.out_of_patience:
@@ -294,13 +294,13 @@ class RecipeTrainer(Trainer):
 
     def _restore(self, checkpoint: Path) -> dict[str, Any]:
         device = self.args.device
-        # Several processes on a CPU have the device `cpu:0`, which torch.load does not know.
+        # With several processes on a CPU, the device is `cpu:0`, which torch.load does not accept.
         place = "cpu" if device.type == "cpu" else device
         state = torch.load(checkpoint / RUN_STATE, weights_only=True, map_location=place)
         if state["rows"] != self.batches.fingerprint():
             raise ValueError(
-                f"The training rows are not those that {checkpoint} was trained on: data.path or its files have "
-                "changed. Restore them, or start a new run from its weights."
+                f"The training rows differ from those of {checkpoint}: data.path or its files have changed. Restore "
+                "them, or start a new run from the weights of the checkpoint."
             )
         self.clock.load_state_dict(state["clock"])
         self.tokens_seen = state["tokens_seen"]
@@ -316,9 +316,9 @@ class RecipeTrainer(Trainer):
 
 
 def _training_arguments(recipe: Any, output: Path, more: dict[str, Any]) -> TrainingArguments:
-    """Trainer's arguments for the parts that it does itself; callbacks decide when to evaluate, save and stop."""
+    """Trainer's arguments. Callbacks decide when to evaluate, save and stop."""
     training = recipe.training
-    # Passed only where it is asked for: later versions call it activation_checkpointing and warn of this name.
+    # Passed only if set: later versions call it activation_checkpointing and warn about this name.
     checkpointing = {"gradient_checkpointing": True} if training.gradient_checkpointing else {}
     arguments = TrainingArguments(
         output_dir=str(output),
@@ -337,11 +337,11 @@ def _training_arguments(recipe: Any, output: Path, more: dict[str, Any]) -> Trai
         disable_tqdm=True,
         remove_unused_columns=False,
         report_to=recipe.output.report_to,
-        # Without it several processes on a machine without accelerator would not find each other.
+        # Without it, several processes on a machine without an accelerator would not connect.
         use_cpu=default_device().type == "cpu",
         **checkpointing,
         **more,
     )
-    # One process uses one GPU; for more there is `accelerate launch`. DataParallel would split our batches by rows.
+    # One process uses one GPU; `accelerate launch` starts more. DataParallel would split our batches by rows.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments

@@ -1,4 +1,4 @@
-"""The run of finetune: a base model with a new head on labelled rows, its predictions, comparison and report."""
+"""The run of `finetune`: trains a base model with a new head on labelled rows; writes predictions and report."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class FinetuneResult(TrainingResult):
     """The result of a fine-tuning.
 
     Attributes:
-        predictions: of each split that was scored.
+        predictions: for each split with scores.
         labels: names of the classes, in the order of the model's outputs.
-        gains: over other starts, if the recipe asks for a comparison.
+        gains: over other initialisations, if the recipe asks for a comparison.
     """
 
     predictions: dict[str, list[Prediction]] = field(default_factory=dict)
@@ -52,15 +52,16 @@ class FinetuneResult(TrainingResult):
 
 
 def run_finetuning(recipe: FinetuneRecipe, *, resume: bool = False, command: str = "") -> FinetuneResult:
-    """Fine-tunes by a recipe and writes everything to ``output.output_dir``.
+    """Fine-tunes by a recipe and writes model, predictions and report to ``output.output_dir``.
 
     Args:
-        recipe: what to do; `base_model`, `data.path` and `output.output_dir` must be set.
-        resume: continue the interrupted run in that folder.
-        command: the command as it was typed, for the card.
+        recipe: of the fine-tuning; `base_model`, `data.path` and `output.output_dir` must be set.
+        resume: continue the interrupted run in ``output.output_dir``.
+        command: the command line, for the model card.
 
     Raises:
-        ValueError, FileNotFoundError, ImportError: something does not fit; raised before the long work.
+        ValueError, FileNotFoundError, ImportError: recipe, data and base model do not fit; raised before training
+            starts.
     """
     return carry_out(FinetuningRun, recipe, resume=resume, command=command)
 
@@ -70,14 +71,14 @@ class FinetuningRun(Run):
     """A prepared fine-tuning.
 
     Attributes:
-        recipe: what to do.
-        task: has seen its rows.
-        splits: labels as numbers; of the training rows those that are learned from.
-        available: training rows that there were before `data.max_labels` drew some.
-        base_model: where the training starts.
-        model: with its new head, not yet frozen.
+        recipe: of the fine-tuning.
+        task: after `fit_labels`.
+        splits: with labels as numbers, and the training rows after `data.max_labels`.
+        available: number of training rows before `data.max_labels`.
+        base_model: to fine-tune.
+        model: with its new head, without frozen weights or adapters.
         train_rows: encoded.
-        predictions: of the finished model, by split.
+        predictions: of the final model, by split.
     """
 
     recipe: FinetuneRecipe
@@ -90,11 +91,11 @@ class FinetuningRun(Run):
     predictions: dict[str, list[Prediction]] = field(default_factory=dict)
 
     model_in_output_folder = False
-    keeps_checkpoints = False  # with the optimizer state they are three times the size of the model
+    keeps_checkpoints = False  # with the optimizer state, a checkpoint is three times as large as the model
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """That of the base model."""
+        """The tokenizer of the base model."""
         return self.base_model.tokenizer
 
     @classmethod
@@ -103,7 +104,7 @@ class FinetuningRun(Run):
         validate(recipe)
         if recipe.base_model is None:
             raise ValueError(
-                "base_model is not set: name the model to fine-tune, for example hf-vanilla finetune runs/my-model "
+                "base_model is not set: give the model to fine-tune, for example hf-vanilla finetune runs/my-model "
                 "--task ..."
             )
         check_comparison(recipe)
@@ -117,12 +118,12 @@ class FinetuningRun(Run):
         splits = task.load()
         task.fit_labels(splits)
         for report in splits.reports:
-            if not report.skipped:  # the reader itself warns of bad rows
+            if not report.skipped:  # readers warn about bad rows themselves
                 logger.info("%s", report)
         if recipe.evaluation.patience is not None and splits.validation is None:
             raise ValueError(
-                f"evaluation.patience={recipe.evaluation.patience} counts evaluations, but there is no validation "
-                "split: name one with data.validation, or set data.validation_part."
+                f"evaluation.patience={recipe.evaluation.patience} needs evaluations, but there is no validation "
+                "split: set data.validation or data.validation_part."
             )
         available = len(splits.train)
         if recipe.data.max_labels is not None:
@@ -133,11 +134,11 @@ class FinetuningRun(Run):
         return cls(recipe, task, splits, available, base_model, model, train_rows)
 
     def make_trainer(self, folder: Path) -> TaskTrainer:
-        """The trainer of the task, with the backbone frozen or adapted, and gradual unfreezing as a callback."""
+        """A `TaskTrainer`, with the backbone frozen or adapted, and gradual unfreezing as a callback."""
         recipe = self.recipe
         if recipe.training.gradient_checkpointing:
             self.model.config.use_cache = False
-        # In this order: what is recorded must have happened.
+        # The record must run after the unfreezing.
         callbacks: list[Any] = []
         if recipe.unfreezing.mode == "gradual":
             callbacks.append(GradualUnfreezing(recipe.unfreezing.every_epochs))
@@ -153,14 +154,14 @@ class FinetuningRun(Run):
         )
 
     def finished_model(self, model: nn.Module) -> PreTrainedModel:
-        """Adapters become part of the weights, so that the model loads without PEFT."""
-        # A pipeline with truncation=True then cuts where the model ends.
+        """Merges adapters into the weights, so that the model loads without PEFT."""
+        # Pipelines with truncation=True truncate to this length.
         longest = longest_row(self.recipe.text_length, self.base_model)
         self.tokenizer.model_max_length = min(self.tokenizer.model_max_length, longest)
         return finished_model(model)
 
     def final_scores(self, trainer: TaskTrainer, model: PreTrainedModel, folder: Path) -> dict[str, Any]:
-        """The task's scores of the validation split, and of the test split if the recipe asks for them."""
+        """The task's scores on the validation split and, if the recipe asks for it, on the test split."""
         metrics: dict[str, Any] = {}
         for split in ("validation", "test") if self.recipe.evaluation.test else ("validation",):
             rows = getattr(self.splits, split)
@@ -176,7 +177,7 @@ class FinetuningRun(Run):
         return metrics
 
     def facts(self, trainer: TaskTrainer, folder: Path) -> dict[str, Any]:
-        """The main metric, and numbers that are no scores one level deeper."""
+        """The name of the main metric, and facts of the run."""
         return {
             "main_metric": main_metric(self.task),
             "run": {
@@ -192,7 +193,7 @@ class FinetuningRun(Run):
         }
 
     def card_text(self, result: TrainingResult) -> ModelCardText:
-        """The data, the base model, and what the base model was made of."""
+        """Data, base model and lineage."""
         return card_text(
             self.recipe,
             self.base_model,
@@ -203,12 +204,12 @@ class FinetuningRun(Run):
         )
 
     def card_files(self, folder: Path) -> list[Path]:
-        """What was trained when."""
+        """The record of trainable parts."""
         file = folder / TRAINABLE_FILE
         return [file] if file.is_file() else []
 
     def curve(self) -> dict[str, Any]:
-        """The main metric; a loss of rows has no unit."""
+        """The main metric, without a unit for the loss."""
         return {"metric": main_metric(self.task), "unit": ""}
 
     def result(self, **fields: Any) -> FinetuneResult:
@@ -216,13 +217,13 @@ class FinetuningRun(Run):
         return FinetuneResult(**fields, predictions=self.predictions, labels=list(self.task.labels))
 
     def conclude(self, result: FinetuneResult, command: str) -> None:
-        """Compares with other starts, and writes and prints the report."""
+        """Compares with other initialisations, and writes and prints the report."""
         metric = main_metric(self.task)
         for name, other in compared_recipes(self.recipe):
             if isinstance(other, FinetuneRecipe):
                 target = Path(other.output.output_dir)
                 if not (target / RESULTS_FILE).is_file():
-                    print(f"\nThe same fine-tuning from another start, for comparison: {name}", file=sys.stderr)
+                    print(f"\nComparison with another initialisation: {name}", file=sys.stderr)
                     if run_finetuning(other, resume=(target / RECIPE_FILE).is_file()).interrupted:
                         result.interrupted = True
                         return
@@ -236,11 +237,11 @@ class FinetuningRun(Run):
             self._print_summary(result)
 
     def _trainable(self, folder: Path) -> list[Any]:
-        """What was trained when; of a run that was resumed after its last update, only the file knows."""
+        """The record of trainable parts, from its file: a run resumed after its last update has no record in memory."""
         return read_trainable(folder / TRAINABLE_FILE) if (folder / TRAINABLE_FILE).is_file() else []
 
     def _print_summary(self, result: FinetuneResult) -> None:
-        """The end of a run on the screen: what was trained, scores, the gain."""
+        """Prints trainable parts, scores and gains."""
         print(f"\n{trainable_table(self._trainable(result.folder))}\n", file=sys.stderr)
         for split in result.predictions:
             print_scores(split, _scores_of(split, result.metrics))

@@ -1,4 +1,4 @@
-"""The trainer of finetune: batches of rows of like length, a learning rate for each layer, the task's scores."""
+"""The trainer of `finetune`: batches of rows of similar length, layerwise learning rates, the task's scores."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from .task import Task
 
 
 class RowSampler:
-    """Batches of a fixed number of rows; rows of like length meet, so that little is padded.
+    """Batches of a fixed number of rows of similar length, with little padding.
 
     The order of an epoch depends on the seed and the epoch alone. It is that of transformers' `LengthGroupedSampler`:
-    random groups of 50 updates, each sorted by length. The rows that are left for the last update of an epoch are
-    shared out evenly among its batches; if there are fewer rows than batches, the first rows of the epoch come again.
+    random groups of 50 updates, each sorted by length. The rows of the last update of an epoch are distributed evenly
+    among its batches; if there are fewer rows than batches, the first rows of the epoch are repeated.
 
     Args:
         lengths: tokens of each row.
-        batch_size: rows of a batch.
-        batches_per_update: batches of all processes that are added up to one update.
+        batch_size: rows per batch.
+        batches_per_update: batches of all processes that are accumulated for one update.
         seed: of the order.
     """
 
@@ -71,7 +71,7 @@ def row_batches(recipe: FinetuneRecipe, rows: datasets.Dataset, collator: Any, p
         recipe: of the fine-tuning.
         rows: encoded training rows.
         collator: makes a batch of rows.
-        processes: of the training.
+        processes: number of training processes.
     """
     training = recipe.training
     accumulation = training.gradient_accumulation_steps
@@ -90,11 +90,11 @@ class TaskTrainer(RecipeTrainer):
     """Trains one model of a task.
 
     Args:
-        task: has seen its rows, and made the model.
-        model: as it is trained: with frozen weights, adapters, ...
-        tokenizer: its tokenizer.
+        task: that built the model.
+        model: to train, with frozen weights or adapters.
+        tokenizer: of the model.
         train_rows: encoded.
-        validation_rows: not encoded, with their gold answers; None for no evaluations.
+        validation_rows: rows of the task, not encoded; None for no evaluations.
         folder: the output folder of the run.
         callbacks: transformers' callbacks.
     """
@@ -113,7 +113,7 @@ class TaskTrainer(RecipeTrainer):
         callbacks: list | None = None,
     ) -> None:
         self.task = task
-        # Not the first ones: they may all be of one class.
+        # A random sample: the first rows may all have the same class.
         self.validation_rows = _some(validation_rows, task.recipe.evaluation.max_rows)
         collator = task.collator(tokenizer)
         super().__init__(
@@ -138,14 +138,14 @@ class TaskTrainer(RecipeTrainer):
 
     @property
     def eval_steps(self) -> int | None:
-        """Updates between two evaluations: once an epoch if the recipe does not say."""
+        """Updates between two evaluations; an epoch if `evaluation.eval_steps` is not set."""
         if not self.evaluates:
             return None
         return self.recipe.evaluation.eval_steps or self.batches.updates_per_epoch
 
     @property
     def save_steps(self) -> int:
-        """Updates between two checkpoints: once an epoch if the recipe does not say."""
+        """Updates between two checkpoints; an epoch if `checkpoint.save_steps` is not set."""
         return self.recipe.checkpoint.save_steps or self.batches.updates_per_epoch
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
@@ -167,7 +167,7 @@ class TaskTrainer(RecipeTrainer):
         return rate_schedule(self.recipe.rates, updates)
 
     def scores(self) -> dict[str, Any]:
-        """What the task scores on the validation rows (`evaluation.max_rows` of them), and the loss."""
+        """The task's scores on the validation rows (at most `evaluation.max_rows`), and the loss."""
         scores = self.task.metrics(self.task.predict(self.model, self.processing_class, self.validation_rows))
         if "loss" not in scores:
             output = self.evaluation_loop(self.get_eval_dataloader(), "Evaluation", prediction_loss_only=True)
@@ -176,7 +176,7 @@ class TaskTrainer(RecipeTrainer):
 
 
 def model_columns(rows: datasets.Dataset) -> datasets.Dataset:
-    """The columns that the model takes, without those that only people read."""
+    """The columns for the collator, without `length` and `row`."""
     return rows.remove_columns([name for name in ("length", "row") if name in rows.column_names])
 
 
@@ -200,7 +200,7 @@ def rate_schedule(rates: RatesRecipe, total_steps: int) -> schedules.Schedule:
 
 
 def _some(rows: datasets.Dataset | None, limit: int | None) -> datasets.Dataset | None:
-    """At most so many rows, the same in every run."""
+    """At most `limit` rows, the same in every run."""
     if rows is None or limit is None or len(rows) <= limit:
         return rows
     return rows.select(sorted(np.random.default_rng(0).permutation(len(rows))[:limit].tolist()))

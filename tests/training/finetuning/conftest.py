@@ -23,20 +23,25 @@ def reviews(tmp_path_factory) -> Path:
     return folder
 
 
+def review_recipe(base_model: Path, reviews: Path, output: Path, **fields) -> FinetuneRecipe:
+    """A recipe of a few updates on `reviews`; keywords are dotted names with `__`."""
+    settings = {
+        "base_model": str(base_model),
+        "data.path": str(reviews),
+        "output.output_dir": str(output),
+        "output.plot": False,
+        "training.num_train_epochs": 1,
+        "training.per_device_train_batch_size": 16,
+        **{name.replace("__", "."): value for name, value in fields.items()},
+    }
+    return load_finetune_recipe(None, [as_override(name, value) for name, value in settings.items()])
+
+
 @pytest.fixture
 def small_recipe(reviews, tmp_path):
-    """Returns a function that makes a recipe of a few updates on `reviews`; keywords are dotted names with `__`."""
+    """Returns `review_recipe` for an output folder in `tmp_path`."""
 
     def make(base_model: Path, **fields) -> FinetuneRecipe:
-        settings = {
-            "base_model": str(base_model),
-            "data.path": str(reviews),
-            "output.output_dir": str(tmp_path / "run"),
-            "output.plot": False,
-            "training.num_train_epochs": 1,
-            "training.per_device_train_batch_size": 16,
-            **{name.replace("__", "."): value for name, value in fields.items()},
-        }
-        return load_finetune_recipe(None, [as_override(name, value) for name, value in settings.items()])
+        return review_recipe(base_model, reviews, tmp_path / "run", **fields)
 
     return make

@@ -16,6 +16,7 @@ from hf_vanilla_transformer.training.recipes.finetuning_recipe import load_finet
 
 from ..interruption import interrupt_at
 from ..test_training_run import assert_same, losses
+from .conftest import review_recipe
 
 
 @pytest.fixture(scope="module")
@@ -93,17 +94,23 @@ class TestFinishedRun:
             run_finetuning(finished_recipe, resume=True)
 
 
-FIELDS = {
+AVERAGED = {
     "training__num_train_epochs": 4, "evaluation__eval_steps": 3, "unfreezing__mode": "gradual", "head__dropout": 0.2,
-    "training__logging_steps": 1,
+    "training__logging_steps": 1, "training__average": "ema", "training__average_every": 2, "training__ema_decay": 0.5,
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def unbroken(masked_lm, reviews, tmp_path_factory):
+    """A run that is not interrupted, with averaged weights."""
+    return run_finetuning(review_recipe(masked_lm, reviews, tmp_path_factory.mktemp("unbroken") / "run", **AVERAGED))
+
+
 @pytest.mark.parametrize("step", [1, 7])
-def test_a_resumed_run_equals_the_unbroken_one_bit_for_bit(step, masked_lm, small_recipe, tmp_path, monkeypatch):
-    fields = {**FIELDS, "training__average": "ema", "training__average_every": 2, "training__ema_decay": 0.5}
-    unbroken = run_finetuning(small_recipe(masked_lm, output__output_dir=str(tmp_path / "unbroken"), **fields))
-    recipe = small_recipe(masked_lm, **fields)
+def test_a_resumed_run_equals_the_unbroken_one_bit_for_bit(
+    step, unbroken, masked_lm, small_recipe, tmp_path, monkeypatch
+):
+    recipe = small_recipe(masked_lm, **AVERAGED)
     with monkeypatch.context() as patch:
         interrupt_at(patch, step=step)
         stopped = run_finetuning(recipe)
@@ -113,12 +120,12 @@ def test_a_resumed_run_equals_the_unbroken_one_bit_for_bit(step, masked_lm, smal
     with pytest.raises(ValueError, match=r"hf-vanilla finetune --resume"):
         run_finetuning(recipe)
     with pytest.raises(ValueError, match=r"rates.layerwise_lr_decay was 1.0 and is 2.0"):
-        run_finetuning(small_recipe(masked_lm, **fields, rates__layerwise_lr_decay=2.0), resume=True)
+        run_finetuning(small_recipe(masked_lm, **AVERAGED, rates__layerwise_lr_decay=2.0), resume=True)
     again = run_finetuning(recipe, resume=True)
     assert again.steps == unbroken.steps == 12
-    assert losses(folder) == losses(tmp_path / "unbroken")
-    assert_same(load_weights(folder / "model"), load_weights(tmp_path / "unbroken" / "model"))
-    assert (folder / "trainable.json").read_text() == (tmp_path / "unbroken" / "trainable.json").read_text()
+    assert losses(folder) == losses(unbroken.folder)
+    assert_same(load_weights(folder / "model"), load_weights(unbroken.folder / "model"))
+    assert (folder / "trainable.json").read_text() == (unbroken.folder / "trainable.json").read_text()
 
 
 def test_a_resumed_run_keeps_its_patience_and_its_best_weights(masked_lm, small_recipe, tmp_path, monkeypatch):
