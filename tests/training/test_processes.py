@@ -20,21 +20,20 @@ from .toy import causal_lm_recipe, toy_recipe
 CONFIG = Path(__file__).parents[2] / "scripts" / "accelerate" / "two_processes_cpu.yaml"
 
 
-def launch(recipe, folder, *more):
+def launch(recipe, folder, command="train"):
     """Runs a recipe on two processes and returns the output."""
     recipe.save(folder / "launched.yaml")
-    return train("--recipe", str(folder / "launched.yaml"), *more)
+    return on_two_processes(command, "--recipe", str(folder / "launched.yaml"))
 
 
-def train(*arguments):
-    """The command `train` on two processes."""
+def on_two_processes(*arguments):
+    """A command on two processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
         sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIG),
-        "--main_process_port", str(port), "-m", "hf_vanilla_transformer.commands.main", "train",
-        *arguments,
+        "--main_process_port", str(port), "-m", "hf_vanilla_transformer.commands.main", *arguments,
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
@@ -84,7 +83,7 @@ def test_two_processes_share_a_stream_and_resume_it(texts, tmp_path):
     steps = ["training.max_steps=8", "training.gradient_accumulation_steps=2"]
     one = run_training(causal_lm_recipe(texts, tmp_path / "one", *common, *steps))
     launch(causal_lm_recipe(texts, tmp_path / "two", *common, "training.max_steps=4"), tmp_path)
-    train("--resume", str(tmp_path / "two"), "--training.max_steps", "8")
+    on_two_processes("train", "--resume", str(tmp_path / "two"), "--training.max_steps", "8")
     first, second = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert [step for step, _ in second] == list(range(1, 9))
     assert [loss for _, loss in second] == pytest.approx([loss for _, loss in first], rel=1e-5)
