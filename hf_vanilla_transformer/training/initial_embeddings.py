@@ -97,7 +97,7 @@ def evenly_spaced(count: int) -> range:
     return range(0, count, max(1, -(-count // _ROWS)))
 
 
-def whole_texts(tokenizer: PreTrainedTokenizerBase, texts: datasets.Dataset) -> Iterator[np.ndarray]:
+def untruncated_texts(tokenizer: PreTrainedTokenizerBase, texts: datasets.Dataset) -> Iterator[np.ndarray]:
     """The token ids of each text (column `text`), neither truncated nor with special tokens."""
     chosen = texts.select(evenly_spaced(len(texts)))
     for start in range(0, len(chosen), _CHUNK):

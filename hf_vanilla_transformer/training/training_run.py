@@ -19,7 +19,7 @@ from ..hub.card_text import card_text_of_recipe
 from .batches import Rows
 from .collators import collator
 from .corpus import Corpus, encode, encode_with_dropout, get_tokenizer, load_corpus, scored_data
-from .initial_embeddings import evenly_spaced, start_from_cooccurrence, whole_texts
+from .initial_embeddings import evenly_spaced, start_from_cooccurrence, untruncated_texts
 from .model import build_config, build_model
 from .recipes.objective import OBJECTIVES
 from .recipes.training_recipe import Recipe
@@ -174,7 +174,7 @@ def _start_embeddings(
     if recipe.task == "translation":
         together = rows.joined(evenly_spaced(len(rows)))
     else:
-        together = whole_texts(tokenizer, corpus.train)
+        together = untruncated_texts(tokenizer, corpus.train)
     known = start_from_cooccurrence(embedding, together, seed=recipe.training.seed)
     logger.info("Initialised %s of %s embeddings from co-occurrences.", f"{known:,}", f"{len(embedding):,}")
     return time.monotonic() - began

@@ -71,7 +71,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(causal_base, domain, tmp_p
         "the next token",
         "new words",
         "50% of the training tokens",
-        "directions that the domain's texts suggest",
+        "co-occurrence directions of the domain's tokens",
         "after 8 updates",
         str(causal_base.name),
     ):

@@ -105,7 +105,7 @@ class TestFinishedRun:
             run_training(finished_recipe)
 
 
-def test_training_learns(pairs, tmp_path):
+def test_training_lowers_the_loss(pairs, tmp_path):
     changes = ["training.max_steps=60", "training.logging_steps=20", "training.learning_rate=1e-2"]
     run_training(toy_recipe(pairs, tmp_path / "run", *changes, "model.config.dropout=0.0"))
     curve = losses(tmp_path / "run")
@@ -146,9 +146,18 @@ def test_a_finished_run_is_trained_further_with_a_higher_limit(pairs, tmp_path):
     assert_same(load_weights(further.folder), load_weights(unbroken.folder))
 
 
+AVERAGED = ["training.average=ema", "training.average_every=2"]
+
+
+@pytest.fixture(scope="module")
+def averaged(pairs, tmp_path_factory):
+    """A finished run with a moving average."""
+    return run_training(toy_recipe(pairs, tmp_path_factory.mktemp("averaged") / "run", *AVERAGED))
+
+
 @pytest.mark.parametrize("moment", ["final_scores", "card_text"])
-def test_a_run_killed_after_its_last_update_makes_no_further_one(moment, pairs, tmp_path, monkeypatch):
-    recipe = toy_recipe(pairs, tmp_path / "run", "training.average=ema", "training.average_every=2")
+def test_a_run_killed_after_its_last_update_makes_no_further_one(moment, averaged, pairs, tmp_path, monkeypatch):
+    recipe = toy_recipe(pairs, tmp_path / "run", *AVERAGED)
 
     def killed(*arguments, **keywords):
         raise KeyboardInterrupt
@@ -160,12 +169,9 @@ def test_a_run_killed_after_its_last_update_makes_no_further_one(moment, pairs, 
     assert not (tmp_path / "run" / "results.json").exists()
     before = losses(tmp_path / "run")
     resumed = run_training(recipe, resume=True)
-    unbroken = run_training(
-        toy_recipe(pairs, tmp_path / "unbroken", *["training.average=ema", "training.average_every=2"])
-    )
     assert resumed.steps == 12 and losses(tmp_path / "run") == before
-    assert_same(load_weights(resumed.folder), load_weights(unbroken.folder))
-    assert resumed.metrics["validation_loss"] == unbroken.metrics["validation_loss"]
+    assert_same(load_weights(resumed.folder), load_weights(averaged.folder))
+    assert resumed.metrics["validation_loss"] == averaged.metrics["validation_loss"]
 
 
 def test_a_signal_in_the_last_evaluation_is_resumed_without_an_update(pairs, tmp_path, monkeypatch):
@@ -223,7 +229,7 @@ def test_accumulated_batches_equal_one_large_batch(pairs, tmp_path):
             "data.max_rows=20",
         )  # fmt: skip
         result = run_training(recipe)
-        if name == "four":  # the number of micro-batches must be exactly one epoch for the two to be comparable
+        if name == "four":  # the two are comparable only if the micro-batches are exactly one epoch
             assert result.metrics["tokens"] == seen[0].metrics["tokens"]
         seen.append(result)
     one, four = (losses(tmp_path / name) for name in ("one", "four"))
@@ -237,7 +243,7 @@ def test_training_stops_early_without_improvement(pairs, tmp_path, monkeypatch):
         "max_rows: 2}",
     ]  # fmt: skip
     assert run_training(toy_recipe(pairs, tmp_path / "unbroken", *more)).steps == 6
-    # A resumed run counts on: it stops where the unbroken one did.
+    # A resumed run keeps its count of evaluations: it stops after the same update.
     with monkeypatch.context() as patch:
         interrupt_at(patch, step=5)
         assert run_training(toy_recipe(pairs, tmp_path / "run", *more)).steps == 5
@@ -319,7 +325,7 @@ def test_translation_trains_packed_with_bpe_dropout(pairs, tmp_path, monkeypatch
         pairs, tmp_path / "run", "data.packing=true", "tokenizer.dropout=0.5", "training.num_train_epochs=2"
     )  # fmt: skip
     run_training(recipe)
-    assert len(drawn) == 2, "one segmentation an epoch"
+    assert len(drawn) == 2, "one segmentation per epoch"
     first, second = ([list(ids) for ids in columns["input_ids"]] for columns in drawn)
     assert first != second
     saved = json.loads((tmp_path / "run" / "tokenizer.json").read_text())
@@ -339,12 +345,11 @@ def test_dropout_never_makes_a_pair_longer_than_allowed(pairs, tmp_path):
     assert texts == [tokenizer.decode(ids, skip_special_tokens=True) for ids in plain.columns["input_ids"]]
 
 
-def test_training_can_start_from_a_model(pairs, tmp_path):
-    run_training(toy_recipe(pairs, tmp_path / "first"))
-    first = str(tmp_path / "first")
+def test_training_can_start_from_a_model(averaged, pairs, tmp_path):
+    first = averaged.folder
     recipe = toy_recipe(pairs, tmp_path / "second", f"model.start_from={first}", f"tokenizer.path={first}")
     run_training(recipe)
-    before, after = losses(tmp_path / "first"), losses(tmp_path / "second")
+    before, after = losses(first), losses(tmp_path / "second")
     assert after[0][1] < before[0][1]
 
 

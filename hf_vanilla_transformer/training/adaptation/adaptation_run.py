@@ -24,7 +24,7 @@ from ..collators import collator
 from ..corpus import Corpus, encode, load_corpus
 from ..finetuning.base_model import describe, lineage
 from ..history import read_history
-from ..initial_embeddings import whole_texts
+from ..initial_embeddings import untruncated_texts
 from ..model import CLASSES
 from ..recipes.training_recipe import Recipe
 from ..run import TrainingResult, carry_out
@@ -236,7 +236,7 @@ def _measure_and_extend(
     if perplexities is None:
         return facts, tokenizer
     if adaptation.embeddings == "cooccurrence":
-        texts = whole_texts(tokenizer, corpus.train)
+        texts = untruncated_texts(tokenizer, corpus.train)
         rotated = rotate_embeddings(model.get_input_embeddings().weight, texts, seed=recipe.training.seed)
         logger.info("Rotated %s embeddings towards their co-occurrence directions in the domain.", f"{rotated:,}")
     if facts["new_tokens"] or adaptation.embeddings != "base_model":
