@@ -1,13 +1,41 @@
-"""Files and folders that are either complete or absent: written aside, flushed to disk, then renamed."""
+"""Files and folders that are either complete or absent: written aside, flushed to disk, then renamed.
+
+Reading a file that may be compressed is here, too.
+"""
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def open_binary(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file for reading; a file that ends in `.gz` is decompressed.
+
+    Raises:
+        ValueError: the `.gz` file is damaged or is not compressed; raised while it is read.
+    """
+    if path.suffix != ".gz":
+        with path.open("rb") as plain:
+            yield plain
+        return
+    try:
+        with gzip.open(path, "rb") as stream:
+            yield stream  # type: ignore[misc]
+    except gzip.BadGzipFile as error:
+        raise ValueError(
+            f"{path} is not a valid gzip file ({error}); download it again, or rename it if it is not compressed."
+        ) from error
+    except (EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is cut off or damaged ({error}); download or compress it again.") from error
 
 
 def write_text(path: str | Path, text: str) -> None:

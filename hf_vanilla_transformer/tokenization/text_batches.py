@@ -1,6 +1,5 @@
 """Batches of training texts from strings, files, folders or data sets, which can be read several times."""
 
-import gzip
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+
+from ..files import open_binary
 
 _BATCH_SIZE = 1000
 _TABLE_SUFFIXES = {".parquet", ".arrow", ".json", ".jsonl", ".ndjson", ".csv", ".tsv"}
@@ -85,11 +86,10 @@ def _files(paths: Iterable[str | Path]) -> list[Path]:
 
 def _lines(files: list[Path]) -> Iterator[str]:
     for file in files:
-        opener = gzip.open if file.suffix == ".gz" else open
-        with opener(file, "rb") as stream:
+        with open_binary(file) as stream:
             for number, line in enumerate(stream, start=1):
                 try:
-                    yield line.decode("utf-8").rstrip("\r\n")
+                    yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
                 except UnicodeDecodeError as error:
                     raise ValueError(
                         f"{file}:{number} is not UTF-8 ({error.reason}); convert the file, or read it with "

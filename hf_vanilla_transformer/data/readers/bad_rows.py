@@ -16,6 +16,7 @@ class BadRow(str, Enum):
     NOT_TEXT = "not text"
     FIELDS = "wrong number of fields"
     QUOTES = "quotes in the wrong place"
+    CARRIAGE_RETURN = "carriage return outside quotes (line ends of old Mac programs?)"
     LENGTH_RATIO = "absurd length ratio"
     NO_LABEL = "no label"
     LABEL_TYPE = "label of the wrong type"

@@ -81,6 +81,11 @@ class Columns:
         )
 
 
+def dotted(paths: Sequence[Path]) -> tuple[str, ...]:
+    """The names of columns as a user gives them: `translation.en` for a field of a column."""
+    return tuple(".".join(path) for path in paths)
+
+
 def value_at(row: Any, path: Path) -> Any:
     """The value at `path` in a row; None if it is missing."""
     for name in path:

@@ -7,6 +7,9 @@ than the other rows, which an unquoted comma in a text causes, and those with qu
 from __future__ import annotations
 
 import csv
+import io
+import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,17 +17,20 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from ...files import open_binary
 from .bad_rows import BadRow
 from .columns import Columns
+from .headers import SAMPLE, seems_header, unknown_header
 from .row_batch import ROWS_PER_BATCH, RowBatch, Undecodable
-from .text_files import open_binary
+from .text_files import decoded_lines, wide_encoding
 
 DELIMITERS = (",", ";", "\t", "|")
 
-# Rows that are sampled to find the delimiter and to tell a header from data.
-_SAMPLE = 200
-# A column with more different values than this in the sample is unlikely to hold labels.
-_FEW = 20
+# A quoted field after a blank. Python's csv module reads the blank and the quotes as part of the text.
+_BLANK_AND_QUOTE = re.compile(r' +"')
+
+# The module's limit of 131,072 characters is meant for untrusted input, but a text can be a book.
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
 Record = tuple[int, list[str] | BadRow]
 
@@ -35,7 +41,8 @@ class CsvFormat:
 
     Attributes:
         delimiter: one character; None detects comma, semicolon, tab or bar.
-        encoding: such as ``utf-8`` (with or without a byte order mark) or ``cp949``, in which Excel saves in Korea.
+        encoding: such as ``utf-8`` (with or without a byte order mark) or ``cp949``, in which Excel saves in Korea. A
+            file that begins with the byte order mark of UTF-16 or UTF-32 is read as that.
         header: whether the first line names the columns; None detects it.
         quotes: whether double quotes enclose a field; otherwise they are ordinary characters.
 
@@ -72,10 +79,14 @@ def read_csv(path: Path, wanted: Columns, form: CsvFormat | None = None) -> Iter
     form = form or CsvFormat()
     delimiter = form.delimiter or _find_delimiter(path, form)
     records = _records(path, form, delimiter)
-    sample = list(islice(records, _SAMPLE))
+    sample = list(islice(records, SAMPLE))
+    if form.quotes and any(_quotes_after_blank(row) for _, row in sample):
+        records = _records(path, form, delimiter, skip_blanks=True)
+        sample = list(islice(records, SAMPLE))
     if not sample:
         return
     first = sample[0][1]
+    names: tuple[str, ...] = ()
     chosen = wanted.indices()
     if chosen is not None:
         skip_first = bool(form.header)
@@ -88,6 +99,8 @@ def read_csv(path: Path, wanted: Columns, form: CsvFormat | None = None) -> Iter
         chosen, skip_first = list(range(wanted.sides)), False
     else:
         chosen, skip_first = _by_name(first, wanted, path, form, sample)
+        if skip_first:
+            names = tuple(first[column].strip() for column in chosen)
     fields = _usual_fields(sample)
     records = chain(sample, records)
     if skip_first:
@@ -98,12 +111,14 @@ def read_csv(path: Path, wanted: Columns, form: CsvFormat | None = None) -> Iter
         for index, (_, row) in enumerate(block):
             if isinstance(row, BadRow):
                 problems[index] = row
+            elif form.quotes and _quotes_after_blank(row):
+                problems[index] = BadRow.QUOTES
             elif row and len(row) != fields:
                 problems[index] = BadRow.FIELDS
             for side, column in zip(sides, chosen):
                 present = not isinstance(row, BadRow) and column < len(row)
                 side.append(_checked(row[column]) if present else "" if row == [] else None)
-        yield RowBatch(str(path), [number for number, _ in block], sides, problems)
+        yield RowBatch(str(path), [number for number, _ in block], sides, problems, columns=names)
 
 
 def _by_name(
@@ -117,21 +132,14 @@ def _by_name(
     except ValueError:
         if wanted.named or form.header:
             raise
-    if _seems_header(header, wanted.sides, sample):
-        raise ValueError(
-            f"The first line of {path} seems to name its columns {header}, but none of these names is expected. "
-            f"Name the columns of {wanted.wanted}, or give their numbers; or set header=False if the line is data."
-        )
+    others = [row for _, row in sample[1:] if not isinstance(row, BadRow)]
+    if seems_header(header, others, wanted.sides):
+        raise unknown_header(path, header, wanted)
     return list(range(wanted.sides)), False
 
 
-def _seems_header(header: list[str], sides: int, sample: list[Record]) -> bool:
-    """Whether the last wanted column repeats a few values, among which its first value is not."""
-    values = [row[sides - 1].strip() for _, row in sample[1:] if not isinstance(row, BadRow) and len(row) >= sides]
-    if len(header) < sides or len(values) < 4:
-        return False
-    counts = Counter(values)
-    return len(counts) <= min(_FEW, len(values) // 2) and header[sides - 1] not in counts
+def _quotes_after_blank(row: list[str] | BadRow) -> bool:
+    return not isinstance(row, BadRow) and any(map(_BLANK_AND_QUOTE.match, row))
 
 
 def _find_delimiter(path: Path, form: CsvFormat) -> str:
@@ -139,7 +147,7 @@ def _find_delimiter(path: Path, form: CsvFormat) -> str:
 
     def rows_that_agree(delimiter: str) -> int:
         try:
-            sample = list(islice(_records(path, form, delimiter), _SAMPLE))
+            sample = list(islice(_records(path, form, delimiter), SAMPLE))
         except ValueError:  # with this delimiter a quote is never closed
             return 0
         sizes = Counter(len(row) for _, row in sample if not isinstance(row, BadRow))
@@ -154,14 +162,29 @@ def _usual_fields(sample: list[Record]) -> int:
     return max(sizes, key=lambda size: (sizes[size], size)) if sizes else 0
 
 
-def _records(path: Path, form: CsvFormat, delimiter: str) -> Iterator[Record]:
-    """Each record with the number of its first line; a `BadRow` in the place of a broken record."""
+def _records(path: Path, form: CsvFormat, delimiter: str, *, skip_blanks: bool = False) -> Iterator[Record]:
+    """Each record with the number of its first line; a `BadRow` in the place of a broken record.
+
+    Args:
+        path: the file.
+        form: its format.
+        delimiter: its delimiter.
+        skip_blanks: ignore blanks after a delimiter, so that a quote can follow them.
+    """
     with open_binary(path) as stream:
-        lines = _decoded_lines(stream, form.encoding)
+        read: list[str] = []  # the lines of the current record
+
+        def recorded() -> Iterator[str]:
+            for line in _decoded_lines(stream, form.encoding, path):
+                read.append(line)
+                yield line
+
         quoting = csv.QUOTE_MINIMAL if form.quotes else csv.QUOTE_NONE
-        reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
+        reader = csv.reader(recorded(), delimiter=delimiter, quoting=quoting, strict=True, skipinitialspace=skip_blanks)
+        after_broken = False  # a record was broken, and none with a quote has followed
         while True:
             number = reader.line_num + 1
+            read.clear()
             try:
                 row = next(reader)
             except StopIteration:
@@ -172,18 +195,30 @@ def _records(path: Path, form: CsvFormat, delimiter: str) -> Iterator[Record]:
                         f"{path}:{number}: a quote opens here and never closes, so the rest of the file would be one "
                         "field; close it, or double it if it belongs to the text."
                     ) from error
-                yield number, BadRow.QUOTES
+                if "new-line character" in str(error):
+                    yield number, BadRow.CARRIAGE_RETURN
+                elif "expected after" in str(error):
+                    after_broken = True
+                    yield number, BadRow.QUOTES
+                else:
+                    raise ValueError(f"{path}:{number}: not a CSV record ({error}); correct or remove it.") from error
                 continue
-            yield number, row
+            quotes = sum(line.count('"') for line in read) if after_broken else 0
+            after_broken = after_broken and quotes == 0
+            # An odd quote closes the field of the broken record: this line is the rest of it.
+            yield number, BadRow.QUOTES if quotes % 2 else row
 
 
-def _decoded_lines(stream: Any, encoding: str) -> Iterator[str]:
+def _decoded_lines(stream: Any, encoding: str, path: Path) -> Iterator[str]:
     # Undecodable bytes become lone surrogates, so that only the field that contains them is bad.
     name = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
-    if name.lower().replace("-", "").startswith(("utf16", "utf32")):  # in these, a line feed is more than one byte
-        yield from stream.read().decode(encoding).splitlines(keepends=True)
+    buffered = io.BufferedReader(stream)
+    wide = wide_encoding(buffered.peek(4)[:4])
+    if wide is not None or name.lower().replace("-", "").replace("_", "").startswith(("utf16", "utf32")):
+        # In these, a line feed is more than one byte.
+        yield from decoded_lines(buffered, wide or encoding, path)
         return
-    for number, raw in enumerate(stream):
+    for number, raw in enumerate(buffered):
         yield raw.decode(name if number == 0 or name != "utf-8-sig" else "utf-8", errors="surrogateescape")
 
 

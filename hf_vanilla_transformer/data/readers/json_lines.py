@@ -8,21 +8,30 @@ from typing import Any
 
 from . import columns
 from .bad_rows import BadRow
-from .columns import Columns, value_at
+from .columns import Columns, dotted, value_at
 from .row_batch import ROWS_PER_BATCH, RowBatch, Undecodable
 from .text_files import lines
 
 
 def read_json_lines(path: Path, wanted: Columns) -> Iterator[RowBatch]:
-    """Reads one JSON object per line; the keys of the first objects choose the columns."""
-    rows = enumerate(lines(path), start=1)
+    """Reads one JSON object per line, or one JSON array of objects; the keys of the first objects choose the columns.
+
+    The rows of an array are numbered from 0.
+
+    Raises:
+        ValueError: the columns do not exist, or the file is one JSON object that spans several lines.
+    """
+    rows = _rows(path)
     paths: tuple[columns.Path, ...] | None = None
     while block := list(islice(rows, ROWS_PER_BATCH)):
         problems: dict[int, BadRow] = {}
         objects: list[Any] = []
         for index, (_, line) in enumerate(block):
             value = None
-            if isinstance(line, Undecodable):
+            if not isinstance(line, str):  # an item of an array
+                problems |= {} if isinstance(line, dict) else {index: BadRow.NOT_JSON}
+                value = line if isinstance(line, dict) else None
+            elif isinstance(line, Undecodable):
                 problems[index] = BadRow.NOT_UTF8  # there is no object whose values could show it
             elif not line.strip():
                 problems[index] = BadRow.EMPTY
@@ -37,11 +46,41 @@ def read_json_lines(path: Path, wanted: Columns) -> Iterator[RowBatch]:
             objects.append(value)
         if paths is None and (known := _known_columns(objects)):
             paths = wanted.choose(known, str(path))
+        names = dotted(paths) if paths is not None else ()
         if paths is None:
             sides = [[None] * len(block) for _ in range(wanted.sides)]
         else:
             sides = [[value_at(value, one) for value in objects] for one in paths]
-        yield RowBatch(str(path), [number for number, _ in block], sides, problems)
+        yield RowBatch(str(path), [number for number, _ in block], sides, problems, columns=names)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """Each line of the file with its number, or each item of the array that the file contains with its index."""
+    numbered = enumerate(lines(path), start=1)
+    first = next(((number, line) for number, line in numbered if line.strip()), None)
+    if first is None:
+        return iter(enumerate(lines(path), start=1))
+    begin = first[1].lstrip()[0]
+    if begin not in "[{" or (_is_json(first[1]) and begin == "{"):
+        return iter(enumerate(lines(path), start=1))
+    try:
+        value = json.loads("\n".join(lines(path)))
+    except json.JSONDecodeError:
+        return iter(enumerate(lines(path), start=1))  # lines, of which the first is bad
+    if not isinstance(value, list):
+        raise ValueError(
+            f"{path} is one JSON object that spans several lines. Write one object per line (JSON lines), or an array "
+            "of objects."
+        )
+    return iter(enumerate(value))
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except json.JSONDecodeError:
+        return False
+    return True
 
 
 def _known_columns(objects: list[Any]) -> dict[str, Any]:

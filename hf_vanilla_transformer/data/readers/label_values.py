@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -10,6 +11,8 @@ from typing import Any, Literal
 import datasets
 
 LabelKind = Literal["single", "multi", "regression"]
+
+_WHOLE_NUMBER = re.compile(r"[-+]?(?:0|[1-9]\d{0,14})\.0*")
 
 
 def plain_values(rows: datasets.Dataset, column: str) -> list[Any]:
@@ -101,6 +104,11 @@ def names_of(value: Any, kind: LabelKind, separator: str | None) -> list[str] | 
         return None
     names = [_name(one) for one in value]
     return None if None in names else names  # type: ignore[return-value]
+
+
+def whole_number(name: str) -> str:
+    """`1` for the class names `1.0` and `1.`, as a table with gaps writes whole numbers; other names as they are."""
+    return str(int(float(name))) if _WHOLE_NUMBER.fullmatch(name) else name
 
 
 def _name(value: Any) -> str | None:

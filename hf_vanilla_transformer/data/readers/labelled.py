@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -45,6 +46,7 @@ def load_labelled(
     split: str = "train",
     config_name: str | None = None,
     csv_format: CsvFormat | None = None,
+    empty_labels: bool = False,
     on_bad_row: OnBadRow = "skip",
 ) -> tuple[datasets.Dataset, RowReport]:
     """Reads texts (or pairs of texts) with one label column of any type.
@@ -61,6 +63,8 @@ def load_labelled(
         split: the split of a folder or data set.
         config_name: the configuration of a data set on the Hub.
         csv_format: delimiter, encoding and header of a CSV file; by default UTF-8, and the others are detected.
+        empty_labels: whether an empty field is a label, that of a row without any class (multi-label); otherwise such a
+            row has no label and is bad.
         on_bad_row: skip and count rows without text or label, or raise an error at the first one.
 
     Returns:
@@ -69,8 +73,8 @@ def load_labelled(
 
     Raises:
         FileNotFoundError: the file, folder or data set does not exist.
-        ValueError: the columns do not exist, no row is valid, labels have several types, files name their classes
-            differently, or a row is bad with `on_bad_row="error"`.
+        ValueError: the columns do not exist, no row is valid, labels have several types, files have different columns
+            or name their classes differently, or a row is bad with `on_bad_row="error"`.
     """
     check_on_bad_row(on_bad_row)
     sides = ("text", "text_pair", "label") if pairs or pair_column is not None else ("text", "label")
@@ -89,7 +93,13 @@ def load_labelled(
                 f"{class_label and class_label.names}; give all files of {name} the same ClassLabel."
             )
         class_label = feature
-        labels = [_label(value, class_label) for value in batch.sides[-1]]
+        if batch.columns and report.columns and batch.columns != report.columns:
+            raise ValueError(
+                f"{batch.origin} has the columns {', '.join(batch.columns)}, but the files before it "
+                f"{', '.join(report.columns)}; name the columns of {name}, or give its files the same ones."
+            )
+        report.columns = report.columns or batch.columns
+        labels = [_label(value, class_label, empty_labels) for value in batch.sides[-1]]
         problems = {
             index: BadRow.NOT_UTF8 if isinstance(label, Undecodable) else BadRow.NO_LABEL
             for index, label in enumerate(labels)
@@ -145,12 +155,14 @@ def _tables(paths: Sequence[Path], *, wanted: Columns, form: CsvFormat | None) -
     return batches
 
 
-def _label(value: Any, class_label: datasets.ClassLabel | None) -> Any:
-    """The label; None for an empty field, for NaN and for -1 of a `ClassLabel`."""
+def _label(value: Any, class_label: datasets.ClassLabel | None, empty: bool) -> Any:
+    """The label; None for an empty field (unless `empty` labels are allowed), for NaN and for -1 of a `ClassLabel`."""
     if isinstance(value, Undecodable):
         return value
     if isinstance(value, str):
-        return value.strip() or None
+        return value.strip() or ("" if empty else None)
+    if isinstance(value, Decimal):  # numbers of a database
+        value = float(value)
     if isinstance(value, float) and math.isnan(value):
         return None
     if class_label is not None and value == -1:

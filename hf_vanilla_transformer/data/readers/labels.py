@@ -18,7 +18,7 @@ import datasets
 import pyarrow as pa
 
 from .bad_rows import BadRow
-from .label_values import LabelKind, as_number, check_type, declared_names, names_of, plain_values
+from .label_values import LabelKind, as_number, check_type, declared_names, names_of, plain_values, whole_number
 from .row_report import RowReport
 
 logger = logging.getLogger(__name__)
@@ -98,17 +98,18 @@ class Labels:
         _check_choice(on_bad_label)
         report = RowReport(f"labels of {split}", rows=len(rows))
         known = {name: index for index, name in enumerate(self.names) if self.counts[index]}
+        whole = all(whole_number(name) == name for name in self.names)
         keep, encoded = [], []
         unseen: Counter[str] = Counter()
         seen: dict[Any, tuple] = {}  # the result of `_number` for each label of a row with one class
         for index, value in enumerate(plain_values(rows, column)):
             if self.kind != "single" or isinstance(value, (list, dict)):
-                number, problem, wrong = self._number(value, known)
+                number, problem, wrong = self._number(value, known, whole)
             else:
                 # True == 1, but they are different labels.
                 key = (type(value), value)
                 if key not in seen:
-                    seen[key] = self._number(value, known)
+                    seen[key] = self._number(value, known, whole)
                 number, problem, wrong = seen[key]
             if problem is None:
                 keep.append(index)
@@ -136,14 +137,22 @@ class Labels:
         values = pa.array(encoded, features.arrow_schema.field(column).type)
         return datasets.Dataset(table.set_column(position, column, values).cast(features.arrow_schema)), report
 
-    def _number(self, value: Any, known: dict[str, int]) -> tuple[Any, BadRow | None, list[str]]:
-        """The number of a label, or its problem and the names that cause it."""
+    def _number(self, value: Any, known: dict[str, int], whole: bool) -> tuple[Any, BadRow | None, list[str]]:
+        """The number of a label, or its problem and the names that cause it.
+
+        Args:
+            value: the label.
+            known: the id of each class.
+            whole: read `1.0` as the class `1`; no class is named like the former.
+        """
         if self.kind == "regression":
             number = as_number(value)
             return number, None if number is not None else BadRow.LABEL_TYPE, [str(value)]
         names = names_of(value, self.kind, self.separator)
         if names is None:
             return None, BadRow.LABEL_TYPE, [str(value)]
+        if whole:
+            names = [name if name in known else whole_number(name) for name in names]
         wrong = [name for name in names if name not in known]
         if wrong:
             return None, BadRow.UNSEEN_LABEL, wrong
@@ -197,6 +206,11 @@ def fit_labels(
     if not counts:
         raise ValueError(f"No row has a label in the column {column!r}.")
     declared = declared_names(train.features[column])
+    if declared is None and all(whole_number(name).lstrip("-").isdecimal() for name in counts):
+        # Whole numbers, which a column with gaps writes as 0.0 and 1.0. In another file they may be 0 and 1.
+        written, counts = counts, Counter()
+        for name, count in written.items():
+            counts[whole_number(name)] += count
     names = declared if declared is not None else sorted(counts, key=_order(counts))
     doubts = _doubts(names, counts, len(values), kind)
     numbers_of = tuple(counts.get(name, 0) for name in names)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from . import columns
-from .columns import Columns
+from .columns import Columns, dotted
 from .row_batch import ROWS_PER_BATCH, RowBatch, Undecodable, features_at
 
 
@@ -29,7 +29,8 @@ def read_parquet(path: Path, wanted: Columns) -> Iterator[RowBatch]:
         row = 0
         for batch in file.iter_batches(batch_size=ROWS_PER_BATCH, columns=sorted({one[0] for one in paths})):
             sides = [_arrow_values(batch.column(one[0]), one[1:]) for one in paths]
-            yield RowBatch(str(path), range(row, row + batch.num_rows), sides, features=features)
+            numbers = range(row, row + batch.num_rows)
+            yield RowBatch(str(path), numbers, sides, features=features, columns=dotted(paths))
             row += batch.num_rows
 
 
@@ -40,6 +41,8 @@ def _struct_fields(kind: pa.DataType) -> dict[str, None]:
 def _arrow_values(column: pa.Array, path: columns.Path) -> list[Any]:
     for name in path:
         column = pc.struct_field(column, name)
+    if pa.types.is_decimal(column.type):  # numbers of a database
+        column = column.cast(pa.float64())
     try:
         return column.to_pylist()
     except UnicodeDecodeError:  # Arrow does not check its strings when it reads a file

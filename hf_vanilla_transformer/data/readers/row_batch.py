@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 
 from .bad_rows import BadRow
-from .columns import Columns, Path, value_at
+from .columns import Columns, Path, dotted, value_at
 
 ROWS_PER_BATCH = 10_000
 
@@ -24,6 +24,7 @@ class RowBatch:
         sides: one list of values per column; a value is None where it is missing.
         problems: rows that could not be read, by their index in this batch.
         features: for each side the type that its column has in the `datasets` library, or None; empty if unknown.
+        columns: for each side the name of its column; empty if the columns have no names.
     """
 
     origin: str
@@ -31,6 +32,7 @@ class RowBatch:
     sides: list[list[Any]]
     problems: dict[int, BadRow] = field(default_factory=dict)
     features: tuple[Any, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 class Undecodable(str):
@@ -57,4 +59,5 @@ def dataset_batches(dataset: datasets.Dataset, wanted: Columns, origin: str) -> 
     for begin in range(0, len(dataset), ROWS_PER_BATCH):
         columns = dataset[begin : begin + ROWS_PER_BATCH]
         sides = [[value_at(value, path[1:]) for value in columns[path[0]]] for path in paths]
-        yield RowBatch(origin, range(begin, begin + len(sides[0])), sides, features=features_at(features, paths))
+        numbers = range(begin, begin + len(sides[0]))
+        yield RowBatch(origin, numbers, sides, features=features_at(features, paths), columns=dotted(paths))

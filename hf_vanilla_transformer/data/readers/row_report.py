@@ -24,12 +24,14 @@ class RowReport:
         rows: the number of rows that were read.
         counts: the number of skipped rows for each reason.
         examples: the locations of the first skipped rows for each reason, such as `corpus.tsv:17`.
+        columns: the names of the columns that were read; empty if they have no names.
     """
 
     origin: str
     rows: int = 0
     counts: dict[BadRow, int] = field(default_factory=dict)
     examples: dict[BadRow, list[str]] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
     @property
     def skipped(self) -> int:

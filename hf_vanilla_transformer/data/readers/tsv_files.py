@@ -5,6 +5,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from .columns import Columns
+from .headers import SAMPLE, seems_header, unknown_header
 from .row_batch import ROWS_PER_BATCH, RowBatch, Undecodable
 from .text_files import lines
 
@@ -14,6 +15,9 @@ def read_tsv(path: Path, wanted: Columns) -> Iterator[RowBatch]:
 
     The names in the first line choose the columns, or their numbers do. If the first line has none of the expected
     names, it is data, and the first columns are taken. All other columns are ignored.
+
+    Raises:
+        ValueError: a column does not exist, or the first line seems to be a header with unknown names.
     """
     rows = ((number, line) for number, line in enumerate(lines(path), start=1))
     chosen = wanted.indices()
@@ -21,15 +25,18 @@ def read_tsv(path: Path, wanted: Columns) -> Iterator[RowBatch]:
         first = next(rows, None)
         if first is None:
             return
-        header = dict.fromkeys(name.strip() for name in first[1].split("\t"))
+        header = [name.strip() for name in first[1].split("\t")]
         try:
-            paths = wanted.choose(header, f"The first line of {path}")
-            chosen = [list(header).index(name) for (name,) in paths]
+            paths = wanted.choose(dict.fromkeys(header), f"The first line of {path}")
+            chosen = [header.index(name) for (name,) in paths]
         except ValueError:
             if wanted.named:
                 raise
+            sample = list(islice(rows, SAMPLE))
+            if seems_header(header, [line.split("\t") for _, line in sample], wanted.sides):
+                raise unknown_header(path, header, wanted) from None
             chosen = list(range(wanted.sides))
-            rows = chain([first], rows)
+            rows = chain([first], sample, rows)
     while block := list(islice(rows, ROWS_PER_BATCH)):
         values = [_fields(line, chosen) for _, line in block]
         sides = [[row[side] for row in values] for side in range(wanted.sides)]

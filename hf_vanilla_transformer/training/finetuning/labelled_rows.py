@@ -43,7 +43,12 @@ def read_splits(data: LabelledDataRecipe, read: Reader, *, column: str | None = 
         if chosen is None:
             splits[split] = None
             continue
-        splits[split], report = read(*chosen)
+        try:
+            splits[split], report = read(*chosen)
+        except ValueError as error:
+            if split == "train":
+                raise
+            raise ValueError(f"{error} To leave this split out, set data.{split} to [].") from error
         reports.append(report)
     train = splits["train"]
     if data.max_rows is not None and len(train) > data.max_rows:

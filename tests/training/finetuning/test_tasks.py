@@ -337,3 +337,15 @@ def test_numbers_are_labels_of_classes(masked_lm, small_recipe, tmp_path):
     rows.to_parquet(tmp_path / "train.parquet")
     prepared = FinetuningRun.prepare(small_recipe(masked_lm, data__path=str(tmp_path)))
     assert prepared.model.config.id2label == {0: "0", 1: "1"}
+
+
+def test_the_columns_are_those_of_the_training_split(masked_lm, small_recipe, tmp_path):
+    (tmp_path / "train.csv").write_text("id,text,target\n1,good film,pos\n2,bad film,neg\n", encoding="utf-8")
+    (tmp_path / "test.csv").write_text("id,text\n3,a film\n4,another film\n", encoding="utf-8")
+    recipe = small_recipe(masked_lm, data__path=str(tmp_path))
+    with pytest.raises(ValueError, match=r"test\.csv.*'target'.*data\.test to \[\]"):
+        make_task(recipe).load()
+    splits = make_task(
+        small_recipe(masked_lm, data__path=str(tmp_path), data__test=[], data__validation_part=0.5)
+    ).load()
+    assert splits.test is None and splits.reports[0].columns == ("text", "target")

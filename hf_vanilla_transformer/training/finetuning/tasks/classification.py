@@ -27,6 +27,12 @@ _KINDS = {"single_label": "single", "multi_label": "multi", "regression": "regre
 _THRESHOLD = 0.5
 
 
+def _sides(rows: datasets.Dataset) -> tuple[str, ...]:
+    """The arguments of `load_labelled` that name the columns of its rows."""
+    pair = ("pair_column",) if "text_pair" in rows.column_names else ()
+    return ("text_column", *pair, "label_column")
+
+
 class Classification(Task):
     """One label per text, or per pair of texts if `data.text_pair` is set. `head.problem` decides the kind of label."""
 
@@ -45,18 +51,21 @@ class Classification(Task):
     def load(self) -> Splits:
         """Reads texts and the labels as strings."""
         data = self.recipe.data
+        columns = {"text_column": data.text, "pair_column": data.text_pair, "label_column": data.label}
 
         def read(source: Any, split: str) -> Any:
-            return load_labelled(
+            rows, report = load_labelled(
                 source,
-                text_column=data.text,
-                pair_column=data.text_pair,
-                label_column=data.label,
+                **columns,
                 split=split,
                 config_name=data.config,
                 csv_format=csv_format(data),
+                empty_labels=self.kind == "multi",
                 on_bad_row=data.on_bad_row,
             )
+            # The other splits have the columns of the training split, which is read first.
+            columns.update(zip(_sides(rows), report.columns))
+            return rows, report
 
         return read_splits(data, read, column="label" if self.kind == "single" else None)
 
