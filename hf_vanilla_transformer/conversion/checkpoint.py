@@ -119,6 +119,7 @@ def load_with_transformers(
         ignore_mismatched_sizes=True,  # refused below, with a reason
         output_loading_info=True,
         **arguments,
+        trust_remote_code=False,
     )
     for name in set(family.copies) & set(report["missing_keys"]):
         model.get_parameter(name).data.copy_(model.get_parameter(family.copies[name]).data)

@@ -56,7 +56,9 @@ def load_saved_model(folder: str | Path, dtype: torch.dtype | str = "auto") -> P
             f"{path} has architectures={architectures!r}, but must name one of: {', '.join(classes)}. Load the model "
             "as one of these classes and save it again."
         )
-    model, report = classes[name].from_pretrained(folder, dtype=dtype, local_files_only=True, output_loading_info=True)
+    model, report = classes[name].from_pretrained(
+        folder, dtype=dtype, local_files_only=True, output_loading_info=True, trust_remote_code=False
+    )
     wrong = {key: sorted(report[key]) for key in ("missing_keys", "mismatched_keys", "unexpected_keys") if report[key]}
     if wrong:
         listed = "; ".join(f"{key.replace('_', ' ')}: {', '.join(map(str, names[:5]))}" for key, names in wrong.items())
@@ -68,7 +70,7 @@ def load_saved_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase | None:
     """Loads the tokenizer in `folder`; None if the folder has no tokenizer."""
     if not any((Path(folder) / name).is_file() for name in TOKENIZER_FILES):
         return None
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def check_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> None:

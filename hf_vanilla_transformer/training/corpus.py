@@ -175,7 +175,7 @@ def get_tokenizer(recipe: Recipe, corpus: Corpus) -> PreTrainedTokenizerBase:
     extra = extra_tokens(recipe.task, recipe.objective)
     path = choice.path or recipe.model.start_from
     if path is not None:
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     else:
         if is_streamed(recipe):
             rows = tokenizer_sample(recipe, corpus.held_out)

@@ -106,7 +106,7 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, *, device: s
     _, model_class = CLASSES[recipe.task]
     if recipe.model.start_from is not None:
         model = model_class.from_pretrained(
-            recipe.model.start_from, attn_implementation=recipe.model.attn_implementation
+            recipe.model.start_from, attn_implementation=recipe.model.attn_implementation, trust_remote_code=False
         )
         extra = extra_tokens(recipe.task, recipe.objective)
         if model.config.vocab_size < len(tokenizer) <= model.config.vocab_size + len(extra):

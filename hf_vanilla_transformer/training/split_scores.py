@@ -123,10 +123,12 @@ def score_split(
     if rows is None:
         names = " or ".join(map(repr, getattr(recipe.data, split)))
         raise FileNotFoundError(f"data.path={recipe.data.path!r} has no split {names}; name it with --data.{split}.")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     _, model_class = CLASSES[recipe.task]
     model = (
-        model_class.from_pretrained(folder, attn_implementation=recipe.model.attn_implementation)
+        model_class.from_pretrained(
+            folder, attn_implementation=recipe.model.attn_implementation, trust_remote_code=False
+        )
         .to(default_device())
         .eval()
     )

@@ -93,7 +93,7 @@ class TrainingRun(Run):
                 "with data.hold_out (language models), or set evaluation.eval_steps to null."
             )
         if resume_from is not None:
-            tokenizer = AutoTokenizer.from_pretrained(resume_from)
+            tokenizer = AutoTokenizer.from_pretrained(resume_from, trust_remote_code=False)
         else:
             tokenizer = get_tokenizer(recipe, corpus)
         if is_streamed(recipe):

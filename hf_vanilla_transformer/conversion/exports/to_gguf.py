@@ -218,7 +218,14 @@ def _check_logits(
     # The configuration is passed, because transformers does not read n_positions and n_inner from GGUF files.
     received = (
         type(gpt2)
-        .from_pretrained(folder, gguf_file=GGUF_FILE, config=gpt2.config, dtype=torch.float32, local_files_only=True)
+        .from_pretrained(
+            folder,
+            gguf_file=GGUF_FILE,
+            config=gpt2.config,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
         .eval()
     )
     worst, largest = 0.0, 0.0
@@ -233,7 +240,9 @@ def _check_logits(
 
 def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path, samples: Samples) -> Check:
     """Token ids of the tokenizer in the file, loaded by transformers, against ours."""
-    received = AutoTokenizer.from_pretrained(folder, gguf_file=GGUF_FILE, local_files_only=True)
+    received = AutoTokenizer.from_pretrained(
+        folder, gguf_file=GGUF_FILE, local_files_only=True, trust_remote_code=False
+    )
     texts = tokenizer.batch_decode([list(row) for row in samples.rows], skip_special_tokens=True)
     expected, actual = (kind(texts, add_special_tokens=False)["input_ids"] for kind in (tokenizer, received))
     same = sum(first == second for first, second in zip(expected, actual, strict=True))

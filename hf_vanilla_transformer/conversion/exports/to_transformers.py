@@ -42,7 +42,7 @@ def export(request: Request, folder: Path) -> Exported:
         save_tokenizer(request.tokenizer, folder)
     # Auto classes find the same class in transformers; trust_remote_code is not needed.
     received = getattr(transformers, type(exported).__name__).from_pretrained(
-        folder, local_files_only=True, dtype="auto"
+        folder, local_files_only=True, dtype="auto", trust_remote_code=False
     )
     checks = [_compare_outputs(request.model, received.eval(), request.samples)]
     if received.can_generate():
@@ -112,7 +112,7 @@ def _compare_generated(ours: PreTrainedModel, exported: PreTrainedModel, samples
 
 def _compare_tokenizers(tokenizer: PreTrainedTokenizerBase, folder: Path, samples: Samples) -> None:
     """Raises ValueError if the saved tokenizer gives other ids than the model's."""
-    received = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    received = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     texts = tokenizer.batch_decode([list(row) for row in samples.rows], skip_special_tokens=True)
     expected, actual = tokenizer(texts)["input_ids"], received(texts)["input_ids"]
     for text, first, second in zip(texts, expected, actual, strict=True):

@@ -255,8 +255,10 @@ def _open_start(
     facts = json.loads((folder / ADAPTATION_FILE).read_text(encoding="utf-8"))
     facts["new_tokens"] = {int(token): parts for token, parts in facts["new_tokens"].items()}
     _, model_class = CLASSES[recipe.task]
-    model = model_class.from_pretrained(folder / START_FOLDER, attn_implementation=recipe.model.attn_implementation)
-    return facts, model, AutoTokenizer.from_pretrained(checkpoint)
+    model = model_class.from_pretrained(
+        folder / START_FOLDER, attn_implementation=recipe.model.attn_implementation, trust_remote_code=False
+    )
+    return facts, model, AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
 
 
 def load_texts(recipe: Recipe) -> tuple[Corpus, Corpus | None]:

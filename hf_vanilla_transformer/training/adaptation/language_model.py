@@ -178,7 +178,9 @@ def open_language_model(recipe: Recipe) -> LanguageModel:
     where = model_folder(source)
     own = CheckpointSource(str(where)).config().get("model_type") in STACKS
     if own:
-        model, report = model_class.from_pretrained(where, dtype=torch.float32, output_loading_info=True)
+        model, report = model_class.from_pretrained(
+            where, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
+        )
         missing = sorted(report["missing_keys"])
         if missing:
             raise ValueError(
@@ -208,7 +210,7 @@ def _tokenizer(recipe: Recipe, where: str | Path, own: bool) -> PreTrainedTokeni
     place = recipe.tokenizer.path or where
     if recipe.tokenizer.path is None and own:
         try:
-            tokenizer = AutoTokenizer.from_pretrained(place)
+            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"The tokenizer of the base model {recipe.adaptation.base_model} cannot be loaded ({error}); set "

@@ -144,10 +144,10 @@ def open_base_model(
         tokenizer = ORIGINAL_FORMATS[format].tokenizer(Path(where))
         config, weights, generation_config = model.config, _backbone_weights(model), _generation_config(model)
     elif CheckpointSource(str(where)).config().get("model_type") in STACKS:
-        config, weights = AutoConfig.from_pretrained(where), {}
+        config, weights = AutoConfig.from_pretrained(where, trust_remote_code=False), {}
         if not random_weights:
             weights, generation_config = _own_weights(where, config)
-        tokenizer = AutoTokenizer.from_pretrained(where)
+        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
     else:
         model = from_checkpoint(where, head=_transformers_head(where))
         config, weights, generation_config = model.config, _backbone_weights(model), _generation_config(model)
@@ -262,7 +262,9 @@ def _own_weights(
     # transformers would warn about the head and the pooler, which may be missing; other missing weights raise below.
     transformers_logging.set_verbosity_error()
     try:
-        model, report = auto_class.from_pretrained(where, dtype="auto", output_loading_info=True)
+        model, report = auto_class.from_pretrained(
+            where, dtype="auto", output_loading_info=True, trust_remote_code=False
+        )
     finally:
         transformers_logging.set_verbosity(verbosity)
     missing = set(report["missing_keys"])

@@ -340,7 +340,9 @@ def test_numbers_are_labels_of_classes(masked_lm, small_recipe, tmp_path):
 
 
 def test_the_columns_are_those_of_the_training_split(masked_lm, small_recipe, tmp_path):
-    (tmp_path / "train.csv").write_text("id,text,target\n1,good film,pos\n2,bad film,neg\n", encoding="utf-8")
+    (tmp_path / "train.csv").write_text(
+        "id,text,target\n1,good film,pos\n2,bad film,neg\n3,good,pos\n4,bad,neg\n", encoding="utf-8"
+    )
     (tmp_path / "test.csv").write_text("id,text\n3,a film\n4,another film\n", encoding="utf-8")
     recipe = small_recipe(masked_lm, data__path=str(tmp_path))
     with pytest.raises(ValueError, match=r"test\.csv.*'target'.*data\.test to \[\]"):
