@@ -15,6 +15,24 @@ def default_device() -> torch.device:
     return accelerator or torch.device("cpu")
 
 
+def check_device(name: str) -> None:
+    """Checks that this machine has the device `name`, such as `cpu`, `cuda` or `cuda:1`.
+
+    Raises:
+        ValueError: it does not, or there is no such kind of device.
+    """
+    counts = {"cpu": 1}
+    if torch.accelerator.is_available():
+        counts[default_device().type] = torch.accelerator.device_count()
+    try:
+        device = torch.device(name)
+    except RuntimeError:  # an unknown kind
+        device = None
+    if device is None or (device.index or 0) >= counts.get(device.type, 0):
+        listed = ", ".join(kind if count == 1 else f"{kind}:0 to {kind}:{count - 1}" for kind, count in counts.items())
+        raise ValueError(f"device {name!r} is not available; this machine has {listed}.")
+
+
 def hardware(processes: int = 1) -> str:
     """What a run of so many processes computes on, in words: `8 x NVIDIA H100`, `2 cores of an AMD EPYC`.
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+
+from ..hub_names import check_hub_name
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -27,21 +35,26 @@ def load_model(
         *auto_classes: names of the Auto classes of transformers to choose from. If several support the model, the one
             with the head that the checkpoint was saved with is used, else the first.
         purpose: name of the task for error messages, such as ``hf-vanilla fill``.
-        device: device of the model; `default_device()` if None.
+        device: device of the model, see `check_device`; `default_device()` if None.
         trust_remote_code: allow the model's own Python code to run; models of this package do not need it.
 
     Raises:
-        ValueError: none of `auto_classes` supports the model, or the checkpoint has no weights for its head.
+        ValueError: none of `auto_classes` supports the model, the checkpoint has no weights for its head, it has its
+            own code and `trust_remote_code` is false, or this machine has no such device.
         OSError: there is no such model.
     """
     import transformers
     from transformers.utils import logging as transformers_logging
 
-    from ..device import default_device
+    from ..device import check_device, default_device
 
+    if device is not None:
+        check_device(device)
+    _check_source(source)
     transformers_logging.disable_progress_bar()
-    options = {"trust_remote_code": True} if trust_remote_code else {}
-    config = transformers.AutoConfig.from_pretrained(source, **options)
+    # Without a decision, transformers asks on standard input, which may be the text of the user.
+    with _plain_errors(source):
+        config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
     supported = [name for name in auto_classes if _supports(getattr(transformers, name), config)]
     if not supported:
         others = dict.fromkeys(
@@ -54,14 +67,70 @@ def load_model(
     saved = (getattr(config, "architectures", None) or ["unknown"])[0]
     matching = [name for name in supported if saved.endswith(name.removeprefix("AutoModel"))]
     auto_class = getattr(transformers, (matching or supported)[0])
-    model, loading_info = auto_class.from_pretrained(source, config=config, output_loading_info=True, **options)
+    with _plain_errors(source):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
+        model, loading_info = auto_class.from_pretrained(
+            source, config=config, output_loading_info=True, trust_remote_code=trust_remote_code
+        )
     if missing := sorted(loading_info["missing_keys"]):
         raise ValueError(
             f"{purpose} needs weights for {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}. {source} does "
             f"not have them, because it was saved as {saved}: fine-tune it first, or use another checkpoint."
         )
-    tokenizer = transformers.AutoTokenizer.from_pretrained(source, **options)
     return model.to(device or default_device()).eval(), tokenizer
+
+
+def _check_source(source: str) -> None:
+    """Raises FileNotFoundError or ValueError if `source` is neither the folder of a model nor a possible Hub name."""
+    folder = Path(source)
+    if not folder.exists():
+        check_hub_name(source, "MODEL")
+        return
+    if not folder.is_dir():
+        raise ValueError(f"MODEL {source} is a file: give the folder of a model, or its name on the Hub.")
+    if (folder / "config.json").is_file():
+        return
+    if (folder / "model" / "config.json").is_file():
+        raise ValueError(f"The folder {source} has its model in {folder / 'model'}: give that folder.")
+    if (folder / "recipe.yaml").is_file():
+        raise ValueError(
+            f"The run in {source} is not finished, so there is no model yet: continue it with --resume {source}."
+        )
+    raise FileNotFoundError(f"The folder {source} has no config.json: give the folder of a model.")
+
+
+@contextmanager
+def _plain_errors(source: str) -> Iterator[None]:
+    """Turns the errors that a user can cause into one line with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        if Path(source).exists():
+            raise OSError(f"The model in {source} cannot be read: {_first_line(error)}") from error
+        raise FileNotFoundError(
+            f"There is no folder {source}, and the Hub does not give such a model: {_first_line(error)} Check the "
+            "spelling and the connection; private models need a login (`hf auth login`)."
+        ) from error
+    except ValueError as error:
+        if "trust_remote_code=True" not in str(error):
+            raise
+        raise ValueError(
+            f"{source} contains its own Python code, which may do anything on this machine. Read it, then allow it "
+            "with --trust-remote-code (in Python, trust_remote_code=True)."
+        ) from error
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, SafetensorError) as error:
+        raise ValueError(
+            f"The files of {source} are damaged or do not belong together ({type(error).__name__}: "
+            f"{_first_line(error)}): download or save the model again."
+        ) from error
+    except ImportError as error:
+        raise ValueError(
+            f"{source} needs a package that is not installed: {' '.join(str(error).split())[:300]}"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
 
 
 def _supports(auto_class: Any, config: Any) -> bool:

@@ -67,7 +67,9 @@ def export(request: Request, folder: Path) -> Exported:
     (folder / "config.json").rename(folder / CONFIG_FILE)
     if request.tokenizer is not None:
         save_tokenizer(request.tokenizer, folder)
-    received = ExportedModel.from_pretrained(folder, local_files_only=True, device="cpu").runners
+    received = ExportedModel.from_pretrained(
+        folder, local_files_only=True, device="cpu", trust_remote_code=False
+    ).runners
     if generates:
         checks = _check_generation(model, received, request.samples)
     else:
