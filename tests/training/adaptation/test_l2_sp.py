@@ -36,7 +36,7 @@ def backward(model, seed):
 
 
 @pytest.mark.parametrize("optimizer_class", [torch.optim.AdamW, torch.optim.SGD])
-def test_a_step_is_that_of_the_naive_loop(optimizer_class):
+def test_a_step_equals_that_of_a_naive_loop(optimizer_class):
     model = small()
     naive, start = copy.deepcopy(model), copy.deepcopy(model).state_dict()
     optimizer = optimizer_class(model.parameters(), lr=0.05, weight_decay=0.0)
@@ -54,7 +54,7 @@ def test_a_step_is_that_of_the_naive_loop(optimizer_class):
         torch.testing.assert_close(parameter, expected, rtol=1e-5, atol=1e-6, msg=name)
 
 
-def test_for_gradient_descent_it_is_the_gradient_of_the_penalty():
+def test_with_gradient_descent_the_decay_is_the_gradient_of_the_penalty():
     model = small()
     other = copy.deepcopy(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -85,7 +85,7 @@ def test_the_penalty_is_the_formula_of_the_paper():
     assert l2_sp.distance() == pytest.approx(moved**0.5, rel=1e-5)
 
 
-def test_new_rows_are_free_where_it_is_said():
+def test_rows_of_new_tokens_do_not_decay_if_known_tokens_is_given():
     model = small(tie_word_embeddings=False, lm_head_bias=True)
     extend_embeddings(model, {20: (3, 4), 21: (5, 6)})
     l2_sp = L2SP(model, 1.0, known_tokens=20)
@@ -107,7 +107,7 @@ def test_new_rows_are_free_where_it_is_said():
     assert float(pulled.distance()) == pytest.approx((9 + 1) ** 0.5)
 
 
-def test_muon_beside_adam_decays_too():
+def test_weights_of_muon_and_adam_decay():
     model = small()
     matrices = hidden_matrices(model)
     chosen = {id(parameter) for parameter in matrices}
@@ -134,7 +134,7 @@ def test_another_models_optimizer_is_refused():
         L2SP(small(), -1.0)
 
 
-def test_it_holds_a_model_in_a_plain_trainer(tmp_path):
+def test_the_callback_decays_towards_the_start_in_a_plain_trainer(tmp_path):
     rows = datasets.Dataset.from_dict({"input_ids": ids().tolist(), "labels": ids().tolist()})
     distances = []
     for strength in (0.0, 20.0):
@@ -150,7 +150,7 @@ def test_it_holds_a_model_in_a_plain_trainer(tmp_path):
     assert 0 < distances[1] < 0.6 * distances[0]
 
 
-def test_a_model_of_transformers_is_extended_and_held_in_a_plain_trainer(tmp_path):
+def test_a_transformers_model_is_extended_and_decays_in_a_plain_trainer(tmp_path):
     """What the documentation shows."""
     tokenizer = train_tokenizer(
         ["a small house near the river"] * 3, kind="byte_bpe", vocab_size=290, template="decoder"

@@ -33,7 +33,7 @@ def test_the_share_is_exact_in_expectation(share):
     assert np.mean(drawn) == pytest.approx(expected, abs=4 * np.std(drawn) / len(drawn) ** 0.5 + 1e-9)
 
 
-def test_general_rows_come_in_passes_over_the_ends_of_epochs():
+def test_general_rows_are_drawn_in_passes_across_epochs():
     order = sampler(LENGTHS, 50, 0.2)
     seen = np.concatenate([order.general_rows(epoch) for epoch in range(12)])
     assert len(seen) > 90
@@ -43,13 +43,13 @@ def test_general_rows_come_in_passes_over_the_ends_of_epochs():
     assert list(first) != list(second)
 
 
-def test_few_general_rows_come_several_times():
+def test_few_general_rows_repeat_within_an_epoch():
     order = sampler(LENGTHS[:52], 50, 0.9)
     counts = np.bincount(order.general_rows(0))
     assert len(counts) == 2 and counts.min() > 100 and abs(int(counts[0]) - int(counts[1])) <= 1
 
 
-def test_batches_hold_every_domain_row_once_and_the_drawn_ones():
+def test_batches_contain_every_domain_row_once_and_the_drawn_general_rows():
     order = sampler(LENGTHS, 50, 0.3)
     for epoch in range(3):
         order.set_epoch(epoch)
@@ -62,7 +62,7 @@ def test_batches_hold_every_domain_row_once_and_the_drawn_ones():
         assert sum(min(batch) < 50 <= max(batch) for batch in batches) > len(batches) / 3
 
 
-def test_an_epoch_follows_from_the_seed_alone():
+def test_an_epoch_depends_on_the_seed_alone():
     one, other = sampler(LENGTHS, 50, 0.3, seed=5), sampler(LENGTHS, 50, 0.3, seed=5)
     for epoch in range(4):
         one.set_epoch(epoch)

@@ -1,4 +1,4 @@
-"""New words: they are one token, everything else is as before, ids stay, and AutoTokenizer loads what is saved."""
+"""New words in a vocabulary: segmentation, ids, saving and loading; embeddings of new tokens."""
 
 import json
 import unicodedata
@@ -44,13 +44,13 @@ def make(kind, template, size, texts=GENERAL, **options):
 
 
 @pytest.mark.parametrize(("kind", "template", "size"), KINDS)
-def test_new_words_are_tokens_and_the_rest_is_as_before(kind, template, size, tmp_path):
+def test_new_words_are_tokens_and_other_segmentations_do_not_change(kind, template, size, tmp_path):
     tokenizer = make(kind, template, size)
     before = json.loads(tokenizer.backend_tokenizer.to_str())
     words = frequent_words(DOMAIN * 2, tokenizer, min_count=2)
     extended = extend_tokenizer(tokenizer, words, 40)
     assert {"rollercoaster", "hillside"} <= {word.text for word in extended.words}
-    assert json.loads(tokenizer.backend_tokenizer.to_str()) == before  # the old one is left alone
+    assert json.loads(tokenizer.backend_tokenizer.to_str()) == before  # the old tokenizer does not change
 
     old, new = tokenizer.get_vocab(), extended.tokenizer.get_vocab()
     assert all(new[token] == index for token, index in old.items())
@@ -59,7 +59,9 @@ def test_new_words_are_tokens_and_the_rest_is_as_before(kind, template, size, tm
         text = f"a {word.text} a"
         ids = extended.tokenizer(text, add_special_tokens=False)["input_ids"]
         (token,) = [index for index in ids if index in extended.pieces]
-        if kind in ("bpe", "wordpiece") or word.unit[0] in "Ġ▁":  # others are words only at the beginning of a text
+        if (
+            kind in ("bpe", "wordpiece") or word.unit[0] in "Ġ▁"
+        ):  # other units are words at the beginning of a text only
             assert extended.pieces[token] == word.pieces
     texts = [*GENERAL, *DOMAIN, "an [MASK] <s> unseen ☃ word", "", "  two  spaces "]
     assert not differing_texts(texts, tokenizer, extended)
@@ -77,7 +79,7 @@ def test_new_words_are_tokens_and_the_rest_is_as_before(kind, template, size, tm
 
 
 @pytest.mark.parametrize(("kind", "template", "size"), KINDS)
-def test_korean(kind, template, size, shared_data, tmp_path):
+def test_new_words_of_korean_text(kind, template, size, shared_data, tmp_path):
     def texts(name, split, rows):
         file = str(shared_data / name / f"{split}.parquet")
         return list(datasets.load_dataset("parquet", data_files=file, split=f"train[:{rows}]")["text"])
@@ -89,7 +91,7 @@ def test_korean(kind, template, size, shared_data, tmp_path):
     assert 100 < len(extended.pieces) <= 150 and extended.words
     assert any("영화" in word.text for word in extended.words)
     differing = differing_texts([*domain, *general], tokenizer, extended)
-    if kind == "wordpiece":  # stars and the like belong to the word they touch, but not to a new one
+    if kind == "wordpiece":  # symbols belong to the word they touch, but not to a new word
         differing = [text for text in differing if not any(unicodedata.category(sign)[0] == "S" for sign in text)]
     assert not differing
     extended.tokenizer.save_pretrained(tmp_path)
@@ -109,7 +111,7 @@ def test_lower_cased_words_are_found_in_any_case():
 
 
 @pytest.mark.parametrize(("kind", "template", "size"), KINDS)
-def test_no_more_tokens_than_allowed(kind, template, size):
+def test_the_number_of_new_tokens_is_limited(kind, template, size):
     tokenizer = make(kind, template, size)
     words = frequent_words(DOMAIN, tokenizer, min_count=1)
     for limit in (0, 1, 3, 7):
@@ -119,14 +121,14 @@ def test_no_more_tokens_than_allowed(kind, template, size):
     assert words == sorted(words, key=lambda word: (-word.count, word.unit))
 
 
-def test_words_that_the_tokenizer_cannot_spell_are_left_out():
+def test_words_with_unknown_characters_are_left_out():
     tokenizer = make("wordpiece", "encoder", 90)
     words = frequent_words(["영화 영화 영화 rollercoaster 12345 12345 a.b.c"], tokenizer, min_count=1)
     assert [word.text for word in words] == ["rollercoaster"]
 
 
-def test_transformers_tokenizers_stay_as_they_are_when_loaded_again(tmp_path):
-    """The classes of transformers build their own tokenizer from vocabulary and merges; ours must not become one."""
+def test_extended_transformers_tokenizers_keep_their_segmentation_when_loaded(tmp_path):
+    """transformers' own classes rebuild their tokenizer from vocabulary and merges, which would lose the new words."""
     trained = make("byte_bpe", "decoder", 300)
     saved = json.loads(trained.backend_tokenizer.to_str())["model"]
     gpt2 = GPT2TokenizerFast(vocab=saved["vocab"], merges=[tuple(merge) for merge in saved["merges"]],
@@ -223,7 +225,7 @@ def test_new_rows_are_the_mean_of_their_pieces_everywhere(tmp_path):
         assert torch.isfinite(model(input_ids=ids, labels=ids).loss)
 
 
-def test_rows_that_the_model_has_to_spare_are_used():
+def test_unused_rows_of_the_vocabulary_are_used_first():
     model = next(models_of_all_stacks())
     extend_embeddings(model, {10: (3, 4)})
     assert model.config.vocab_size == 12
