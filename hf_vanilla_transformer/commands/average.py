@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .lines import at_least
+
 EXAMPLES = """\
 examples:
   hf-vanilla average runs/base --last 5 --output runs/base-averaged
@@ -14,7 +16,9 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The checkpoints, and the folder of the result."""
     parser.add_argument("folder", metavar="FOLDER", help="output folder of a run that kept checkpoints")
-    parser.add_argument("--last", type=int, default=5, metavar="N", help="number of checkpoints (default: %(default)s)")
+    parser.add_argument(
+        "--last", type=at_least(1), default=5, metavar="N", help="number of checkpoints (default: %(default)s)"
+    )
     parser.add_argument("--output", metavar="FOLDER", required=True, help="new folder for the averaged model")
 
 

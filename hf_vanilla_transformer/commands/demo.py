@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 
-from .lines import add_language_arguments
+from .lines import add_language_arguments, at_least
 
 EXAMPLES = """\
 examples:
@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", nargs="?", help="show this model in the browser; train nothing")
     training = parser.add_argument_group("without a MODEL: train a translator")
     training.add_argument("--output", metavar="FOLDER", help="a new folder (default: runs/demo)")
-    training.add_argument("--sentences", type=int, help=f"sentence pairs to train on (default: {_SENTENCES})")
-    training.add_argument("--steps", type=int, help="updates (default: 900, as in the recipe)")
+    training.add_argument("--sentences", type=at_least(1), help=f"sentence pairs to train on (default: {_SENTENCES})")
+    training.add_argument("--steps", type=at_least(1), help="updates (default: 900, as in the recipe)")
     training.add_argument("--seed", type=int, help="random seed of the corpus and of the training (default: 0)")
     page = parser.add_argument_group("with a MODEL: show its page")
     page.add_argument("--space", metavar="FOLDER", help="save the page as a Space of the Hub instead of opening it")

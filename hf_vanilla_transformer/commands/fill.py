@@ -16,7 +16,17 @@ import math
 from typing import Any
 
 from .attention_images import draw_self_attention
-from .lines import Answer, add_line_arguments, answer_writer, check_line_arguments, load_for_lines, windows_of_lines
+from .lines import (
+    Answer,
+    LongLines,
+    add_line_arguments,
+    answer_writer,
+    at_least,
+    check_line_arguments,
+    load_for_lines,
+    longest_input,
+    windows_of_lines,
+)
 
 EXAMPLES = """\
 examples:
@@ -31,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add_line_arguments(parser, "sentences", "filled sentences", "probability")
     parser.add_argument(
-        "--batch-size", type=int, default=32, metavar="N", help="sentences in a batch (default: %(default)s)"
+        "--batch-size", type=at_least(1), default=32, metavar="N", help="sentences in a batch (default: %(default)s)"
     )
 
 
@@ -42,13 +52,16 @@ def run(arguments: argparse.Namespace) -> int:
     model, tokenizer = load_for_lines(arguments, "AutoModelForMaskedLM")
     if tokenizer.mask_token is None:
         raise ValueError(f"The tokenizer of MODEL {arguments.model} has no mask token: use a masked language model.")
+    long_lines = LongLines("fill", longest_input(model, tokenizer), "their masks are not filled")
     with answer_writer(arguments) as writer:
         for lines in windows:
-            filled = _filled(lines, model, tokenizer, arguments.n_best or 1, arguments.batch_size)
+            filled = _filled(lines, writer.lines, model, tokenizer, arguments, long_lines)
             for line, answers in zip(lines, filled):
                 writer.write(line, answers)
-                draw_self_attention(arguments, writer.lines, model, tokenizer, _with_mask(line, tokenizer))
+                if writer.lines not in long_lines.numbers:
+                    draw_self_attention(arguments, writer.lines, model, tokenizer, _with_mask(line, tokenizer))
             writer.flush()
+    long_lines.report()
     return 0
 
 
@@ -56,20 +69,37 @@ def _with_mask(line: str, tokenizer: Any) -> str:
     return line.replace(_ANY_MASK, tokenizer.mask_token)
 
 
-def _filled(lines: list[str], model: Any, tokenizer: Any, n_best: int, batch_size: int) -> list[list[Answer]]:
-    """The `n_best` fillings of each line, ranked by the product of the probabilities of its masks."""
+def _filled(
+    lines: list[str],
+    before: int,
+    model: Any,
+    tokenizer: Any,
+    arguments: argparse.Namespace,
+    long_lines: LongLines,
+) -> list[list[Answer]]:
+    """The `--n-best` fillings of each line, ranked by the product of the probabilities of its masks.
+
+    Lines that are longer than the model stay as they are, and `long_lines` counts them.
+    """
     from transformers import pipeline
 
+    n_best, batch_size = arguments.n_best or 1, arguments.batch_size
     fill = pipeline("fill-mask", model=model, tokenizer=tokenizer, device=model.device, top_k=n_best)
     masked = [_with_mask(line, tokenizer) for line in lines]
-    with_masks = [line for line in masked if tokenizer.mask_token in line]
+    long = set()
+    for index, line in enumerate(masked):
+        if tokenizer.mask_token in line:
+            tokens = len(tokenizer(line, verbose=False)["input_ids"])
+            if long_lines.is_long(before + index + 1, tokens):
+                long.add(index)
+    with_masks = [line for index, line in enumerate(masked) if tokenizer.mask_token in line and index not in long]
     predictions: Any = fill(with_masks, batch_size=batch_size) if with_masks else []
     # For a single text, the pipeline returns its predictions without a list around them.
     predictions = iter([predictions] if len(with_masks) == 1 else predictions)
     answers = []
-    for line in masked:
-        if tokenizer.mask_token not in line:
-            answers.append([Answer(line, 1.0)])
+    for index, line in enumerate(masked):
+        if index in long or tokenizer.mask_token not in line:
+            answers.append([Answer(line, 0.0 if index in long else 1.0)])
             continue
         predicted = next(predictions)
         # One mask has a list of predictions, several masks have a list of such lists.

@@ -15,7 +15,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from .attention_images import draw_self_attention
-from .lines import Answer, add_line_arguments, answer_writer, check_line_arguments, load_for_lines, windows_of_lines
+from .lines import (
+    Answer,
+    LongLines,
+    add_line_arguments,
+    answer_writer,
+    at_least,
+    check_line_arguments,
+    load_for_lines,
+    windows_of_lines,
+)
 
 EXAMPLES = """\
 examples:
@@ -31,10 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", metavar="TEXT", help="a single prompt instead of --input")
     parser.add_argument("--stream", action="store_true", help="print each token as soon as it is generated")
     parser.add_argument(
-        "--max-new-tokens", type=int, default=100, metavar="N", help="most tokens to generate (default: %(default)s)"
+        "--max-new-tokens",
+        type=at_least(1),
+        default=100,
+        metavar="N",
+        help="most tokens to generate (default: %(default)s)",
     )
     parser.add_argument(
-        "--num-beams", type=int, default=1, metavar="N", help="use beam search of this width, no sampling"
+        "--num-beams", type=at_least(1), default=1, metavar="N", help="use beam search of this width, no sampling"
     )
     parser.add_argument(
         "--temperature",
@@ -42,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="sampling temperature (default: of the model's generation config, or 1); 0 takes the most probable token",
     )
-    parser.add_argument("--top-k", type=int, metavar="K", help="sample from the K most probable tokens")
+    parser.add_argument("--top-k", type=at_least(1), metavar="K", help="sample from the K most probable tokens")
     parser.add_argument(
         "--top-p", type=float, metavar="P", help="sample from the most probable tokens whose probabilities add up to P"
     )
@@ -63,14 +76,24 @@ def run(arguments: argparse.Namespace) -> int:
     model, tokenizer = load_for_lines(arguments, "AutoModelForCausalLM")
     if arguments.seed is not None:
         set_seed(arguments.seed)
+    positions = getattr(model.config, "max_position_embeddings", None)
+    treatment = f"with --max-new-tokens {options['max_new_tokens']}; they are not continued"
+    long_lines = LongLines("generate", positions, treatment)
     with answer_writer(arguments) as writer:
-        for prompt in _each(windows):
+        for number, prompt in enumerate(_each(windows), start=1):
+            if arguments.prompt is None:  # one line that cannot be continued does not stop the others
+                tokens = len(tokenizer(prompt, verbose=False)["input_ids"])
+                if not tokens or long_lines.is_long(number, tokens + options["max_new_tokens"]):
+                    writer.write(prompt, [Answer("" if arguments.only_new else prompt, 0.0)])
+                    writer.flush()
+                    continue
             if streams:
                 _continue(prompt, model, tokenizer, arguments, options, stream=True)
                 continue
             writer.write(prompt, _continue(prompt, model, tokenizer, arguments, options))
             writer.flush()
             draw_self_attention(arguments, writer.lines, model, tokenizer, prompt)
+    long_lines.report()
     return 0
 
 
@@ -78,8 +101,6 @@ def _generate_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options for `generate`: greedy search, sampling, or beam search."""
     sampling = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p")}
     sampling = {name: value for name, value in sampling.items() if value is not None}
-    if arguments.max_new_tokens < 1:
-        raise ValueError(f"--max-new-tokens must be at least 1, not {arguments.max_new_tokens}.")
     if sampling.get("temperature", 1) < 0:
         raise ValueError(f"--temperature must be at least 0, not {arguments.temperature}.")
     n_best = arguments.n_best or 1

@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from ..files import file_aside
+from ..files import file_aside, open_binary
 
 # The maximum size of one window of a stream. A pipe holds at most 64 KiB anyway.
 _WINDOW_BYTES = 1 << 16
 _WINDOW_LINES = 1000
+# Tokenizers without a limit have 10^30 here.
+_NO_LIMIT = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,17 @@ def add_line_arguments(parser: argparse.ArgumentParser, inputs: str, answers: st
         score: name of an answer's score, such as ``log-probability``.
     """
     parser.add_argument("model", metavar="MODEL", help="folder of a model, or its name on the Hub")
-    parser.add_argument("--input", metavar="FILE", help=f"file with the {inputs}, one a line (default: standard input)")
+    parser.add_argument(
+        "--input",
+        metavar="FILE",
+        help=f"file with the {inputs}, one a line, also .gz; - is standard input (default: standard input)",
+    )
     parser.add_argument("--output", metavar="FILE", help=f"file for the {answers} (default: standard output)")
     parser.add_argument(
-        "--n-best", type=int, metavar="N", help=f"print the N best {answers}, each after the number of its input line"
+        "--n-best",
+        type=at_least(1),
+        metavar="N",
+        help=f"print the N best {answers}, each after the number of its input line",
     )
     parser.add_argument("--scores", action="store_true", help=f"print the {score} before each answer")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line: the input and its answers")
@@ -59,6 +68,21 @@ def add_line_arguments(parser: argparse.ArgumentParser, inputs: str, answers: st
         action="store_true",
         help="allow the model's own Python code to run (not needed for ours)",
     )
+
+
+def at_least(lowest: int) -> Callable[[str], int]:
+    """The type of an option that is a whole number of at least `lowest`."""
+
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+        if value < lowest:
+            raise argparse.ArgumentTypeError(f"must be at least {lowest}, not {value}")
+        return value
+
+    return number
 
 
 def add_language_arguments(parser: argparse._ActionsContainer) -> None:
@@ -98,17 +122,21 @@ def load_for_lines(arguments: argparse.Namespace, *auto_classes: str) -> tuple[A
 
 
 def read_lines(path: str) -> list[str]:
-    """The lines of a file.
+    """The lines of a file, also of a `.gz` file or of a pipe such as `/dev/fd/63`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not UTF-8; the message names the line.
+        ValueError: it is a folder, or it is not UTF-8; the message names the line.
     """
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise FileNotFoundError(
             f"There is no file --input {path}: give an existing file, or pipe the text to standard input."
         )
-    lines = [_decoded(line, number, path) for number, line in enumerate(Path(path).read_bytes().split(b"\n"), 1)]
+    if Path(path).is_dir():
+        raise ValueError(f"--input {path} is a folder: give a file.")
+    with open_binary(Path(path)) as stream:
+        data = stream.read()
+    lines = [_decoded(line, number, path) for number, line in enumerate(data.split(b"\n"), 1)]
     return lines[:-1] if lines and not lines[-1] else lines
 
 
@@ -118,14 +146,16 @@ def windows_of_lines(path: str | None, *, one_window: bool = False) -> Iterator[
     Lines that a user types, or that a slow program pipes in, are therefore answered at once.
 
     Args:
-        path: a file, which is read and checked before the first window; standard input if None.
+        path: a file, which is read and checked before the first window; standard input if None or `-`.
         one_window: put all lines of a file into one window.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is not UTF-8; the message names the line.
     """
-    if path is None:
+    if path in (None, "-"):
+        if sys.stdin is None:
+            raise ValueError("Standard input is closed: give the text with --input FILE.")
         return _windows_of_stream()
     lines = read_lines(path)
     size = max(1, len(lines)) if one_window else _WINDOW_LINES
@@ -145,9 +175,50 @@ def _windows_of_stream() -> Iterator[list[str]]:
 
 def _decoded(line: bytes, number: int, path: str | None) -> str:
     try:
-        return line.decode("utf-8").rstrip("\r")
+        # The first line may have a byte order mark, which is not part of the text.
+        return line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r")
     except UnicodeDecodeError as error:
         raise ValueError(f"Line {number} of {path or 'standard input'} is not UTF-8: {error}.") from error
+
+
+def longest_input(model: Any, tokenizer: Any) -> int | None:
+    """The largest number of tokens that a model can read, special tokens included; None if there is no limit."""
+    limits = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
+    limits = [int(limit) for limit in limits if limit is not None and 0 < limit < _NO_LIMIT]
+    return min(limits, default=None)
+
+
+class LongLines:
+    """Counts the lines that are longer than the model, and reports them once at the end.
+
+    Args:
+        command: name of the command.
+        limit: the largest number of tokens that the model can read; None if there is no limit.
+        treatment: what happens to these lines, such as ``they are left out``.
+    """
+
+    def __init__(self, command: str, limit: int | None, treatment: str) -> None:
+        self.command = command
+        self.limit = limit
+        self.treatment = treatment
+        self.numbers: list[int] = []
+
+    def is_long(self, number: int, tokens: int) -> bool:
+        """Whether the line with this number is too long; it is then counted."""
+        if self.limit is None or tokens <= self.limit:
+            return False
+        self.numbers.append(number)
+        return True
+
+    def report(self) -> None:
+        """Prints how many lines were too long, and which."""
+        if self.numbers:
+            shown = ", ".join(map(str, self.numbers[:10])) + (", ..." if len(self.numbers) > 10 else "")
+            print(
+                f"hf-vanilla {self.command}: {len(self.numbers):,} lines have more than the {self.limit} tokens that "
+                f"the model can read; {self.treatment} (lines {shown}).",
+                file=sys.stderr,
+            )
 
 
 class AnswerWriter:
@@ -186,6 +257,8 @@ class AnswerWriter:
 def answer_writer(arguments: argparse.Namespace) -> Iterator[AnswerWriter]:
     """Yields a writer to standard output, or to the file `--output`, which exists only when it is complete."""
     if arguments.output is None:
+        if sys.stdout is None:
+            raise ValueError("Standard output is closed: give --output FILE.")
         yield AnswerWriter(arguments, sys.stdout)
         return
     with file_aside(arguments.output) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import importlib
+import io
 import logging
 import os
 import sys
@@ -39,6 +42,9 @@ examples:
   hf-vanilla train --help                                             options and examples of one command
 """
 
+# Set to 1, this environment variable shows the traceback of every error.
+DEBUG = "HF_VANILLA_DEBUG"
+
 # These commands run a model, so the allocator matters to them.
 _HEAVY = {
     "train",
@@ -56,14 +62,24 @@ _HEAVY = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit status."""
+    """Runs one command and returns its exit status.
+
+    Errors are reported in one line. With the environment variable `HF_VANILLA_DEBUG=1` they have their traceback.
+    """
     program_arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if (
-        arguments is None
-        and program_arguments
-        and program_arguments[0] in _HEAVY
-        and not _asks_for_help(program_arguments)
-    ):
+    _prepare_streams()
+    chosen = next((argument for argument in program_arguments if not argument.startswith("-")), "")
+    try:
+        return _run(program_arguments, chosen, restart=arguments is None)
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get(DEBUG, "0") not in ("", "0"):
+            raise
+        return _exit_status(chosen, error)
+
+
+def _run(program_arguments: list[str], chosen: str, *, restart: bool) -> int:
+    """Parses the arguments, imports the module of the command `chosen` and runs it."""
+    if restart and program_arguments and program_arguments[0] in _HEAVY and not _asks_for_help(program_arguments):
         restart_with_tuned_allocator(program_arguments)
     # The progress bars and hints of transformers are for notebooks; our commands report their own progress.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "warning")
@@ -79,7 +95,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    chosen = next((argument for argument in program_arguments if not argument.startswith("-")), None)
     modules = {}
     for name, summary in COMMANDS.items():
         if name == chosen:
@@ -95,23 +110,74 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             commands.add_parser(name, help=summary)
     module = modules.get(chosen)
-    try:
-        if getattr(module, "TAKES_OVERRIDES", False):
-            program_arguments, fields = split_fields(program_arguments)
-            parsed, rest = parser.parse_known_args(program_arguments)
-            check_no_rest(rest)
-            parsed.overrides = fields
-        else:
-            parsed = parser.parse_args(program_arguments)
-        status = module.run(parsed)
-        _leave_process_group(status)
-        return status
-    except BrokenPipeError:  # the reader of our output, such as `head`, has closed the pipe
+    if getattr(module, "TAKES_OVERRIDES", False):
+        program_arguments, fields = split_fields(program_arguments)
+        parsed, rest = parser.parse_known_args(program_arguments)
+        check_no_rest(rest)
+        parsed.overrides = fields
+    else:
+        parsed = parser.parse_args(program_arguments)
+    status = module.run(parsed)
+    if sys.stdout is not None:
+        sys.stdout.flush()  # here, where an error such as a full disk can still be reported
+    _leave_process_group(status)
+    return status
+
+
+def _exit_status(command: str, error: BaseException) -> int:
+    """Reports what ended a command, in one line where the user can mend it, and returns the exit status.
+
+    2: the request is wrong. 1: the request is right but failed, for example because the disk is full. 130: Ctrl-C.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    if isinstance(error, BrokenPipeError):  # the reader of our output, such as `head`, has closed the pipe
+        _discard_output()
         return 0
-    except (ValueError, OSError) as error:
-        print(f"hf-vanilla {chosen}: {error}", file=sys.stderr)
-        # 2: the request is wrong. 1: the request is right but failed, for example because the disk is full.
-        return 2 if isinstance(error, (ValueError, FileNotFoundError)) else 1
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EPIPE):
+        _discard_output()
+    message = str(error).strip()
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        first = message.splitlines()[0] if message else ""
+        message = f"not enough memory: use a smaller model, smaller batches or another --device. {first}".strip()
+    elif isinstance(error, ImportError):
+        message = f"a package is missing: {message}"
+    elif not isinstance(error, (ValueError, OSError)):
+        first = message.splitlines()[0] if message else ""
+        message = f"unexpected {type(error).__name__}: {first} ({DEBUG}=1 shows where it happened.)"
+    _complain(f"hf-vanilla {command}: {message}")
+    return 2 if isinstance(error, (ValueError, FileNotFoundError, ImportError)) else 1
+
+
+def _complain(message: str) -> None:
+    try:
+        print(message, file=sys.stderr)
+    except OSError:  # standard error is closed; the exit status remains
+        _discard_output()
+
+
+def _discard_output() -> None:
+    """Sends the rest of the output nowhere; otherwise the interpreter fails once more when it flushes at the end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _prepare_streams() -> None:
+    """Writes UTF-8 wherever the output goes, and keeps the first descriptors from becoming files of a command."""
+    for stream in (sys.stdout, sys.stderr):
+        # A pipe on Windows has the code page of the machine.
+        if isinstance(stream, io.TextIOWrapper) and (stream.encoding or "").lower().replace("-", "") != "utf8":
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        # Closed by the caller (`>&-`): the next file to be opened would get its descriptor, and output of libraries.
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(descriptor)
 
 
 def _leave_process_group(status: int) -> None:

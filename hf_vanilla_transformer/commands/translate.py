@@ -15,9 +15,11 @@ from typing import Any
 from .attention_images import draw_cross_attention
 from .lines import (
     Answer,
+    LongLines,
     add_language_arguments,
     add_line_arguments,
     answer_writer,
+    at_least,
     check_line_arguments,
     load_for_lines,
     windows_of_lines,
@@ -40,17 +42,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_language_arguments(parser)
     parser.add_argument("--prefix", default="", metavar="TEXT", help="text before each sentence, such as '>>fra<< '")
     parser.add_argument("--split-sentences", action="store_true", help="translate each line sentence by sentence")
-    parser.add_argument("--num-beams", type=int, metavar="N", help="width of the beam; 1 is greedy search")
+    parser.add_argument("--num-beams", type=at_least(1), metavar="N", help="width of the beam; 1 is greedy search")
     parser.add_argument("--length-penalty", type=float, metavar="X", help="exponent of the length penalty")
     parser.add_argument(
         "--length-penalty-form", choices=["gnmt", "power"], help="length penalty of the paper, or of transformers"
     )
     parser.add_argument(
-        "--max-extra-tokens", type=int, metavar="N", help="a translation has at most N tokens more than its source"
+        "--max-extra-tokens",
+        type=at_least(0),
+        metavar="N",
+        help="a translation has at most N tokens more than its source",
     )
     parser.add_argument(
         "--tokens-per-batch",
-        type=int,
+        type=at_least(1),
         default=4096,
         metavar="N",
         help="source tokens in a batch (default: %(default)s)",
@@ -66,13 +71,19 @@ def run(arguments: argparse.Namespace) -> int:
     model, tokenizer = load_for_lines(arguments, "AutoModelForSeq2SeqLM")
     options = _search_options(arguments)
     options["generate_options"] = set_languages(tokenizer, arguments.src_lang, arguments.tgt_lang)
+    remedy = "sentences" if arguments.split_sentences else "lines; --split-sentences may help"
+    long_lines = LongLines(
+        "translate", getattr(model.config, "max_position_embeddings", None), f"their translation lacks these {remedy}"
+    )
     with answer_writer(arguments) as writer:
         for lines in windows:
-            for line, answers in zip(lines, _translations(lines, model, tokenizer, arguments, options)):
+            answered = _translations(lines, writer.lines, model, tokenizer, arguments, options, long_lines)
+            for line, answers in zip(lines, answered):
                 writer.write(line, answers)
                 source = arguments.prefix + line if line.strip() else ""
                 draw_cross_attention(arguments, writer.lines, model, tokenizer, source, answers[0].text)
             writer.flush()
+    long_lines.report()
     return 0
 
 
@@ -104,9 +115,18 @@ def _search_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _translations(
-    lines: list[str], model: Any, tokenizer: Any, arguments: argparse.Namespace, options: dict[str, Any]
+    lines: list[str],
+    before: int,
+    model: Any,
+    tokenizer: Any,
+    arguments: argparse.Namespace,
+    options: dict[str, Any],
+    long_lines: LongLines,
 ) -> list[list[Answer]]:
-    """The translations of each line; with `--split-sentences`, joined from those of its sentences."""
+    """The translations of each line; with `--split-sentences`, joined from those of its sentences.
+
+    Sentences that are longer than the model get an empty translation, and `long_lines` counts them.
+    """
     from ..generation import translate_n_best
     from ..pipelines import Sentence, join_sentences, split_sentences
 
@@ -114,6 +134,12 @@ def _translations(
     of_lines = [sentences or [Sentence(line, "")] for line, sentences in zip(lines, of_lines)]
     # A line without text gets no prefix, so that its translation stays empty.
     sources = [arguments.prefix + text if text.strip() else "" for sentences in of_lines for text, _ in sentences]
+    numbers = [before + index for index, sentences in enumerate(of_lines, 1) for _ in sentences]
+    lengths = [len(ids) for ids in tokenizer(sources, verbose=False)["input_ids"]] if sources else []
+    sources = [
+        "" if long_lines.is_long(number, length) else source
+        for source, number, length in zip(sources, numbers, lengths)
+    ]
     translations = iter(translate_n_best(model, tokenizer, sources, **options))
     answers = []
     for sentences in of_lines:

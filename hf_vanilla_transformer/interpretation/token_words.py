@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,8 @@ from transformers import PreTrainedTokenizerBase
 # A run of letters and digits with the characters that join them ("l'homme", "vingt-deux", "1,5"), or one other
 # character.
 _WORD = re.compile(r"\w+(?:['’.,-]\w+)*['’]?|[^\w\s]")
+# Zero-width non-joiner and joiner.
+_JOINERS = "\u200c\u200d"
 # White space in the pieces of tokenizers without offsets: SentencePiece (Marian) puts it before a word, BPE (FSMT, GPT)
 # after it.
 _WHITE_SPACE = ("▁", "</w>")
@@ -44,8 +47,28 @@ class TokenWords:
 
 
 def split_words(text: str) -> list[tuple[str, int, int]]:
-    """Words and punctuation marks with their offsets: "l'homme dort." gives `l'homme`, `dort` and `.`."""
-    return [(match.group(), match.start(), match.end()) for match in _WORD.finditer(text)]
+    """Words and punctuation marks with their offsets: "l'homme dort." gives `l'homme`, `dort` and `.`.
+
+    Combining marks belong to the word around them. `\\w` lacks them, but vowels of Hindi and Thai are such marks.
+    """
+    spans: list[tuple[int, int]] = []
+    for match in _WORD.finditer(text):
+        begin, stop = match.span()
+        if spans and spans[-1][1] == begin and (_joins(text[begin]) or _continues(text, begin)):
+            spans[-1] = (spans[-1][0], stop)
+        else:
+            spans.append((begin, stop))
+    return [(text[begin:stop], begin, stop) for begin, stop in spans]
+
+
+def _joins(character: str) -> bool:
+    """Whether a character belongs to the word before it: a combining mark, or a joiner of the Indic scripts."""
+    return unicodedata.category(character).startswith("M") or character in _JOINERS
+
+
+def _continues(text: str, begin: int) -> bool:
+    """Whether the letters at `begin` continue the word that a combining mark before them belongs to."""
+    return text[begin].isalnum() and _joins(text[begin - 1])
 
 
 def tokens_as_words(

@@ -15,11 +15,13 @@ class Columns:
         candidates: in the order in which they are tried; each candidate has one path per side.
         wanted: describes the columns in an error message.
         named: whether the user named the columns, so that they must exist.
+        labelled: whether the last column holds labels, not texts.
     """
 
     candidates: tuple[tuple[Path, ...], ...]
     wanted: str
     named: bool
+    labelled: bool = False
 
     @classmethod
     def of_pairs(cls, source: str | int | None, target: str | int | None, languages: tuple[str, str]) -> "Columns":

@@ -133,7 +133,7 @@ def _by_name(
         if wanted.named or form.header:
             raise
     others = [row for _, row in sample[1:] if not isinstance(row, BadRow)]
-    if seems_header(header, others, wanted.sides):
+    if seems_header(header, others, wanted):
         raise unknown_header(path, header, wanted)
     return list(range(wanted.sides)), False
 

@@ -129,7 +129,7 @@ def _wanted(text: str | int | None, pair: str | int | None, label: str | int | N
     described = [f"text ({text!r})" if text is not None else "text", f"label ({label!r})" if label else "label"]
     if pairs:
         described.insert(1, f"second text ({pair!r})" if pair is not None else "second text")
-    return Columns(candidates, " and ".join(described), named)
+    return Columns(candidates, " and ".join(described), named, labelled=True)
 
 
 def _tables(paths: Sequence[Path], *, wanted: Columns, form: CsvFormat | None) -> ReadFiles:

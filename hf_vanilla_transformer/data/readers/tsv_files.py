@@ -33,7 +33,7 @@ def read_tsv(path: Path, wanted: Columns) -> Iterator[RowBatch]:
             if wanted.named:
                 raise
             sample = list(islice(rows, SAMPLE))
-            if seems_header(header, [line.split("\t") for _, line in sample], wanted.sides):
+            if seems_header(header, [line.split("\t") for _, line in sample], wanted):
                 raise unknown_header(path, header, wanted) from None
             chosen = list(range(wanted.sides))
             rows = chain([first], sample, rows)
