@@ -3,9 +3,9 @@
 A sequence classifier predicts a label for each line; with --pair, a line is two texts separated by a tab. A model that
 was trained for several labels per text predicts all labels with a probability of at least 0.5, separated by commas,
 possibly none. A regression model predicts a number. A token classifier predicts a label for each word and prints
-word/LABEL. Words and punctuation are split; with --words, the blanks of the line separate its words. With --labels, a model of natural language inference
-chooses among labels that it was not trained on (zero-shot classification). MODEL is a model of this package or of
-transformers: a folder, or a name on the Hub.
+word/LABEL. It separates words and punctuation; with --words, the blanks of the line separate its words. With --labels,
+a model of natural language inference chooses among labels that it was not trained on (zero-shot classification). MODEL
+is a model of this package or of transformers: a folder, or a name on the Hub.
 
 --n-best prints the N most probable labels of each line, and --scores prints their probabilities (for words, the mean;
 for several labels, the lowest, and without any label, the highest of all labels).

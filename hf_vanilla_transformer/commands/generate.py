@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stream", action="store_true", help="print each token as soon as it is generated")
     parser.add_argument(
         "--max-new-tokens",
-        type=at_least(1),
+        type=int,
         default=100,
         metavar="N",
         help="most tokens to generate (default: %(default)s)",
@@ -101,6 +101,8 @@ def _generate_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options for `generate`: greedy search, sampling, or beam search."""
     sampling = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p")}
     sampling = {name: value for name, value in sampling.items() if value is not None}
+    if arguments.max_new_tokens < 1:
+        raise ValueError(f"--max-new-tokens must be at least 1, not {arguments.max_new_tokens}.")
     if sampling.get("temperature", 1) < 0:
         raise ValueError(f"--temperature must be at least 0, not {arguments.temperature}.")
     n_best = arguments.n_best or 1

@@ -51,7 +51,7 @@ def add_line_arguments(parser: argparse.ArgumentParser, inputs: str, answers: st
     parser.add_argument("--output", metavar="FILE", help=f"file for the {answers} (default: standard output)")
     parser.add_argument(
         "--n-best",
-        type=at_least(1),
+        type=int,
         metavar="N",
         help=f"print the N best {answers}, each after the number of its input line",
     )
