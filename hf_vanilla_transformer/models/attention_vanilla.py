@@ -14,6 +14,7 @@ from transformers.cache_utils import Cache, EncoderDecoderCache
 
 from .configuration_vanilla import VanillaConfig
 from .kernels_attention_vanilla import ALL_ATTENTION_FUNCTIONS
+from .kernels_dropout_vanilla import Dropout
 from .kernels_linear_vanilla import Linear
 
 
@@ -36,7 +37,7 @@ def eager_attention_forward(
         attention_mask: added to the scores; (batch, 1, target, source), 0 where attention is allowed, else the least
             number of the type.
         scaling: 1 / √d_k, where d_k is head_dim.
-        dropout: probability with which a weight is dropped.
+        dropout: probability with which a weight is dropped, 0 outside of training.
 
     Returns:
         The output (batch, target, heads, head_dim) and the weights (batch, heads, target, source).
@@ -45,7 +46,7 @@ def eager_attention_forward(
     if attention_mask is not None:
         scores = scores + attention_mask
     weights = nn.functional.softmax(scores, dim=-1)
-    weights = nn.functional.dropout(weights, p=dropout, training=module.training)
+    weights = nn.functional.dropout(weights, p=dropout)
     output = torch.matmul(weights, value)
     return output.transpose(1, 2).contiguous(), weights
 
@@ -66,7 +67,8 @@ class MultiHeadAttention(nn.Module):
         self.is_causal = is_causal
         self.head_dim = config.hidden_size // config.num_attention_heads
         self.scaling = self.head_dim**-0.5
-        self.attention_dropout = config.attention_dropout
+        # The kernels take the probability as a number. The module is where tools find it and change it.
+        self.attention_dropout = Dropout(config.attention_dropout)
         self.q_proj = Linear(config.hidden_size, config.hidden_size)
         self.k_proj = Linear(config.hidden_size, config.hidden_size)
         self.v_proj = Linear(config.hidden_size, config.hidden_size)
@@ -87,7 +89,7 @@ class MultiHeadAttention(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Attend and project back: output (batch, target, hidden), and the weights if the kernel returns them."""
         attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
-        dropout = self.attention_dropout if self.training else 0.0
+        dropout = self.attention_dropout.p if self.attention_dropout.training else 0.0
         output, weights = attention(
             self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling, **kwargs
         )

@@ -93,7 +93,7 @@ class VanillaConfig(PreTrainedConfig):
         lm_head_bias: whether the map to the vocabulary has a bias.
         lm_head_transform: dense layer, activation and layer normalisation before that map (BERT).
         tie_word_embeddings: whether the map to the vocabulary shares the embedding matrix.
-        use_cache: whether a decoder in evaluation mode returns keys and values for the next step.
+        use_cache: whether a decoder returns keys and values for the next step by default, outside of training.
 
     Raises:
         TypeError: a keyword is unknown; the message names the nearest field.
@@ -178,6 +178,12 @@ class VanillaConfig(PreTrainedConfig):
     def embedding_width(self) -> int:
         """Width of the embeddings: `hidden_size`, unless the encoder's `embedding_size` is set."""
         return self.hidden_size
+
+    @property
+    def boundary_token_ids(self) -> tuple[int, ...]:
+        """The ids of the start token and of the end tokens; `eos_token_id` may be an id, a list of ids or None."""
+        ends = self.eos_token_id if isinstance(self.eos_token_id, list) else [self.eos_token_id]
+        return tuple(token for token in (self.bos_token_id, *ends) if token is not None)
 
     def validate_architecture(self) -> None:
         """Check the fields. transformers calls this after construction and before saving."""

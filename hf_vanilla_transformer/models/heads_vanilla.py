@@ -13,6 +13,7 @@ from .kernels_dropout_vanilla import Dropout
 from .kernels_linear_vanilla import Linear
 from .kernels_loss_vanilla import chunking_is_faster, labelled_rows, linear_cross_entropy
 from .losses_vanilla import IGNORED_LABEL, span_loss, token_cross_entropy
+from .plain_values_vanilla import has_plain_cpu_values
 from .stack_vanilla import VanillaStack
 
 
@@ -106,7 +107,7 @@ class LanguageModelHead:
                 f"labels has the shape {tuple(labels.shape)}, but there are {tuple(hidden_states.shape[:-1])} "
                 "predictions; give one label per position, -100 to ignore it."
             )
-        if labels.device.type == "cpu" and labels.numel() and not torch.compiler.is_compiling():
+        if labels.numel() and has_plain_cpu_values(labels):
             low, high = (int(bound) for bound in torch.aminmax(labels))
             if high >= self.config.vocab_size or (low < 0 and low != IGNORED_LABEL):
                 wrong = high if high >= self.config.vocab_size else low
@@ -155,6 +156,7 @@ class TokenClassificationHead:
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
             seq_idx=seq_idx,
+            return_dict=True,
             **kwargs,
         )
         logits = self.classifier(self.dropout(outputs.last_hidden_state))
@@ -204,6 +206,7 @@ class QuestionAnsweringHead:
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
             seq_idx=seq_idx,
+            return_dict=True,
             **kwargs,
         )
         start_logits, end_logits = self.qa_outputs(outputs.last_hidden_state).unbind(-1)

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from transformers.activations import ACT2FN
 
+from .plain_values_vanilla import has_plain_cpu_values
+
 # GPT's gelu approximates the normal distribution in x·Φ(x) by tanh (Hendrycks and Gimpel 2016, section 2):
 # 0.5x(1 + tanh(√(2/π)(x + 0.044715x³))). Since 0.5(1 + tanh(y)) = sigmoid(2y), it equals x·sigmoid(x(a + bx²)).
 _SLOPE = 2 * math.sqrt(2 / math.pi)
@@ -21,9 +23,10 @@ class _TanhGELU(torch.autograd.Function):
         return x * gate
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(context: Any, grad: torch.Tensor) -> torch.Tensor:
         x, gate = context.saved_tensors
+        if torch.is_grad_enabled():  # the caller needs the gradient of the gradient
+            return torch.ops.aten.gelu_backward(grad, x, approximate="tanh")
         # d/dx x·s(u) = s(u)·(1 + x·u'·(1 - s(u))), with u' = a + 3bx²
         slope = (x * x).mul_(3 * _CURVE).add_(_SLOPE).mul_(x)
         return slope.mul_(1 - gate).add_(1).mul_(gate).mul_(grad)
@@ -34,7 +37,7 @@ class TanhGELU(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """Any shape to the same shape."""
-        if hidden_states.device.type == "cpu" and hidden_states.requires_grad and not torch.compiler.is_compiling():
+        if hidden_states.requires_grad and has_plain_cpu_values(hidden_states):
             return _TanhGELU.apply(hidden_states)
         return nn.functional.gelu(hidden_states, approximate="tanh")
 

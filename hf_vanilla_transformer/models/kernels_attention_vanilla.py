@@ -21,6 +21,7 @@ from transformers.modeling_utils import AttentionInterface
 
 from .kernels_dropout_vanilla import dropout as drop
 from .kernels_packing_vanilla import PackedSequences
+from .plain_values_vanilla import has_plain_cpu_values
 
 # Floats in an AVX-512 vector. The softmax of torch handles rows that do not fill one number by number.
 _VECTOR = 16
@@ -72,12 +73,7 @@ def sdpa_attention_forward(
 
 
 def _plain_is_faster(module: nn.Module, key: torch.Tensor, dropout: float) -> bool:
-    return (
-        module.training
-        and (dropout > 0 or key.shape[2] <= _SHORT)
-        and key.device.type == "cpu"
-        and not torch.compiler.is_compiling()
-    )
+    return module.training and (dropout > 0 or key.shape[2] <= _SHORT) and has_plain_cpu_values(key)
 
 
 def plain_sdpa_forward(

@@ -11,12 +11,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from .plain_values_vanilla import has_plain_cpu_values
+
 
 def dropout(states: torch.Tensor, probability: float, training: bool) -> torch.Tensor:
     """In training, set elements to zero with the given probability and scale up the rest.
 
     On CPU, torch draws one random number per element, which takes longer than all other elementwise work of a layer.
-    Here it is one random byte (`_kept`). Other devices and a compiler use `nn.functional.dropout`.
+    Here it is one random byte (`_kept`). Other devices, compilers and function transforms
+    use `nn.functional.dropout`.
 
     Args:
         states: any shape.
@@ -25,7 +28,7 @@ def dropout(states: torch.Tensor, probability: float, training: bool) -> torch.T
     """
     if not training or probability == 0.0:
         return states
-    if states.device.type != "cpu" or torch.compiler.is_compiling():
+    if not has_plain_cpu_values(states):
         return nn.functional.dropout(states, probability)
     return states * _kept(states, probability).mul_(1 / (1 - probability))
 

@@ -11,9 +11,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules import module as torch_module
 
 from .kernels_linear_vanilla import Linear, by_onednn, takes_onednn, weight_gradient_by_onednn
-from .losses_vanilla import IGNORED_LABEL, denominator
+from .losses_vanilla import IGNORED_LABEL, class_numbers, denominator
+from .plain_values_vanilla import has_plain_values
 
 # Elements of the workspace for logits: 16 M floats are 64 MB.
 # Matrix products of fewer rows are slower, and those of more rows are not faster (`python -m benchmarks.loss`).
@@ -27,7 +29,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     """Sum over rows of the cross-entropy of `hidden @ weight.T + bias`.
 
     The backward pass needs the softmax of each row and would have to compute the logits again. So the forward pass
-    computes the gradients chunk by chunk, and the backward pass only scales them.
+    computes the gradients chunk by chunk, and the backward pass only scales them. Only a caller that needs the gradient
+    of the gradient pays for all logits at once.
     """
 
     @staticmethod
@@ -38,7 +41,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
         bias: torch.Tensor | None,
         labels: torch.Tensor,
         label_smoothing: float,
+        dtype: torch.dtype,
     ) -> torch.Tensor:
+        inputs = (hidden, weight, bias, labels)
+        context.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
+        context.label_smoothing, context.dtype = label_smoothing, dtype
+        hidden, weight = hidden.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
         rows, vocab_size = hidden.shape[0], weight.shape[0]
         # Softmaxes and sums over thousands of rows need at least float32. The matrix products keep their type.
         exact = torch.promote_types(hidden.dtype, torch.float32)
@@ -103,28 +112,45 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if grad_bias is not None:
                 grad_bias -= label_smoothing / vocab_size * rows
 
-        saved = (grad_hidden, grad_weight, grad_bias)
-        context.save_for_backward(*(grad for grad in saved if grad is not None))
-        context.has_gradient = [grad is not None for grad in saved]
-        context.dtypes = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
+        context.save_for_backward(*inputs, grad_hidden, grad_weight, grad_bias)
         return loss
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(context: Any, grad_loss: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        saved = iter(context.saved_tensors)
-        gradients = [
-            (next(saved) * grad_loss).to(dtype) if present else None
-            for present, dtype in zip(context.has_gradient, context.dtypes)
-        ]
-        return (*gradients, None, None)
+        if torch.is_grad_enabled():  # the caller needs the gradient of the gradient
+            gradients = _gradients_with_graph(context, grad_loss)
+        else:
+            gradients = [
+                None if gradient is None else (gradient * grad_loss).to(dtype)
+                for gradient, dtype in zip(context.saved_tensors[4:], context.dtypes)
+            ]
+        return (*gradients, None, None, None)
+
+
+def _gradients_with_graph(context: Any, grad_loss: torch.Tensor) -> list[torch.Tensor | None]:
+    """The gradients of `_LinearCrossEntropy` as functions of its inputs, by the plain formula."""
+    # Views, because the states may depend on a tied weight: the gradient is that of each input with the others fixed.
+    hidden, weight, bias = (None if one is None else one.view_as(one) for one in context.saved_tensors[:3])
+    labels = context.saved_tensors[3]
+    dtype = context.dtype
+    logits = nn.functional.linear(hidden.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
+    loss = nn.functional.cross_entropy(
+        logits.to(torch.promote_types(dtype, torch.float32)),
+        labels,
+        reduction="sum",
+        label_smoothing=context.label_smoothing,
+    )
+    needed = context.needs_input_grad[:3]
+    inputs = [tensor for tensor, needs in zip((hidden, weight, bias), needed) if needs]
+    gradients = iter(torch.autograd.grad(loss, inputs, grad_loss, create_graph=True))
+    return [next(gradients) if needs else None for needs in needed]
 
 
 def chunking_is_faster(head: nn.Module, hidden_states: torch.Tensor, labels: torch.Tensor) -> bool:
     """Whether the loss should use `linear_cross_entropy` on the weight of `head` instead of calling the module.
 
     False for few logits. Also false where calling the module does more than the product (adapters, hooks, offloading,
-    sharded weights), and in a compiler, which cannot know how many labels there will be.
+    sharded weights), and in compilers and function transforms, which cannot know how many labels there will be.
 
     Args:
         head: the map to the vocabulary.
@@ -135,9 +161,25 @@ def chunking_is_faster(head: nn.Module, hidden_states: torch.Tensor, labels: tor
         type(head) in (Linear, nn.Linear)  # resize_token_embeddings creates the latter
         and type(head.weight) is nn.Parameter
         and head.weight.device == hidden_states.device
-        and not (head._forward_hooks or head._forward_pre_hooks or hasattr(head, "_hf_hook"))
-        and not torch.compiler.is_compiling()
+        and not _call_does_more(head)
+        and has_plain_values(hidden_states)
         and labels.numel() * head.weight.shape[0] > _FEW_LOGITS
+    )
+
+
+def _call_does_more(head: nn.Module) -> bool:
+    """Whether a hook watches calls of the module (or of every module), or its `forward` was replaced."""
+    return bool(
+        head._forward_hooks
+        or head._forward_pre_hooks
+        or head._backward_hooks
+        or head._backward_pre_hooks
+        or torch_module._global_forward_hooks
+        or torch_module._global_forward_pre_hooks
+        or torch_module._global_backward_hooks
+        or torch_module._global_backward_pre_hooks
+        or "forward" in vars(head)
+        or hasattr(head, "_hf_hook")
     )
 
 
@@ -150,7 +192,7 @@ def labelled_rows(hidden_states: torch.Tensor, labels: torch.Tensor) -> tuple[to
     """
     # By index: selection by a boolean mask and its gradient take up to twice as long.
     labelled = (labels != IGNORED_LABEL).flatten().nonzero()[:, 0]
-    return hidden_states.flatten(0, -2).index_select(0, labelled), labels.flatten()[labelled]
+    return hidden_states.flatten(0, -2).index_select(0, labelled), class_numbers(labels.flatten()[labelled])
 
 
 def linear_cross_entropy(
@@ -174,11 +216,10 @@ def linear_cross_entropy(
     Returns:
         A scalar in float32, or in float64 for float64 inputs.
     """
+    dtype = hidden_states.dtype
     if torch.is_autocast_enabled(hidden_states.device.type):
         dtype = torch.get_autocast_dtype(hidden_states.device.type)
-        hidden_states, weight = hidden_states.to(dtype), weight.to(dtype)
-    bias = None if bias is None else bias.to(weight.dtype)
-    total = _LinearCrossEntropy.apply(hidden_states, weight, bias, labels, float(label_smoothing))
+    total = _LinearCrossEntropy.apply(hidden_states, weight, bias, labels, float(label_smoothing), dtype)
     return total / denominator(num_items_in_batch, labels.numel(), total.device)
 
 

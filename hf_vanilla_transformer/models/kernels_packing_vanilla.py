@@ -17,6 +17,7 @@ import torch
 
 from .configuration_vanilla import VanillaConfig
 from .packing_vanilla import positions_in_sequences
+from .plain_values_vanilla import has_plain_cpu_values
 
 # Sequences up to this length are padded to each other's length. Their attention is cheap; another group costs more.
 _SHORT = 32
@@ -25,9 +26,9 @@ _SHORT = 32
 def holds_several(seq_idx: torch.Tensor) -> bool:
     """Whether a row holds more than one sequence; (batch, length).
 
-    Only CPU looks at the numbers. Other devices would have to wait, and a compiler must not depend on values.
+    Only CPU looks at the numbers. Other devices would have to wait, and compilers and transforms have no numbers.
     """
-    if seq_idx.device.type != "cpu" or torch.compiler.is_compiling():
+    if not has_plain_cpu_values(seq_idx):
         return True
     return bool((seq_idx != seq_idx[:, :1]).any())
 
@@ -38,11 +39,7 @@ def takes_packed_rows(config: VanillaConfig, hidden_states: torch.Tensor, attent
         return False
     if _is_flash(config):
         return True
-    return (
-        hidden_states.device.type == "cpu"
-        and config._attn_implementation == "sdpa"
-        and not torch.compiler.is_compiling()
-    )
+    return config._attn_implementation == "sdpa" and has_plain_cpu_values(hidden_states)
 
 
 def packed_self_attention(
@@ -117,7 +114,6 @@ class _Permute(torch.autograd.Function):
         return states.index_select(0, order)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(context: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         order, inverse = context.saved_tensors
         if context.pads:

@@ -32,7 +32,7 @@ def token_cross_entropy(
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     total = nn.functional.cross_entropy(
         logits.reshape(-1, logits.shape[-1]),
-        labels.reshape(-1).to(logits.device),
+        class_numbers(labels.reshape(-1)).to(logits.device),
         ignore_index=IGNORED_LABEL,
         reduction="sum",
         label_smoothing=label_smoothing,
@@ -52,19 +52,41 @@ def sequence_loss(
         logits: (batch, labels).
         labels: (batch,) class numbers; (batch,) or (batch, labels) numbers to regress; (batch, labels) 0.0 or 1.0.
         problem_type: `regression`, `single_label_classification`, `multi_label_classification`. None infers it: one
-            output is regression, integer labels are classes, other labels are multi-label.
+            output is regression, integer labels are classes, other labels are multi-label (booleans with one per
+            class too).
         num_items_in_batch: divisor of the sum; None for the number of labels.
+
+    Returns:
+        A scalar in float32, or in float64 for float64 logits.
+
+    Raises:
+        ValueError: the number of labels does not fit the logits and the problem type.
     """
     if problem_type is None:
         if logits.shape[-1] == 1:
             problem_type = "regression"
+        elif labels.dtype == torch.bool and labels.shape == logits.shape:
+            problem_type = "multi_label_classification"
         elif not labels.is_floating_point():
             problem_type = "single_label_classification"
         else:
             problem_type = "multi_label_classification"
     if problem_type == "single_label_classification":
+        if labels.numel() != logits.shape[0]:
+            raise ValueError(
+                f"labels has the shape {tuple(labels.shape)}, but there are {logits.shape[0]} sequences with one class "
+                'each; for several classes per sequence, set config.problem_type="multi_label_classification".'
+            )
         return token_cross_entropy(logits, labels.reshape(-1), num_items_in_batch)
-    labels = labels.to(logits.device, logits.dtype).reshape(logits.shape)
+    # Targets such as years or prices are too large for 16-bit types.
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    labels = labels.to(logits.device, logits.dtype)
+    if labels.numel() != logits.numel():
+        raise ValueError(
+            f"labels has the shape {tuple(labels.shape)}, but the logits have {tuple(logits.shape)}; "
+            f"problem_type={problem_type!r} needs one number per logit. Set config.num_labels or config.problem_type."
+        )
+    labels = labels.reshape(logits.shape)
     if problem_type == "regression":
         total = nn.functional.mse_loss(logits, labels, reduction="sum")
     else:
@@ -97,6 +119,11 @@ def span_loss(
     return (one_end(start_logits, start_positions) + one_end(end_logits, end_positions)) / 2
 
 
+def class_numbers(labels: torch.Tensor) -> torch.Tensor:
+    """Labels of any integer type or bool as the int64 that the kernels of torch need; the same shape."""
+    return labels if labels.is_floating_point() else labels.long()
+
+
 def denominator(
     num_items_in_batch: torch.Tensor | int | None, count: torch.Tensor | int, device: torch.device
 ) -> torch.Tensor | int:
@@ -106,4 +133,4 @@ def denominator(
     return num_items_in_batch.to(device) if isinstance(num_items_in_batch, torch.Tensor) else num_items_in_batch
 
 
-__all__ = ["IGNORED_LABEL", "denominator", "sequence_loss", "span_loss", "token_cross_entropy"]
+__all__ = ["IGNORED_LABEL", "class_numbers", "denominator", "sequence_loss", "span_loss", "token_cross_entropy"]

@@ -10,8 +10,8 @@ from transformers.modeling_outputs import (
     SequenceClassifierOutputWithPast,
 )
 from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs
-from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils import TransformersKwargs, logging
+from transformers.utils.generic import can_return_tuple
 from transformers.utils.output_capturing import capture_outputs
 
 from .attention_vanilla import CrossAttention, SelfAttention
@@ -24,6 +24,8 @@ from .masks_vanilla import cross_attention_mask, self_attention_mask
 from .packing_vanilla import packed_sequences, sequence_starts
 from .pooling_vanilla import POOLED_VECTORS, backward_order, kept_tokens, mean_prediction, pool
 from .stack_vanilla import VanillaPreTrainedModel, VanillaStack
+
+logger = logging.get_logger(__name__)
 
 
 class VanillaDecoderPreTrainedModel(VanillaPreTrainedModel):
@@ -44,7 +46,6 @@ class VanillaDecoderModel(VanillaDecoderPreTrainedModel, VanillaStack):
         super().__init__(config, config.num_hidden_layers, True, config.add_cross_attention)
         self.post_init()
 
-    @merge_with_config_defaults
     @capture_outputs
     def forward(
         self,
@@ -78,7 +79,8 @@ class VanillaDecoderModel(VanillaDecoderPreTrainedModel, VanillaStack):
                 in the mask.
             encoder_seq_idx: (batch, source), for packed rows: the sequence of each source token. A target attends to
                 the source with its number.
-            use_cache: whether to return keys and values; without a given cache, not in training.
+            use_cache: whether to return keys and values. None: as `config.use_cache` says, but no new cache in
+                training.
             **kwargs: passed to the attention (`output_attentions` and `output_hidden_states` among them).
 
         Returns:
@@ -97,7 +99,11 @@ class VanillaDecoderModel(VanillaDecoderPreTrainedModel, VanillaStack):
         seq_idx = packed_sequences(seq_idx, position_ids, attention_mask, past_key_values)
         if encoder_seq_idx is not None and seq_idx is None:
             raise ValueError("encoder_seq_idx is given without seq_idx; packed rows need both.")
-        if use_cache and past_key_values is None and not self.training:
+        use_cache = self.returns_cache(use_cache, past_key_values)
+        if use_cache and self.gradient_checkpointing and self.training:
+            logger.warning_once("use_cache=True is ignored in training with gradient checkpointing.")
+            use_cache = False
+        if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
             if encoder_hidden_states is not None:
                 past_key_values = EncoderDecoderCache(past_key_values, DynamicCache(config=self.config))
@@ -124,7 +130,7 @@ class VanillaDecoderModel(VanillaDecoderPreTrainedModel, VanillaStack):
                 **kwargs,
             )
         return BaseModelOutputWithPastAndCrossAttentions(
-            last_hidden_state=self.finish(hidden_states), past_key_values=past_key_values
+            last_hidden_state=self.finish(hidden_states), past_key_values=past_key_values if use_cache else None
         )
 
 
@@ -186,6 +192,7 @@ class VanillaDecoderForCausalLM(LanguageModelHead, VanillaDecoderPreTrainedModel
             inputs_embeds=inputs_embeds,
             seq_idx=seq_idx,
             use_cache=use_cache,
+            return_dict=True,
             **kwargs,
         )
         if labels is not None and shift_labels is None:
@@ -281,12 +288,13 @@ class VanillaDecoderForSequenceClassification(VanillaDecoderPreTrainedModel):
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
             use_cache=False if needs_all else use_cache,
+            return_dict=True,
             **options,
         )
         all_logits = [self.classifier(pool(outputs.last_hidden_state, kept, config.classifier_pooling))]
         if config.classifier_direction == "both":
             states = self.backward_model(
-                backward_ids, inputs_embeds=backward_embeds, use_cache=False, **options
+                backward_ids, inputs_embeds=backward_embeds, use_cache=False, return_dict=True, **options
             ).last_hidden_state
             all_logits.append(self.backward_classifier(pool(states, kept, config.classifier_pooling)))
         loss = None
@@ -307,9 +315,7 @@ class VanillaDecoderForSequenceClassification(VanillaDecoderPreTrainedModel):
         self, input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None, kept: torch.Tensor
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """The reversed texts: ids (batch, length) or embeddings (batch, length, hidden)."""
-        ends = self.config.eos_token_id
-        special = (self.config.bos_token_id, *(ends if isinstance(ends, list) else [ends]))
-        order = backward_order(kept, input_ids, tuple(token for token in special if token is not None))
+        order = backward_order(kept, input_ids, self.config.boundary_token_ids)
         if input_ids is not None:
             return input_ids.gather(1, order), None
         return None, inputs_embeds.gather(1, order[:, :, None].expand_as(inputs_embeds))

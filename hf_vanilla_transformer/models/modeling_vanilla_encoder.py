@@ -21,7 +21,7 @@ from .heads_vanilla import LanguageModelHead, QuestionAnsweringHead, TokenClassi
 from .kernels_activation_vanilla import activation
 from .kernels_packing_vanilla import flash_packing
 from .layers_vanilla import TransformerLayer
-from .losses_vanilla import IGNORED_LABEL, sequence_loss, token_cross_entropy
+from .losses_vanilla import IGNORED_LABEL, class_numbers, sequence_loss, token_cross_entropy
 from .masks_vanilla import self_attention_mask
 from .packing_vanilla import packed_sequences
 from .pooling_vanilla import POOLED_VECTORS, kept_tokens, pool
@@ -145,6 +145,7 @@ class VanillaEncoderForMaskedLM(LanguageModelHead, VanillaEncoderPreTrainedModel
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
             seq_idx=seq_idx,
+            return_dict=True,
             **kwargs,
         )
         loss, logits = self.loss_and_logits(
@@ -220,6 +221,7 @@ class VanillaEncoderForPreTraining(LanguageModelHead, VanillaEncoderPreTrainedMo
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
             seq_idx=seq_idx,
+            return_dict=True,
             **kwargs,
         )
         num_items_in_batch = kwargs.get("num_items_in_batch")
@@ -250,10 +252,11 @@ class VanillaEncoderForPreTraining(LanguageModelHead, VanillaEncoderPreTrainedMo
         A trainer that splits batches counts masked tokens, not rows. Then each row is weighted by its masked tokens, so
         that the micro-batches add up to the entire batch.
         """
-        next_sentence_label = next_sentence_label.reshape(-1).to(logits.device)
+        next_sentence_label = class_numbers(next_sentence_label.reshape(-1)).to(logits.device)
         if labels is None or num_items_in_batch is None:
             return token_cross_entropy(logits, next_sentence_label)
-        rows = nn.functional.cross_entropy(logits.float(), next_sentence_label, reduction="none")
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        rows = nn.functional.cross_entropy(logits, next_sentence_label, reduction="none")
         masked_tokens = (labels != IGNORED_LABEL).sum(-1).to(logits.device)
         if isinstance(num_items_in_batch, torch.Tensor):
             num_items_in_batch = num_items_in_batch.to(logits.device)
@@ -316,6 +319,7 @@ class VanillaEncoderForSequenceClassification(VanillaEncoderPreTrainedModel):
             token_type_ids=token_type_ids,
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
+            return_dict=True,
             **kwargs,
         )
         pooled = pooled_text(self.config, outputs, input_ids, attention_mask, inputs_embeds)
@@ -392,6 +396,7 @@ class VanillaEncoderForMultipleChoice(VanillaEncoderPreTrainedModel):
             token_type_ids=flat(token_type_ids),
             position_ids=flat(position_ids),
             inputs_embeds=embeds,
+            return_dict=True,
             **kwargs,
         )
         pooled = pooled_text(self.config, outputs, ids, mask, embeds)

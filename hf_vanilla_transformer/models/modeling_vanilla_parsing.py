@@ -14,6 +14,7 @@ from .configuration_vanilla import VanillaEncoderConfig
 from .heads_vanilla import classifier_dropout
 from .losses_vanilla import IGNORED_LABEL, token_cross_entropy
 from .modeling_vanilla_encoder import VanillaEncoderModel, VanillaEncoderPreTrainedModel
+from .plain_values_vanilla import has_plain_cpu_values
 from .spanning_tree_vanilla import maximum_spanning_tree
 
 
@@ -103,6 +104,7 @@ class VanillaEncoderForDependencyParsing(VanillaEncoderPreTrainedModel):
             token_type_ids=token_type_ids,
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
+            return_dict=True,
             **kwargs,
         )
         states = self.dropout(outputs.last_hidden_state)
@@ -143,7 +145,7 @@ class VanillaEncoderForDependencyParsing(VanillaEncoderPreTrainedModel):
             single_root: whether exactly one word depends on the root.
             **inputs: other arguments of the encoder.
         """
-        states = self.model(input_ids, attention_mask=attention_mask, **inputs).last_hidden_state
+        states = self.model(input_ids, attention_mask=attention_mask, return_dict=True, **inputs).last_hidden_state
         word_ids, count = _words_of(word_ids, attention_mask, states, None)
         words, candidates, arc_logits = self._arcs(self.dropout(states), word_ids, count)
         lengths = (word_ids.amax(-1) + 1).clamp(min=0).tolist()
@@ -166,7 +168,8 @@ class VanillaEncoderForDependencyParsing(VanillaEncoderPreTrainedModel):
         weights = word_weights(word_ids, count, self.config.word_pooling)
         words = weights.to(states.dtype) @ states
         # `len(words)` would be a constant in an exported graph.
-        root = self.root.weight.to(states.dtype).expand(words.shape[0], 1, -1)
+        root = self.root(torch.zeros(1, 1, dtype=torch.long, device=states.device))
+        root = root.to(states.dtype).expand(words.shape[0], 1, -1)
         candidates = torch.cat([root, words], dim=1)
         arc_logits = self.arc_scorer(words, candidates)
         # A tokenizer may drop characters, so a word may have no token. The greatest number still counts it.
@@ -189,7 +192,7 @@ class VanillaEncoderForDependencyParsing(VanillaEncoderPreTrainedModel):
                     f"{name} has the shape {tuple(values.shape)}, but there are {shape} words; give one number per "
                     "word, -100 to ignore it."
                 )
-            if values.device.type == "cpu" and values.numel() and not torch.compiler.is_compiling():
+            if values.numel() and has_plain_cpu_values(values):
                 low, high = (int(bound) for bound in torch.aminmax(values))
                 if high >= limit or (low < 0 and low != IGNORED_LABEL):
                     raise ValueError(

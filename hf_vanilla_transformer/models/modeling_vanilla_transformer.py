@@ -85,6 +85,8 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
         decoder_inputs_embeds: torch.Tensor | None = None,
         seq_idx: torch.LongTensor | None = None,
         decoder_seq_idx: torch.LongTensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        decoder_token_type_ids: torch.LongTensor | None = None,
         use_cache: bool | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> Seq2SeqModelOutput:
@@ -105,7 +107,10 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
             seq_idx: (batch, source), for packed rows: the sequence of each token, from 0. Tokens of a sequence are
                 adjacent and attend only to each other. Padding takes the number of its neighbour and a 0 in the mask.
             decoder_seq_idx: (batch, target), likewise. A target attends to the source with its number.
-            use_cache: whether to return keys and values.
+            token_type_ids: (batch, source), the segment of each source token, for a model that has segments.
+            decoder_token_type_ids: (batch, target), likewise.
+            use_cache: whether to return keys and values; None: as `config.use_cache` says, but no new cache
+                in training.
             **kwargs: passed to the attention (`output_attentions` and `output_hidden_states` among them).
 
         Returns:
@@ -133,6 +138,8 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
                 position_ids=position_ids,
                 inputs_embeds=inputs_embeds,
                 seq_idx=seq_idx,
+                token_type_ids=token_type_ids,
+                return_dict=True,
                 **kwargs,
             )
         elif not isinstance(encoder_outputs, ModelOutput):
@@ -152,7 +159,9 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
             inputs_embeds=decoder_inputs_embeds,
             seq_idx=decoder_seq_idx,
             encoder_seq_idx=seq_idx if decoder_seq_idx is not None else None,
-            use_cache=self.config.use_cache if use_cache is None else use_cache,
+            token_type_ids=decoder_token_type_ids,
+            use_cache=self.returns_cache(use_cache, past_key_values),
+            return_dict=True,
             **kwargs,
         )
         return Seq2SeqModelOutput(
@@ -232,6 +241,7 @@ class VanillaTransformerForConditionalGeneration(LanguageModelHead, VanillaTrans
             seq_idx=seq_idx,
             decoder_seq_idx=decoder_seq_idx,
             use_cache=use_cache,
+            return_dict=True,
             **kwargs,
         )
         loss, logits = self.loss_and_logits(

@@ -6,6 +6,8 @@ import torch
 from transformers.cache_utils import Cache
 from transformers.masking_utils import find_packed_sequence_indices
 
+from .plain_values_vanilla import has_plain_cpu_values
+
 
 def packed_sequences(
     seq_idx: torch.Tensor | None,
@@ -52,7 +54,7 @@ def check_sequences(name: str, seq_idx: torch.Tensor, hidden_states: torch.Tenso
     shape = hidden_states.shape[:2]
     if seq_idx.dim() != 2 or seq_idx.shape[0] not in (1, shape[0]) or seq_idx.shape[1] != shape[1]:
         raise ValueError(f"{name} has the shape {tuple(seq_idx.shape)}, but there are {tuple(shape)} tokens.")
-    if seq_idx.device.type == "cpu" and seq_idx.numel() and not torch.compiler.is_compiling():
+    if seq_idx.numel() and has_plain_cpu_values(seq_idx):
         least = int(seq_idx.min())
         if least < 0:
             raise ValueError(f"{name} has the number {least}; number sequences from 0, padding as its neighbour.")

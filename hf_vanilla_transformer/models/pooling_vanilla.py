@@ -97,7 +97,7 @@ def mean_prediction(logits: torch.Tensor, others: torch.Tensor, problem_type: st
     """
     if problem_type == "regression" or (problem_type is None and logits.shape[-1] == 1):
         return (logits + others) / 2
-    both = torch.stack([logits, others]).float()
+    both = torch.stack([logits, others]).to(torch.promote_types(logits.dtype, torch.float32))
     if problem_type == "multi_label_classification":
         # log of the mean of σ(x), minus log of the mean of 1 - σ(x)
         log_one = torch.logsumexp(nn.functional.logsigmoid(both), 0)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import initialization as init
+from transformers.cache_utils import Cache
 from transformers.modeling_utils import PreTrainedModel
 
 from .attention_vanilla import MultiHeadAttention
@@ -14,6 +15,7 @@ from .kernels_dropout_vanilla import Dropout
 from .kernels_linear_vanilla import Linear
 from .layers_vanilla import FeedForward, SinusoidalPositions, TransformerLayer, position_embeddings
 from .packing_vanilla import check_sequences, positions_in_sequences
+from .plain_values_vanilla import has_plain_cpu_values, has_plain_values
 
 
 class VanillaPreTrainedModel(PreTrainedModel):
@@ -36,6 +38,15 @@ class VanillaPreTrainedModel(PreTrainedModel):
         for module in self.modules():
             if isinstance(module, PreTrainedModel):
                 vars(module.config).pop("_attn_was_changed", None)
+
+    def returns_cache(self, use_cache: bool | None, past_key_values: Cache | None) -> bool:
+        """Whether a decoder returns keys and values: as `use_cache` says, or by the configuration where it is None.
+
+        By default there is no new cache in training, where it would only take memory.
+        """
+        if use_cache is not None:
+            return use_cache
+        return self.config.use_cache and (past_key_values is not None or not self.training)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -64,8 +75,9 @@ class VanillaStack(VanillaPreTrainedModel):
 
     def __init__(self, config: VanillaConfig, layers: int, is_causal: bool, add_cross_attention: bool) -> None:
         super().__init__(config)
-        # The embedding of padding gets no gradient. But if padding is the end token, the model must learn that token.
-        padding_idx = config.pad_token_id if config.pad_token_id != config.eos_token_id else None
+        # The embedding of padding gets no gradient. But if padding is also the start or an end token, the model must
+        # learn that token.
+        padding_idx = None if config.pad_token_id in config.boundary_token_ids else config.pad_token_id
         width = config.embedding_width
         self.embed_tokens = nn.Embedding(config.vocab_size, width, padding_idx)
         self.embed_positions = position_embeddings(config)
@@ -95,12 +107,14 @@ class VanillaStack(VanillaPreTrainedModel):
             raise ValueError(f"Give exactly one of input_ids and inputs_embeds, not {given}.")
         if inputs_embeds is not None:
             return inputs_embeds
-        if input_ids.device.type == "cpu" and input_ids.numel() and not torch.compiler.is_compiling():
+        # Adapters replace the table by a module that may not tell its size.
+        size = getattr(self.embed_tokens, "num_embeddings", None)
+        if size is not None and input_ids.numel() and has_plain_cpu_values(input_ids):
             low, high = (int(bound) for bound in torch.aminmax(input_ids))
-            if low < 0 or high >= self.embed_tokens.num_embeddings:
+            if low < 0 or high >= size:
                 raise ValueError(
                     f"input_ids has the id {low if low < 0 else high}, but the vocabulary has the ids 0 to "
-                    f"{self.embed_tokens.num_embeddings - 1}. Use the tokenizer that belongs to the model, or call "
+                    f"{size - 1}. Use the tokenizer that belongs to the model, or call "
                     "model.resize_token_embeddings(len(tokenizer)) after adding tokens."
                 )
         return self.embed_tokens(input_ids)
@@ -119,14 +133,14 @@ class VanillaStack(VanillaPreTrainedModel):
         needed = past_length + length if isinstance(past_length, int) else 0
         if position_ids is None:
             position_ids = self.default_positions(inputs_embeds, attention_mask, past_length, seq_idx)
-        elif position_ids.device.type == "cpu" and position_ids.numel() and not torch.compiler.is_compiling():
+        elif position_ids.numel() and has_plain_cpu_values(position_ids):
             needed = int(position_ids.max()) + 1
         hidden_states = inputs_embeds * self.embed_scale if self.embed_scale != 1.0 else inputs_embeds
         if self.config.type_vocab_size:
             if token_type_ids is None:
                 token_type_ids = torch.zeros((1, length), dtype=torch.long, device=inputs_embeds.device)
             hidden_states = hidden_states + self.embed_token_types(token_type_ids)
-        elif token_type_ids is not None and bool(token_type_ids.any()):
+        elif token_type_ids is not None and has_plain_values(token_type_ids) and bool(token_type_ids.any()):
             raise ValueError(
                 "token_type_ids has segments other than 0, but the model has none (type_vocab_size=0); leave it out."
             )

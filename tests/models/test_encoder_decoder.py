@@ -74,3 +74,31 @@ def test_outputs_switched_on_later_reach_both_stacks():
     assert [len(maps) for maps in (outputs.encoder_attentions, outputs.decoder_attentions)] == [2, 2]
     assert outputs.cross_attentions[0].shape == (1, 2, 3, 4)
     torch.testing.assert_close(outputs.cross_attentions[0].sum(-1), torch.ones(1, 2, 3))
+
+
+def test_segments_belong_to_the_source():
+    model = tiny_model("seq2seq", type_vocab_size=2)
+    source, segments = tokens(2, 6), torch.tensor([[0, 0, 0, 1, 1, 1]] * 2)
+    mask = torch.ones_like(source)
+    with torch.no_grad():
+        encoded = model.get_encoder()(source, attention_mask=mask, token_type_ids=segments)
+        inputs = {"attention_mask": mask, "decoder_input_ids": tokens(2, 4, seed=1)}
+        found = model(source, token_type_ids=segments, **inputs).logits
+        torch.testing.assert_close(found, model(encoder_outputs=encoded, **inputs).logits)
+        plain = model(source, **inputs).logits
+        assert not torch.allclose(found, plain)
+        target_segments = torch.ones(2, 4, dtype=torch.long)
+        assert not torch.allclose(model(source, decoder_token_type_ids=target_segments, **inputs).logits, plain)
+
+
+@pytest.mark.parametrize("beams", [1, 2])
+def test_generation_encodes_the_source_with_its_segments(beams):
+    model = tiny_model("seq2seq", type_vocab_size=2)
+    source, segments = tokens(2, 6), torch.tensor([[0, 0, 0, 1, 1, 1]] * 2)
+    mask = torch.ones_like(source)
+    options = {"attention_mask": mask, "max_new_tokens": 3, "return_dict_in_generate": True, "output_logits": True}
+    found = model.generate(source, token_type_ids=segments, num_beams=beams, **options)
+    encoded = model.get_encoder()(source, attention_mask=mask, token_type_ids=segments)
+    expected = model.generate(encoder_outputs=encoded, num_beams=beams, **options)
+    assert torch.equal(found.sequences, expected.sequences)
+    torch.testing.assert_close(found.logits, expected.logits)

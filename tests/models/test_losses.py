@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+import hf_vanilla_transformer as vanilla
 from hf_vanilla_transformer.models import kernels_loss_vanilla
 from hf_vanilla_transformer.models.kernels_loss_vanilla import linear_cross_entropy
 from hf_vanilla_transformer.models.losses_vanilla import sequence_loss, span_loss
@@ -188,3 +189,47 @@ def test_labels_that_do_not_fit_are_refused(stack):
 def test_labels_of_another_length_than_the_decoder_input_are_refused():
     with pytest.raises(ValueError, match=r"labels.*\(2, 5\).*\(2, 6\)"):
         tiny_model("seq2seq")(input_ids=tokens(2, 6), decoder_input_ids=tokens(2, 6), labels=tokens(2, 5))
+
+
+@pytest.mark.parametrize("stack", ["Encoder", "Decoder"])
+def test_targets_of_a_regression_are_not_rounded_to_the_type_of_the_logits(stack):
+    model = tiny_model(getattr(vanilla, f"Vanilla{stack}ForSequenceClassification"), num_labels=1)
+    ids, years = tokens(4, 8), torch.tensor([1987.0, 2003.0, 1955.0, 1999.0])
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        outputs = model(ids, labels=years)
+    assert outputs.logits.dtype == torch.bfloat16
+    expected = ((outputs.logits[:, 0].double() - years) ** 2).mean()
+    assert outputs.loss.dtype == torch.float32
+    torch.testing.assert_close(outputs.loss.double(), expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("problem_type", ["regression", "single_label_classification", "multi_label_classification"])
+def test_losses_of_sequences_are_at_least_in_float32(problem_type, dtype):
+    logits = torch.randn(4, 3).to(dtype)
+    labels = torch.tensor([0, 2, 1, 1]) if problem_type.startswith("single") else torch.rand(4, 3)
+    loss = sequence_loss(logits, labels, problem_type)
+    assert loss.dtype == torch.promote_types(dtype, torch.float32)
+    exact = sequence_loss(logits.double(), labels, problem_type)
+    torch.testing.assert_close(loss.double(), exact, rtol=1e-6, atol=1e-6)
+
+
+def test_boolean_labels_are_several_classes_or_the_number_of_one():
+    logits = torch.randn(3, 2)
+    several = torch.tensor([[True, False], [False, False], [True, True]])
+    assert sequence_loss(logits, several, None) == sequence_loss(logits, several.float(), None)
+    one = torch.tensor([True, False, True])
+    assert sequence_loss(logits, one, None) == sequence_loss(logits, one.long(), None)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
+def test_labels_of_any_integer_type_are_class_numbers(dtype):
+    logits, labels = torch.randn(3, 2), torch.tensor([0, 1, 1])
+    assert sequence_loss(logits, labels.to(dtype), None) == sequence_loss(logits, labels, None)
+
+
+def test_labels_that_do_not_fit_the_problem_type_are_refused():
+    with pytest.raises(ValueError, match=r"labels.*\(3, 2\).*problem_type"):
+        sequence_loss(torch.randn(3, 2), torch.ones(3, 2, dtype=torch.long), None)
+    with pytest.raises(ValueError, match=r"labels.*\(3,\).*\(3, 2\).*problem_type"):
+        sequence_loss(torch.randn(3, 2), torch.rand(3), None)

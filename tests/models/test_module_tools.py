@@ -1,0 +1,122 @@
+"""Tools that walk over the modules of a model find what they look for: dropout, hooks, adapters, outputs as tuples."""
+
+import copy
+
+import pytest
+import torch
+from peft import LoraConfig, TrainableTokensConfig, get_peft_model
+from torch import nn
+
+import hf_vanilla_transformer as vanilla
+
+from ..tiny_models import LANGUAGE_MODELS, tiny_model, tokens
+
+_HEADS = [
+    *LANGUAGE_MODELS.values(),
+    vanilla.VanillaEncoderForPreTraining,
+    vanilla.VanillaEncoderForSequenceClassification,
+    vanilla.VanillaEncoderForTokenClassification,
+    vanilla.VanillaEncoderForQuestionAnswering,
+    vanilla.VanillaEncoderForMultipleChoice,
+    vanilla.VanillaEncoderForDependencyParsing,
+    vanilla.VanillaEncoderModel,
+    vanilla.VanillaDecoderForSequenceClassification,
+    vanilla.VanillaDecoderForTokenClassification,
+    vanilla.VanillaDecoderForQuestionAnswering,
+    vanilla.VanillaDecoderModel,
+    vanilla.VanillaTransformerModel,
+]
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+@pytest.mark.parametrize("stack", ["encoder", "decoder", "seq2seq"])
+def test_setting_p_of_every_dropout_module_switches_dropout_off(stack, implementation):
+    model = tiny_model(stack, dropout=0.2, attention_dropout=0.2, activation_dropout=0.2).double()
+    model.set_attn_implementation(implementation)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0
+    inputs = {"input_ids": tokens(2, 7)}
+    if stack == "seq2seq":
+        inputs["decoder_input_ids"] = tokens(2, 5)
+    with torch.no_grad():
+        torch.testing.assert_close(model.train()(**inputs).logits, model.eval()(**inputs).logits)
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+def test_dropout_modules_in_training_mode_drop_in_a_model_in_evaluation_mode(implementation):
+    """Monte Carlo dropout. Attention dropout is one of the modules."""
+    model = tiny_model("decoder", dropout=0.0, attention_dropout=0.5, noise=0.5).eval()
+    model.set_attn_implementation(implementation)
+    ids = tokens(2, 7)
+    with torch.no_grad():
+        assert torch.equal(model(ids).logits, model(ids).logits)
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.train()
+        assert not torch.equal(model(ids).logits, model(ids).logits)
+
+
+@pytest.mark.parametrize("vocab_size", [50, 90_000])
+@pytest.mark.parametrize(
+    "hook", ["register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook",
+             "register_full_backward_pre_hook"]
+)  # fmt: skip
+def test_a_hook_on_the_head_fires_in_training(hook, vocab_size):
+    model = tiny_model("decoder", vocab_size=vocab_size).train()
+    fired = []
+    getattr(model.lm_head, hook)(lambda *_: fired.append(hook))
+    ids = tokens(2, 10)
+    model(ids, labels=ids).loss.backward()
+    assert fired == [hook]
+
+
+def test_a_hook_on_every_module_fires_on_the_head():
+    model = tiny_model("decoder", vocab_size=90_000).train()
+    ids, seen = tokens(2, 10), []
+    handle = nn.modules.module.register_module_full_backward_hook(lambda module, *_: seen.append(module))
+    try:
+        model(ids, labels=ids).loss.backward()
+    finally:
+        handle.remove()
+    assert model.lm_head in seen
+
+
+@pytest.mark.parametrize("stack", ["encoder", "decoder", "seq2seq"])
+@pytest.mark.parametrize(
+    "adapter",
+    [
+        LoraConfig(target_modules=["q_proj"], trainable_token_indices=[8, 9]),
+        TrainableTokensConfig(token_indices=[8, 9]),
+        LoraConfig(target_modules=["q_proj", "embed_tokens"]),
+    ],
+    ids=["lora and tokens", "tokens", "lora on embeddings"],
+)
+def test_adapters_of_embeddings_train(stack, adapter):
+    if stack == "seq2seq" and isinstance(adapter, TrainableTokensConfig):
+        pytest.skip("PEFT wraps tied tables of two stacks twice, in Marian as well")
+    model = get_peft_model(tiny_model(stack), copy.deepcopy(adapter)).train()
+    ids = tokens(2, 6)
+    model(input_ids=ids, labels=ids).loss.backward()
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    assert trained and any(parameter.grad is not None for parameter in trained)
+
+
+@pytest.mark.parametrize("model_class", _HEADS, ids=lambda model_class: model_class.__name__)
+def test_return_dict_false_in_the_configuration_gives_the_tuple_of_the_outputs(model_class):
+    model = tiny_model(model_class).eval()
+    inputs = {"input_ids": tokens(2, 6)}
+    if model_class is vanilla.VanillaEncoderForMultipleChoice:
+        inputs["input_ids"] = tokens(2, 6)[None]
+    if model_class.__name__.startswith("VanillaTransformer"):
+        inputs["decoder_input_ids"] = tokens(2, 4)
+    if not model_class.__name__.startswith("VanillaEncoder"):
+        inputs["use_cache"] = False
+    with torch.no_grad():
+        expected = model(**inputs).to_tuple()
+        for module in model.modules():
+            if hasattr(module, "config"):
+                module.config.return_dict = False
+        found = model(**inputs)
+    assert type(found) is tuple
+    torch.testing.assert_close(found, expected)
