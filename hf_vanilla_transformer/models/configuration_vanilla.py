@@ -137,16 +137,62 @@ class VanillaConfig(PreTrainedConfig):
         self._refuse_unknown(kwargs)
         super().__post_init__(**kwargs)
 
+    @classmethod
+    def _field_names(cls) -> list[str]:
+        return [field.name for field in dataclasses.fields(cls)] + list(cls.attribute_map)
+
+    @classmethod
+    def _nearest_field(cls, name: str) -> str | None:
+        """The field that an unknown name resembles."""
+        return next(iter(difflib.get_close_matches(name, cls._field_names(), n=1, cutoff=0.6)), None)
+
+    @classmethod
+    def _unknown(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The values that are neither fields nor keywords of transformers."""
+        allowed = {*cls._field_names(), *_TRANSFORMERS_KEYWORDS, *GenerationConfig._get_default_generation_params()}
+        return {name: value for name, value in values.items() if name not in allowed and not name.startswith("_")}
+
     def _refuse_unknown(self, kwargs: dict[str, Any]) -> None:
         """Raise for unknown keywords, which transformers would store without a word."""
-        known = [field.name for field in dataclasses.fields(self)] + list(self.attribute_map)
-        allowed = {*known, *_TRANSFORMERS_KEYWORDS, *GenerationConfig._get_default_generation_params()}
-        for name, value in kwargs.items():
-            if name in allowed or name.startswith("_"):
-                continue
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            remedy = f"did you mean {nearest[0]!r}?" if nearest else "see its docstring for the fields."
+        for name, value in self._unknown(kwargs).items():
+            nearest = self._nearest_field(name)
+            remedy = f"did you mean {nearest!r}?" if nearest else "see its docstring for the fields."
             raise TypeError(f"{type(self).__name__} has no field {name!r} (given {value!r}); {remedy}")
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """The configuration of a `config.json`. Notes that a library or a user stored there are kept as attributes.
+
+        Raises:
+            TypeError: a name resembles a field, but is none.
+            ValueError: the dictionary describes a model of another kind.
+        """
+        model_type = config_dict.get("model_type")
+        if model_type not in (None, "", cls.model_type):
+            raise ValueError(cls._other_model(config_dict, model_type))
+        notes = {name: value for name, value in cls._unknown(config_dict).items() if not cls._nearest_field(name)}
+        fields = {name: value for name, value in config_dict.items() if name not in notes}
+        loaded = super().from_dict(fields, **kwargs)
+        config = loaded[0] if isinstance(loaded, tuple) else loaded
+        for name, value in notes.items():
+            setattr(config, name, value)
+        return loaded
+
+    @classmethod
+    def _other_model(cls, config_dict: dict[str, Any], model_type: str) -> str:
+        """The error message for the folder of another kind of model."""
+        wanted = f"{cls.__name__} describes a model of model_type={cls.model_type!r}"
+        found = f"the folder holds model_type={model_type!r} (architectures={config_dict.get('architectures')})"
+        if model_type == "vanilla_transformer":
+            half = {"vanilla_encoder": "get_encoder()", "vanilla_decoder": "get_decoder()"}.get(cls.model_type)
+            remedy = "Load it with VanillaTransformerModel.from_pretrained(folder)" + (
+                f"; `.{half}` of that model is the stack alone." if half else "."
+            )
+        elif str(model_type).startswith("vanilla_"):
+            remedy = "Load it with a class of that kind, or with AutoModel."
+        else:
+            remedy = "Convert it with hf_vanilla_transformer.from_checkpoint(folder)."
+        return f"{wanted}, but {found}. {remedy}"
 
     def to_dict(self) -> dict[str, Any]:
         """The fields without `auto_map`, which belongs to a saved folder and not to the configuration."""
@@ -161,6 +207,12 @@ class VanillaConfig(PreTrainedConfig):
         transformers would list only the class that is saved. Then a saved masked language model could not be loaded as
         a plain encoder. `save_pretrained`, `push_to_hub` and Trainer call this method.
         """
+        for name in self._unknown(vars(self)):
+            if nearest := self._nearest_field(name):
+                raise ValueError(
+                    f"The configuration has an attribute {name!r} that is no field, and could not be loaded again. Did "
+                    f"you mean {nearest!r}? Otherwise rename it."
+                )
         values = json.loads(self.to_json_string(use_diff=use_diff))
         path = Path(json_file_path)
         if self._has_auto_classes():

@@ -9,6 +9,7 @@ from transformers.modeling_outputs import (
     CausalLMOutputWithCrossAttentions,
     SequenceClassifierOutputWithPast,
 )
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, logging
 from transformers.utils.generic import can_return_tuple
@@ -212,6 +213,11 @@ class VanillaDecoderForCausalLM(LanguageModelHead, VanillaDecoderPreTrainedModel
             attentions=outputs.attentions,
             cross_attentions=outputs.cross_attentions,
         )
+
+
+# Trainer looks here for the classes whose labels `label_smoothing_factor` has to shift. Without the entry, a model
+# would learn to copy its input.
+MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[VanillaDecoderConfig.model_type] = VanillaDecoderForCausalLM.__name__
 
 
 def next_tokens(labels: torch.Tensor, seq_idx: torch.Tensor | None = None) -> torch.Tensor:

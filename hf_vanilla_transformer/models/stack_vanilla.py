@@ -1,6 +1,9 @@
 """The base classes of our models: weight initialisation, and the stack of embeddings and layers."""
 
 import math
+import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,6 +11,7 @@ from torch import nn
 from transformers import initialization as init
 from transformers.cache_utils import Cache
 from transformers.modeling_utils import PreTrainedModel
+from transformers.utils import CONFIG_NAME
 
 from .attention_vanilla import MultiHeadAttention
 from .configuration_vanilla import VanillaConfig
@@ -47,6 +51,14 @@ class VanillaPreTrainedModel(PreTrainedModel):
         if use_cache is not None:
             return use_cache
         return self.config.use_cache and (past_key_values is not None or not self.training)
+
+    def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+        """As in transformers. Weights get the permissions of the other files; safetensors lets only the owner read."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        config = Path(save_directory, CONFIG_NAME)
+        if config.exists():
+            for weights in Path(save_directory).glob("*.safetensors"):
+                shutil.copymode(config, weights)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -122,3 +122,21 @@ def test_models_do_not_import_the_training_code():
         "assert not [name for name in sys.modules if name.startswith('hf_vanilla_transformer.training')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_label_smoothing_of_the_trainer_teaches_a_decoder_the_next_token(tmp_path):
+    """Trainer smooths labels itself, and has to know that those of a causal language model are shifted."""
+    torch.manual_seed(0)
+    config = VanillaDecoderConfig(
+        vocab_size=50, num_hidden_layers=1, bos_token_id=1, eos_token_id=2, dropout=0.0, attention_dropout=0.0, **SIZE
+    )
+    model = VanillaDecoderForCausalLM(config)
+    row = torch.arange(4, 24)
+    dataset = [{"input_ids": row, "labels": row}] * 8
+    settings = arguments(
+        TrainingArguments, tmp_path, max_steps=40, learning_rate=2e-2, label_smoothing_factor=0.1, save_strategy="no"
+    )
+    Trainer(model, settings, train_dataset=dataset).train()
+    with torch.no_grad():
+        predicted = model.eval()(row[None]).logits.argmax(-1)[0]
+    assert torch.equal(predicted[:-1], row[1:])
