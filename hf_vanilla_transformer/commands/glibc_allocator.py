@@ -43,8 +43,10 @@ def restart_with_tuned_allocator(arguments: list[str]) -> None:
     """
     if not needs_restart(dict(os.environ)):
         return
-    sys.stdout.flush()
-    sys.stderr.flush()
+    if sys.stdout is not None:  # it is None where the caller closed it
+        sys.stdout.flush()
+    if sys.stderr is not None:
+        sys.stderr.flush()
     command = [sys.executable, *_python_options(), "-m", "hf_vanilla_transformer.commands.main", *arguments]
     os.execve(sys.executable, command, {**os.environ, **SETTINGS})
 

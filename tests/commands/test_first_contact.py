@@ -1,0 +1,155 @@
+"""What a user meets when something is wrong: one line, an exit status, and no traceback."""
+
+import gzip
+import io
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import hf_vanilla_transformer as vanilla
+from hf_vanilla_transformer.commands import classify, translate
+from hf_vanilla_transformer.commands.lines import windows_of_lines
+from hf_vanilla_transformer.commands.main import main
+from hf_vanilla_transformer.interpretation.token_words import split_words
+from hf_vanilla_transformer.pipelines.loading import load_model
+
+from ..tiny_models import tiny_folder
+
+LONG = "the old man " * 60
+
+
+def run(capsys, monkeypatch, text, *arguments):
+    """The exit status, the printed lines, and the error output of a command that reads `text`."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    status = main([*map(str, arguments), "--device", "cpu"])
+    printed = capsys.readouterr()
+    return status, printed.out.splitlines(), printed.err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "shown"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (RuntimeError("shapes differ\nsecond line"), 1, "unexpected RuntimeError: shapes differ (HF_VANILLA_DEBUG=1"),
+        (MemoryError(), 1, "not enough memory"),
+        (ImportError("sentencepiece"), 2, "sentencepiece"),
+        (BrokenPipeError(), 0, ""),
+    ],
+)
+def test_every_error_is_one_line(error, status, shown, capsys, monkeypatch):
+    def fail(arguments):
+        raise error
+
+    monkeypatch.setattr(translate, "run", fail)
+    assert main(["translate", "model"]) == status
+    printed = capsys.readouterr().err
+    assert shown in printed and "Traceback" not in printed and printed.count("\n") == bool(shown)
+    monkeypatch.setenv("HF_VANILLA_DEBUG", "1")
+    with pytest.raises(type(error)):
+        main(["translate", "model"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="descriptors are closed by a POSIX shell")
+@pytest.mark.parametrize("redirection", ["<&-", ">&-", "> /dev/full"])
+def test_closed_or_full_streams_end_in_one_line(redirection, tmp_path, seq2seq):
+    command = f"{sys.executable} -m hf_vanilla_transformer.commands.main translate {seq2seq} --device cpu"
+    done = subprocess.run(f"echo a man | {command} {redirection}", shell=True, capture_output=True, text=True)
+    assert done.returncode in (1, 2)
+    assert done.stderr.count("hf-vanilla translate:") == 1 and "Traceback" not in done.stderr
+
+
+def test_output_is_utf_8_whatever_the_encoding_of_the_pipe():
+    code = "from hf_vanilla_transformer.commands.main import main; main(['translate', 'nowhere/é/한']); print('한')"
+    encoding = {"PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=os.environ | encoding)
+    assert done.stdout.decode("utf-8").strip() == "한" and "é/한" in done.stderr.decode("utf-8")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("translate", "--num-beams", "0"),
+        ("translate", "--max-extra-tokens", "-100"),
+        ("translate", "--tokens-per-batch", "0"),
+        ("classify", "--batch-size", "0"),
+        ("fill", "--batch-size", "-1"),
+        ("generate", "--num-beams", "0"),
+        ("generate", "--top-k", "0"),
+    ],
+)
+def test_numbers_out_of_range_are_named(arguments, capsys):
+    command, option, value = arguments
+    with pytest.raises(SystemExit) as ended:
+        main([command, "model", option, value])
+    assert ended.value.code == 2 and f"{option}: must be at least" in capsys.readouterr().err
+
+
+def test_input_may_be_compressed_a_pipe_or_marked(tmp_path, monkeypatch):
+    text = "\ufeffone\ntwo\n".encode()
+    (tmp_path / "t.gz").write_bytes(gzip.compress(text))
+    assert list(windows_of_lines(str(tmp_path / "t.gz"))) == [["one", "two"]]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    assert list(windows_of_lines("-")) == [["one", "two"]]
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(text)[:-6])
+    with pytest.raises(ValueError, match=r"cut\.gz"):
+        windows_of_lines(str(tmp_path / "cut.gz"))
+    with pytest.raises(ValueError, match="folder"):
+        windows_of_lines(str(tmp_path))
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(text))
+        writer.start()
+        assert list(windows_of_lines(str(tmp_path / "pipe"))) == [["one", "two"]]
+        writer.join()
+
+
+def test_a_line_that_is_too_long_does_not_stop_the_others(seq2seq, masked_lm, causal_lm, capsys, monkeypatch):
+    status, lines, errors = run(capsys, monkeypatch, f"{LONG}\na man\n", "translate", seq2seq)
+    assert status == 0 and len(lines) == 2 and lines[0] == "" and "(lines 1)" in errors
+    status, lines, errors = run(capsys, monkeypatch, f"a ___\n{LONG} ___\n", "fill", masked_lm)
+    assert status == 0 and len(lines) == 2 and "(lines 2)" in errors
+    status, lines, errors = run(
+        capsys, monkeypatch, f"\n{LONG}\n", "generate", causal_lm, "--only-new", "--max-new-tokens", 3
+    )
+    assert status == 0 and len(lines) == 2 and lines[1] == "" and "(lines 2)" in errors
+
+
+def test_words_keep_their_combining_marks():
+    assert [word for word, _, _ in split_words("यह किताब है।")] == ["यह", "किताब", "है", "।"]
+    assert [word for word, _, _ in split_words("ที่นี่ ดี")] == ["ที่นี่", "ดี"]
+    assert [word for word, _, _ in split_words("l'homme dort.")] == ["l'homme", "dort", "."]
+
+
+def test_a_tagger_reads_all_of_a_long_line_and_takes_words_as_given(token_classifier, capsys, monkeypatch):
+    text = f"{LONG}\na.b c-d,e\n"
+    status, lines, errors = run(capsys, monkeypatch, text, "classify", token_classifier, "--words")
+    assert status == 0 and not errors.count("tokens")
+    assert [part.rsplit("/", 1)[0] for part in lines[0].split()] == LONG.split()
+    assert [part.rsplit("/", 1)[0] for part in lines[1].split()] == ["a.b", "c-d,e"]
+
+
+def test_several_labels_and_numbers(tmp_path, capsys, monkeypatch):
+    names = {0: "a", 1: "b", 2: "c"}
+    model = vanilla.VanillaEncoderForSequenceClassification
+    several = tiny_folder(
+        tmp_path / "several", model, num_labels=3, id2label=names, problem_type="multi_label_classification"
+    )
+    status, lines, _ = run(capsys, monkeypatch, "a man\n\n", "classify", several, "--n-best", 3, "--scores")
+    scores = {label: float(score) for _, score, label in (line.split("\t") for line in lines if line.count("\t") == 2)}
+    for threshold in (0.0, sorted(scores[name] for name in "abc")[1], 1.0):
+        monkeypatch.setattr(classify, "_THRESHOLD", threshold - 1e-4)
+        expected = sorted((name for name in "abc" if scores[name] >= threshold), key=lambda name: -scores[name])
+        status, lines, _ = run(capsys, monkeypatch, "a man\n\n", "classify", several)
+        assert status == 0 and lines == [", ".join(expected), ""]
+    number = tiny_folder(tmp_path / "number", model, num_labels=1, problem_type="regression")
+    status, (line,), _ = run(capsys, monkeypatch, "a man\n", "classify", number)
+    expected = logit_of(number, "a man")
+    assert status == 0 and float(line) == pytest.approx(expected, abs=1e-4)
+
+
+def logit_of(folder, text):
+    model, tokenizer = load_model(str(folder), "AutoModelForSequenceClassification", purpose="a test", device="cpu")
+    return model(**tokenizer(text, return_tensors="pt")).logits.item()
