@@ -138,7 +138,7 @@ class LearnedPositions(nn.Embedding):
             raise ValueError(
                 f"The sequence has {needed} positions, but the model has max_position_embeddings={self.num_embeddings} "
                 "learned ones. Truncate it (tokenizer option truncation=True, max_length=...) or train with more "
-                "positions."
+                "positions. Explicit position_ids count from 0, also in a model converted from RoBERTa."
             )
         return super().forward(position_ids)
 

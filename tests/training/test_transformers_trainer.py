@@ -133,9 +133,10 @@ def test_label_smoothing_of_the_trainer_teaches_a_decoder_the_next_token(tmp_pat
     model = VanillaDecoderForCausalLM(config)
     row = torch.arange(4, 24)
     dataset = [{"input_ids": row, "labels": row}] * 8
-    settings = arguments(
-        TrainingArguments, tmp_path, max_steps=40, learning_rate=2e-2, label_smoothing_factor=0.1, save_strategy="no"
-    )
+    settings = TrainingArguments(
+        output_dir=str(tmp_path), max_steps=40, learning_rate=2e-2, label_smoothing_factor=0.1, save_strategy="no",
+        disable_tqdm=True, use_cpu=True,
+    )  # fmt: skip
     Trainer(model, settings, train_dataset=dataset).train()
     with torch.no_grad():
         predicted = model.eval()(row[None]).logits.argmax(-1)[0]
