@@ -5,6 +5,8 @@ The pipeline `question-answering` and the evaluation of a fine-tuning use the sa
 
 from __future__ import annotations
 
+import bisect
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -87,6 +89,34 @@ def best_spans(
         log_probabilities[0, 0] = starts[empty][0] - start_total + ends[empty][0] - end_total
     ranked = sorted(log_probabilities.items(), key=lambda item: (-item[1], item[0]))
     return [AnswerSpan(*span, float(np.exp(value))) for span, value in ranked[:top_k]] or [AnswerSpan(0, 0, 0.0)]
+
+
+def complete_offsets(text: str, offsets: Sequence[tuple[int, int] | None]) -> list[tuple[int, int] | None]:
+    """The offsets of tokens, extended over characters that compose with the last character of a token.
+
+    A tokenizer that normalizes text to NFC maps a composed character to the first of its parts only
+    (huggingface/tokenizers#1201). In decomposed text, as macOS writes it, the end of each token would be missing.
+
+    Args:
+        text: the original text.
+        offsets: for each token the characters that it covers; None for tokens outside of the text.
+    """
+    if unicodedata.is_normalized("NFC", text):
+        return list(offsets)
+    starts = sorted({offset[0] for offset in offsets if offset is not None})
+    completed: list[tuple[int, int] | None] = []
+    for offset in offsets:
+        if offset is None:
+            completed.append(None)
+            continue
+        start, end = offset
+        following = bisect.bisect_right(starts, start)
+        limit = starts[following] if following < len(starts) else len(text)
+        composed = len(unicodedata.normalize("NFC", text[start:end]))
+        while 0 < end < limit and len(unicodedata.normalize("NFC", text[start : end + 1])) == composed:
+            end += 1
+        completed.append((start, end))
+    return completed
 
 
 def _log_sum_exp(parts: list[np.ndarray]) -> float:

@@ -11,7 +11,11 @@ _LOGITS_AT_ONCE = 1 << 26
 
 @torch.inference_mode()
 def translation_log_probabilities(
-    model: PreTrainedModel, input_ids: torch.Tensor, attention_mask: torch.Tensor, sequences: torch.Tensor
+    model: PreTrainedModel,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    sequences: torch.Tensor,
+    max_lengths: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """log p(target | source) by teacher forcing, summed over the tokens up to and including the end token.
 
@@ -20,6 +24,8 @@ def translation_log_probabilities(
         input_ids: (rows, source) ids of the sources.
         attention_mask: (rows, source) 0 at padding.
         sequences: (rows, answers, length) output of `generate`, including the decoder's start token.
+        max_lengths: (rows,) how many tokens of each row were generated at most. Beam search fills the rows of a batch
+            that end earlier, and a row that was cut has no end token before this filling.
 
     Returns:
         (rows, answers) in nats.
@@ -37,7 +43,11 @@ def translation_log_probabilities(
                 decoder_input_ids=sequences[part, answer, :-1],
                 use_cache=False,
             ).logits
-            log_probabilities[part, answer] = _log_probability(logits, targets, _generated(model, targets))
+            generated = _generated(model, targets)
+            if max_lengths is not None:
+                positions = torch.arange(targets.shape[1], device=targets.device)
+                generated &= positions < max_lengths[part, None].to(targets.device)
+            log_probabilities[part, answer] = _log_probability(logits, targets, generated)
     return log_probabilities
 
 

@@ -129,7 +129,9 @@ def translate_n_best(
             if scores:
                 sequences = outputs.view(len(batch), n_best, -1)
                 log_probabilities = (
-                    translation_log_probabilities(model, inputs["input_ids"], inputs["attention_mask"], sequences)
+                    translation_log_probabilities(
+                        model, inputs["input_ids"], inputs["attention_mask"], sequences, lengths + max_extra_tokens
+                    )
                     .flatten()
                     .tolist()
                 )

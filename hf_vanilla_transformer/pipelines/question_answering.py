@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers.pipelines.base import ChunkPipeline
 
-from ..generation.answer_spans import AnswerWindow, best_spans
+from ..generation.answer_spans import AnswerWindow, best_spans, complete_offsets
 
 _PREPROCESS = ("doc_stride", "max_seq_len")
 _POSTPROCESS = ("top_k", "max_answer_len", "handle_impossible_answer")
@@ -141,7 +141,7 @@ class QuestionAnsweringPipeline(ChunkPipeline):
                 window[name][0][real].float().numpy() for name in ("start_logits", "end_logits")
             )
             offsets = [(begin, stop) if stop > begin >= 0 else None for begin, stop in window["offsets"]]
-            answer_windows.append(AnswerWindow(start_logits, end_logits, offsets))
+            answer_windows.append(AnswerWindow(start_logits, end_logits, complete_offsets(context, offsets)))
         spans = best_spans(
             context,
             answer_windows,

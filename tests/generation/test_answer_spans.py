@@ -1,11 +1,13 @@
 """The best answer spans over windows of logits, against a search that is written out."""
 
 import itertools
+import unicodedata
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from hf_vanilla_transformer.generation.answer_spans import AnswerSpan, AnswerWindow, best_spans
+from hf_vanilla_transformer.generation.answer_spans import AnswerSpan, AnswerWindow, best_spans, complete_offsets
 
 CONTEXT = "one two sea red old men"
 OFFSETS = [None, None, *((4 * n, 4 * n + 3) for n in range(6)), None]
@@ -71,3 +73,19 @@ def test_an_answer_has_no_white_space_at_its_ends():
 def test_a_context_without_tokens_has_the_empty_answer():
     window = AnswerWindow(np.zeros(2), np.zeros(2), [None, None])
     assert best_spans("", [window]) == [AnswerSpan(0, 0, 0.0)]
+
+
+def test_tokens_of_decomposed_text_end_where_their_last_character_ends():
+    vocabulary = {"[UNK]": 0, "서울": 1, "##은": 2, "café": 3, "가": 4}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.NFC(), pre_tokenizers.BertPreTokenizer()
+    words = ["서울", "은", "café", "서울"]
+    decomposed = [unicodedata.normalize("NFD", word) for word in words]
+    text = f"{decomposed[0]}{decomposed[1]} {decomposed[2]} {decomposed[3]}"
+    encoded = tokenizer.encode(text)
+    assert encoded.tokens == ["서울", "##은", "café", "서울"]
+    offsets = complete_offsets(text, [None, *encoded.offsets])
+    assert offsets[0] is None and [text[begin:end] for begin, end in offsets[1:]] == decomposed
+    composed = "서울은 café"
+    encoded = tokenizer.encode(composed)
+    assert complete_offsets(composed, encoded.offsets) == encoded.offsets

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hf_vanilla_transformer import VanillaTransformerConfig, VanillaTransformerForConditionalGeneration
-from hf_vanilla_transformer.generation import translate
+from hf_vanilla_transformer.generation import translate, translate_n_best
 from hf_vanilla_transformer.tokenization import train_tokenizer
 
 SENTENCES = ["a cab", "dab face gag had beg", "", "ice", "a bad cab dab face gag had", "   ", "jade beg"]
@@ -52,3 +52,13 @@ def test_sentences_and_options_that_do_not_fit_are_an_error(model, tokenizer):
 
 def test_no_sentences_have_no_translations(model, tokenizer):
     assert translate(model, tokenizer, []) == []
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_scores_of_translations_that_were_cut_do_not_depend_on_batches(model, tokenizer, num_beams):
+    options = {"n_best": 1, "num_beams": num_beams, "max_extra_tokens": 2, "scores": True}
+    together = translate_n_best(model, tokenizer, SENTENCES, **options)
+    alone = [translate_n_best(model, tokenizer, [sentence], **options)[0] for sentence in SENTENCES]
+    assert [one[0].text for one in together] == [one[0].text for one in alone]
+    expected = [one[0].log_probability for one in alone]
+    assert [one[0].log_probability for one in together] == pytest.approx(expected, abs=1e-3)

@@ -11,7 +11,7 @@ from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTok
 
 from ....data.readers.questions import load_questions
 from ....evaluation import load_metric
-from ....generation.answer_spans import AnswerWindow, best_spans
+from ....generation.answer_spans import AnswerWindow, best_spans, complete_offsets
 from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..base_model import BaseModel, require_stack
 from ..encoded_rows import longest_row, outputs_by_length
@@ -70,11 +70,11 @@ class QuestionAnswering(Task):
         windows = self._windows(rows, tokenizer)
         columns: dict[str, list[Any]] = {name: [] for name in self._inputs(windows, tokenizer)}
         columns |= {"start_positions": [], "end_positions": [], "length": []}
-        answers, starts = list(rows["answers"]), list(rows["starts"])
+        answers, starts, contexts = (list(rows[name]) for name in ("answers", "starts", "context"))
         for index, row in enumerate(windows["overflow_to_sample_mapping"]):
             if answers[row]:
                 begin = starts[row][0]
-                ends = _tokens_of(self._offsets(windows, index), begin, begin + len(answers[row][0]))
+                ends = _tokens_of(self._offsets(windows, index, contexts[row]), begin, begin + len(answers[row][0]))
             else:
                 ends = (0, 0)
             if ends is None and not self._may_be_none:
@@ -102,6 +102,7 @@ class QuestionAnswering(Task):
     ) -> list[Prediction]:
         """The most probable answer over all windows of each passage."""
         windows = self._windows(rows, tokenizer)
+        contexts = list(rows["context"])
         names = self._inputs(windows, tokenizer)
         inputs = [dict(zip(names, values)) for values in zip(*(windows[name] for name in names))]
         answer_windows: list[list[AnswerWindow]] = [[] for _ in range(len(rows))]
@@ -116,8 +117,8 @@ class QuestionAnswering(Task):
         for numbers, outputs in batches:
             logits = zip(numbers, outputs.start_logits.float().cpu().numpy(), outputs.end_logits.float().cpu().numpy())
             for number, start, end in logits:
-                offsets = self._offsets(windows, number)
                 row = windows["overflow_to_sample_mapping"][number]
+                offsets = self._offsets(windows, number, contexts[row])
                 answer_windows[row].append(AnswerWindow(start[: len(offsets)], end[: len(offsets)], offsets))
         predictions = []
         for row, parts in zip(rows, answer_windows):
@@ -174,11 +175,12 @@ class QuestionAnswering(Task):
         arguments = ["input_ids", "attention_mask", *(["token_type_ids"] if self._segments else [])]
         return [name for name in arguments if name in windows]
 
-    def _offsets(self, windows: Any, index: int) -> list[tuple[int, int] | None]:
+    def _offsets(self, windows: Any, index: int, context: str) -> list[tuple[int, int] | None]:
         """Character offsets of each token in the passage; None for other tokens."""
         sequences = windows.sequence_ids(index)
         offsets = zip(sequences, windows["offset_mapping"][index])
-        return [tuple(offset) if part == 1 and offset[1] > offset[0] else None for part, offset in offsets]
+        inside = [tuple(offset) if part == 1 and offset[1] > offset[0] else None for part, offset in offsets]
+        return complete_offsets(context, inside)
 
 
 class _RightPadding:
