@@ -15,7 +15,6 @@ from transformers.cache_utils import Cache, EncoderDecoderCache
 from .configuration_vanilla import VanillaConfig
 from .kernels_attention_vanilla import ALL_ATTENTION_FUNCTIONS
 from .kernels_dropout_vanilla import Dropout
-from .kernels_linear_vanilla import Linear
 
 
 def eager_attention_forward(
@@ -69,10 +68,10 @@ class MultiHeadAttention(nn.Module):
         self.scaling = self.head_dim**-0.5
         # The kernels take the probability as a number. The module is where tools find it and change it.
         self.attention_dropout = Dropout(config.attention_dropout)
-        self.q_proj = Linear(config.hidden_size, config.hidden_size)
-        self.k_proj = Linear(config.hidden_size, config.hidden_size)
-        self.v_proj = Linear(config.hidden_size, config.hidden_size)
-        self.o_proj = Linear(config.hidden_size, config.hidden_size)
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size)
 
     def split_heads(self, states: torch.Tensor) -> torch.Tensor:
         """(batch, length, hidden) to (batch, heads, length, head_dim)."""

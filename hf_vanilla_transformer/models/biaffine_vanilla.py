@@ -8,7 +8,6 @@ from torch import nn
 from .configuration_vanilla import VanillaEncoderConfig
 from .kernels_activation_vanilla import activation
 from .kernels_dropout_vanilla import Dropout
-from .kernels_linear_vanilla import Linear
 
 
 def word_weights(word_ids: torch.Tensor, words: int, pooling: str) -> torch.Tensor:
@@ -34,7 +33,7 @@ class WordMap(nn.Module):
 
     def __init__(self, config: VanillaEncoderConfig, size: int) -> None:
         super().__init__()
-        self.dense = Linear(config.hidden_size, size)
+        self.dense = nn.Linear(config.hidden_size, size)
         self.activation = activation(config.hidden_act)
         self.dropout = Dropout(config.parser_dropout)
 
@@ -53,7 +52,7 @@ class ArcScorer(nn.Module):
         super().__init__()
         self.head = WordMap(config, config.parser_arc_size)
         self.dependent = WordMap(config, config.parser_arc_size)
-        self.bilinear = Linear(config.parser_arc_size, config.parser_arc_size)
+        self.bilinear = nn.Linear(config.parser_arc_size, config.parser_arc_size)
 
     def forward(self, dependents: torch.Tensor, heads: torch.Tensor) -> torch.Tensor:
         """(batch, words, hidden) and (batch, words + 1, hidden), the root first, to (batch, words, words + 1)."""
@@ -68,8 +67,8 @@ class LabelScorer(nn.Module):
         self.num_labels = config.num_labels
         self.head = WordMap(config, config.parser_label_size)
         self.dependent = WordMap(config, config.parser_label_size)
-        self.bilinear = Linear(config.parser_label_size, config.num_labels * config.parser_label_size)
-        self.linear = Linear(config.parser_label_size, config.num_labels)
+        self.bilinear = nn.Linear(config.parser_label_size, config.num_labels * config.parser_label_size)
+        self.linear = nn.Linear(config.parser_label_size, config.num_labels)
 
     def forward(self, dependents: torch.Tensor, heads: torch.Tensor) -> torch.Tensor:
         """Each word with its head, (batch, words, hidden) twice, to (batch, words, labels)."""

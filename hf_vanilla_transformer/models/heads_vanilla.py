@@ -10,7 +10,7 @@ from transformers.utils.generic import can_return_tuple
 from .configuration_vanilla import VanillaConfig
 from .kernels_activation_vanilla import activation
 from .kernels_dropout_vanilla import Dropout
-from .kernels_linear_vanilla import Linear
+from .kernels_linear_vanilla import linear_kernels
 from .kernels_loss_vanilla import chunking_is_faster, labelled_rows, linear_cross_entropy
 from .losses_vanilla import IGNORED_LABEL, span_loss, token_cross_entropy
 from .plain_values_vanilla import has_plain_cpu_values
@@ -25,7 +25,7 @@ class LanguageModelTransform(nn.Module):
 
     def __init__(self, config: VanillaConfig) -> None:
         super().__init__()
-        self.dense = Linear(config.hidden_size, config.embedding_width)
+        self.dense = nn.Linear(config.hidden_size, config.embedding_width)
         self.activation = activation(config.hidden_act)
         self.norm = nn.LayerNorm(config.embedding_width, eps=config.layer_norm_eps)
 
@@ -50,11 +50,12 @@ class LanguageModelHead:
             self.lm_head_transform = LanguageModelTransform(config)
         # Only the transform can change the width of the states.
         width = config.embedding_width if config.lm_head_transform else config.hidden_size
-        self.lm_head = Linear(width, config.vocab_size, bias=config.lm_head_bias)
+        self.lm_head = nn.Linear(width, config.vocab_size, bias=config.lm_head_bias)
 
     def logits(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """(..., hidden) to (..., vocabulary)."""
-        return self.lm_head(self.transformed(hidden_states))
+        with linear_kernels(hidden_states):
+            return self.lm_head(self.transformed(hidden_states))
 
     def transformed(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """(..., hidden) to (..., width of `lm_head`)."""

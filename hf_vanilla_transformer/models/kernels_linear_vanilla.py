@@ -6,11 +6,16 @@ which torch includes and uses for bf16, checks which instructions the processor 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from .plain_values_vanilla import has_plain_cpu_values
 
 # For products of fewer multiplications, MKL is as fast, because its calls cost less.
 _FEW_MULTIPLICATIONS = 1 << 22
@@ -114,15 +119,31 @@ class _LinearByOneDNN(torch.autograd.Function):
         return sum(term for term in terms if term is not None)
 
 
-class Linear(nn.Linear):
-    """`nn.Linear` with the kernels of this file."""
+class _LinearKernels(TorchFunctionMode):
+    """While it is active, `nn.functional.linear` takes the kernels of this file. `nn.Linear` calls that function."""
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(..., in) to (..., out)."""
-        weight, bias = self.weight, self.bias
-        if torch.is_autocast_enabled("cpu") or not takes_onednn(inputs, weight, inputs.numel() * self.out_features):
-            return nn.functional.linear(inputs, weight, bias)
-        return _LinearByOneDNN.apply(inputs, weight, bias)
+    def __torch_function__(
+        self, func: Callable, types: tuple[type, ...], args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is nn.functional.linear and not kwargs:
+            inputs, weight, bias = (*args, None)[:3]
+            if takes_onednn(inputs, weight, inputs.numel() * weight.shape[0]):
+                return _LinearByOneDNN.apply(inputs, weight, bias)
+        return func(*args, **(kwargs or {}))
 
 
-__all__ = ["Linear", "by_onednn", "takes_onednn", "weight_gradient_by_onednn"]
+def linear_kernels(states: torch.Tensor) -> AbstractContextManager:
+    """A context in which linear maps of `states` (..., hidden) use oneDNN where it is faster.
+
+    The modules stay `nn.Linear`, because tools for quantization and adapters look for that very type.
+    """
+    faster = (
+        has_plain_cpu_values(states)
+        and states.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and takes_onednn(states, states, states.numel() * states.shape[-1])
+    )
+    return _LinearKernels() if faster else nullcontext()
+
+
+__all__ = ["by_onednn", "linear_kernels", "takes_onednn", "weight_gradient_by_onednn"]

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.modules import module as torch_module
 
-from .kernels_linear_vanilla import Linear, by_onednn, takes_onednn, weight_gradient_by_onednn
+from .kernels_linear_vanilla import by_onednn, takes_onednn, weight_gradient_by_onednn
 from .losses_vanilla import IGNORED_LABEL, class_numbers, denominator
 from .plain_values_vanilla import has_plain_values
 
@@ -158,7 +158,7 @@ def chunking_is_faster(head: nn.Module, hidden_states: torch.Tensor, labels: tor
         labels: (batch, length).
     """
     return (
-        type(head) in (Linear, nn.Linear)  # resize_token_embeddings creates the latter
+        type(head) is nn.Linear
         and type(head.weight) is nn.Parameter
         and head.weight.device == hidden_states.device
         and not _call_does_more(head)

@@ -14,7 +14,7 @@ from .attention_vanilla import CrossAttention, SelfAttention
 from .configuration_vanilla import VanillaConfig
 from .kernels_activation_vanilla import activation
 from .kernels_dropout_vanilla import Dropout
-from .kernels_linear_vanilla import Linear
+from .kernels_linear_vanilla import linear_kernels
 
 
 class FeedForward(nn.Module):
@@ -22,10 +22,10 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: VanillaConfig) -> None:
         super().__init__()
-        self.fc1 = Linear(config.hidden_size, config.intermediate_size)
+        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
         self.activation = activation(config.hidden_act)
         self.dropout = Dropout(config.activation_dropout)
-        self.fc2 = Linear(config.intermediate_size, config.hidden_size)
+        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """(batch, length, hidden) to the same shape."""
@@ -78,10 +78,11 @@ class TransformerLayer(GradientCheckpointingLayer):
         def attend_to_the_encoder(states: torch.Tensor) -> torch.Tensor:
             return self.cross_attn(states, encoder_hidden_states, encoder_attention_mask, past_key_values, **kwargs)[0]
 
-        hidden_states = self.residual(hidden_states, self.self_attn_norm, attend_to_itself)
-        if encoder_hidden_states is not None:
-            hidden_states = self.residual(hidden_states, self.cross_attn_norm, attend_to_the_encoder)
-        return self.residual(hidden_states, self.mlp_norm, self.mlp)
+        with linear_kernels(hidden_states):
+            hidden_states = self.residual(hidden_states, self.self_attn_norm, attend_to_itself)
+            if encoder_hidden_states is not None:
+                hidden_states = self.residual(hidden_states, self.cross_attn_norm, attend_to_the_encoder)
+            return self.residual(hidden_states, self.mlp_norm, self.mlp)
 
 
 class SinusoidalPositions(nn.Module):

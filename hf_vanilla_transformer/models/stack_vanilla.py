@@ -16,7 +16,6 @@ from transformers.utils import CONFIG_NAME
 from .attention_vanilla import MultiHeadAttention
 from .configuration_vanilla import VanillaConfig
 from .kernels_dropout_vanilla import Dropout
-from .kernels_linear_vanilla import Linear
 from .layers_vanilla import FeedForward, SinusoidalPositions, TransformerLayer, position_embeddings
 from .packing_vanilla import check_sequences, positions_in_sequences
 from .plain_values_vanilla import has_plain_cpu_values, has_plain_values
@@ -98,7 +97,7 @@ class VanillaStack(VanillaPreTrainedModel):
         if config.layernorm_embedding:
             self.embed_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         if width != config.hidden_size:
-            self.embed_projection = Linear(width, config.hidden_size)
+            self.embed_projection = nn.Linear(width, config.hidden_size)
         self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList(
             [TransformerLayer(config, index, is_causal, add_cross_attention) for index in range(layers)]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from hf_vanilla_transformer.models import kernels_linear_vanilla
-from hf_vanilla_transformer.models.kernels_linear_vanilla import Linear, onednn_is_faster, takes_onednn
+from hf_vanilla_transformer.models.kernels_linear_vanilla import linear_kernels, onednn_is_faster, takes_onednn
 from hf_vanilla_transformer.models.kernels_loss_vanilla import linear_cross_entropy
 
 from ..tiny_models import gradients, tiny_model, tokens
@@ -13,6 +13,14 @@ from ..tiny_models import gradients, tiny_model, tokens
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
 
 ZEN_5 = {"sse4a": True, "avx512_f": True, "avx512_vp2intersect": True}
+
+
+class Linear(nn.Linear):
+    """`nn.Linear` inside the context of the kernels."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        with linear_kernels(inputs):
+            return super().forward(inputs)
 
 
 @pytest.fixture

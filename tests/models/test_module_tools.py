@@ -120,3 +120,22 @@ def test_return_dict_false_in_the_configuration_gives_the_tuple_of_the_outputs(m
         found = model(**inputs)
     assert type(found) is tuple
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("model_class", _HEADS, ids=lambda model_class: model_class.__name__)
+def test_maps_and_tables_have_the_very_types_that_tools_look_for(model_class):
+    for module in tiny_model(model_class).modules():
+        if isinstance(module, nn.Linear):
+            assert type(module) is nn.Linear
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("stack", ["encoder", "decoder", "seq2seq"])
+def test_dynamic_quantization_takes_every_linear_map(stack):
+    model = tiny_model(stack)
+    maps = sum(isinstance(module, nn.Linear) for module in model.modules())
+    quantized = torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
+    assert sum(isinstance(one, torch.ao.nn.quantized.dynamic.Linear) for one in quantized.modules()) == maps
+    inputs = {"decoder_input_ids": tokens(1, 4)} if stack == "seq2seq" else {}
+    with torch.no_grad():
+        assert quantized(tokens(1, 6), **inputs).logits.isfinite().all()
