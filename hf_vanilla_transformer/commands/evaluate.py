@@ -36,9 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluates the model and writes its scores, one a line."""
     from ..files import write_text
+    from ..pipelines.loading import check_model_source
     from ..training.recipes.training_recipe import load_recipe
     from ..training.split_scores import score_split
 
+    check_model_source(arguments.folder)
     recipe = load_recipe(arguments.folder, [*arguments.set, *arguments.overrides])
     translations: list[str] = []
     scores = score_split(recipe, arguments.folder, arguments.split, translations=translations)

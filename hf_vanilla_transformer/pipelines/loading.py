@@ -50,7 +50,7 @@ def load_model(
 
     if device is not None:
         check_device(device)
-    _check_source(source)
+    check_model_source(source)
     transformers_logging.disable_progress_bar()
     # Without a decision, transformers asks on standard input, which may be the text of the user.
     with _plain_errors(source):
@@ -80,7 +80,7 @@ def load_model(
     return model.to(device or default_device()).eval(), tokenizer
 
 
-def _check_source(source: str) -> None:
+def check_model_source(source: str) -> None:
     """Raises FileNotFoundError or ValueError if `source` is neither the folder of a model nor a possible Hub name."""
     folder = Path(source)
     if not folder.exists():

@@ -153,3 +153,10 @@ def test_several_labels_and_numbers(tmp_path, capsys, monkeypatch):
 def logit_of(folder, text):
     model, tokenizer = load_model(str(folder), "AutoModelForSequenceClassification", purpose="a test", device="cpu")
     return model(**tokenizer(text, return_tensors="pt")).logits.item()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "translate"])
+def test_a_run_that_is_not_finished_is_resumed_first(command, tmp_path, capsys):
+    (tmp_path / "recipe.yaml").write_text("task: translation\n", encoding="utf-8")
+    assert main([command, str(tmp_path)]) == 2
+    assert f"--resume {tmp_path}" in capsys.readouterr().err
