@@ -50,7 +50,7 @@ def cooccurrence_embeddings(
     counts = _count_pairs(rows, vocab_size)
     first, second = counts.indices()
     if not len(first):
-        raise ValueError("No two tokens share a row: there are no co-occurrences to count.")
+        raise ValueError("rows contains no two tokens in the same row: there are no co-occurrences to count. Give longer rows.")
     occurrences = torch.zeros(vocab_size, dtype=torch.float64).index_add_(0, first, counts.values())
     context = occurrences**_SMOOTHING
     context /= context.sum()

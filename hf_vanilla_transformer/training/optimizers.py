@@ -145,7 +145,7 @@ class CombinedOptimizer(torch.optim.Optimizer):
 
     def __init__(self, optimizers: list[torch.optim.Optimizer]) -> None:
         if not optimizers:
-            raise ValueError("CombinedOptimizer needs at least one optimizer.")
+            raise ValueError("optimizers=[] is empty: give at least one optimizer.")
         self.optimizers = optimizers
         super().__init__([group for optimizer in optimizers for group in optimizer.param_groups], {})
         # The base class keeps its own list; the groups must be the same dictionaries as those of the parts.

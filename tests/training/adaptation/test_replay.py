@@ -1,4 +1,4 @@
-"""Replay: the share is exact in expectation, no general row comes twice before all have come, and it can be resumed."""
+"""Replay: the expected share of general rows is exact, every row is used before one repeats, and a run can resume."""
 
 import numpy as np
 import pytest
