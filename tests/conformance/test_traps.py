@@ -464,7 +464,7 @@ def test_hidden_states_and_attentions_are_recorded(model_class):
     else:
         recorded = [(output.hidden_states, output.attentions, output.last_hidden_state, source, source)]
     for hidden, attentions, last, queries, keys in recorded:
-        assert [tuple(states.shape) for states in hidden] == [(*queries, TINY["hidden_size"])] * 3
+        assert [tuple(states.shape) for states in hidden] == [(*queries, model.config.hidden_size)] * 3
         assert [tuple(weights.shape) for weights in attentions] == [(queries[0], 2, queries[1], keys[1])] * 2
         torch.testing.assert_close(hidden[-1], last)
         for weights in attentions:
