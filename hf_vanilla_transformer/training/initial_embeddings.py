@@ -50,7 +50,9 @@ def cooccurrence_embeddings(
     counts = _count_pairs(rows, vocab_size)
     first, second = counts.indices()
     if not len(first):
-        raise ValueError("rows contains no two tokens in the same row: there are no co-occurrences to count. Give longer rows.")
+        raise ValueError(
+            "rows has no two tokens in the same row: there are no co-occurrences to count; give longer rows."
+        )
     occurrences = torch.zeros(vocab_size, dtype=torch.float64).index_add_(0, first, counts.values())
     context = occurrences**_SMOOTHING
     context /= context.sum()
