@@ -15,6 +15,7 @@ from transformers.cache_utils import Cache, EncoderDecoderCache
 from .configuration_vanilla import VanillaConfig
 from .kernels_attention_vanilla import ALL_ATTENTION_FUNCTIONS
 from .kernels_dropout_vanilla import Dropout
+from .kernels_linear_vanilla import linear
 
 
 def eager_attention_forward(
@@ -92,7 +93,7 @@ class MultiHeadAttention(nn.Module):
         output, weights = attention(
             self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling, **kwargs
         )
-        return self.o_proj(output.reshape(*output.shape[:2], -1)), weights
+        return linear(self.o_proj, output.reshape(*output.shape[:2], -1)), weights
 
 
 class SelfAttention(MultiHeadAttention):
@@ -106,9 +107,9 @@ class SelfAttention(MultiHeadAttention):
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """hidden_states (batch, length, hidden) to the same shape, and the attention weights or None."""
-        query = self.split_heads(self.q_proj(hidden_states))
-        key = self.split_heads(self.k_proj(hidden_states))
-        value = self.split_heads(self.v_proj(hidden_states))
+        query = self.split_heads(linear(self.q_proj, hidden_states))
+        key = self.split_heads(linear(self.k_proj, hidden_states))
+        value = self.split_heads(linear(self.v_proj, hidden_states))
         if past_key_values is not None:
             if isinstance(past_key_values, EncoderDecoderCache):
                 past_key_values = past_key_values.self_attention_cache
@@ -133,14 +134,14 @@ class CrossAttention(MultiHeadAttention):
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """hidden_states (batch, target, hidden), encoder_hidden_states (batch, source, hidden) to the first's shape."""
-        query = self.split_heads(self.q_proj(hidden_states))
+        query = self.split_heads(linear(self.q_proj, hidden_states))
         cache = past_key_values if isinstance(past_key_values, EncoderDecoderCache) else None
         if cache is not None and cache.is_updated.get(self.layer_idx):
             layer = cache.cross_attention_cache.layers[self.layer_idx]
             key, value = layer.keys, layer.values
         else:
-            key = self.split_heads(self.k_proj(encoder_hidden_states))
-            value = self.split_heads(self.v_proj(encoder_hidden_states))
+            key = self.split_heads(linear(self.k_proj, encoder_hidden_states))
+            value = self.split_heads(linear(self.v_proj, encoder_hidden_states))
             if cache is not None:
                 key, value = cache.cross_attention_cache.update(key, value, self.layer_idx)
                 cache.is_updated[self.layer_idx] = True

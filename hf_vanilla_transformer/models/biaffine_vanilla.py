@@ -8,6 +8,7 @@ from torch import nn
 from .configuration_vanilla import VanillaEncoderConfig
 from .kernels_activation_vanilla import activation
 from .kernels_dropout_vanilla import Dropout
+from .kernels_linear_vanilla import linear
 
 
 def word_weights(word_ids: torch.Tensor, words: int, pooling: str) -> torch.Tensor:
@@ -39,7 +40,7 @@ class WordMap(nn.Module):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """(batch, words, hidden) to (batch, words, size)."""
-        return self.dropout(self.activation(self.dense(states)))
+        return self.dropout(self.activation(linear(self.dense, states)))
 
 
 class ArcScorer(nn.Module):
@@ -56,7 +57,7 @@ class ArcScorer(nn.Module):
 
     def forward(self, dependents: torch.Tensor, heads: torch.Tensor) -> torch.Tensor:
         """(batch, words, hidden) and (batch, words + 1, hidden), the root first, to (batch, words, words + 1)."""
-        return self.bilinear(self.dependent(dependents)) @ self.head(heads).transpose(1, 2)
+        return linear(self.bilinear, self.dependent(dependents)) @ self.head(heads).transpose(1, 2)
 
 
 class LabelScorer(nn.Module):
@@ -74,7 +75,7 @@ class LabelScorer(nn.Module):
         """Each word with its head, (batch, words, hidden) twice, to (batch, words, labels)."""
         head, dependent = self.head(heads), self.dependent(dependents)
         # (batch, words, labels, size) times (batch, words, size, 1)
-        products = self.bilinear(dependent).unflatten(-1, (self.num_labels, -1)) @ head[..., None]
+        products = linear(self.bilinear, dependent).unflatten(-1, (self.num_labels, -1)) @ head[..., None]
         return products.squeeze(-1) + self.linear(dependent)
 
 

@@ -10,7 +10,7 @@ from transformers.utils.generic import can_return_tuple
 from .configuration_vanilla import VanillaConfig
 from .kernels_activation_vanilla import activation
 from .kernels_dropout_vanilla import Dropout
-from .kernels_linear_vanilla import linear_kernels
+from .kernels_linear_vanilla import linear
 from .kernels_loss_vanilla import chunking_is_faster, labelled_rows, linear_cross_entropy
 from .losses_vanilla import IGNORED_LABEL, span_loss, token_cross_entropy
 from .plain_values_vanilla import has_plain_cpu_values
@@ -31,7 +31,7 @@ class LanguageModelTransform(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """(..., hidden) to (..., width of the embeddings)."""
-        return self.norm(self.activation(self.dense(hidden_states)))
+        return self.norm(self.activation(linear(self.dense, hidden_states)))
 
 
 class LanguageModelHead:
@@ -54,8 +54,7 @@ class LanguageModelHead:
 
     def logits(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """(..., hidden) to (..., vocabulary)."""
-        with linear_kernels(hidden_states):
-            return self.lm_head(self.transformed(hidden_states))
+        return linear(self.lm_head, self.transformed(hidden_states))
 
     def transformed(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """(..., hidden) to (..., width of `lm_head`)."""

@@ -146,4 +146,10 @@ def linear_kernels(states: torch.Tensor) -> AbstractContextManager:
     return _LinearKernels() if faster else nullcontext()
 
 
-__all__ = ["by_onednn", "linear_kernels", "takes_onednn", "weight_gradient_by_onednn"]
+def linear(module: nn.Module, states: torch.Tensor) -> torch.Tensor:
+    """`module(states)`, with the kernels of this file for the linear map: (..., in) to (..., out)."""
+    with linear_kernels(states):
+        return module(states)
+
+
+__all__ = ["by_onednn", "linear", "linear_kernels", "takes_onednn", "weight_gradient_by_onednn"]

@@ -14,7 +14,7 @@ from .attention_vanilla import CrossAttention, SelfAttention
 from .configuration_vanilla import VanillaConfig
 from .kernels_activation_vanilla import activation
 from .kernels_dropout_vanilla import Dropout
-from .kernels_linear_vanilla import linear_kernels
+from .kernels_linear_vanilla import linear
 
 
 class FeedForward(nn.Module):
@@ -29,7 +29,7 @@ class FeedForward(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """(batch, length, hidden) to the same shape."""
-        return self.fc2(self.dropout(self.activation(self.fc1(hidden_states))))
+        return linear(self.fc2, self.dropout(self.activation(linear(self.fc1, hidden_states))))
 
 
 class TransformerLayer(GradientCheckpointingLayer):
@@ -78,11 +78,10 @@ class TransformerLayer(GradientCheckpointingLayer):
         def attend_to_the_encoder(states: torch.Tensor) -> torch.Tensor:
             return self.cross_attn(states, encoder_hidden_states, encoder_attention_mask, past_key_values, **kwargs)[0]
 
-        with linear_kernels(hidden_states):
-            hidden_states = self.residual(hidden_states, self.self_attn_norm, attend_to_itself)
-            if encoder_hidden_states is not None:
-                hidden_states = self.residual(hidden_states, self.cross_attn_norm, attend_to_the_encoder)
-            return self.residual(hidden_states, self.mlp_norm, self.mlp)
+        hidden_states = self.residual(hidden_states, self.self_attn_norm, attend_to_itself)
+        if encoder_hidden_states is not None:
+            hidden_states = self.residual(hidden_states, self.cross_attn_norm, attend_to_the_encoder)
+        return self.residual(hidden_states, self.mlp_norm, self.mlp)
 
 
 class SinusoidalPositions(nn.Module):

@@ -16,6 +16,7 @@ from transformers.utils import CONFIG_NAME
 from .attention_vanilla import MultiHeadAttention
 from .configuration_vanilla import VanillaConfig
 from .kernels_dropout_vanilla import Dropout
+from .kernels_linear_vanilla import linear
 from .layers_vanilla import FeedForward, SinusoidalPositions, TransformerLayer, position_embeddings
 from .packing_vanilla import check_sequences, positions_in_sequences
 from .plain_values_vanilla import has_plain_cpu_values, has_plain_values
@@ -160,7 +161,7 @@ class VanillaStack(VanillaPreTrainedModel):
         if self.config.layernorm_embedding:
             hidden_states = self.embed_norm(hidden_states)
         hidden_states = self.dropout(hidden_states)
-        return self.embed_projection(hidden_states) if hasattr(self, "embed_projection") else hidden_states
+        return linear(self.embed_projection, hidden_states) if hasattr(self, "embed_projection") else hidden_states
 
     def default_positions(
         self,
