@@ -67,6 +67,8 @@ def _random_inputs(reference: PreTrainedModel, ours: PreTrainedModel, seed: int)
     def tokens(*shape: int) -> torch.Tensor:
         ids = torch.randint(config.vocab_size, shape, generator=generator)
         # Some models recognise padding by its id, others by the mask only, so the rows contain none.
+        if config.pad_token_id is None:  # GPT-2 as published
+            return ids.to(reference.device)
         other = 1 if config.pad_token_id == 0 else 0
         return ids.masked_fill(ids == config.pad_token_id, other).to(reference.device)
 

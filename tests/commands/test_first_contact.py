@@ -8,6 +8,7 @@ import sys
 import threading
 
 import pytest
+from transformers import GPT2Config, GPT2LMHeadModel
 
 import hf_vanilla_transformer as vanilla
 from hf_vanilla_transformer.commands import classify, translate
@@ -160,3 +161,10 @@ def test_a_run_that_is_not_finished_is_resumed_first(command, tmp_path, capsys):
     (tmp_path / "recipe.yaml").write_text("task: translation\n", encoding="utf-8")
     assert main([command, str(tmp_path)]) == 2
     assert f"--resume {tmp_path}" in capsys.readouterr().err
+
+
+def test_a_checkpoint_without_a_padding_token_is_converted(tmp_path):
+    sizes = {"vocab_size": 20, "n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16}
+    GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=0)).save_pretrained(tmp_path / "gpt2")
+    assert main(["convert", str(tmp_path / "gpt2"), str(tmp_path / "ours"), "--without-tokenizer"]) == 0
+    assert vanilla.VanillaDecoderForCausalLM.from_pretrained(tmp_path / "ours").config.pad_token_id is None
