@@ -52,6 +52,8 @@ def test_a_folder_that_is_not_empty_is_refused(demo, capsys):
 
 
 def test_zero_updates_are_refused(tmp_path, capsys):
-    assert main(["demo", "--output", str(tmp_path / "x"), "--steps", "0"]) == 2
-    assert "--steps 0" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", "--output", str(tmp_path / "x"), "--steps", "0"])
+    message = capsys.readouterr().err
+    assert ended.value.code == 2 and "--steps" in message and "not 0" in message
     assert not (tmp_path / "x").exists()
