@@ -55,7 +55,10 @@ def test_every_error_is_one_line(error, status, shown, capsys, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="descriptors are closed by a POSIX shell")
-@pytest.mark.parametrize("redirection", ["<&-", ">&-", "> /dev/full"])
+@pytest.mark.parametrize(
+    "redirection",
+    [pytest.param("<&-", marks=pytest.mark.slow), pytest.param(">&-", marks=pytest.mark.slow), "> /dev/full"],
+)
 def test_closed_or_full_streams_end_in_one_line(redirection, tmp_path, seq2seq):
     command = f"{sys.executable} -m hf_vanilla_transformer.commands.main translate {seq2seq} --device cpu"
     # Without the restart for the allocator, which takes half of the time.

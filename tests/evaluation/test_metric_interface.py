@@ -124,6 +124,7 @@ def test_an_unknown_metric_is_answered_with_the_names():
         load_metric("bluu")
 
 
+@pytest.mark.slow
 def test_metrics_write_no_files_and_need_no_network(tmp_path):
     """With a read-only cache, and from several processes at once."""
     import json

@@ -38,6 +38,7 @@ def test_a_new_process_gets_our_pipelines_with_those_of_transformers():
     assert done.stdout.split() == [pipeline_class.split(".")[1] for pipeline_class, _ in TASKS.values()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
 def test_a_new_process_can_import_each_pipeline_first():
     """The processes share the import of torch and of transformers' models, which takes most of the time."""
