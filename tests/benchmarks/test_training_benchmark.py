@@ -151,6 +151,7 @@ def test_a_setting_that_cannot_run_has_a_reason(tmp_path):
     assert "not run: no --nanogpt" in training.table([record])
 
 
+@pytest.mark.slow
 def test_the_error_of_a_failed_worker_has_its_output(toy_data, tmp_path):
     torch.save({"batches": [], "vocab_size": 10, "labels": []}, tmp_path / "rows.pt")
     options = training.parse(["--data", str(toy_data)])

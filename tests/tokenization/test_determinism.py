@@ -21,6 +21,7 @@ print(json.dumps(sums))
 """
 
 
+@pytest.mark.slow
 def test_every_process_trains_the_same_tokenizer(european, korean, tmp_path):
     corpus = tmp_path / "corpus.json"
     corpus.write_text(json.dumps(european + korean), encoding="utf-8")

@@ -23,7 +23,13 @@ def exact(report):
     return True
 
 
-@pytest.mark.parametrize("fields", [{}, {"position_embedding_type": "sinusoidal"}], ids=["learned", "sinusoids"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({}, id="learned"),
+        pytest.param({"position_embedding_type": "sinusoidal"}, id="sinusoids", marks=pytest.mark.slow),
+    ],
+)
 def test_a_decoder(fields, tmp_path, capsys):
     folder = small_folder(tmp_path / "ours", "decoder", **fields)
     assert main(["export", str(folder), str(tmp_path / "onnx"), "--to", "onnx"]) == 0

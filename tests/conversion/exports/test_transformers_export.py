@@ -76,7 +76,10 @@ def test_the_exported_folder_computes_the_same(case, tmp_path, capsys):
     )
 
 
-@pytest.mark.parametrize("case", ["encoder", "decoder", "seq2seq"])
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param("encoder", marks=pytest.mark.slow), pytest.param("decoder", marks=pytest.mark.slow), "seq2seq"],
+)
 def test_the_export_loads_without_our_package(case, tmp_path):
     stack, fields, kind, auto_class = CASES[case]
     tokenizer = small_tokenizer(stack)
