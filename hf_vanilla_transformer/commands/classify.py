@@ -18,6 +18,7 @@ from typing import Any
 
 from .attention_images import draw_self_attention
 from .lines import (
+    NO_LIMIT,
     Answer,
     LongLines,
     add_line_arguments,
@@ -40,7 +41,6 @@ examples:
 
 # A multi-label model predicts the labels with at least this probability, as in training.
 _THRESHOLD = 0.5
-_NO_LIMIT = 1 << 40
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -197,7 +197,7 @@ def _words(
     from ..interpretation.token_words import split_words
 
     sentences = [line.split() if arguments.words else [word for word, _, _ in split_words(line)] for line in lines]
-    limit = long_lines.limit or _NO_LIMIT
+    limit = long_lines.limit or NO_LIMIT
     rows: list[tuple[int, int, int, list[int], list[int]]] = []  # line, first word, words, token ids, words of tokens
     for index, words in enumerate(sentences):
         if not words:

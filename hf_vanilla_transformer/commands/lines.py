@@ -17,7 +17,7 @@ from ..files import file_aside, open_binary
 _WINDOW_BYTES = 1 << 16
 _WINDOW_LINES = 1000
 # Tokenizers without a limit have 10^30 here.
-_NO_LIMIT = 1 << 40
+NO_LIMIT = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def _decoded(line: bytes, number: int, path: str | None) -> str:
 def longest_input(model: Any, tokenizer: Any) -> int | None:
     """The largest number of tokens that a model can read, special tokens included; None if there is no limit."""
     limits = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
-    limits = [int(limit) for limit in limits if limit is not None and 0 < limit < _NO_LIMIT]
+    limits = [int(limit) for limit in limits if limit is not None and 0 < limit < NO_LIMIT]
     return min(limits, default=None)
 
 
