@@ -1,19 +1,55 @@
 """Files and folders that are either complete or absent: written aside, flushed to disk, then renamed.
 
+Everything is written in a hidden folder beside its target, `.NAME.RANDOM.partial`, which contains a lock. The operating
+system frees the lock when the process ends, however it ends. So the next write into the same folder recognises what a
+dead process has left, puts back what it was replacing, and removes the rest; what a living process writes stays.
+
 Reading a file that may be compressed is here, too.
 """
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
+import re
 import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+# The hidden folders of unfinished writes end with this; they contain a lock, and perhaps what is being replaced.
+_PARTIAL = ".partial"
+_LOCK = "lock"
+_REPLACED = "replaced"
+_REMOVED = "removed"
+# Names of files may have 255 bytes, and a character has up to 4.
+_SHOWN_CHARACTERS = 40
+# What a user can do about an error of the operating system.
+_FULL = "free some space, and run the same command again"
+_FORBIDDEN = "give a path where you may write"
+_REMEDIES = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: "free some space or raise the quota, and run the same command again",
+    errno.EFBIG: "the file system or a limit (ulimit -f) does not allow files of this size",
+    errno.EIO: "the disk or the network folder does not answer; run the same command again when it does",
+    errno.ESTALE: "the network folder has gone; run the same command again when it is back",
+    errno.EROFS: _FORBIDDEN,
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ELOOP: "the symbolic links of the path form a circle",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EEXIST: "a part of the path is a file, not a folder",
+}
+# Holders of this process. Some network file systems grant a lock to a process twice.
+_own_holders: set[Path] = set()
 
 
 @contextmanager
@@ -46,78 +82,221 @@ def write_text(path: str | Path, text: str) -> None:
 
 @contextmanager
 def file_aside(path: str | Path) -> Iterator[Path]:
-    """Yields a path beside `path`, with the same suffix, to write to.
+    """Yields a path on the same disk as `path`, with the same suffix, to write to.
 
-    On success the file is flushed to disk and renamed to `path`. On any exception it is removed and `path` stays as it
-    was.
+    On success the file is flushed to disk and renamed to `path`, with the permissions of an old file `path` or those
+    that the umask allows. On any exception it is removed and `path` stays as it was. If `path` is a symbolic link, the
+    file that it points to is written; if it is a device or a pipe, such as /dev/stdout, it receives the content at the
+    end.
+
+    Raises:
+        ValueError: `path` is a folder.
+        OSError: the disk is full, the folder is read-only, or another error of the operating system; the message names
+            `path` and a remedy.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    aside = Path(name)
-    try:
-        yield aside
-        _finish(aside)
-        os.replace(aside, path)
-        _flush_folder(path.parent)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
+    with _explained_write_error(path):
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder: give the name of a file.")
+        if path.exists() and not path.is_file():
+            with temporary_folder() as folder:
+                yield (aside := folder / f"new{path.suffix}")
+                with aside.open("rb") as written, path.open("wb") as device:
+                    shutil.copyfileobj(written, device)
+            return
+        target = _resolved(path)
+        with _holder(target) as holder:
+            aside = holder / f"new{path.suffix}"
+            yield aside
+            _finish(aside, target.stat().st_mode if target.exists() else 0o666 & ~_umask())
+            os.replace(aside, target)
+            _flush_folder(target.parent)
 
 
 @contextmanager
 def folder_aside(path: str | Path) -> Iterator[Path]:
-    """Yields a new folder beside `path` to write to.
+    """Yields a new folder on the same disk as `path` to write to.
 
     On success its files are flushed to disk and the folder takes the place of `path`. On any exception it is removed
-    and `path` stays as it was.
+    and `path` stays as it was. If `path` is a symbolic link, the folder that it points to is written.
+
+    Raises:
+        ValueError: `path` is a mount point, which no folder can replace.
+        OSError: as for `file_aside`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        yield aside
-        replace_folder(aside, path)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+    with _explained_write_error(path):
+        if os.path.ismount(path):
+            raise ValueError(f"{path} is a mount point, which cannot be replaced: give a new folder inside it.")
+        target = _resolved(path)
+        with _holder(target) as holder:
+            aside = holder / "new"
+            aside.mkdir()
+            yield aside
+            replace_folder(aside, target)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yields a new folder among the temporary files of the system, and removes it at the end."""
+    with _holder(Path(os.path.realpath(tempfile.gettempdir()), "hf-vanilla")) as holder:
+        folder = holder / "new"
+        folder.mkdir()
+        yield folder
 
 
 def replace_folder(new: Path, path: Path) -> None:
     """Flushes the folder `new` to disk and renames it to `path`; an old `path` is removed after the rename.
 
-    If the rename fails, the old `path` is put back.
+    If the rename fails, the old `path` is put back. If the process dies between, the next write into the same parent
+    folder puts it back.
     """
     mask = _umask()
     for folder, _, names in os.walk(new):
         os.chmod(folder, 0o777 & ~mask)
         for name in names:
-            _finish(Path(folder, name))
+            _finish(Path(folder, name), 0o666 & ~mask)
         _flush_folder(Path(folder))
     if path.exists():
-        # A folder can be renamed into an empty one on POSIX only, so the old one moves inside.
-        holder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-        os.replace(path, holder / path.name)
-        try:
+        # A folder can be renamed into an empty one on POSIX only, so the old one moves away first.
+        with _holder(path) as holder:
+            replaced = holder / _REPLACED / path.name
+            replaced.parent.mkdir()
+            os.replace(path, replaced)
             os.replace(new, path)
-        except BaseException:
-            os.replace(holder / path.name, path)
-            raise
-        finally:
-            shutil.rmtree(holder, ignore_errors=True)
+            _flush_folder(path.parent)
+            os.replace(replaced.parent, holder / _REMOVED)
     else:
         os.replace(new, path)
-    _flush_folder(path.parent)
+        _flush_folder(path.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """Removes the folder `path`, which disappears at once: it is renamed before its files are deleted."""
+    with _holder(path) as holder:
+        os.replace(path, holder / _REMOVED)
+        _flush_folder(path.parent)
 
 
 def replace_files(new: Path, folder: Path) -> None:
     """Moves each file of the folder `new` into `folder`, over a file of the same name, and removes `new`."""
     for file in sorted(new.iterdir()):
-        _finish(file)
+        _finish(file, 0o666 & ~_umask())
         os.replace(file, folder / file.name)
     new.rmdir()
     _flush_folder(folder)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what dead processes have left unfinished in `folder`, and puts back what they were replacing.
+
+    Every write into `folder` does this first.
+    """
+    from filelock import FileLock
+
+    with suppress(OSError):
+        names = [name for name in os.listdir(folder) if re.fullmatch(rf"\..*\{_PARTIAL}", name)]
+        for holder in (folder / name for name in names):
+            with suppress(OSError):  # among them Timeout: a living process has the lock
+                # A folder of this name that is not ours has other files and no lock.
+                is_ours = (holder / _LOCK).is_file() or not any(holder.iterdir())
+                if holder in _own_holders or not is_ours or holder.is_symlink() or (holder / _LOCK).is_symlink():
+                    continue
+                lock = FileLock(holder / _LOCK)
+                lock.acquire(timeout=0)
+                _discard(holder, lock)
+
+
+@contextmanager
+def _explained_write_error(path: Path) -> Iterator[None]:
+    """Turns an error of the operating system, also one that a library passes on, into a line with path and remedy.
+
+    safetensors and tokenizers, which are written in Rust, report such an error as an exception of their own.
+    """
+    try:
+        yield
+    except Exception as error:
+        # An error on reading another file names that file, and is left as it is.
+        foreign = isinstance(error, OSError) and error.filename is not None and not _concerns(path, str(error.filename))
+        code = error.errno if isinstance(error, OSError) else _code_of_rust(error)
+        if foreign or code not in _REMEDIES:
+            raise
+        explained = OSError(f"{path} could not be written: {os.strerror(code)}; {_REMEDIES[code]}.")
+        explained.errno = code
+        raise explained from error
+
+
+def _code_of_rust(error: Exception) -> int | None:
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else None
+
+
+def _concerns(path: Path, file: str) -> bool:
+    """Whether `file` is `path`, a folder that contains it, or what is written aside for it."""
+    target, place = Path(os.path.realpath(path)), Path(os.path.realpath(file))
+    if target.is_relative_to(place):
+        return True
+    return place.is_relative_to(target.parent) and any(part.endswith(_PARTIAL) for part in place.parts)
+
+
+def _resolved(path: Path) -> Path:
+    """The absolute path, with symbolic links followed."""
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return target
+
+
+@contextmanager
+def _holder(path: Path) -> Iterator[Path]:
+    """Yields a new hidden folder beside `path` with a lock in it, and removes it at the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent)
+    holder, lock = _locked_holder(path)
+    _own_holders.add(holder)
+    try:
+        yield holder
+    finally:
+        _own_holders.discard(holder)
+        _discard(holder, lock)
+
+
+def _locked_holder(path: Path) -> tuple[Path, FileLock]:
+    """A new holder for `path`, and its lock, which this process has."""
+    from filelock import FileLock
+
+    while True:
+        prefix = f".{path.name[:_SHOWN_CHARACTERS]}."
+        holder = Path(tempfile.mkdtemp(dir=path.parent, prefix=prefix, suffix=_PARTIAL))
+        lock = FileLock(holder / _LOCK)
+        try:
+            lock.acquire(timeout=0)
+            return holder, lock
+        except (FileNotFoundError, TimeoutError):
+            # Another process took the holder for a leftover before it was locked.
+            continue
+
+
+def _discard(holder: Path, lock: FileLock) -> None:
+    """Puts back a folder that was being replaced, if nothing has taken its place; removes the rest, then the lock."""
+    replaced = holder / _REPLACED
+    try:
+        for old in replaced.iterdir() if replaced.is_dir() else ():
+            if not os.path.lexists(holder.parent / old.name):
+                os.replace(old, holder.parent / old.name)
+                _flush_folder(holder.parent)
+        if replaced.is_dir():  # so that it is not put back when it is half deleted
+            os.replace(replaced, holder / _REMOVED)
+        for entry in holder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name != _LOCK:
+                entry.unlink(missing_ok=True)
+        shutil.rmtree(holder, ignore_errors=True)
+    finally:
+        lock.release()
+    if os.name == "nt":  # where a file cannot be removed while it is open
+        shutil.rmtree(holder, ignore_errors=True)
 
 
 def _umask() -> int:
@@ -127,10 +306,10 @@ def _umask() -> int:
     return mask
 
 
-def _finish(file: Path) -> None:
-    """Gives a complete file the permissions that the umask allows, and flushes it to disk."""
+def _finish(file: Path, mode: int) -> None:
+    """Gives a complete file its permissions, and flushes it to disk."""
     # Temporary files, through which some libraries write weights, can be read by their owner only.
-    os.chmod(file, 0o666 & ~_umask())
+    os.chmod(file, mode)
     with file.open("rb+") as opened:
         os.fsync(opened.fileno())
 

@@ -22,7 +22,7 @@ from torch import nn
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
-from ..files import folder_aside
+from ..files import folder_aside, remove_folder
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def remove_newer(folder: Path, update: int) -> None:
     """
     for path in [*checkpoints(folder), *_best(folder)]:
         if update_of(path) > update:
-            shutil.rmtree(path)
+            remove_folder(path)
 
 
 def remove_old(folder: Path, keep: int) -> None:
@@ -136,7 +136,7 @@ def remove_old(folder: Path, keep: int) -> None:
         folder: the folder of the checkpoints.
     """
     for path in checkpoints(folder)[:-keep]:
-        shutil.rmtree(path)
+        remove_folder(path)
     remove_old_best(folder)
 
 
@@ -152,7 +152,7 @@ def remove_old_best(folder: Path, current: int | None = None) -> None:
         kept.add(state.get("best_global_step"))
     for path in _best(folder):
         if update_of(path) not in kept:
-            shutil.rmtree(path)
+            remove_folder(path)
 
 
 def _best(folder: Path) -> list[Path]:

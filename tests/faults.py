@@ -1,0 +1,267 @@
+"""Faults in file operations: what a process that dies, or a disk that is full, leaves behind.
+
+Python reports each of its file operations as an audit event, whichever function performs it. The writers of safetensors,
+tokenizers and torch, which are not written in Python, are wrapped.
+
+`states` answers for every n at once what a kill before the n-th operation leaves: it runs the code once and copies the
+folder before each operation, except copies that are equal. In a copy, files that were not flushed to disk are cut in
+half, as after a power failure. `failures` lets one operation fail, as on a full disk, in one run for each operation.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import tokenizers
+import torch
+from safetensors import SafetensorError
+
+_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+# Operations that need no space; a full disk does not stop them.
+_FREE = {"os.remove", "os.rmdir", "os.chmod", "os.rename"}
+_EVENTS = {"os.mkdir", "os.link", "os.symlink", "os.truncate", *_FREE}
+# Folders of unfinished writes; see hf_vanilla_transformer/files.py.
+_UNFINISHED = re.compile(r"(\..*)\.\w+\.partial")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One file operation below the watched folder.
+
+    Attributes:
+        kind: name of the audit event, or of the wrapped writer.
+        path: what it changes.
+        site: file and line of each caller, the innermost first.
+    """
+
+    kind: str
+    path: Path
+    site: tuple[tuple[str, int], ...]
+
+
+class _Watch:
+    """Calls `before` with every file operation below `root`; it may raise the error of the operation."""
+
+    def __init__(self, root: Path, before: Callable[[Operation], None]) -> None:
+        self.root = os.path.realpath(root)
+        self.before = before
+        self.unflushed: set[str] = set()
+        self.thread = threading.get_ident()
+        self.busy = False
+
+    def operation(self, kind: str, path: str | None) -> None:
+        """Reports an operation, except those of `before` itself and of other threads."""
+        if path is None or self.busy or threading.get_ident() != self.thread or not path.startswith(self.root):
+            return
+        self.busy = True
+        try:
+            self.before(Operation(kind, Path(path), _site()))
+        finally:
+            self.busy = False
+
+    def renamed(self, old: str, new: str) -> None:
+        """Follows unflushed files to their new names."""
+        moved = {path for path in self.unflushed if path == old or path.startswith(old + os.sep)}
+        self.unflushed = (self.unflushed - moved) | {new + path[len(old) :] for path in moved}
+
+
+_watch: _Watch | None = None
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    watch = _watch
+    if watch is None or watch.busy:
+        return
+    if event == "open":
+        path, _, flags = arguments
+        if isinstance(path, int) or not flags & _WRITE:
+            return
+        path = _absolute(path)
+        watch.operation("open", path)
+        watch.unflushed.add(path)
+    elif event in _EVENTS:
+        descriptor = arguments[-1] if isinstance(arguments[-1], int) else -1
+        path = _absolute(arguments[1] if event == "os.rename" else arguments[0], descriptor)
+        watch.operation(event, path)
+        if event == "os.rename":
+            watch.renamed(_absolute(arguments[0], arguments[2]), path)
+
+
+sys.addaudithook(_audit)
+
+
+@contextmanager
+def _watching(watch: _Watch) -> Iterator[None]:
+    """Watches the file operations in the context, also those of libraries that are not written in Python."""
+    global _watch
+    fsync, serialize = os.fsync, safetensors.torch.serialize_file
+    save_tokenizer, save_torch = tokenizers.Tokenizer.save, torch.save
+
+    def flush(descriptor: int) -> None:
+        path = _absolute("", descriptor)
+        watch.operation("fsync", path)
+        fsync(descriptor)
+        watch.unflushed.discard(path)
+
+    def wrapped(kind: str, save: Callable[..., Any], position: int) -> Callable[..., Any]:
+        def saved(*arguments: Any, **options: Any) -> Any:
+            if not isinstance(arguments[position], (str, os.PathLike)):
+                return save(*arguments, **options)
+            path = _absolute(arguments[position])
+            watch.operation(kind, path)
+            watch.unflushed.add(path)
+            return save(*arguments, **options)
+
+        return saved
+
+    os.fsync = flush
+    safetensors.torch.serialize_file = wrapped("safetensors", serialize, 1)
+    tokenizers.Tokenizer.save = wrapped("tokenizers", save_tokenizer, 1)
+    torch.save = wrapped("torch", save_torch, 1)
+    _watch = watch
+    try:
+        yield
+    finally:
+        _watch = None
+        os.fsync, safetensors.torch.serialize_file = fsync, serialize
+        tokenizers.Tokenizer.save, torch.save = save_tokenizer, save_torch
+
+
+def operations(root: Path, run: Callable[[], Any]) -> list[Operation]:
+    """The file operations below `root` of a call of `run`."""
+    found: list[Operation] = []
+    with _watching(_Watch(root, found.append)):
+        run()
+    return found
+
+
+def states(root: Path, run: Callable[[], Any], store: Path) -> list[Path]:
+    """The different states in which a kill can leave `root` during a call of `run`, each as a copy of `root`.
+
+    Args:
+        root: the watched folder.
+        run: the code, which is called once.
+        store: an empty folder for the copies, outside of `root`.
+
+    Raises:
+        AssertionError: at some time, a file that was not flushed to disk had a finished name.
+    """
+    copies: list[Path] = []
+    seen: set[Hashable] = set()
+
+    def copy(operation: Operation | None) -> None:
+        half = {path for path in watch.unflushed if os.path.isfile(path)}
+        finished = [path for path in half if not any(map(_UNFINISHED.fullmatch, Path(path).parts))]
+        assert not finished, f"{finished} are not on disk, but have finished names, before {operation}"
+        state = _state(root, half)
+        if state not in seen:
+            seen.add(state)
+            copies.append(store / str(len(copies)))
+            shutil.copytree(root, copies[-1], symlinks=True)
+            for path in half:
+                torn = copies[-1] / os.path.relpath(path, watch.root)
+                os.truncate(torn, torn.stat().st_size // 2)
+
+    watch = _Watch(root, copy)
+    with _watching(watch):
+        run()
+    watch.unflushed.clear()
+    copy(None)
+    return copies
+
+
+def failures(
+    root: Path, run: Callable[[], Any], reset: Callable[[], None], *, each: bool = False
+) -> Iterator[tuple[Operation, Any]]:
+    """Lets one file operation after the other fail with "no space left on device", each in a call of `run` of its own.
+
+    Args:
+        root: the watched folder.
+        run: the code.
+        reset: called before each call of `run`, to restore the first state of `root`.
+        each: whether to fail every operation; otherwise one of those that the same lines of code perform.
+
+    Yields:
+        The operation that failed, and what `run` returned.
+    """
+    reset()
+    found = operations(root, run)
+    chosen = {operation.site if not each else number: number for number, operation in enumerate(found)}
+    for number in sorted(chosen.values()):
+        if found[number].kind in _FREE:
+            continue
+        reset()
+        left = number
+
+        def fail(operation: Operation) -> None:
+            nonlocal left
+            left -= 1
+            if left == -1:
+                raise _full_disk(operation)
+
+        with _watching(_Watch(root, fail)):
+            result = run()
+        yield found[number], result
+
+
+def _full_disk(operation: Operation) -> Exception:
+    """The error of a full disk in the form that the writer gives it."""
+    reason = f"{os.strerror(errno.ENOSPC)} (os error {errno.ENOSPC})"
+    if operation.kind == "safetensors":
+        operation.path.write_bytes(b"half")
+        return SafetensorError(f"Error while serializing: I/O error: {reason}")
+    if operation.kind == "tokenizers":
+        return Exception(reason)
+    if operation.kind == "torch":
+        return RuntimeError("[enforce fail at inline_container.cc] . PytorchStreamWriter failed writing file data/0")
+    if operation.kind == "fsync":
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(operation.path))
+
+
+def _state(root: Path, unflushed: set[str]) -> Hashable:
+    """What distinguishes two states: the finished files; of unfinished writes, the parts and what they replace."""
+    found = []
+    for folder, folders, names in os.walk(root):
+        for name in [*names, *(name for name in folders if os.path.islink(os.path.join(folder, name)))]:
+            path = os.path.join(folder, name)
+            status = os.lstat(path)
+            found.append((os.path.relpath(path, root), status.st_ino, status.st_size, status.st_mtime_ns))
+        for name in list(folders):
+            if (unfinished := _UNFINISHED.fullmatch(name)) is not None:
+                holder = os.path.join(folder, name)
+                replaced = os.path.join(holder, "replaced")
+                old = tuple(sorted(os.listdir(replaced))) if os.path.isdir(replaced) else ()
+                found.append((os.path.relpath(folder, root), unfinished[1], *sorted(os.listdir(holder)), old))
+                folders.remove(name)
+            else:
+                found.append((os.path.relpath(os.path.join(folder, name), root),))
+    return frozenset(found)
+
+
+def _site() -> tuple[tuple[str, int], ...]:
+    frame, site = sys._getframe(2), []
+    while frame is not None:
+        if frame.f_code.co_filename != __file__:
+            site.append((frame.f_code.co_filename, frame.f_lineno))
+        frame = frame.f_back
+    return tuple(site)
+
+
+def _absolute(path: Any, descriptor: int = -1) -> str:
+    """The real path of an audited file name, which may be relative to an open folder."""
+    path = os.fsdecode(path)
+    if not os.path.isabs(path) and descriptor >= 0:
+        path = os.path.join(os.readlink(f"/proc/self/fd/{descriptor}"), path).rstrip(os.sep)
+    return os.path.join(os.path.realpath(os.path.dirname(os.path.abspath(path))), os.path.basename(path))
