@@ -1,7 +1,7 @@
 """Faults in file operations: what a process that dies, or a disk that is full, leaves behind.
 
-Python reports each of its file operations as an audit event, whichever function performs it. The writers of safetensors,
-tokenizers and torch, which are not written in Python, are wrapped.
+Python reports each of its file operations as an audit event, whichever function performs it. The writers of
+safetensors, tokenizers and torch, which are not written in Python, are wrapped.
 
 `states` answers for every n at once what a kill before the n-th operation leaves: it runs the code once and copies the
 folder before each operation, except copies that are equal. In a copy, files that were not flushed to disk are cut in

@@ -210,9 +210,9 @@ def test_a_folder_is_no_target_for_a_file(tmp_path):
 def test_an_error_of_the_system_names_the_file_and_a_remedy(error, tmp_path):
     path = tmp_path / "a.json"
     for raised in (OSError(error, "no"), SafetensorError(f"I/O error: no (os error {error})")):
-        with pytest.raises(OSError, match=rf"^{path} could not be written: {os.strerror(error)}; \w+") as shown:
-            with file_aside(path):
-                raise raised
+        expected = rf"^{path} could not be written: {os.strerror(error)}; \w+"
+        with pytest.raises(OSError, match=expected) as shown, file_aside(path):
+            raise raised
         assert shown.value.errno == error
     with pytest.raises(OSError, match="other") as shown, file_aside(path):
         raise OSError(errno.EACCES, "no", "/other/file")
