@@ -1,8 +1,9 @@
 """Attention kernels: the same numbers as `eager_attention_forward` (equation 1), sooner.
 
 `ALL_ATTENTION_FUNCTIONS` is the table from which the attention modules take their kernel. It is transformers' own table
-with two changes. For `sdpa` on CPU it takes a faster way where there is one. For flash attention it corrects the mask
-of cross-attention. Everything else, kernels that users register included, comes from transformers.
+with two changes. For `sdpa` on CPU it takes a faster way where there is one. For flash attention it takes packed rows
+apart, and corrects the mask of cross-attention. Everything else, kernels that users register included, comes from
+transformers.
 
 A first reading can take the table for `transformers.modeling_utils.ALL_ATTENTION_FUNCTIONS`.
 """
@@ -20,7 +21,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS as TRANSFORMERS_
 from transformers.modeling_utils import AttentionInterface
 
 from .kernels_dropout_vanilla import dropout as drop
-from .kernels_packing_vanilla import PackedSequences
+from .kernels_packing_vanilla import PackedSequences, SequenceLengths
 from .plain_values_vanilla import has_plain_cpu_values
 
 # Floats in an AVX-512 vector. The softmax of torch handles rows that do not fill one number by number.
@@ -121,21 +122,28 @@ def flash_attention_forward(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
+    attention_mask: torch.Tensor | SequenceLengths | None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """The flash attention of transformers, but `sdpa` for cross-attention with a mask.
+    """The flash attention of transformers, also for packed rows; and `sdpa` for cross-attention with a mask.
 
-    transformers removes padded queries by the mask of the keys, and in cross-attention that is the mask of another
-    sequence (transformers issue 35032).
+    transformers finds the sequences of packed rows by their positions, in every layer again and only in a batch of one
+    row. Here their lengths are known. It also removes padded queries by the mask of the keys, and in cross-attention
+    that is the mask of another sequence (transformers issue 35032).
 
     Args:
         flash: the kernel of transformers.
-        attention_mask: (batch, source), 1 for tokens and 0 for padding; or (batch, 1, target, source) of bool.
+        attention_mask: (batch, source), 1 for tokens and 0 for padding; or the sequences of packed rows.
     """
+    if isinstance(attention_mask, SequenceLengths):
+
+        def attend(*states: torch.Tensor, **lengths: Any) -> torch.Tensor:
+            return flash(module, *states, None, **(kwargs | lengths))[0]
+
+        return attention_mask.attend(query, key, value, attend), None
     if attention_mask is None or not module.is_cross_attention:
         return flash(module, query, key, value, attention_mask, **kwargs)
-    if attention_mask.dim() == 2:
+    if attention_mask.dim() == 2:  # a 4-D mask of the caller is taken as it is
         attention_mask = attention_mask[:, None, None, :].bool()
     return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
 

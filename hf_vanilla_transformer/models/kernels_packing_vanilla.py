@@ -2,7 +2,8 @@
 
 A row that holds many sequences needs a mask that separates them, and most of the scores are masked. On CPU, the
 attention gathers the sequences of all rows into groups of similar length, so that hardly any score is computed in vain.
-Flash attention takes positions that restart at each sequence. Every other part of a layer sees the packed rows.
+Flash attention takes the sequences one after the other, with their lengths. Every other part of a layer sees the packed
+rows.
 
 A first reading can skip this file: `masks_vanilla.py` builds the plain mask.
 """
@@ -14,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from .configuration_vanilla import VanillaConfig
-from .packing_vanilla import positions_in_sequences
 from .plain_values_vanilla import has_plain_cpu_values
 
 # Sequences up to this length are padded to each other's length. Their attention is cheap; another group costs more.
@@ -44,52 +45,32 @@ def takes_packed_rows(config: VanillaConfig, hidden_states: torch.Tensor, attent
 
 def packed_self_attention(
     config: VanillaConfig, seq_idx: torch.Tensor, attention_mask: torch.Tensor | None, is_causal: bool
-) -> PackedSequences | None:
-    """What such a kernel takes as the mask of self-attention. Flash attention takes None and `flash_packing`.
+) -> PackedSequences | SequenceLengths:
+    """What such a kernel takes as the mask of self-attention.
 
     Args:
         seq_idx: (batch, length), the sequence of each token.
         attention_mask: (batch, length), 1 for tokens and 0 for padding.
         is_causal: whether a position sees only positions up to its own.
     """
-    if _is_flash(config):
-        return None
     numbers = _without_padding(seq_idx, attention_mask)
-    return PackedSequences(numbers, numbers, is_causal)
+    return SequenceLengths(numbers, numbers) if _is_flash(config) else PackedSequences(numbers, numbers, is_causal)
 
 
 def packed_cross_attention(
     config: VanillaConfig, seq_idx: torch.Tensor, encoder_seq_idx: torch.Tensor, attention_mask: torch.Tensor | None
-) -> PackedSequences | torch.Tensor:
-    """What such a kernel takes as the mask of cross-attention. For flash attention, (batch, 1, target, source) of bool.
+) -> PackedSequences | SequenceLengths:
+    """What such a kernel takes as the mask of cross-attention.
 
     Args:
         seq_idx: (batch, target), the sequence of each token.
         encoder_seq_idx: (batch, source), likewise.
         attention_mask: (batch, source), 1 for tokens and 0 for padding.
     """
+    key_numbers = _without_padding(encoder_seq_idx, attention_mask)
     if _is_flash(config):
-        mask = seq_idx[:, None, :, None] == encoder_seq_idx[:, None, None, :]
-        return mask if attention_mask is None else mask & attention_mask[:, None, None, :].bool()
-    return PackedSequences(seq_idx, _without_padding(encoder_seq_idx, attention_mask), is_causal=False)
-
-
-def flash_packing(
-    config: VanillaConfig, seq_idx: torch.Tensor | None, attention_mask: torch.Tensor | None
-) -> dict[str, torch.Tensor]:
-    """The keyword that describes packed rows to flash attention: position_ids that restart at each sequence.
-
-    Packed rows have no mask there, so padding becomes separate sequences.
-
-    Args:
-        seq_idx: (batch, length), the sequence of each token; None where rows are not packed.
-        attention_mask: (batch, length), 1 for tokens and 0 for padding.
-    """
-    if seq_idx is None or not _is_flash(config) or (attention_mask is not None and attention_mask.dim() != 2):
-        return {}
-    if not holds_several(seq_idx):
-        return {}
-    return {"position_ids": positions_in_sequences(_without_padding(seq_idx, attention_mask))}
+        return SequenceLengths(seq_idx, key_numbers)
+    return PackedSequences(seq_idx, key_numbers, is_causal=False)
 
 
 def _is_flash(config: VanillaConfig) -> bool:
@@ -99,6 +80,76 @@ def _is_flash(config: VanillaConfig) -> bool:
 def _without_padding(seq_idx: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
     """The sequence numbers (batch, length), -1 for padding."""
     return seq_idx if attention_mask is None else torch.where(attention_mask.bool(), seq_idx, -1)
+
+
+def _sequences(query_numbers: torch.Tensor, key_numbers: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """The sequences of all rows, numbered through: that of each query and of each key, and their lengths on both sides.
+
+    Args:
+        query_numbers: (batch, target), the sequence of each position within its row; -1 for padding, which comes last.
+        key_numbers: (batch, source), likewise.
+
+    Returns:
+        The sequence of each token, (batch · target,) and (batch · source,); and twice (sequences,) numbers of tokens.
+    """
+    largest = torch.maximum(query_numbers.max(), key_numbers.max()) + 1
+    rows = torch.arange(len(query_numbers), device=largest.device)[:, None] * (largest + 1)
+    sides = [(rows + torch.where(one < 0, largest, one)).flatten() for one in (query_numbers, key_numbers)]
+    _, sequences = torch.unique(torch.cat(sides), return_inverse=True)
+    count = int(sequences.max()) + 1
+    sides = list(sequences.split([len(side) for side in sides]))
+    return sides, [torch.bincount(side, minlength=count) for side in sides]
+
+
+class SequenceLengths:
+    """The sequences of packed rows as flash attention takes them: one after the other, and where each begins.
+
+    It is passed in place of an attention mask. Padding becomes sequences of its own. It is built once for all layers,
+    because its sizes have to come from the device. ("FlashAttention-2", Dao 2023; the interface for variable lengths.)
+
+    Args:
+        query_numbers: (batch, target), the sequence of each position; -1 for padding.
+        key_numbers: (batch, source), likewise. A query sees the keys of the same row with the same number.
+    """
+
+    def __init__(self, query_numbers: torch.Tensor, key_numbers: torch.Tensor) -> None:
+        sides, lengths = _sequences(query_numbers, key_numbers)
+        self._orders = [None if bool((side[1:] >= side[:-1]).all()) else side.argsort(stable=True) for side in sides]
+        starts = [nn.functional.pad(side.cumsum(0), (1, 0)).to(torch.int32) for side in lengths]
+        self._keywords: dict[str, Any] = {
+            "cu_seq_lens_q": starts[0],
+            "cu_seq_lens_k": starts[1],
+            "max_length_q": int(lengths[0].max()),
+            "max_length_k": int(lengths[1].max()),
+        }
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention: Callable[..., torch.Tensor]
+    ) -> torch.Tensor:
+        """The output of the attention within each sequence, (batch, target, heads, head_dim).
+
+        Args:
+            query: (batch, heads, target, head_dim).
+            key: (batch, heads, source, head_dim).
+            value: (batch, heads, source, head_dim).
+            attention: the kernel, called with query, key and value, (1, heads, tokens, head_dim) each, and the keywords
+                of transformers' `FlashAttentionKwargs`; to (1, tokens, heads, head_dim).
+        """
+        batch, heads, target, head_dim = query.shape
+        query_order, key_order = self._orders
+        in_sequence = [
+            _one_row(states, order) for states, order in ((query, query_order), (key, key_order), (value, key_order))
+        ]
+        output = attention(*in_sequence, **self._keywords)[0]
+        if query_order is not None:
+            output = output[query_order.argsort()]
+        return output.view(batch, target, heads, head_dim)
+
+
+def _one_row(states: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
+    """(batch, heads, length, head_dim) to (1, heads, batch · length, head_dim), in that order of the tokens."""
+    tokens = states.transpose(1, 2).flatten(0, 1)
+    return (tokens if order is None else tokens[order]).transpose(0, 1)[None]
 
 
 class _Permute(torch.autograd.Function):
@@ -166,11 +217,7 @@ class PackedSequences:
     """
 
     def __init__(self, query_numbers: torch.Tensor, key_numbers: torch.Tensor, is_causal: bool) -> None:
-        rows = torch.arange(len(query_numbers))[:, None] * (int(max(query_numbers.max(), key_numbers.max())) + 2)
-        sides = [(rows + numbers).flatten() for numbers in (query_numbers, key_numbers)]
-        _, sequences = torch.unique(torch.cat(sides), return_inverse=True)
-        sides = sequences.split([len(side) for side in sides])
-        lengths = [torch.bincount(side, minlength=int(sequences.max()) + 1) for side in sides]
+        sides, lengths = _sequences(query_numbers, key_numbers)
         longer_side, order = torch.maximum(*lengths).sort(descending=True)
         sizes = _group_sizes(longer_side.tolist())
         # A single group takes the sequences in their order; then sequences of one length need not move at all.
@@ -241,7 +288,7 @@ def _layout(sequences: torch.Tensor, lengths: torch.Tensor, members: tuple[torch
 
 __all__ = [
     "PackedSequences",
-    "flash_packing",
+    "SequenceLengths",
     "holds_several",
     "packed_cross_attention",
     "packed_self_attention",

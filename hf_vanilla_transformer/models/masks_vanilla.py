@@ -12,6 +12,7 @@ from transformers.masking_utils import create_bidirectional_mask, create_causal_
 from .configuration_vanilla import VanillaConfig
 from .kernels_packing_vanilla import (
     PackedSequences,
+    SequenceLengths,
     holds_several,
     packed_cross_attention,
     packed_self_attention,
@@ -27,7 +28,7 @@ def self_attention_mask(
     past_key_values: Cache | None,
     seq_idx: torch.Tensor | None,
     is_causal: bool,
-) -> torch.Tensor | PackedSequences | None:
+) -> torch.Tensor | PackedSequences | SequenceLengths | None:
     """The mask of self-attention, in the form that the configured kernel takes.
 
     Args:
@@ -63,7 +64,7 @@ def cross_attention_mask(
     attention_mask: torch.Tensor | None,
     seq_idx: torch.Tensor | None,
     encoder_seq_idx: torch.Tensor | None,
-) -> torch.Tensor | PackedSequences | None:
+) -> torch.Tensor | PackedSequences | SequenceLengths | None:
     """The mask of cross-attention: padding of the source, and in packed rows only the source of the same sequence.
 
     Args:

@@ -18,7 +18,6 @@ from transformers.utils.output_capturing import capture_outputs
 from .attention_vanilla import CrossAttention, SelfAttention
 from .configuration_vanilla import VanillaDecoderConfig
 from .heads_vanilla import LanguageModelHead, QuestionAnsweringHead, TokenClassificationHead
-from .kernels_packing_vanilla import flash_packing
 from .layers_vanilla import TransformerLayer
 from .losses_vanilla import IGNORED_LABEL, sequence_loss
 from .masks_vanilla import cross_attention_mask, self_attention_mask
@@ -120,7 +119,6 @@ class VanillaDecoderModel(VanillaDecoderPreTrainedModel, VanillaStack):
             encoder_mask = cross_attention_mask(
                 self.config, hidden_states, encoder_hidden_states, encoder_attention_mask, seq_idx, encoder_seq_idx
             )
-        kwargs.update(flash_packing(self.config, seq_idx, attention_mask))
         for layer in self.layers:
             hidden_states = layer(
                 hidden_states,

@@ -19,7 +19,6 @@ from .attention_vanilla import SelfAttention
 from .configuration_vanilla import VanillaEncoderConfig
 from .heads_vanilla import LanguageModelHead, QuestionAnsweringHead, TokenClassificationHead, classifier_dropout
 from .kernels_activation_vanilla import activation
-from .kernels_packing_vanilla import flash_packing
 from .layers_vanilla import TransformerLayer
 from .losses_vanilla import IGNORED_LABEL, class_numbers, sequence_loss, token_cross_entropy
 from .masks_vanilla import self_attention_mask
@@ -93,7 +92,6 @@ class VanillaEncoderModel(VanillaEncoderPreTrainedModel, VanillaStack):
         seq_idx = packed_sequences(seq_idx, position_ids, attention_mask, None)
         hidden_states = self.embed(inputs_embeds, attention_mask, position_ids, token_type_ids, seq_idx=seq_idx)
         mask = self_attention_mask(self.config, hidden_states, attention_mask, None, seq_idx, is_causal=False)
-        kwargs.update(flash_packing(self.config, seq_idx, attention_mask))
         for layer in self.layers:
             hidden_states = layer(hidden_states, attention_mask=mask, **kwargs)
         hidden_states = self.finish(hidden_states)
