@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from .glibc_allocator import restart_with_tuned_allocator
 from .recipe_options import check_no_rest, split_fields
+from .signals import Terminated, handled_signals
 
 # Name: summary. Each is a module of this folder with `add_arguments(parser)` and `run(arguments) -> exit status`.
 COMMANDS = {
@@ -69,12 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     program_arguments = list(sys.argv[1:] if arguments is None else arguments)
     _prepare_streams()
     chosen = next((argument for argument in program_arguments if not argument.startswith("-")), "")
-    try:
-        return _run(program_arguments, chosen, restart=arguments is None)
-    except (Exception, KeyboardInterrupt) as error:
-        if os.environ.get(DEBUG, "0") not in ("", "0"):
-            raise
-        return _exit_status(chosen, error)
+    with handled_signals(then_exit=arguments is None) as signals:
+        try:
+            return _run(program_arguments, chosen, restart=arguments is None)
+        except (Exception, KeyboardInterrupt, Terminated) as error:
+            if os.environ.get(DEBUG, "0") not in ("", "0"):
+                raise
+            # After a signal, another error is its consequence: an import that was interrupted, or a process that ended.
+            return signals.exit_status or _exit_status(chosen, error)
 
 
 def _run(program_arguments: list[str], chosen: str, *, restart: bool) -> int:
