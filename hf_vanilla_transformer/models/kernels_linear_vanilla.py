@@ -59,8 +59,20 @@ def takes_onednn(left: torch.Tensor, right: torch.Tensor, multiplications: int) 
 
 
 def by_onednn(inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """`inputs @ weight.T + bias`: (..., in) with (out, in) to (..., out)."""
+    """`inputs @ weight.T + bias`: (..., in) with (out, in) to (..., out). `weight` may be a `reordered_for_onednn`."""
     return _linear()(inputs, weight, bias, "none", [], "")
+
+
+def reordered_for_onednn(weight: torch.Tensor, rows: int) -> torch.Tensor | None:
+    """A copy of the weight (out, in) in the layout that oneDNN prefers for this processor and about `rows` rows.
+
+    Only `by_onednn` reads it. Without such a copy, oneDNN reorders the weight in each call. None where this torch has
+    no oneDNN.
+    """
+    reorder = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)  # a private name, as that of `_linear`
+    if reorder is None or _linear() is None or not torch.backends.mkldnn.is_available():
+        return None
+    return reorder(weight.detach(), rows)
 
 
 def weight_gradient_by_onednn(grad_outputs: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
@@ -152,4 +164,4 @@ def linear(module: nn.Module, states: torch.Tensor) -> torch.Tensor:
         return module(states)
 
 
-__all__ = ["by_onednn", "linear", "linear_kernels", "takes_onednn", "weight_gradient_by_onednn"]
+__all__ = ["by_onednn", "linear", "linear_kernels", "reordered_for_onednn", "takes_onednn", "weight_gradient_by_onednn"]
