@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel
 
-from .checkpoint_files import CheckpointSource, tensor_names
+from .checkpoint_files import CheckpointSource, check_json_object, tensor_names
 from .exporting import COMPUTED
 from .families import FAMILIES
 from .family import Family, Head
@@ -21,6 +22,7 @@ from .original import OriginalFormat
 from .original_bert import BERT_TENSORFLOW
 from .original_fairseq import FAIRSEQ
 from .unsupported_families import check_config
+from .wrapped_names import key_mapping
 
 __all__ = [
     "HEADS",
@@ -49,8 +51,8 @@ HEADS = {
 }
 # Part of a tensor name that only layers have.
 _LAYER = re.compile(r"(^|\.)(h|layer|layers)\.\d+\.")
-# Causal masks that old versions of GPT and GPT-2 saved with each layer.
-_OLD_MASKS = (".attn.bias", ".attn.masked_bias")
+# Buffers that old versions of transformers saved: causal masks of GPT, position ids, fairseq's version and device.
+_OLD_BUFFERS = (".attn.bias", ".attn.masked_bias", "position_ids", "token_type_ids", ".version", "._float_tensor")
 _POOLER = "pooler.dense.weight"
 # These tensors are zero if the checkpoint does not contain them.
 _ZERO_IF_MISSING = ("final_logits_bias",)
@@ -111,6 +113,9 @@ def load_with_transformers(
     if chosen.base and chosen.pooler:
         # Checkpoints of masked language models have no pooler; transformers would add a random one.
         arguments["add_pooling_layer"] = any(name.endswith(_POOLER) for name in names)
+    if renamed := key_mapping(names, family.base_prefix):
+        arguments["key_mapping"] = renamed
+    check_json_object(folder / "generation_config.json")
     model, report = transformers_class(chosen).from_pretrained(
         folder,
         dtype=dtype,
@@ -124,7 +129,7 @@ def load_with_transformers(
     for name in set(family.copies) & set(report["missing_keys"]):
         model.get_parameter(name).data.copy_(model.get_parameter(family.copies[name]).data)
         report["missing_keys"] = set(report["missing_keys"]) - {name}
-    _check_loading_report(family, chosen, source.name, config, report)
+    _check_loading_report(family, chosen, source.name, config, model.config, report)
     return model.eval()
 
 
@@ -138,7 +143,12 @@ def find_class(source: CheckpointSource, head: str | None) -> tuple[Family, Head
     check_config(source.name, config)
     family = FAMILIES[config["model_type"]]
     chosen = _choose_head(family, head, config.get("architectures") or (), source.name)
-    check_family_config(family, getattr(transformers, family.config_class).from_dict(config))
+    try:
+        their_config = getattr(transformers, family.config_class).from_dict(config)
+    except StrictDataclassError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"config.json of source={source.name!r}: {reason}; correct the field.") from error
+    check_family_config(family, their_config)
     return family, chosen, config
 
 
@@ -169,35 +179,53 @@ def _choose_head(family: Family, wanted: str | None, architectures: Sequence[str
             raise ValueError(f"head={wanted!r} does not exist for {family.model_type}{known}; choose from {available}.")
         return heads[wanted]
     for name in architectures:
-        for head in family.heads:
-            if head.theirs == name:
-                return head
-        if name in family.headless:
-            return heads["base"]
+        found = _head_of_class(family, heads, name)
+        if found is not None:
+            return found
     if not architectures:
         raise ValueError(
-            f"config.json of source={source!r} has no architectures, so the saved class is unknown; pass head=, one "
-            f"of: {available}."
+            f"config.json of source={source!r} has no architectures, so the saved class is unknown; give the head with "
+            f"head= (--head), one of: {available}."
         )
-    without = " Or convert it without its head: head='base'." if "base" in heads else ""
     raise ValueError(
         f"{architectures[0]} of source={source!r} has no counterpart among our models. Supported classes "
-        f"of {family.model_type}: {', '.join(head.theirs for head in family.heads)}.{without}"
+        f"of {family.model_type}: {', '.join(head.theirs for head in family.heads)}. Or convert another head of the "
+        f"checkpoint with head= (--head), one of: {available}; for example head={next(iter(heads))!r}."
     )
 
 
+def _head_of_class(family: Family, heads: Mapping[str, Head], name: str) -> Head | None:
+    """The head of a class in `architectures`, or None.
+
+    Old checkpoints name the class of TensorFlow or Flax, or that of the related family which first had the model:
+    XLM-R was saved as RobertaForMaskedLM, mBART as BartForConditionalGeneration.
+    """
+    name = re.sub(r"^(TF|Flax)(?=[A-Z])", "", name)
+    exact = next((head for head in family.heads if head.theirs == name), None)
+    if exact is not None:
+        return exact
+    if name in family.headless:
+        return heads["base"]
+    for related in FAMILIES.values():
+        for head in related.heads:
+            if head.theirs == name and related.stack == family.stack:
+                return heads.get(head_name(head))
+    return None
+
+
 def _check_loading_report(
-    family: Family, head: Head, source: str, config: dict[str, Any], report: dict[str, Any]
+    family: Family, head: Head, source: str, config: dict[str, Any], their_config: Any, report: dict[str, Any]
 ) -> None:
     """Raises ValueError unless all tensors of the model were loaded with their shapes, and no layer is left over."""
+    backbone = {name.split(".")[0] for rule in family.rules(their_config) for name in rule.theirs}
     computed = () if family.learned_positions else COMPUTED
     missing = sorted(name for name in report["missing_keys"] if not name.endswith((*computed, *_ZERO_IF_MISSING)))
     if missing:
         saved = ", ".join(config.get("architectures") or ()) or "unknown"
         raise ValueError(
             f"source={source!r} has no {_some(missing)}, which {head.theirs} needs and which would be random. "
-            f"It was saved as: {saved}. Choose one of its heads, or convert it with head='base', save it, load the "
-            "folder with the Auto class of the head, and train the head."
+            f"It was saved as: {saved}. Choose one of its heads, or convert it with head='base' (--head base), and "
+            "train the head on the converted model (`hf-vanilla finetune`, or the Auto class of the head)."
         )
     if report["mismatched_keys"]:
         name, saved_shape, expected = sorted(report["mismatched_keys"])[0]
@@ -211,12 +239,22 @@ def _check_loading_report(
             f"source={source!r} contains {_some(adapters)} of an unmerged adapter: call merge_and_unload(), save the "
             "model, and convert that folder."
         )
-    layers = sorted(name for name in report["unexpected_keys"] if _LAYER.search(name) and not name.endswith(_OLD_MASKS))
-    if layers:
+    superfluous = sorted(name for name in report["unexpected_keys"] if _changes_function(family, backbone, name))
+    if superfluous:
         raise ValueError(
-            f"source={source!r} contains {_some(layers)}, which {head.theirs} with this config.json does not have: "
-            "they belong to different models, or config.json was edited."
+            f"source={source!r} contains {_some(superfluous)}, which {head.theirs} with this config.json does not "
+            "have: they belong to different models, or config.json was edited."
         )
+
+
+def _changes_function(family: Family, backbone: Collection[str], name: str) -> bool:
+    """Whether a tensor that the class lacks belongs to the layers or the embeddings, not to another head or a buffer.
+
+    `backbone` contains the first parts of the names of layers and embeddings, without the prefix of the base model.
+    """
+    if name.endswith(_OLD_BUFFERS) or (not family.learned_positions and ".embed_positions." in name):
+        return False
+    return _LAYER.search(name) is not None or name.removeprefix(family.base_prefix).split(".")[0] in backbone
 
 
 def _some(names: list[str]) -> str:

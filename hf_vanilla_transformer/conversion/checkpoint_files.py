@@ -6,6 +6,7 @@ Weights are read from safetensors only. Pickled weights can run arbitrary code w
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,12 @@ from safetensors import SafetensorError, safe_open
 
 from ..hub_names import check_hub_name
 
-__all__ = ["TOKENIZER_FILES", "CheckpointSource", "tensor_names", "weight_files"]
+__all__ = ["TOKENIZER_FILES", "CheckpointSource", "check_json_object", "tensor_names", "weight_files"]
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 # Files to download. Subfolders of a repository contain exports to other formats.
 _WANTED_WEIGHTS = (WEIGHTS, "model-*-of-*.safetensors")
 _WANTED_TEXT = ("*.json", "*.txt", "*.model", "*.spm", "*.bpe", "*.codes", "bpecodes")
@@ -171,6 +173,15 @@ class CheckpointSource:
             raise _no_config(self.name, []) from error
 
     def _no_safetensors(self, folder: Path) -> ValueError:
+        safe = sorted(path.name for path in folder.glob("*.safetensors"))
+        if any(_SHARD.fullmatch(name) for name in safe):
+            return ValueError(f"source={self.name!r} has shards, but no {INDEX}, which lists them; download it again.")
+        if safe:
+            adapter = "adapter_model.safetensors" in safe
+            return ValueError(
+                f"source={self.name!r} has no {WEIGHTS}, but {', '.join(safe[:3])}. "
+                + ("It is an adapter: merge it into its base model." if adapter else f"Rename the model to {WEIGHTS}.")
+            )
         found = sorted(path for path in folder.iterdir() if path.suffix in _OTHER_WEIGHTS)
         if found:
             reasons = {path.suffix: f"{path.name} is {_OTHER_WEIGHTS[path.suffix]}" for path in found}
@@ -205,6 +216,18 @@ def _no_config(name: str, files: Iterable[str]) -> Exception:
     return FileNotFoundError(
         f"source={name!r} has no {CONFIG}. Give a folder written by save_pretrained, or the name of a model on the Hub."
     )
+
+
+def check_json_object(path: Path) -> None:
+    """Raises ValueError if the file exists and does not contain a JSON object; transformers would ignore the file."""
+    if not path.is_file():
+        return
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON ({error}); download it again, or delete it.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must contain an object, not {type(content).__name__}; download it again.")
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -1,27 +1,112 @@
-"""Load the tokenizer of a published checkpoint. It is not converted: both models use the same ids."""
+"""Load the tokenizer of a checkpoint. It is not converted: both models use the same ids."""
 
 from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from .checkpoint_files import TOKENIZER_FILES, CheckpointSource
 
-__all__ = ["load_tokenizer"]
+__all__ = ["has_tokenizer", "load_tokenizer", "read_tokenizer", "tokens_beyond"]
+
+# Read by transformers if they exist; all of them are JSON, and those of `_OBJECTS` contain an object.
+_OBJECTS = ("tokenizer.json", "tokenizer_config.json", "vocab.json")
+_JSON = (*_OBJECTS, "special_tokens_map.json", "added_tokens.json")
+# Suffixes of the models of SentencePiece.
+_SENTENCEPIECE = (".model", ".spm")
+_REMEDY = "download or save it again, or give another tokenizer (--tokenizer; --without-tokenizer for none)"
 
 
 def load_tokenizer(source: CheckpointSource) -> PreTrainedTokenizerBase:
     """Loads the tokenizer of a checkpoint. No remote code runs.
 
     Raises:
-        ValueError: there is no tokenizer, or it needs a missing package or remote code.
+        ValueError: there is no tokenizer, it is damaged or incomplete, or it needs a missing package or remote code.
     """
     folder = source.folder(weights=False)
-    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+    if not has_tokenizer(folder):
         raise ValueError(
             f"source={source.name!r} has no tokenizer ({', '.join(TOKENIZER_FILES)}); pass the model or folder with "
             "its tokenizer as --tokenizer, or convert with --without-tokenizer."
         )
+    return read_tokenizer(folder, source.name)
+
+
+def has_tokenizer(folder: str | Path) -> bool:
+    """Whether `folder` contains a file of a tokenizer."""
+    return any((Path(folder) / name).is_file() for name in TOKENIZER_FILES)
+
+
+def read_tokenizer(folder: str | Path, name: str | None = None) -> PreTrainedTokenizerBase:
+    """Loads the tokenizer in a folder. No remote code runs.
+
+    Args:
+        folder: a folder with at least one of `TOKENIZER_FILES`.
+        name: name of the folder in messages; None for `folder`.
+
+    Raises:
+        ValueError: a file is damaged or missing, or a package is missing.
+    """
+    folder = Path(folder)
+    name = str(folder) if name is None else name
+    _check_json(folder)
+    _check_companions(folder, name)
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except ImportError as error:
-        raise ValueError(f"The tokenizer of source={source.name!r} needs a missing package: {error}") from error
+        raise ValueError(f"The tokenizer of {name} needs a missing package: {' '.join(str(error).split())}") from error
+    except Exception as error:  # the library tokenizers raises plain Exception for files that it cannot read
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+        raise ValueError(
+            f"The tokenizer of {name} cannot be loaded ({type(error).__name__}: {first[:200]}); {_REMEDY}."
+        ) from error
+    if not set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens):
+        raise ValueError(
+            f"The tokenizer of {name} has no vocabulary: its folder needs tokenizer.json or the file of its class "
+            f"({type(tokenizer).__name__}), such as vocab.txt; {_REMEDY}."
+        )
+    return tokenizer
+
+
+def tokens_beyond(tokenizer: PreTrainedTokenizerBase, vocab_size: int, *, mask: bool = True) -> list[str]:
+    """The tokens whose ids a model with `vocab_size` embeddings does not have, in the order of their ids.
+
+    Args:
+        tokenizer: the tokenizer.
+        vocab_size: number of embeddings.
+        mask: whether the mask token counts. Only masked language models and denoising use it, and models trained for
+            another task may lack it: the tokenizer of facebook/bart-large-cnn has one entry more than its model.
+    """
+    return [
+        token
+        for token, index in sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
+        if index >= vocab_size and (mask or token != tokenizer.mask_token)
+    ]
+
+
+def _check_json(folder: Path) -> None:
+    """Raises ValueError if a JSON file of the tokenizer is damaged; transformers' message would not name it."""
+    for path in [folder / name for name in _JSON if (folder / name).is_file()]:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is not valid JSON ({error}); {_REMEDY}.") from error
+        if path.name in _OBJECTS and not isinstance(content, dict):
+            raise ValueError(f"{path} must contain an object, not {type(content).__name__}; {_REMEDY}.")
+
+
+def _check_companions(folder: Path, name: str) -> None:
+    """Raises ValueError if the tokenizer lacks a package or a second file, for which transformers' errors are vague."""
+    if (folder / "tokenizer.json").is_file():
+        return
+    models = sorted(path.name for path in folder.iterdir() if path.suffix in _SENTENCEPIECE)
+    if models and importlib.util.find_spec("sentencepiece") is None:
+        raise ValueError(
+            f"The tokenizer of {name} is in SentencePiece's format ({', '.join(models)}), which needs the package "
+            "sentencepiece: pip install 'hf_vanilla_transformer[sentencepiece]'"
+        )
+    if (folder / "vocab.json").is_file() and not models and not (folder / "merges.txt").is_file():
+        raise ValueError(f"The tokenizer of {name} has vocab.json, but no merges.txt, which belongs to it; {_REMEDY}.")

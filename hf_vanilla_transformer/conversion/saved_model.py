@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..models.registration import AUTO_CLASSES
-from .checkpoint_files import TOKENIZER_FILES
+from .checkpoint_tokenizer import has_tokenizer, read_tokenizer, tokens_beyond
 
 __all__ = ["check_tokenizer", "load_saved_model", "load_saved_tokenizer"]
 
@@ -67,16 +67,26 @@ def load_saved_model(folder: str | Path, dtype: torch.dtype | str = "auto") -> P
 
 
 def load_saved_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase | None:
-    """Loads the tokenizer in `folder`; None if the folder has no tokenizer."""
-    if not any((Path(folder) / name).is_file() for name in TOKENIZER_FILES):
-        return None
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    """Loads the tokenizer in `folder`; None if the folder has no tokenizer.
+
+    Raises:
+        ValueError: a file of the tokenizer is damaged or missing, or a package is missing.
+    """
+    return read_tokenizer(folder) if has_tokenizer(folder) else None
 
 
 def check_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> None:
-    """Raises ValueError if `tokenizer` has more entries than `model` has embeddings."""
-    if tokenizer is not None and len(tokenizer) > model.config.vocab_size:
+    """Raises ValueError if `tokenizer` can give ids for which `model` has no embeddings.
+
+    Only masked language models need an embedding of the mask token.
+    """
+    if tokenizer is None:
+        return
+    masks = type(model).__name__.endswith(("ForMaskedLM", "ForPreTraining"))
+    beyond = tokens_beyond(tokenizer, model.config.vocab_size, mask=masks)
+    if beyond:
         raise ValueError(
-            f"The tokenizer has {len(tokenizer)} entries, but the model has vocab_size={model.config.vocab_size}: use "
-            "the model's own tokenizer, or call model.resize_token_embeddings(len(tokenizer))."
+            f"The tokenizer has {len(tokenizer)} entries, such as {beyond[-1]!r}, but the model has vocab_size="
+            f"{model.config.vocab_size}: use the model's own tokenizer, or call "
+            "model.resize_token_embeddings(len(tokenizer))."
         )

@@ -90,9 +90,20 @@ def check_config(source: str, config: Mapping[str, Any]) -> None:
             "kernels support. Convert the original model, and quantize the converted one."
         )
     if not model_type:
+        saved = config.get("architectures") or [None]
+        likely = [family.model_type for family in FAMILIES.values() for head in family.heads if head.theirs == saved[0]]
         raise ValueError(
-            f"config.json of source={source!r} has no model_type, so its family is unknown. Add one of: "
-            f"{', '.join(FAMILIES)}."
+            f"config.json of source={source!r} has no model_type, so its family is unknown. Add "
+            + (
+                f'"model_type": "{likely[0]}", the family of {saved[0]}.'
+                if likely
+                else f"one of: {', '.join(FAMILIES)}."
+            )
+        )
+    if model_type == "bart" and (config.get("normalize_before") or config.get("add_final_layer_norm")):
+        raise ValueError(
+            f'config.json of source={source!r} has "model_type": "bart" with normalize_before or add_final_layer_norm, '
+            'which is an mBART of an old version of transformers: change it to "model_type": "mbart".'
         )
     if model_type not in FAMILIES:
         raise ValueError(f"source={source!r}: {unsupported_family_message(model_type)}")

@@ -25,7 +25,7 @@ from transformers.utils import logging as transformers_logging
 from ...conversion import from_checkpoint
 from ...conversion.checkpoint import ORIGINAL_FORMATS
 from ...conversion.checkpoint_files import CheckpointSource
-from ...conversion.checkpoint_tokenizer import load_tokenizer
+from ...conversion.checkpoint_tokenizer import load_tokenizer, tokens_beyond
 from ...models.registration import AUTO_CLASSES
 
 STACKS = {"vanilla_encoder": "encoder", "vanilla_decoder": "decoder", "vanilla_transformer": "encoder_decoder"}
@@ -152,7 +152,7 @@ def open_base_model(
         model = from_checkpoint(where, head=_transformers_head(where))
         config, weights, generation_config = model.config, _backbone_weights(model), _generation_config(model)
         tokenizer = load_tokenizer(CheckpointSource(str(where)))
-    if len(tokenizer) > config.vocab_size:
+    if tokens_beyond(tokenizer, config.vocab_size, mask=False):
         raise ValueError(
             f"The tokenizer of the base model {source} has {len(tokenizer)} entries, its model only "
             f"{config.vocab_size}: they belong to different models. Save the tokenizer of the model in its folder."
