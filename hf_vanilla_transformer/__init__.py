@@ -1,16 +1,17 @@
 """The Transformer of "Attention Is All You Need", its encoder and its decoder as Hugging Face models.
 
-Importing the package registers the models with the Auto classes of transformers, so that `AutoModel….from_pretrained`
-loads them, and the pipelines with `transformers.pipeline`. The names below are imported when they are first used.
+Once the package is imported, the Auto classes of transformers load its models (`AutoModel….from_pretrained`), and
+`transformers.pipeline` has its pipelines. It imports neither transformers nor torch: the models are registered as soon
+as the Auto classes are imported, and the names below are imported when they are first used.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from types import ModuleType
 
-from .models.registration import register_auto_classes
-from .pipelines.task_registry import register_when_imported
+from .import_hooks import after_import
+from .lazy_names import lazy_names
+from .pipelines.task_registry import register_pipelines
 
 __version__ = "0.1.0"
 
@@ -49,20 +50,15 @@ _MODULE_OF_NAME = {
     "lora_targets": "training.lora",
 }
 
-__all__ = [*sorted(_MODULE_OF_NAME), "__version__"]
+__getattr__, __dir__, __all__ = lazy_names(__name__, _MODULE_OF_NAME)
+__all__ += ["__version__"]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF_NAME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_MODULE_OF_NAME[name]}", __name__), name)
-    globals()[name] = value
-    return value
+def _register_models(_: ModuleType) -> None:
+    from .models.registration import register_auto_classes
+
+    register_auto_classes()
 
 
-def __dir__() -> list[str]:
-    return [*globals(), *_MODULE_OF_NAME]
-
-
-register_auto_classes()
-register_when_imported()
+after_import("transformers.models.auto.configuration_auto", _register_models)
+after_import("transformers.pipelines", register_pipelines)

@@ -20,18 +20,18 @@ def draw_cross_attention(
         source: text of the encoder.
         target: text of the decoder.
     """
-    from ..interpretation import cross_attention, plot_attention
-
     if arguments.attention is not None and source.strip() and target.strip():
+        from ..interpretation import cross_attention, plot_attention
+
         attention = cross_attention(model, tokenizer, source, target)
         plot_attention(attention, image_path(arguments.attention, number))
 
 
 def draw_self_attention(arguments: argparse.Namespace, number: int, model: Any, tokenizer: Any, text: str) -> None:
     """Draws the self-attention of line `number`, if `--attention` is given and the line contains text."""
-    from ..interpretation import plot_attention, self_attention
-
     if arguments.attention is not None and text.strip():
+        from ..interpretation import plot_attention, self_attention
+
         plot_attention(self_attention(model, tokenizer, text), image_path(arguments.attention, number))
 
 

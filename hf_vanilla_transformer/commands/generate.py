@@ -65,8 +65,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Continues all prompts."""
-    from transformers import set_seed
-
     check_line_arguments(arguments)
     options = _generate_options(arguments)
     streams = _streams(arguments)
@@ -75,6 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     windows = iter([[arguments.prompt]]) if arguments.prompt is not None else windows_of_lines(arguments.input)
     model, tokenizer = load_for_lines(arguments, "AutoModelForCausalLM")
     if arguments.seed is not None:
+        from transformers import set_seed
+
         set_seed(arguments.seed)
     positions = getattr(model.config, "max_position_embeddings", None)
     treatment = f"with --max-new-tokens {options['max_new_tokens']}; they are not continued"

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from .. import __version__
 from .glibc_allocator import restart_with_tuned_allocator
 from .recipe_options import check_no_rest, split_fields
 from .signals import Terminated, handled_signals
@@ -81,9 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(program_arguments: list[str], chosen: str, *, restart: bool) -> int:
-    """Parses the arguments, imports the module of the command `chosen` and runs it."""
-    if restart and program_arguments and program_arguments[0] in _HEAVY and not _asks_for_help(program_arguments):
-        restart_with_tuned_allocator(program_arguments)
+    """Parses the arguments, imports the module of the command `chosen` and runs it.
+
+    The modules of commands import torch and transformers inside functions only. So help and errors of the command line
+    do not wait for them, and a process that restarts has not imported them.
+    """
+    typed = program_arguments
     # The progress bars and hints of transformers are for notebooks; our commands report their own progress.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "warning")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -96,7 +100,7 @@ def _run(program_arguments: list[str], chosen: str, *, restart: bool) -> int:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--version", action="version", version=f"hf-vanilla {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     modules = {}
     for name, summary in COMMANDS.items():
@@ -120,6 +124,8 @@ def _run(program_arguments: list[str], chosen: str, *, restart: bool) -> int:
         parsed.overrides = fields
     else:
         parsed = parser.parse_args(program_arguments)
+    if restart and chosen in _HEAVY:
+        restart_with_tuned_allocator(typed)
     status = module.run(parsed)
     if sys.stdout is not None:
         sys.stdout.flush()  # here, where an error such as a full disk can still be reported
@@ -199,16 +205,6 @@ def _leave_process_group(status: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-
-def _asks_for_help(arguments: list[str]) -> bool:
-    return "-h" in arguments or "--help" in arguments
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return f"hf-vanilla {version('hf_vanilla_transformer')}"
 
 
 if __name__ == "__main__":

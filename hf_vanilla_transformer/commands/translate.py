@@ -64,12 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Translates all lines."""
-    from ..pipelines.languages import set_languages
-
     check_line_arguments(arguments)
     windows = windows_of_lines(arguments.input, one_window=arguments.output is not None)
-    model, tokenizer = load_for_lines(arguments, "AutoModelForSeq2SeqLM")
     options = _search_options(arguments)
+    model, tokenizer = load_for_lines(arguments, "AutoModelForSeq2SeqLM")
+
+    from ..pipelines.languages import set_languages
+
     options["generate_options"] = set_languages(tokenizer, arguments.src_lang, arguments.tgt_lang)
     remedy = "sentences" if arguments.split_sentences else "lines; --split-sentences may help"
     long_lines = LongLines(

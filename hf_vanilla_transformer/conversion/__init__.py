@@ -1,7 +1,12 @@
 """Conversion of published checkpoints, in both directions."""
 
-from .checkpoint import from_checkpoint
-from .exporting import to_transformers
-from .importing import from_transformers
+from ..lazy_names import lazy_names
 
-__all__ = ["from_checkpoint", "from_transformers", "to_transformers"]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "from_checkpoint": "checkpoint",
+        "from_transformers": "importing",
+        "to_transformers": "exporting",
+    },
+)

@@ -1,5 +1,11 @@
 """Metrics, as modules of the `evaluate` library, and calibration."""
 
-from .metric_table import METRICS, load_metric
+from ..lazy_names import lazy_names
 
-__all__ = ["METRICS", "load_metric"]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "METRICS": "metric_table",
+        "load_metric": "metric_table",
+    },
+)

@@ -1,15 +1,16 @@
 """Decoding: the beam search of the paper with its length penalty, log-probabilities of generated text, answer spans."""
 
-from .length_penalty import GoogleLengthPenalty, SourceLengthLimit
-from .log_probabilities import continuation_log_probabilities, translation_log_probabilities
-from .translation import Translation, translate, translate_n_best
+from ..lazy_names import lazy_names
 
-__all__ = [
-    "GoogleLengthPenalty",
-    "SourceLengthLimit",
-    "Translation",
-    "continuation_log_probabilities",
-    "translate",
-    "translate_n_best",
-    "translation_log_probabilities",
-]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "GoogleLengthPenalty": "length_penalty",
+        "SourceLengthLimit": "length_penalty",
+        "Translation": "translation",
+        "continuation_log_probabilities": "log_probabilities",
+        "translate": "translation",
+        "translate_n_best": "translation",
+        "translation_log_probabilities": "log_probabilities",
+    },
+)

@@ -1,17 +1,17 @@
 """Attention maps over words, pictures of them, word alignments, and drawings of dependency trees."""
 
-from .alignment import attention_alignment
-from .attention_map import AttentionMap, cross_attention, self_attention
-from .attention_plot import plot_attention, plot_attention_heads
-from .dependency_tree import tree_svg, tree_text
+from ..lazy_names import lazy_names
 
-__all__ = [
-    "AttentionMap",
-    "attention_alignment",
-    "cross_attention",
-    "plot_attention",
-    "plot_attention_heads",
-    "self_attention",
-    "tree_svg",
-    "tree_text",
-]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "AttentionMap": "attention_map",
+        "attention_alignment": "alignment",
+        "cross_attention": "attention_map",
+        "plot_attention": "attention_plot",
+        "plot_attention_heads": "attention_plot",
+        "self_attention": "attention_map",
+        "tree_svg": "dependency_tree",
+        "tree_text": "dependency_tree",
+    },
+)

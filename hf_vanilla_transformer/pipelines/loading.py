@@ -43,6 +43,8 @@ def load_model(
             own code and `trust_remote_code` is false, or this machine has no such device.
         OSError: there is no such model.
     """
+    check_model_source(source)
+
     import transformers
     from transformers.utils import logging as transformers_logging
 
@@ -50,7 +52,6 @@ def load_model(
 
     if device is not None:
         check_device(device)
-    check_model_source(source)
     transformers_logging.disable_progress_bar()
     # Without a decision, transformers asks on standard input, which may be the text of the user.
     with _plain_errors(source):

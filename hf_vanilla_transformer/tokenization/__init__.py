@@ -1,8 +1,14 @@
 """Subword tokenizers, trained with the `tokenizers` library and saved as files that `AutoTokenizer` loads."""
 
-from .components import SPACE_SYMBOLS
-from .dropout import bpe_dropout
-from .templates import TEMPLATES, SpecialTokenTemplate
-from .tokenizer_training import train_tokenizer
+from ..lazy_names import lazy_names
 
-__all__ = ["SPACE_SYMBOLS", "TEMPLATES", "SpecialTokenTemplate", "bpe_dropout", "train_tokenizer"]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "SPACE_SYMBOLS": "components",
+        "SpecialTokenTemplate": "templates",
+        "TEMPLATES": "templates",
+        "bpe_dropout": "dropout",
+        "train_tokenizer": "tokenizer_training",
+    },
+)

@@ -1,9 +1,15 @@
 """Training by recipe, on transformers' Trainer."""
 
-from .checkpoints import average_checkpoints
-from .recipes.reading import recipe_names
-from .recipes.training_recipe import Recipe, load_recipe
-from .run import TrainingResult
-from .training_run import run_training
+from ..lazy_names import lazy_names
 
-__all__ = ["Recipe", "TrainingResult", "average_checkpoints", "load_recipe", "recipe_names", "run_training"]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "Recipe": "recipes.training_recipe",
+        "TrainingResult": "run",
+        "average_checkpoints": "checkpoints",
+        "load_recipe": "recipes.training_recipe",
+        "recipe_names": "recipes.reading",
+        "run_training": "training_run",
+    },
+)

@@ -17,17 +17,10 @@ from ...files import folder_aside
 from ..saved_model import check_tokenizer, load_saved_model, load_saved_tokenizer
 from .protocol import ExportReport, Request
 from .samples import make_samples
+from .targets import MODULES, TARGETS
 
-__all__ = ["REPORT_FILE", "TARGETS", "export_to"]
+__all__ = ["REPORT_FILE", "export_to"]
 
-# Format: its module, and the libraries whose versions the report records.
-_MODULES = {
-    "transformers": ("to_transformers", ()),
-    "ctranslate2": ("to_ctranslate2", ("ctranslate2",)),
-    "onnx": ("to_onnx", ("onnx", "onnxscript", "onnxruntime")),
-    "gguf": ("to_gguf", ("gguf",)),
-}
-TARGETS = tuple(_MODULES)
 # Every exported folder contains it, so that `overwrite` replaces earlier exports only.
 REPORT_FILE = "export_report.json"
 
@@ -70,9 +63,9 @@ def export_to(
             computes another function, `output` is not empty, or an argument is invalid.
     """
     output = Path(output)
-    if to not in _MODULES:
+    if to not in MODULES:
         raise ValueError(f"to={to!r} is not a known format; choose from {', '.join(TARGETS)}.")
-    name, libraries = _MODULES[to]
+    name, libraries = MODULES[to]
     target = importlib.import_module(f".{name}", __package__)
     _check_options(target, to, family, quantization)
     target.requirements()

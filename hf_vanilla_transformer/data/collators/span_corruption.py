@@ -5,21 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from ..sentinels import sentinel_ids
 from .corruption import CorruptionCollator
-
-
-def sentinel_name(number: int) -> str:
-    """The name of a sentinel token in T5."""
-    return f"<extra_id_{number}>"
-
-
-def sentinel_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The ids of the tokenizer's sentinels with the numbers 0, 1, 2, ... without gaps."""
-    ids: list[int] = []
-    vocabulary = tokenizer.get_vocab()
-    while (identifier := vocabulary.get(sentinel_name(len(ids)))) is not None:
-        ids.append(identifier)
-    return ids
 
 
 def random_segments(items: int, segments: int, random: np.random.Generator) -> np.ndarray:

@@ -3,20 +3,20 @@
 The parts work with any transformers model and its plain Trainer. `run_adaptation`, in `adaptation_run`, combines them.
 """
 
-from ..recipes.adaptation_recipe import AdaptationRecipe, GeneralTextRecipe
-from .embeddings import extend_embeddings, rotate_embeddings
-from .l2_sp import L2SP, L2SPCallback
-from .vocabulary import ExtendedTokenizer, FrequentWord, extend_tokenizer, frequent_words
+from ...lazy_names import lazy_names
 
-__all__ = [
-    "L2SP",
-    "AdaptationRecipe",
-    "ExtendedTokenizer",
-    "FrequentWord",
-    "GeneralTextRecipe",
-    "L2SPCallback",
-    "extend_embeddings",
-    "extend_tokenizer",
-    "frequent_words",
-    "rotate_embeddings",
-]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "AdaptationRecipe": ".recipes.adaptation_recipe",
+        "ExtendedTokenizer": "vocabulary",
+        "FrequentWord": "vocabulary",
+        "GeneralTextRecipe": ".recipes.adaptation_recipe",
+        "L2SP": "l2_sp",
+        "L2SPCallback": "l2_sp",
+        "extend_embeddings": "embeddings",
+        "extend_tokenizer": "vocabulary",
+        "frequent_words": "vocabulary",
+        "rotate_embeddings": "embeddings",
+    },
+)

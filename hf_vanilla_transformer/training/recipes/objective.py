@@ -6,7 +6,7 @@ from typing import Literal
 
 from huggingface_hub.dataclasses import strict
 
-from ...data.collators.span_corruption import sentinel_name
+from ...data.sentinels import sentinel_name
 from .bounds import Number, bounded
 
 # Tasks that read running text, by the name of their objective in `hf-vanilla pretrain`.

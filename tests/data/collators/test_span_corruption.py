@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from hf_vanilla_transformer.data import SpanCorruptionCollator
-from hf_vanilla_transformer.data.collators.span_corruption import corrupt_spans, random_segments, sentinel_ids
+from hf_vanilla_transformer.data.collators.span_corruption import corrupt_spans, random_segments
+from hf_vanilla_transformer.data.sentinels import sentinel_ids
 from hf_vanilla_transformer.tokenization import train_tokenizer
 
 SENTINELS = list(range(1000, 1100))
