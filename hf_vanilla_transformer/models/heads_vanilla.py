@@ -11,7 +11,13 @@ from .configuration_vanilla import VanillaConfig
 from .kernels_activation_vanilla import activation
 from .kernels_dropout_vanilla import Dropout
 from .kernels_linear_vanilla import linear
-from .kernels_loss_vanilla import chunking_is_faster, labelled_rows, linear_cross_entropy
+from .kernels_loss_vanilla import (
+    chunking_is_faster,
+    compiler_needs_chunks,
+    labelled_rows,
+    linear_cross_entropy,
+    recomputed_cross_entropy,
+)
 from .losses_vanilla import IGNORED_LABEL, span_loss, token_cross_entropy
 from .plain_values_vanilla import has_plain_cpu_values
 from .stack_vanilla import VanillaStack
@@ -93,6 +99,8 @@ class LanguageModelHead:
             return linear_cross_entropy(
                 self.transformed(states), weight, bias, labels, num_items_in_batch, smoothing
             ), None
+        if not return_logits and compiler_needs_chunks(labels, self.config.vocab_size):
+            return recomputed_cross_entropy(self.logits, hidden_states, labels, num_items_in_batch, smoothing), None
         logits = self.logits(hidden_states)
         loss = token_cross_entropy(logits, labels, num_items_in_batch, smoothing)
         if not return_logits:

@@ -7,14 +7,16 @@ exist at a time, and no logits are computed where there is no label.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.modules import module as torch_module
+from torch.utils.checkpoint import checkpoint
 
 from .kernels_linear_vanilla import by_onednn, takes_onednn, weight_gradient_by_onednn
-from .losses_vanilla import IGNORED_LABEL, class_numbers, denominator
+from .losses_vanilla import IGNORED_LABEL, class_numbers, denominator, token_cross_entropy
 from .plain_values_vanilla import has_plain_values
 
 # Elements of the workspace for logits: 16 M floats are 64 MB.
@@ -23,6 +25,9 @@ _WORKSPACE_ELEMENTS = 1 << 24
 
 # Below 4 MB of logits, computing them all is faster than selecting rows and chunking.
 _FEW_LOGITS = 1 << 20
+
+# Parts of a batch in compiled models. A fixed number, so that every length has the same graph.
+_COMPILED_CHUNKS = 8
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -223,4 +228,48 @@ def linear_cross_entropy(
     return total / denominator(num_items_in_batch, labels.numel(), total.device)
 
 
-__all__ = ["chunking_is_faster", "labelled_rows", "linear_cross_entropy"]
+def compiler_needs_chunks(labels: torch.Tensor, vocab_size: int) -> bool:
+    """Whether a model is being compiled and its logits are many; then `recomputed_cross_entropy` saves memory."""
+    return torch.compiler.is_compiling() and labels.numel() * vocab_size > _FEW_LOGITS
+
+
+def recomputed_cross_entropy(
+    logits_of: Callable[[torch.Tensor], torch.Tensor],
+    hidden_states: torch.Tensor,
+    labels: torch.Tensor,
+    num_items_in_batch: torch.Tensor | int | None = None,
+    label_smoothing: float = 0.0,
+) -> torch.Tensor:
+    """`token_cross_entropy` in parts of the batch, for compilers: the backward pass computes the logits again.
+
+    A compiler can follow it, unlike `linear_cross_entropy`, whose work depends on the number of labels. It takes a
+    third more operations for the logits than computing them all at once (Chen et al. 2016, "Training Deep Nets with
+    Sublinear Memory Cost").
+
+    Args:
+        logits_of: the head, (rows, hidden) to (rows, vocabulary).
+        hidden_states: (batch, length, hidden).
+        labels: (batch, length); -100 is ignored.
+        num_items_in_batch: divisor of the sum; None for the number of labels.
+        label_smoothing: ε of section 5.4.
+
+    Returns:
+        A scalar in float32, or in float64 for float64 inputs.
+    """
+
+    def total(states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return token_cross_entropy(logits_of(states), targets, 1, label_smoothing)
+
+    rows, targets = hidden_states.flatten(0, -2), labels.flatten()
+    parts = zip(rows.tensor_split(_COMPILED_CHUNKS), targets.tensor_split(_COMPILED_CHUNKS))
+    loss = sum(checkpoint(total, *part, use_reentrant=False) for part in parts)
+    return loss / denominator(num_items_in_batch, (targets != IGNORED_LABEL).sum(), loss.device)
+
+
+__all__ = [
+    "chunking_is_faster",
+    "compiler_needs_chunks",
+    "labelled_rows",
+    "linear_cross_entropy",
+    "recomputed_cross_entropy",
+]
