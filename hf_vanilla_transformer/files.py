@@ -74,6 +74,11 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
         raise ValueError(f"{path} is cut off or damaged ({error}); download or compress it again.") from error
 
 
+def home_expanded(path: str) -> str:
+    """The path with `~/` at its beginning replaced by the home folder; a shell does so only at the start of a word."""
+    return os.path.expanduser(path) if path.startswith(("~/", f"~{os.sep}")) else path
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Writes `text` in UTF-8 to `path`; a reader never sees half of it, and a failure leaves the old file as it was."""
     with file_aside(path) as aside:

@@ -13,7 +13,10 @@ PACKAGE = Path(hf_vanilla_transformer.__file__).parent
 ROOT = PACKAGE.name
 # A room may use those further down, and within a level those to its right. Files of the package's own folder that are
 # named here are the ground floor; anyone may import them except `models/`, whose files travel alone.
-GROUND = {"device", "evaluation_mode", "files", "hub_names", "import_hooks", "lazy_names", "progress"}
+GROUND = {
+    "device", "evaluation_mode", "files", "hub_names", "import_hooks", "lazy_names", "model_folders", "progress",
+    "wording",
+}  # fmt: skip
 LEVELS = (
     ("commands",),
     ("demo", "web"),

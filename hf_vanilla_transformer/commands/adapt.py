@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from .option_types import path_or_name
 from .recipe_options import (
     add_recipe_options,
     check_resume,
@@ -29,22 +30,35 @@ EXAMPLES = """\
 examples:
   hf-vanilla adapt runs/base --data.path reviews.txt --output runs/reviews
   hf-vanilla adapt runs/base --data.path data/imdb --data.train unsupervised --output runs/imdb \\
-      --adaptation.general.path data/brown --adaptation.replay 0.2     one token in five is general text
+      --adaptation.general.path data/brown
   hf-vanilla adapt runs/base --data.path reviews.txt --output runs/x --adaptation.l2_sp 10
   hf-vanilla adapt runs/base --data.path reviews.txt --output runs/x --adaptation.new_words 1000
   hf-vanilla adapt openai-community/gpt2 --data.path law.txt --output runs/law --data.max_length 512
-  hf-vanilla adapt runs/base --data.path reviews.txt --dry-run         print the plan, do not train
-  hf-vanilla adapt --resume runs/reviews                               resume an interrupted run
-  hf-vanilla adapt --fields                                            list every field of the recipe
+
+  # one training token in five is general text
+  hf-vanilla adapt runs/base --data.path reviews.txt --output runs/replay \\
+      --adaptation.general.path data/brown --adaptation.replay 0.2
+
+  # print the plan, do not train
+  hf-vanilla adapt runs/base --data.path reviews.txt --dry-run
+
+  # resume an interrupted run
+  hf-vanilla adapt --resume runs/reviews
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that are not fields of the recipe."""
     parser.add_argument(
-        "base_model", metavar="BASE_MODEL", nargs="?", help="the model to adapt: a folder or a Hub name"
+        "base_model",
+        metavar="BASE_MODEL",
+        nargs="?",
+        type=path_or_name,
+        help="the model to adapt: a folder or a Hub name (required, unless --resume is given)",
     )
-    add_recipe_options(parser, recipe_help="name of a recipe of the package, or a YAML file (default: adapt)")
+    add_recipe_options(
+        parser, recipe_help="a recipe of the package, a YAML file, or the folder of a run (default: adapt)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

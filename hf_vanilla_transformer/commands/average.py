@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .lines import at_least
+from .option_types import path_or_name, whole_number
+from .parser import add_output_option, required_output
 
 EXAMPLES = """\
 examples:
@@ -15,11 +16,17 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The checkpoints, and the folder of the result."""
-    parser.add_argument("folder", metavar="FOLDER", help="output folder of a run that kept checkpoints")
     parser.add_argument(
-        "--last", type=at_least(1), default=5, metavar="N", help="number of checkpoints (default: %(default)s)"
+        "folder", metavar="FOLDER", type=path_or_name, help="output folder of a run that kept checkpoints"
     )
-    parser.add_argument("--output", metavar="FOLDER", required=True, help="new folder for the averaged model")
+    parser.add_argument(
+        "--last",
+        type=whole_number(at_least=1),
+        default=5,
+        metavar="N",
+        help="number of checkpoints (default: %(default)s)",
+    )
+    add_output_option(parser, "FOLDER", "new folder for the averaged model (required)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -28,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..training.recipes.training_recipe import load_recipe
     from ..training.run_folder import RECIPE_FILE, check_new
 
-    output = Path(arguments.output)
+    output = Path(required_output(arguments, "the new folder"))
     check_new(output)
     chosen = last_checkpoints(arguments.folder, arguments.last)
     save_average(chosen, output)

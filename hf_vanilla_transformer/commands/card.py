@@ -9,22 +9,31 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from ..model_folders import model_folder
+from ..wording import counted
+from .option_types import path_or_name
+from .parser import add_output_option, required_output
+
 if TYPE_CHECKING:
     from ..hub import ModelCardText
 
+MODEL_FOLDER_HELP = "folder of a model: the output of any command that trains, converts or averages"
+
 EXAMPLES = """\
 examples:
-  hf-vanilla card runs/tiny model_cards/multi30k-en-de-tiny.md --license cc-by-4.0
-  hf-vanilla card runs/tiny model_cards/tiny.md --license none --set date=2026-11-21 --set hardware="2 CPU cores"
+  hf-vanilla card runs/tiny --output model_cards/multi30k-en-de-tiny.md --license cc-by-4.0
+  hf-vanilla card runs/tiny --output tiny.md --license none --set date=2026-11-21 --set hardware="2 CPU cores"
 """
+# The output was a positional argument before.
+OUTPUT_BY_PLACE = True
 _NONE = "none"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds model folder, output file and options of the card."""
-    parser.add_argument("folder", help="model folder: output of hf-vanilla train, demo, convert or average")
-    parser.add_argument("output", metavar="FILE", help="the card to write; its pictures are written beside it")
-    parser.add_argument("--name", help="title of the card (default: the name of FILE)")
+    parser.add_argument("folder", metavar="FOLDER", type=path_or_name, help=MODEL_FOLDER_HELP)
+    add_output_option(parser, "FILE", "the card to write (required); its pictures are written beside it")
+    parser.add_argument("--name", metavar="TITLE", help="title of the card (default: the name of the file)")
     add_card_arguments(parser)
 
 
@@ -52,12 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     from ..hub import read_card_text, read_publication
 
-    name = arguments.name or Path(arguments.output).stem
-    text = card_text(read_card_text(arguments.folder), name, arguments.license, arguments.set)
+    output = required_output(arguments, "the file of the card")
+    name = arguments.name or Path(output).stem
+    folder = model_folder(arguments.folder)
+    text = card_text(read_card_text(folder), name, arguments.license, arguments.set)
     transformers.utils.logging.disable_progress_bar()
-    publication = read_publication(arguments.folder)
-    path = publication.write_card(arguments.output, text)
-    print(f"{path}: the card of {arguments.folder}, with {len(publication.plots)} pictures beside it")
+    publication = read_publication(folder)
+    path = publication.write_card(output, text)
+    print(f"{path}: the card of {folder}, with {counted(len(publication.plots), 'picture')} beside it")
     return 0
 
 

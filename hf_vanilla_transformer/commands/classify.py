@@ -23,12 +23,12 @@ from .lines import (
     LongLines,
     add_line_arguments,
     answer_writer,
-    at_least,
     check_line_arguments,
     load_for_lines,
     longest_input,
     windows_of_lines,
 )
+from .option_types import whole_number
 
 EXAMPLES = """\
 examples:
@@ -55,11 +55,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--template",
+        metavar="TEXT",
         default="This text is about {}.",
         help="the hypothesis for each of --labels (default: %(default)s)",
     )
     parser.add_argument(
-        "--batch-size", type=at_least(1), default=32, metavar="N", help="texts in a batch (default: %(default)s)"
+        "--batch-size",
+        type=whole_number(at_least=1),
+        default=32,
+        metavar="N",
+        help="texts in a batch (default: %(default)s)",
     )
 
 

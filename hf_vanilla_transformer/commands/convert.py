@@ -11,22 +11,38 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .option_types import path_or_name
+from .parser import add_output_option, required_output
+
 EXAMPLES = """\
 examples:
-  hf-vanilla convert google-bert/bert-base-uncased bert
-  hf-vanilla convert google-bert/bert-base-uncased bert-encoder --head base
-  hf-vanilla convert Helsinki-NLP/opus-mt-en-de opus --dtype float32
-  hf-vanilla convert ./my-finetuned-gpt2 gpt2 --tokenizer openai-community/gpt2
-  hf-vanilla convert ./wmt14.en-fr wmt14 --format fairseq
+  hf-vanilla convert google-bert/bert-base-uncased --output runs/bert
+  hf-vanilla convert google-bert/bert-base-uncased --output runs/bert-encoder --head base
+  hf-vanilla convert Helsinki-NLP/opus-mt-en-de --output runs/opus --dtype float32
+  hf-vanilla convert ./my-finetuned-gpt2 --output runs/gpt2 --tokenizer openai-community/gpt2
+  hf-vanilla convert ./wmt14.en-fr --output runs/wmt14 --format fairseq
 """
+
+# The output was a positional argument before.
+OUTPUT_BY_PLACE = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds source, output folder and options of the conversion."""
-    parser.add_argument("source", metavar="SOURCE", help="model on the Hub (user/model) or folder")
-    parser.add_argument("folder", metavar="FOLDER", help="new folder for the converted model")
-    parser.add_argument("--head", metavar="HEAD", help="base, masked-lm, causal-lm, ... (default: the saved head)")
-    parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16 or auto, the saved type (default)")
+    parser.add_argument("source", metavar="SOURCE", type=path_or_name, help="model on the Hub (user/model) or folder")
+    add_output_option(parser, "FOLDER", "new folder for the converted model (required)")
+    parser.add_argument(
+        "--head",
+        metavar="HEAD",
+        help="base, masked-lm, pretraining, causal-lm, seq2seq-lm, sequence-classification, token-classification, "
+        "question-answering or multiple-choice (default: the head that was saved)",
+    )
+    parser.add_argument(
+        "--dtype",
+        metavar="TYPE",
+        default="auto",
+        help="float32, float16, bfloat16, float64 or auto, the type that was saved (default: %(default)s)",
+    )
     parser.add_argument(
         "--format",
         choices=["transformers", "bert-tf", "fairseq"],
@@ -34,12 +50,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="library that saved the checkpoint (default: transformers); docs/conversion.md describes the others",
     )
     tokenizer = parser.add_mutually_exclusive_group()
-    tokenizer.add_argument("--tokenizer", metavar="SOURCE", help="convert the tokenizer of this model or folder")
+    tokenizer.add_argument(
+        "--tokenizer", metavar="SOURCE", type=path_or_name, help="convert the tokenizer of this model or folder"
+    )
     tokenizer.add_argument("--without-tokenizer", action="store_true", help="convert no tokenizer")
-    parser.add_argument("--revision", help="branch, tag or commit on the Hub; refs/pr/N for a pull request")
-    parser.add_argument("--cache-dir", metavar="FOLDER", help="cache folder for downloads")
+    parser.add_argument(
+        "--revision", metavar="NAME", help="branch, tag or commit on the Hub; refs/pr/N for a pull request"
+    )
+    parser.add_argument(
+        "--cache-dir",
+        metavar="FOLDER",
+        type=path_or_name,
+        help="cache folder for downloads (default: that of the Hub's library)",
+    )
     parser.add_argument("--offline", action="store_true", help="use the cache only, without network")
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier conversion in FOLDER")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier conversion in --output")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,7 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..conversion.checkpoint_files import CheckpointSource
     from ..hub import ModelCardText, export_folder
 
-    _check_new(Path(arguments.folder), arguments.overwrite)
+    output = Path(required_output(arguments, "the new folder"))
+    _check_new(output, arguments.overwrite)
     source = CheckpointSource(
         arguments.source,
         revision=arguments.revision,
@@ -67,11 +93,11 @@ def run(arguments: argparse.Namespace) -> int:
         ours, report = _from_original(source, arguments.format, arguments.head, dtype)
     name = Path(arguments.source).resolve().name if source.is_folder else arguments.source
     card = ModelCardText(
-        name=Path(arguments.folder).resolve().name,
+        name=output.resolve().name,
         summary=f"`{name}`, converted to a {type(ours).__name__} that computes the same function.",
         base_model=None if source.is_folder else name,
     )
-    folder = export_folder(ours, tokenizer, arguments.folder, card=card, overwrite=arguments.overwrite)
+    folder = export_folder(ours, tokenizer, output, card=card, overwrite=arguments.overwrite)
     print(report)
     print(f"{type(ours).__name__} with {_knobs(ours)}")
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir() if path.suffix != '.py'))}")
@@ -109,8 +135,10 @@ def _from_original(source: Any, format: str, head: str | None, dtype: Any) -> tu
 
 def _check_new(folder: Path, overwrite: bool) -> None:
     """Raises ValueError before any work if the folder is not empty."""
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise ValueError(f"{folder} is not empty; choose a new folder, or pass --overwrite to replace a conversion.")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--output {folder} is a file: choose a new folder.")
+    if folder.is_dir() and not overwrite and any(folder.iterdir()):
+        raise ValueError(f"--output {folder} is not empty: choose a new folder, or --overwrite an earlier conversion.")
 
 
 def _dtype(name: str) -> Any:

@@ -1,14 +1,19 @@
 """Evaluate a trained model on a test set: BLEU and chrF with sacreBLEU's signatures, loss and perplexity.
 
-FOLDER is the output folder of `hf-vanilla train`. Its recipe defines the data and the search; any field can be set on
-the command line by its dotted name.
+FOLDER is the output folder of `hf-vanilla train`, `pretrain` or `adapt`. Its recipe defines the data and the search.
+Any field can be set on the command line by its dotted name.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from pathlib import Path
 
+from ..wording import counted
+from .option_types import path_or_name
+from .parser import add_output_option
 from .recipe_options import add_set_option
 
 TAKES_OVERRIDES = True
@@ -23,12 +28,19 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that are not fields of the recipe."""
-    parser.add_argument("folder", metavar="FOLDER", help="folder of a trained model, with its recipe.yaml")
+    parser.add_argument(
+        "folder", metavar="FOLDER", type=path_or_name, help="output folder of hf-vanilla train, pretrain or adapt"
+    )
     parser.add_argument(
         "--split", choices=["validation", "test"], default="test", help="split to evaluate on (default: %(default)s)"
     )
-    parser.add_argument("--translations", metavar="FILE", help="file for the translations, one a line")
-    parser.add_argument("--output", metavar="FILE", help="file for the scores (default: standard output)")
+    add_output_option(parser, "FILE", "file for the scores (default: standard output)")
+    parser.add_argument(
+        "--translations",
+        metavar="FILE",
+        type=path_or_name,
+        help="file for the translations, one a line (default: none)",
+    )
     parser.add_argument("--json", action="store_true", help="write the scores as one JSON object")
     add_set_option(parser)
 
@@ -36,14 +48,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluates the model and writes its scores, one a line."""
     from ..files import write_text
-    from ..pipelines.loading import check_model_source
+    from ..pipelines.loading import find_model
     from ..training.recipes.training_recipe import load_recipe
+    from ..training.run_folder import RECIPE_FILE, RESULTS_FILE, saved_recipe
     from ..training.split_scores import score_split
 
-    check_model_source(arguments.folder)
-    recipe = load_recipe(arguments.folder, [*arguments.set, *arguments.overrides])
+    for option in ("output", "translations"):
+        given = getattr(arguments, option)
+        if given is not None and Path(given).is_dir():
+            raise ValueError(f"--{option} {given} is a folder: give a file.")
+    if not Path(arguments.folder).exists():
+        raise FileNotFoundError(f"There is no folder {arguments.folder!r}: give the output folder of a run.")
+    folder = Path(find_model(arguments.folder))
+    if not (folder / RECIPE_FILE).is_file():
+        raise FileNotFoundError(
+            f"{folder} has no {RECIPE_FILE}, which says on which data to evaluate: give the output folder of "
+            "hf-vanilla train, pretrain or adapt."
+        )
+    if "base_model" in saved_recipe(folder):
+        raise ValueError(
+            f"{arguments.folder} is a fine-tuned model. hf-vanilla finetune has evaluated it: its scores are in "
+            f"{folder / RESULTS_FILE}. hf-vanilla classify applies it to other texts."
+        )
+    recipe = load_recipe(folder, [*arguments.set, *arguments.overrides])
+    if arguments.translations is not None and recipe.task != "translation":
+        raise ValueError(f"--translations is for translation, not for task={recipe.task!r}: leave it out.")
     translations: list[str] = []
-    scores = score_split(recipe, arguments.folder, arguments.split, translations=translations)
+    scores = score_split(recipe, folder, arguments.split, translations=translations)
     if arguments.json:
         text = json.dumps(scores, indent=2) + "\n"
     else:
@@ -53,8 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.output is not None:
         write_text(arguments.output, text)
+        print(f"{arguments.output}: the scores on the {arguments.split} split", file=sys.stderr)
     else:
         print(text, end="")
     if arguments.translations is not None:
         write_text(arguments.translations, "".join(f"{line}\n" for line in translations))
+        print(f"{arguments.translations}: {counted(len(translations), 'translation')}", file=sys.stderr)
     return 0

@@ -1,32 +1,40 @@
 """Export a model of this package to another format, and compare the two models.
 
 FOLDER is the output of train, convert or save_pretrained. The exported model is loaded and run on the same inputs.
-OUTPUT is written only if both models compute the same function. The largest differences are printed.
+The output is written only if both models compute the same function. The largest differences are printed.
 """
 
 from __future__ import annotations
 
 import argparse
 
+from .option_types import path_or_name
+from .parser import add_output_option, required_output
+
 EXAMPLES = """\
 examples:
-  hf-vanilla export runs/tiny tiny-marian
-  hf-vanilla export runs/gpt gpt-opt --to transformers --family opt --verify-with sentences.txt
-  hf-vanilla export runs/tiny tiny-ct2 --to ctranslate2 --quantization int8
-  hf-vanilla export runs/gpt gpt-onnx --to onnx
-  hf-vanilla export runs/gpt gpt-gguf --to gguf --quantization q8_0
+  hf-vanilla export runs/tiny --output runs/tiny-marian
+  hf-vanilla export runs/gpt --output runs/gpt-opt --to transformers --family opt --verify-with sentences.txt
+  hf-vanilla export runs/tiny --output runs/tiny-ct2 --to ctranslate2 --quantization int8
+  hf-vanilla export runs/gpt --output runs/gpt-onnx --to onnx
+  hf-vanilla export runs/gpt --output runs/gpt-gguf --to gguf --quantization q8_0
 """
+
+# The output was a positional argument before.
+OUTPUT_BY_PLACE = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds model, output folder, format and options of the export."""
     from ..conversion.exports import TARGETS
 
-    parser.add_argument("folder", metavar="FOLDER", help="folder of the model")
-    parser.add_argument("output", metavar="OUTPUT", help="new folder for the exported model")
+    parser.add_argument("folder", metavar="FOLDER", type=path_or_name, help="folder of the model")
+    add_output_option(parser, "FOLDER", "new folder for the exported model (required)")
     parser.add_argument("--to", choices=TARGETS, default="transformers", help="the format (default: transformers)")
     parser.add_argument(
-        "--family", help="transformers: the family to export to, such as opt (default: follows from the configuration)"
+        "--family",
+        metavar="NAME",
+        help="transformers: the family to export to, such as opt (default: follows from the configuration)",
     )
     parser.add_argument(
         "--quantization",
@@ -35,9 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "gguf: float32, float16, q8_0",
     )
     parser.add_argument(
-        "--verify-with", metavar="FILE", help="sentences for the comparison, one per line (default: built-in sentences)"
+        "--verify-with",
+        metavar="FILE",
+        type=path_or_name,
+        help="sentences for the comparison, one a line, - is standard input (default: built-in sentences)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier export in OUTPUT")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier export in --output")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -49,12 +60,13 @@ def run(arguments: argparse.Namespace) -> int:
     from ..conversion.exports import export_to
     from ..conversion.exports.samples import read_sentences
 
+    output = required_output(arguments, "the new folder")
     transformers_logging.disable_progress_bar()
     sentences = None if arguments.verify_with is None else read_sentences(arguments.verify_with)
     try:
         report = export_to(
             arguments.folder,
-            arguments.output,
+            output,
             arguments.to,
             family=arguments.family,
             quantization=arguments.quantization,

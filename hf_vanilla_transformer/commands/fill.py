@@ -21,12 +21,12 @@ from .lines import (
     LongLines,
     add_line_arguments,
     answer_writer,
-    at_least,
     check_line_arguments,
     load_for_lines,
     longest_input,
     windows_of_lines,
 )
+from .option_types import whole_number
 
 EXAMPLES = """\
 examples:
@@ -41,7 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add_line_arguments(parser, "sentences", "filled sentences", "probability")
     parser.add_argument(
-        "--batch-size", type=at_least(1), default=32, metavar="N", help="sentences in a batch (default: %(default)s)"
+        "--batch-size",
+        type=whole_number(at_least=1),
+        default=32,
+        metavar="N",
+        help="sentences in a batch (default: %(default)s)",
     )
 
 

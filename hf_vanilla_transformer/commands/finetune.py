@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from .option_types import path_or_name
 from .recipe_options import (
     add_recipe_options,
     check_resume,
@@ -30,23 +31,40 @@ examples:
   hf-vanilla finetune runs/adapted --task classification --data.path reviews.csv --output runs/sentiment
   hf-vanilla finetune runs/adapted --task classification --data.path data/nli --data.text premise \\
       --data.text_pair hypothesis --data.label label --output runs/nli
-  hf-vanilla finetune runs/adapted --task classification --data.path reviews.csv --output runs/sentiment \\
-      --head.pooling concat --unfreezing.mode gradual --rates.layerwise_lr_decay 2.6    all techniques of ULMFiT
-  hf-vanilla finetune runs/adapted --task classification --data.path reviews.csv --output runs/probe \\
-      --backbone.train frozen                                       probe what the base model knows
-  hf-vanilla finetune runs/adapted --task classification --data.path reviews.csv --output runs/sentiment \\
-      --comparison.start '[before, scratch]'                        measure what each step before contributed
   hf-vanilla finetune google-bert/bert-base-uncased --task question_answering --data.path squad --output runs/qa
-  hf-vanilla finetune runs/adapted --recipe my-recipe.yaml --dry-run         print the plan, do not train
-  hf-vanilla finetune --resume runs/sentiment                                resume an interrupted run
-  hf-vanilla finetune --fields                                               list every field of the recipe
+
+  # all techniques of ULMFiT
+  hf-vanilla finetune runs/adapted --task classification --data.path reviews.csv --output runs/ulmfit \\
+      --head.pooling concat --unfreezing.mode gradual --rates.layerwise_lr_decay 2.6
+
+  # probe what the base model knows
+  hf-vanilla finetune runs/adapted --task classification --data.path reviews.csv --output runs/probe \\
+      --backbone.train frozen
+
+  # measure what each step before contributed
+  hf-vanilla finetune runs/adapted --task classification --data.path reviews.csv --output runs/gains \\
+      --comparison.start '[before, scratch]'
+
+  # print the plan, do not train
+  hf-vanilla finetune runs/adapted --recipe my-recipe.yaml --dry-run
+
+  # resume an interrupted run
+  hf-vanilla finetune --resume runs/sentiment
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that are not fields of the recipe."""
-    parser.add_argument("base_model", metavar="BASE_MODEL", nargs="?", help="the model to fine-tune")
-    parser.add_argument("--task", help="what the model learns (the same as --set task=...)")
+    parser.add_argument(
+        "base_model",
+        metavar="BASE_MODEL",
+        nargs="?",
+        type=path_or_name,
+        help="the model to fine-tune: a folder or a Hub name (required, unless --recipe or --resume is given)",
+    )
+    parser.add_argument(
+        "--task", metavar="TASK", help="what the model learns, one of the list above (default: classification)"
+    )
     add_recipe_options(parser, recipe_help="a YAML file, or the folder of an earlier fine-tuning")
 
 

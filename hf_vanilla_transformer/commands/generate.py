@@ -20,11 +20,11 @@ from .lines import (
     LongLines,
     add_line_arguments,
     answer_writer,
-    at_least,
     check_line_arguments,
     load_for_lines,
     windows_of_lines,
 )
+from .option_types import number, seed, whole_number
 
 EXAMPLES = """\
 examples:
@@ -38,29 +38,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add_line_arguments(parser, "prompts", "continuations", "log-probability")
     parser.add_argument("--prompt", metavar="TEXT", help="a single prompt instead of --input")
-    parser.add_argument("--stream", action="store_true", help="print each token as soon as it is generated")
+    parser.add_argument("--only-new", action="store_true", help="print the continuation without the prompt")
     parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="print each token as soon as it is generated (default: on a terminal, where no other option forbids it)",
+    )
+    search = parser.add_argument_group("search")
+    search.add_argument(
         "--max-new-tokens",
-        type=int,
+        type=whole_number(at_least=1),
         default=100,
         metavar="N",
         help="most tokens to generate (default: %(default)s)",
     )
-    parser.add_argument(
-        "--num-beams", type=at_least(1), default=1, metavar="N", help="use beam search of this width, no sampling"
+    search.add_argument(
+        "--num-beams",
+        type=whole_number(at_least=1),
+        default=1,
+        metavar="N",
+        help="beam search of this width instead of sampling (default: 1, sampling)",
     )
-    parser.add_argument(
+    search.add_argument(
         "--temperature",
-        type=float,
+        type=number(at_least=0),
         metavar="T",
         help="sampling temperature (default: of the model's generation config, or 1); 0 takes the most probable token",
     )
-    parser.add_argument("--top-k", type=at_least(1), metavar="K", help="sample from the K most probable tokens")
-    parser.add_argument(
-        "--top-p", type=float, metavar="P", help="sample from the most probable tokens whose probabilities add up to P"
+    search.add_argument(
+        "--top-k",
+        type=whole_number(at_least=1),
+        metavar="K",
+        help="sample from the K most probable tokens (default: of the model's generation config)",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of the sampling, to get the same text again")
-    parser.add_argument("--only-new", action="store_true", help="print the continuation without the prompt")
+    search.add_argument(
+        "--top-p",
+        type=number(above=0, at_most=1),
+        metavar="P",
+        help="sample from the most probable tokens whose probabilities add up to P (default: as for --top-k)",
+    )
+    search.add_argument(
+        "--seed", type=seed, metavar="N", help="seed of the sampling, to get the same text again (default: none)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -101,10 +120,6 @@ def _generate_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options for `generate`: greedy search, sampling, or beam search."""
     sampling = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p")}
     sampling = {name: value for name, value in sampling.items() if value is not None}
-    if arguments.max_new_tokens < 1:
-        raise ValueError(f"--max-new-tokens must be at least 1, not {arguments.max_new_tokens}.")
-    if sampling.get("temperature", 1) < 0:
-        raise ValueError(f"--temperature must be at least 0, not {arguments.temperature}.")
     n_best = arguments.n_best or 1
     options = {"max_new_tokens": arguments.max_new_tokens, "num_return_sequences": n_best}
     if arguments.num_beams > 1:

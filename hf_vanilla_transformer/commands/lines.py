@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from ..files import file_aside, open_binary
+from ..wording import counted
+from .option_types import path_or_name, whole_number
+from .parser import add_output_option
 
 # The maximum size of one window of a stream. A pipe holds at most 64 KiB anyway.
 _WINDOW_BYTES = 1 << 16
@@ -42,47 +45,41 @@ def add_line_arguments(parser: argparse.ArgumentParser, inputs: str, answers: st
         answers: name of the answers, such as ``translations``.
         score: name of an answer's score, such as ``log-probability``.
     """
-    parser.add_argument("model", metavar="MODEL", help="folder of a model, or its name on the Hub")
     parser.add_argument(
+        "model", metavar="MODEL", type=path_or_name, help="folder of a model or of a run, or a name on the Hub"
+    )
+    files = parser.add_argument_group("input and output")
+    files.add_argument(
         "--input",
         metavar="FILE",
-        help=f"file with the {inputs}, one a line, also .gz; - is standard input (default: standard input)",
+        type=path_or_name,
+        help=f"file with the {inputs}, one a line, also compressed (.gz, .bz2, .xz, .zst); - is standard input "
+        "(default: standard input)",
     )
-    parser.add_argument("--output", metavar="FILE", help=f"file for the {answers} (default: standard output)")
-    parser.add_argument(
+    add_output_option(files, "FILE", f"file for the {answers} (default: standard output)")
+    files.add_argument(
         "--n-best",
-        type=int,
+        type=whole_number(at_least=1),
         metavar="N",
         help=f"print the N best {answers}, each after the number of its input line",
     )
-    parser.add_argument("--scores", action="store_true", help=f"print the {score} before each answer")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a line: the input and its answers")
-    parser.add_argument(
+    files.add_argument("--scores", action="store_true", help=f"print the {score} before each answer")
+    files.add_argument(
+        "--json", action="store_true", help="print one JSON object a line: number, input and answers of a line"
+    )
+    files.add_argument(
         "--attention",
         metavar="FILE",
+        type=path_or_name,
         help="draw the attention to a .png, .svg or .pdf file: out.png, then out-2.png for the second line, ...",
     )
-    parser.add_argument("--device", help="cpu, cuda, mps, ... (default: the accelerator if there is one)")
-    parser.add_argument(
+    model = parser.add_argument_group("model")
+    model.add_argument("--device", help="cpu, cuda, mps, ... (default: the accelerator if there is one)")
+    model.add_argument(
         "--trust-remote-code",
         action="store_true",
-        help="allow the model's own Python code to run (not needed for ours)",
+        help="allow the model's own Python code to run (not needed for models of this package)",
     )
-
-
-def at_least(lowest: int) -> Callable[[str], int]:
-    """The type of an option that is a whole number of at least `lowest`."""
-
-    def number(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
-        if value < lowest:
-            raise argparse.ArgumentTypeError(f"must be at least {lowest}, not {value}")
-        return value
-
-    return number
 
 
 def add_language_arguments(parser: argparse._ActionsContainer) -> None:
@@ -95,10 +92,12 @@ def check_line_arguments(arguments: argparse.Namespace) -> None:
     """Checks the options of `add_line_arguments` before any work starts.
 
     Raises:
-        ValueError: `--n-best` is less than 1, or `--attention` has no suffix of an image.
+        ValueError: `--output` or `--attention` is a folder, or `--attention` has no suffix of an image.
     """
-    if arguments.n_best is not None and arguments.n_best < 1:
-        raise ValueError(f"--n-best must be at least 1, not {arguments.n_best}.")
+    for option in ("output", "attention"):
+        given = getattr(arguments, option)
+        if given is not None and Path(given).is_dir():
+            raise ValueError(f"--{option} {given} is a folder: give a file.")
     if arguments.attention is not None and Path(arguments.attention).suffix.lower() not in (".png", ".svg", ".pdf"):
         raise ValueError(f"--attention {arguments.attention} must end with .png, .svg or .pdf.")
 
@@ -214,9 +213,10 @@ class LongLines:
         """Prints how many lines were too long, and which."""
         if self.numbers:
             shown = ", ".join(map(str, self.numbers[:10])) + (", ..." if len(self.numbers) > 10 else "")
+            count = len(self.numbers)
             print(
-                f"hf-vanilla {self.command}: {len(self.numbers):,} lines have more than the {self.limit} tokens that "
-                f"the model can read; {self.treatment} (lines {shown}).",
+                f"hf-vanilla {self.command}: {counted(count, 'line')} with more than the {self.limit} tokens that the "
+                f"model can read; {self.treatment} (line{'s' if count > 1 else ''} {shown}).",
                 file=sys.stderr,
             )
 
@@ -264,4 +264,4 @@ def answer_writer(arguments: argparse.Namespace) -> Iterator[AnswerWriter]:
     with file_aside(arguments.output) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
         writer = AnswerWriter(arguments, file)
         yield writer
-    print(f"{arguments.output}: answers to {writer.lines} lines", file=sys.stderr)
+    print(f"{arguments.output}: answers to {counted(writer.lines, 'line')}", file=sys.stderr)

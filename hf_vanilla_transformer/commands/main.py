@@ -11,9 +11,11 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from .. import __version__
 from .glibc_allocator import restart_with_tuned_allocator
+from .parser import CommandParser, take_output
 from .recipe_options import check_no_rest, split_fields
 from .signals import Terminated, handled_signals
 
@@ -38,10 +40,22 @@ COMMANDS = {
 
 EXAMPLES = """\
 examples:
-  hf-vanilla demo                                                     train a small model, with no data and no network
-  hf-vanilla train --recipe multi30k-en-de-tiny --output runs/tiny    train with a recipe of the package
-  echo "A dog runs." | hf-vanilla translate runs/tiny                 use the trained model
-  hf-vanilla train --help                                             options and examples of one command
+  # train a small model, with no data and no network, and use it
+  hf-vanilla demo --output runs/demo
+  echo "The old woman reads a book." | hf-vanilla translate runs/demo
+
+  # train with a recipe of the package
+  hf-vanilla train --recipe multi30k-en-de-tiny --output runs/tiny
+
+  # options and examples of one command
+  hf-vanilla train --help
+
+exit status:
+  0    done
+  1    the request is right but failed, for example because the disk is full
+  2    the request is wrong; one line on standard error says what, and what to do
+  130  interrupted by Ctrl-C
+  143  ended by SIGTERM
 """
 
 # Set to 1, this environment variable shows the traceback of every error.
@@ -70,67 +84,81 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     program_arguments = list(sys.argv[1:] if arguments is None else arguments)
     _prepare_streams()
-    chosen = next((argument for argument in program_arguments if not argument.startswith("-")), "")
     with handled_signals(then_exit=arguments is None) as signals:
         try:
-            return _run(program_arguments, chosen, restart=arguments is None)
+            return _run(program_arguments, restart=arguments is None)
         except (Exception, KeyboardInterrupt, Terminated) as error:
             if os.environ.get(DEBUG, "0") not in ("", "0"):
                 raise
             # After a signal, another error is its consequence: an import that was interrupted, or a process that ended.
-            return signals.exit_status or _exit_status(chosen, error)
+            return signals.exit_status or _exit_status(_command_of(program_arguments), error)
 
 
-def _run(program_arguments: list[str], chosen: str, *, restart: bool) -> int:
-    """Parses the arguments, imports the module of the command `chosen` and runs it.
+def _run(program_arguments: list[str], *, restart: bool) -> int:
+    """Parses the arguments, imports the module of the command and runs it.
 
     The modules of commands import torch and transformers inside functions only. So help and errors of the command line
     do not wait for them, and a process that restarts has not imported them.
     """
-    typed = program_arguments
     # The progress bars and hints of transformers are for notebooks; our commands report their own progress.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "warning")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for verbose_logger in ("httpx", "datasets", "absl", "filelock"):
         logging.getLogger(verbose_logger).setLevel(logging.WARNING)
 
-    parser = argparse.ArgumentParser(
-        prog="hf-vanilla",
-        description="Train, fine-tune, use and publish the Transformer of 'Attention Is All You Need'.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"hf-vanilla {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    modules = {}
-    for name, summary in COMMANDS.items():
-        if name == chosen:
-            modules[name] = importlib.import_module(f".{name}", __package__)
-            command = commands.add_parser(
-                name,
-                help=summary,
-                description=modules[name].__doc__,
-                epilog=getattr(modules[name], "EXAMPLES", None),
-                formatter_class=argparse.RawDescriptionHelpFormatter,
-            )
-            modules[name].add_arguments(command)
-        else:
-            commands.add_parser(name, help=summary)
-    module = modules.get(chosen)
-    if getattr(module, "TAKES_OVERRIDES", False):
-        program_arguments, fields = split_fields(program_arguments)
-        parsed, rest = parser.parse_known_args(program_arguments)
-        check_no_rest(rest)
-        parsed.overrides = fields
-    else:
-        parsed = parser.parse_args(program_arguments)
-    if restart and chosen in _HEAVY:
-        restart_with_tuned_allocator(typed)
+    module, parsed = parse(program_arguments)
+    if restart and parsed.command in _HEAVY:
+        restart_with_tuned_allocator(program_arguments)
     status = module.run(parsed)
     if sys.stdout is not None:
         sys.stdout.flush()  # here, where an error such as a full disk can still be reported
     _leave_process_group(status)
     return status
+
+
+def parse(arguments: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
+    """The module of the command that a command line names, and the values of its options.
+
+    Raises:
+        SystemExit: the command line asks for help, or it is wrong.
+        ValueError: a field of a recipe has no value, or does not exist.
+    """
+    chosen = _command_of(arguments)
+    module = importlib.import_module(f".{chosen}", __package__) if chosen in COMMANDS else None
+    parser = CommandParser(
+        prog="hf-vanilla",
+        description="Train, fine-tune, use and publish the Transformer of 'Attention Is All You Need'.",
+        epilog=EXAMPLES,
+    )
+    parser.add_argument("--version", action="version", version=f"hf-vanilla {__version__}")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    command = parser
+    for name, summary in COMMANDS.items():
+        if module is None or name != chosen:
+            commands.add_parser(name, help=summary)
+            continue
+        command = commands.add_parser(
+            name, help=summary, description=module.__doc__, epilog=getattr(module, "EXAMPLES", None)
+        )
+        module.add_arguments(command)
+    if not arguments:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    takes_fields = getattr(module, "TAKES_OVERRIDES", False)
+    others, fields = split_fields(arguments) if takes_fields else (list(arguments), [])
+    parsed, rest = parser.parse_known_args(others)
+    if takes_fields:
+        check_no_rest(chosen, rest, command.options())
+        parsed.overrides = fields
+    elif getattr(module, "OUTPUT_BY_PLACE", False):
+        rest = take_output(chosen, parsed, rest)
+    command.check_no_rest(rest)
+    assert module is not None  # the parser has refused what is no command
+    return module, parsed
+
+
+def _command_of(arguments: Sequence[str]) -> str:
+    return next((argument for argument in arguments if not argument.startswith("-")), "")
 
 
 def _exit_status(command: str, error: BaseException) -> int:

@@ -23,9 +23,12 @@ examples:
   hf-vanilla pretrain --objective span --data.streaming true --data.path crawl.jsonl.gz --output runs/crawl
   hf-vanilla pretrain --objective causal --output runs/mixed \\
     --data.mixture '[{path: data/brown, weight: 1}, {path: data/reviews.txt, weight: 3}]'
-  hf-vanilla pretrain --objective denoising --data.path data/brown --dry-run     print the plan, do not train
-  hf-vanilla pretrain --resume runs/brown                                        resume an interrupted run
-  hf-vanilla pretrain --fields                                                   list every field of a recipe
+
+  # print the plan, do not train
+  hf-vanilla pretrain --objective denoising --data.path data/brown --dry-run
+
+  # resume an interrupted run
+  hf-vanilla pretrain --resume runs/brown
 """
 
 # The objectives, and the recipe that each starts from.
@@ -43,9 +46,15 @@ next: hf-vanilla adapt {folder} ... (text of your domain), or hf-vanilla finetun
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that are not fields of the recipe."""
-    parser.add_argument("--objective", choices=list(_RECIPES), help="what the model learns to predict")
+    parser.add_argument(
+        "--objective",
+        choices=list(_RECIPES),
+        help="what the model learns to predict (required, unless --recipe or --resume is given)",
+    )
     add_recipe_options(
-        parser, recipe_help="name of a recipe of the package, or a YAML file (default: a small one for the objective)"
+        parser,
+        recipe_help="a recipe of the package, a YAML file, or the folder of a run (default: a small recipe for the "
+        "objective)",
     )
 
 

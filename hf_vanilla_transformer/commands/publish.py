@@ -11,36 +11,42 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from .card import add_card_arguments, card_text
+from ..model_folders import model_folder
+from .card import MODEL_FOLDER_HELP, add_card_arguments, card_text
+from .option_types import path_or_name
+from .parser import add_output_option
 
 EXAMPLES = """\
 examples:
-  hf-vanilla publish runs/tiny me/tiny-en-de --dry-run
+  hf-vanilla publish runs/tiny me/tiny-en-de --dry-run --output runs/to-publish
   hf-vanilla publish runs/tiny me/tiny-en-de --license cc-by-4.0 --private
-  hf-vanilla publish runs/tiny me/tiny-en-de --transformers-class    a MarianMTModel, which needs no code of ours
   hf-vanilla publish runs/tiny me/tiny-en-de --set hardware="one RTX 4090" --set "limitations=Captions only."
+
+  # publish a MarianMTModel, which needs no code of ours
+  hf-vanilla publish runs/tiny me/tiny-en-de --transformers-class
 """
+# The folder of a dry run was the value of --dry-run before.
+OUTPUT_BY_PLACE = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds model folder, repository and options of the upload."""
-    parser.add_argument("folder", help="model folder: output of hf-vanilla train, demo, convert or average")
-    parser.add_argument("repository", help="name on the Hub: user/model")
+    parser.add_argument("folder", metavar="FOLDER", type=path_or_name, help=MODEL_FOLDER_HELP)
+    parser.add_argument("repository", metavar="REPOSITORY", help="name on the Hub: user/model")
     parser.add_argument("--private", action="store_true", help="make the new repository private")
-    parser.add_argument(
-        "--dry-run",
-        nargs="?",
-        const="",
-        metavar="DIR",
-        help="write the files to publish to DIR (default: FOLDER-to-publish) without uploading them",
-    )
+    parser.add_argument("--dry-run", action="store_true", help="write the files to publish without uploading them")
+    add_output_option(parser, "FOLDER", "folder for the files of --dry-run (default: FOLDER-to-publish)")
     parser.add_argument(
         "--transformers-class",
         action="store_true",
         help="publish the class of transformers that computes the same function, without remote code",
     )
-    parser.add_argument("--card", metavar="FILE", help="publish this finished card")
-    parser.add_argument("--message", default="Publish the model", help="commit message (default: %(default)s)")
+    parser.add_argument(
+        "--card", metavar="FILE", type=path_or_name, help="publish this finished card (default: a generated one)"
+    )
+    parser.add_argument(
+        "--message", metavar="TEXT", default="Publish the model", help="commit message (default: %(default)s)"
+    )
     add_card_arguments(parser)
 
 
@@ -51,22 +57,25 @@ def run(arguments: argparse.Namespace) -> int:
     from ..hub import push_folder, read_card_text, read_publication
     from ..hub_names import check_repository_name
 
+    if arguments.output is not None and not arguments.dry_run:
+        raise ValueError(f"--output {arguments.output} is only for --dry-run, which uploads nothing: add it.")
     check_repository_name(arguments.repository)
+    folder = model_folder(arguments.folder)
     card = None
     if arguments.card is not None:
         if not Path(arguments.card).is_file():
             raise FileNotFoundError(f"There is no file --card {arguments.card}.")
         card = Path(arguments.card).read_text(encoding="utf-8")
-    text = read_card_text(arguments.folder)
+    text = read_card_text(folder)
     if card is None:
         # Ask for the license before loading a large model.
         text = card_text(text, arguments.repository, arguments.license, arguments.set)
     # Progress bars for every file would hide the lines below.
     transformers.utils.logging.disable_progress_bar()
-    publication = read_publication(arguments.folder)
-    if arguments.dry_run is not None:
-        folder = Path(arguments.folder).resolve()
-        target = Path(arguments.dry_run or folder.with_name(f"{folder.name}-to-publish"))
+    publication = read_publication(folder)
+    if arguments.dry_run:
+        given = Path(arguments.folder).resolve()
+        target = Path(arguments.output or given.with_name(f"{given.name}-to-publish"))
         publication.write(target, text, card=card, transformers_class=arguments.transformers_class)
         print(_table(target))
         print(f"\n{target}: to be published as {arguments.repository}; nothing was uploaded")

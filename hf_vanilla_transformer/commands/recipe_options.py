@@ -10,6 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..wording import did_you_mean
+from .option_types import path_or_name
+from .parser import add_output_option
+
 _FIELD = re.compile(r"--[A-Za-z_]\w*(?:\.\w+)+")
 _OPTION = re.compile(r"--[A-Za-z]")
 # The class that loads the final model of a task.
@@ -32,10 +36,12 @@ class Result(Protocol):
 
 def add_recipe_options(parser: argparse.ArgumentParser, *, recipe_help: str) -> None:
     """Adds the options that train, pretrain, adapt and finetune share."""
-    parser.add_argument("--recipe", help=recipe_help)
-    parser.add_argument("--resume", metavar="FOLDER", help="resume the interrupted run in this folder")
-    parser.add_argument("--output", metavar="FOLDER", help="output folder (the same as --output.output_dir)")
-    parser.add_argument("--fields", action="store_true", help="list every field of the recipe, then exit")
+    parser.add_argument("--recipe", metavar="NAME", type=path_or_name, help=recipe_help)
+    parser.add_argument(
+        "--resume", metavar="FOLDER", type=path_or_name, help="resume the interrupted run in this folder"
+    )
+    add_output_option(parser, "FOLDER", "new folder for the run (the same as --output.output_dir)")
+    parser.add_argument("--fields", action="store_true", help="list every field with its default, then exit")
     parser.add_argument("--dry-run", action="store_true", help="read the data and print the plan, without training")
     add_set_option(parser)
 
@@ -74,13 +80,39 @@ def split_fields(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return others, fields
 
 
-def check_no_rest(rest: Sequence[str]) -> None:
-    """Raises ValueError for arguments that are neither options nor fields."""
-    if rest:
-        raise ValueError(
-            f"{rest[0]!r} is not understood. Fields of the recipe are set by --section.field VALUE, such as "
-            "--training.max_steps 100; --help lists the options."
-        )
+def check_no_rest(command: str, rest: Sequence[str], options: Sequence[str] = ()) -> None:
+    """Raises ValueError for arguments that are neither options nor fields, and names the nearest.
+
+    Args:
+        command: name of the command, which decides what its fields are.
+        rest: the arguments that are left.
+        options: of the command.
+    """
+    if not rest:
+        return
+    name, hint = rest[0].partition("=")[0], ""
+    if name.startswith("--"):
+        from ..training.recipes.reading import fields_of
+
+        fields = [field for field, _ in fields_of(_recipe_class(command))]
+        leaf = name.removeprefix("--").replace("-", "_")
+        of_this_name = [f"--{field}" for field in fields if field.rpartition(".")[2] == leaf]
+        hint = f"Did you mean {of_this_name[0]}? " if of_this_name else did_you_mean(name, options)
+    raise ValueError(
+        f"{rest[0]!r} is not understood. {hint}Fields of the recipe are set by --section.field VALUE, such as "
+        "--training.max_steps 100; --fields lists them, --help lists the options."
+    )
+
+
+def _recipe_class(command: str) -> type:
+    """The recipe whose fields a command takes."""
+    if command == "finetune":
+        from ..training.recipes.finetuning_recipe import FinetuneRecipe
+
+        return FinetuneRecipe
+    from ..training.recipes.training_recipe import Recipe
+
+    return Recipe
 
 
 def overrides_of(arguments: argparse.Namespace, **values: str | None) -> list[str]:

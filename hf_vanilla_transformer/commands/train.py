@@ -30,17 +30,26 @@ examples:
   hf-vanilla train --recipe multi30k-en-de-tiny --output runs/tiny
   hf-vanilla train --recipe multi30k-en-de-tiny --output runs/tiny --data.path data/multi30k_tok
   hf-vanilla train --recipe my-recipe.yaml --output runs/x --training.learning_rate 1e-3 --model.config.dropout 0.1
-  hf-vanilla train --recipe wmt14-en-de-base --dry-run        print the plan, do not train
-  hf-vanilla train --resume runs/tiny                         resume an interrupted run
-  hf-vanilla train --list                                     list the recipes of the package
-  hf-vanilla train --fields                                   list every field of a recipe with its default
-  accelerate launch --num_processes 2 -m hf_vanilla_transformer.commands.main train --recipe ...
+
+  # a quick look at the plan, without training
+  hf-vanilla train --recipe wmt14-en-de-base --dry-run
+
+  # resume an interrupted run
+  hf-vanilla train --resume runs/tiny
+
+  # list the recipes of the package, and every field of a recipe
+  hf-vanilla train --list
+  hf-vanilla train --fields
+
+  # train with two processes
+  accelerate launch --num_processes 2 -m hf_vanilla_transformer.commands.main train \\
+    --recipe multi30k-en-de-tiny --output runs/tiny
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that are not fields of the recipe."""
-    add_recipe_options(parser, recipe_help="name of a recipe of the package, or a YAML file")
+    add_recipe_options(parser, recipe_help="a recipe of the package (see --list), a YAML file, or the folder of a run")
     parser.add_argument("--list", action="store_true", help="list the recipes of the package, then exit")
 
 

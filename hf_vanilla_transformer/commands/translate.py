@@ -19,11 +19,11 @@ from .lines import (
     add_language_arguments,
     add_line_arguments,
     answer_writer,
-    at_least,
     check_line_arguments,
     load_for_lines,
     windows_of_lines,
 )
+from .option_types import number, whole_number
 
 EXAMPLES = """\
 examples:
@@ -39,23 +39,31 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command. The defaults of the search are those of the model's recipe."""
     add_line_arguments(parser, "source sentences", "translations", "log-probability")
-    add_language_arguments(parser)
-    parser.add_argument("--prefix", default="", metavar="TEXT", help="text before each sentence, such as '>>fra<< '")
-    parser.add_argument("--split-sentences", action="store_true", help="translate each line sentence by sentence")
-    parser.add_argument("--num-beams", type=at_least(1), metavar="N", help="width of the beam; 1 is greedy search")
-    parser.add_argument("--length-penalty", type=float, metavar="X", help="exponent of the length penalty")
-    parser.add_argument(
-        "--length-penalty-form", choices=["gnmt", "power"], help="length penalty of the paper, or of transformers"
+    text = parser.add_argument_group("text")
+    add_language_arguments(text)
+    text.add_argument("--prefix", default="", metavar="TEXT", help="text before each sentence, such as '>>fra<< '")
+    text.add_argument("--split-sentences", action="store_true", help="translate each line sentence by sentence")
+    search = parser.add_argument_group("search (the defaults are those of the model's recipe, if it has one)")
+    search.add_argument(
+        "--num-beams", type=whole_number(at_least=1), metavar="N", help="width of the beam; 1 is greedy search (else 4)"
     )
-    parser.add_argument(
+    search.add_argument(
+        "--length-penalty", type=number(), metavar="X", help="exponent of the length penalty (else 0.6)"
+    )
+    search.add_argument(
+        "--length-penalty-form",
+        choices=["gnmt", "power"],
+        help="length penalty of the paper (gnmt), or of transformers (power) (else gnmt)",
+    )
+    search.add_argument(
         "--max-extra-tokens",
-        type=at_least(0),
+        type=whole_number(at_least=0),
         metavar="N",
-        help="a translation has at most N tokens more than its source",
+        help="a translation has at most N tokens more than its source (else 50)",
     )
-    parser.add_argument(
+    search.add_argument(
         "--tokens-per-batch",
-        type=at_least(1),
+        type=whole_number(at_least=1),
         default=4096,
         metavar="N",
         help="source tokens in a batch (default: %(default)s)",
@@ -93,13 +101,15 @@ def _search_options(arguments: argparse.Namespace) -> dict[str, Any]:
     from dataclasses import asdict
     from pathlib import Path
 
+    from ..pipelines.loading import find_model
     from ..training.recipes.text_sections import GenerationRecipe
     from ..training.recipes.training_recipe import load_recipe
     from ..training.run_folder import RECIPE_FILE
 
     search = GenerationRecipe()
-    if (Path(arguments.model) / RECIPE_FILE).is_file():
-        search = load_recipe(arguments.model).generation
+    folder = Path(find_model(arguments.model))
+    if (folder / RECIPE_FILE).is_file():
+        search = load_recipe(folder).generation
     options = asdict(search)
     options |= {name: getattr(arguments, name) for name in options if getattr(arguments, name) is not None}
     n_best = arguments.n_best or 1

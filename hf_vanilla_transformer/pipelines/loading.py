@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from ..hub_names import check_hub_name
+from ..model_folders import model_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -31,7 +32,8 @@ def load_model(
     """Loads a model in evaluation mode, and its tokenizer.
 
     Args:
-        source: a model of this package or of transformers: its folder, or its name on the Hub.
+        source: a model of this package or of transformers: its folder, that of the run that trained it, or its name on
+            the Hub.
         *auto_classes: names of the Auto classes of transformers to choose from. If several support the model, the one
             with the head that the checkpoint was saved with is used, else the first.
         purpose: name of the task for error messages, such as ``hf-vanilla fill``.
@@ -43,7 +45,7 @@ def load_model(
             own code and `trust_remote_code` is false, or this machine has no such device.
         OSError: there is no such model.
     """
-    check_model_source(source)
+    source = find_model(source)
 
     import transformers
     from transformers.utils import logging as transformers_logging
@@ -81,23 +83,24 @@ def load_model(
     return model.to(device or default_device()).eval(), tokenizer
 
 
-def check_model_source(source: str) -> None:
-    """Raises FileNotFoundError or ValueError if `source` is neither the folder of a model nor a possible Hub name."""
-    folder = Path(source)
-    if not folder.exists():
+def find_model(source: str) -> str:
+    """The folder of a model (see `model_folder`), or its name on the Hub.
+
+    Raises:
+        FileNotFoundError, ValueError: `source` is neither the folder of a model nor a possible name on the Hub.
+    """
+    if not Path(source).exists():
         check_hub_name(source, "MODEL")
-        return
-    if not folder.is_dir():
+        return source
+    if not Path(source).is_dir():
         raise ValueError(f"MODEL {source} is a file: give the folder of a model, or its name on the Hub.")
-    if (folder / "config.json").is_file():
-        return
-    if (folder / "model" / "config.json").is_file():
-        raise ValueError(f"The folder {source} has its model in {folder / 'model'}: give that folder.")
-    if (folder / "recipe.yaml").is_file():
-        raise ValueError(
-            f"The run in {source} is not finished, so there is no model yet: continue it with --resume {source}."
+    folder = Path(model_folder(source))
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(
+            f"The folder {source} has no model (neither config.json nor model/config.json): give the folder of a model "
+            "or of a finished run."
         )
-    raise FileNotFoundError(f"The folder {source} has no config.json: give the folder of a model.")
+    return str(folder)
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def test_a_folder_that_auto_classes_load(family, make_tokenizer, auto_class, sou
     make_tokenizer(source)
     reference = save(family, source)
     output = tmp_path / "ours"
-    assert main(["convert", str(source), str(output)]) == 0
+    assert main(["convert", str(source), "--output", str(output)]) == 0
     printed = capsys.readouterr().out
     assert f"{type(reference).__name__}, float32: outputs for random tokens differ by at most" in printed
     assert f"{output}: README.md" in printed and "model.safetensors" in printed and "norm_first=" in printed
@@ -96,7 +96,7 @@ def test_head_dtype_and_another_tokenizer(source, tmp_path):
     bert_tokenizer(tmp_path / "tokenizer")
     save("bert", source)
     output = tmp_path / "ours"
-    arguments = ["convert", str(source), str(output), "--head", "base", "--dtype", "bfloat16"]
+    arguments = ["convert", str(source), "--output", str(output), "--head", "base", "--dtype", "bfloat16"]
     assert main([*arguments, "--tokenizer", str(tmp_path / "tokenizer")]) == 0
     config = json.loads((output / "config.json").read_text())
     assert (config["architectures"], config["dtype"]) == (["VanillaEncoderModel"], "bfloat16")
@@ -108,7 +108,7 @@ def test_head_dtype_and_another_tokenizer(source, tmp_path):
 def test_an_original_bert(source, tmp_path, capsys):
     write_bert(source, transformers_model("bert", "BertForPreTraining", pad_token_id=0))
     output = tmp_path / "ours"
-    assert main(["convert", str(source), str(output), "--format", "bert-tf", "--head", "masked-lm"]) == 0
+    assert main(["convert", str(source), "--output", str(output), "--format", "bert-tf", "--head", "masked-lm"]) == 0
     assert "bert-tf: all tensors" in capsys.readouterr().out
     assert len(AutoTokenizer.from_pretrained(output)) == len(WORDS)
     assert type(AutoModelForMaskedLM.from_pretrained(output)).__name__ == "VanillaEncoderForMaskedLM"
@@ -117,13 +117,13 @@ def test_an_original_bert(source, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere/at/all", "out"], "source='nowhere/at/all'"),
-        (["source", "source"], "source is not empty"),
-        (["source", "out"], "has no tokenizer (tokenizer.json"),
-        (["source", "out", "--dtype", "int8"], "--dtype int8 "),
-        (["source", "out", "--head", "causal-lm"], "head='causal-lm' "),
-        (["source", "out", "--format", "fairseq", "--without-tokenizer"], "encoder_embed_dim"),
-        (["someone/model", "out", "--format", "bert-tf"], "someone/model is not a local folder"),
+        (["nowhere/at/all", "--output", "out"], "source='nowhere/at/all'"),
+        (["source", "--output", "source"], "source is not empty"),
+        (["source", "--output", "out"], "has no tokenizer (tokenizer.json"),
+        (["source", "--output", "out", "--dtype", "int8"], "--dtype int8 "),
+        (["source", "--output", "out", "--head", "causal-lm"], "head='causal-lm' "),
+        (["source", "--output", "out", "--format", "fairseq", "--without-tokenizer"], "encoder_embed_dim"),
+        (["someone/model", "--output", "out", "--format", "bert-tf"], "someone/model is not a local folder"),
     ],
 )
 def test_mistakes_give_a_one_line_error_and_write_nothing(arguments, message, source, tmp_path, monkeypatch, capsys):

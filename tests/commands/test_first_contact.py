@@ -117,13 +117,13 @@ def test_input_may_be_compressed_a_pipe_or_marked(tmp_path, monkeypatch):
 
 def test_a_line_that_is_too_long_does_not_stop_the_others(seq2seq, masked_lm, causal_lm, capsys, monkeypatch):
     status, lines, errors = run(capsys, monkeypatch, f"{LONG}\na man\n", "translate", seq2seq)
-    assert status == 0 and len(lines) == 2 and lines[0] == "" and "(lines 1)" in errors
+    assert status == 0 and len(lines) == 2 and lines[0] == "" and "(line 1)" in errors
     status, lines, errors = run(capsys, monkeypatch, f"a ___\n{LONG} ___\n", "fill", masked_lm)
-    assert status == 0 and len(lines) == 2 and "(lines 2)" in errors
+    assert status == 0 and len(lines) == 2 and "(line 2)" in errors
     status, lines, errors = run(
         capsys, monkeypatch, f"\n{LONG}\n", "generate", causal_lm, "--only-new", "--max-new-tokens", 3
     )
-    assert status == 0 and len(lines) == 2 and lines[1] == "" and "(lines 2)" in errors
+    assert status == 0 and len(lines) == 2 and lines[1] == "" and "(line 2)" in errors
 
 
 def test_words_keep_their_combining_marks():
@@ -174,5 +174,5 @@ def test_a_run_that_is_not_finished_is_resumed_first(command, tmp_path, capsys):
 def test_a_checkpoint_without_a_padding_token_is_converted(tmp_path):
     sizes = {"vocab_size": 20, "n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16}
     GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=0)).save_pretrained(tmp_path / "gpt2")
-    assert main(["convert", str(tmp_path / "gpt2"), str(tmp_path / "ours"), "--without-tokenizer"]) == 0
+    assert main(["convert", str(tmp_path / "gpt2"), "--output", str(tmp_path / "ours"), "--without-tokenizer"]) == 0
     assert vanilla.VanillaDecoderForCausalLM.from_pretrained(tmp_path / "ours").config.pad_token_id is None

@@ -72,8 +72,6 @@ def test_beam_search_and_sampling_return_ranked_answers(causal_lm, capsys, tmp_p
         (["--num-beams", "2", "--top-k", "5"], "--top-k"),
         (["--num-beams", "2", "--n-best", "3"], "--n-best 3"),
         (["--temperature", "0", "--n-best", "2"], "--temperature 0"),
-        (["--temperature", "-1"], "--temperature must be at least 0, not -1"),
-        (["--max-new-tokens", "0"], "--max-new-tokens must be at least 1, not 0"),
         (["--max-new-tokens", "900"], "64 positions"),
         (["--input", "nowhere"], "--prompt and --input"),
     ],

@@ -85,7 +85,7 @@ def test_json_contains_the_input_and_all_answers(tmp_path, capsys):
         "input": "ü",
         "answers": [{"text": "a\nb", "score": -0.5}],
     }
-    assert f"{path}: answers to 1 lines" in capsys.readouterr().err
+    assert f"{path}: answers to 1 line\n" in capsys.readouterr().err
 
 
 def test_an_output_file_is_complete_or_absent(tmp_path):
@@ -97,7 +97,7 @@ def test_an_output_file_is_complete_or_absent(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--n-best", "0"], "--n-best must be at least 1, not 0"), (["--attention", "out.txt"], "--attention out.txt")],
+    [(["--output", "."], r"--output \. is a folder"), (["--attention", "out.txt"], "--attention out.txt")],
 )
 def test_options_are_checked_before_the_work(arguments, message):
     with pytest.raises(ValueError, match=message):

@@ -40,10 +40,10 @@ def test_a_field_without_a_value_is_reported(arguments):
 
 
 def test_what_is_neither_option_nor_field_is_reported():
-    check_no_rest([])
+    check_no_rest("train", [])
     for rest in (["word"], ["--flag", "x"]):
         with pytest.raises(ValueError, match=re.escape(repr(rest[0]))):
-            check_no_rest(rest)
+            check_no_rest("train", rest)
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def test_weights_and_tokenizer_are_published_unchanged(stack, dtype, tmp_path):
     tokenizer = tokenizer_for(stack)
     model_for(stack, tokenizer).to(dtype).save_pretrained(tmp_path / "saved")
     tokenizer.save_pretrained(tmp_path / "saved")
-    arguments = ["publish", str(tmp_path / "saved"), "someone/tiny", "--dry-run", str(tmp_path / "out")]
+    arguments = ["publish", str(tmp_path / "saved"), "someone/tiny", "--dry-run", "--output", str(tmp_path / "out")]
     assert main([*arguments, "--license", "none"]) == 0
     for name in MODEL | CODE:
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "saved" / name).read_bytes(), name
@@ -127,6 +127,7 @@ def test_a_transformers_class_needs_no_code(run, tmp_path):
         str(run),
         "someone/tiny",
         "--dry-run",
+        "--output",
         str(tmp_path / "transformers"),
         "--transformers-class",
     ]
@@ -152,7 +153,7 @@ def test_the_license_is_asked_for_and_never_guessed(run, capsys, monkeypatch):
 
 def test_the_card_can_be_changed_or_replaced(run, tmp_path):
     target = tmp_path / "out"
-    arguments = ["publish", str(run), "someone/tiny", "--dry-run", str(target)]
+    arguments = ["publish", str(run), "someone/tiny", "--dry-run", "--output", str(target)]
     changes = [
         "--set",
         "limitations=Five sentences.",
@@ -166,7 +167,7 @@ def test_the_card_can_be_changed_or_replaced(run, tmp_path):
     assert card.data.language == ["en", "de"] and card.data.base_model == "someone/base"
     assert "Five sentences." in card.text and "started from `someone/base`" in card.text
     # card.yaml keeps the content, so the written folder can be published again.
-    assert main(["publish", str(target), "someone/other", "--dry-run", str(tmp_path / "again")]) == 0
+    assert main(["publish", str(target), "someone/other", "--dry-run", "--output", str(tmp_path / "again")]) == 0
     again = ModelCard.load(tmp_path / "again/README.md")
     assert again.data.license == "mit" and "Five sentences." in again.text and "# someone/other" in again.text
 
@@ -176,7 +177,7 @@ def test_the_card_can_be_changed_or_replaced(run, tmp_path):
 
 
 def test_card_writes_a_file_and_its_pictures(run, tmp_path, capsys):
-    assert main(["card", str(run), str(tmp_path / "cards/tiny.md"), "--license", "mit"]) == 0
+    assert main(["card", str(run), "--output", str(tmp_path / "cards/tiny.md"), "--license", "mit"]) == 0
     assert sorted(path.name for path in (tmp_path / "cards").iterdir()) == ["tiny-curves.png", "tiny.md"]
     assert "](tiny-curves.png)" in (tmp_path / "cards/tiny.md").read_text()
     assert "tiny.md" in capsys.readouterr().out
@@ -190,7 +191,10 @@ def test_card_writes_a_file_and_its_pictures(run, tmp_path, capsys):
         (["publish", "{run}/nowhere", "someone/tiny"], "There is no folder"),
         (["publish", "{run}", "someone/tiny", "--dry-run", "--license", "mit", "--set", "colour=red"], "colour=red"),
         (["publish", "{run}", "someone/tiny", "--dry-run", "--card", "{run}/none.md"], "none.md"),
-        (["publish", "{run}", "someone/tiny", "--dry-run", "{run}", "--license", "mit"], "/run is not empty"),
+        (
+            ["publish", "{run}", "someone/tiny", "--dry-run", "--output", "{run}", "--license", "mit"],
+            "/run is not empty",
+        ),
     ],
 )
 def test_bad_arguments(run, arguments, message, capsys):

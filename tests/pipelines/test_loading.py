@@ -77,8 +77,7 @@ def test_a_folder_without_a_model_is_explained(tmp_path):
     with pytest.raises(ValueError, match=r"recipe\.yaml is a file"):
         load(tmp_path / "recipe.yaml")
     folder = tiny_folder(tmp_path / "model", "encoder")
-    with pytest.raises(ValueError, match=str(folder)):
-        load(tmp_path)
+    load(tmp_path)  # the folder of a run, whose model is in its subfolder
     for file, damaged in (("model.safetensors", b"x" * 40), ("config.json", b"{"), ("tokenizer.json", b"{}")):
         content = (folder / file).read_bytes()
         (folder / file).write_bytes(damaged)

@@ -28,7 +28,7 @@ print(len(app["page"].fns), app["MODEL"])
 
 def test_a_space_of_a_model_folder_runs_without_changes(seq2seq, tmp_path, capsys):
     space = tmp_path / "space"
-    given = ["demo", str(seq2seq), "--space", str(space), "--example", 'A "dog".']
+    given = ["demo", str(seq2seq), "--output", str(space), "--example", 'A "dog".']
     assert main(given) == 0
     assert "hf upload --repo-type space" in capsys.readouterr().out
     assert {path.name for path in space.iterdir()} == {
@@ -57,7 +57,7 @@ def test_a_space_of_a_model_folder_runs_without_changes(seq2seq, tmp_path, capsy
 
 def test_a_space_of_a_hub_name_loads_the_model_from_the_hub(tmp_path):
     space = tmp_path / "space"
-    assert main(["demo", "someone/some-model", "--space", str(space), "--example", "Ein Hund."]) == 0
+    assert main(["demo", "someone/some-model", "--output", str(space), "--example", "Ein Hund."]) == 0
     assert not (space / "model").exists()
     written = {
         node.targets[0].id: ast.literal_eval(node.value)
@@ -72,7 +72,7 @@ def test_a_space_of_a_hub_name_loads_the_model_from_the_hub(tmp_path):
 def test_a_space_passes_the_languages_on(tmp_path):
     space = tmp_path / "space"
     given = ["demo", "facebook/nllb-200-distilled-600M", "--src-lang", "eng_Latn", "--tgt-lang", "kor_Hang"]
-    assert main([*given, "--space", str(space)]) == 0
+    assert main([*given, "--output", str(space)]) == 0
     app = (space / "app.py").read_text()
     assert "src_lang='eng_Latn', tgt_lang='kor_Hang')" in app
     ast.parse(app)
@@ -81,8 +81,8 @@ def test_a_space_passes_the_languages_on(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["no/such/folder", "--space", "x"], "model='no/such/folder'"),
-        (["user/model", "--space", "x", "--steps", "3"], "--steps"),
+        (["no/such/folder", "--output", "x"], "model='no/such/folder'"),
+        (["user/model", "--output", "x", "--steps", "3"], "--steps"),
         (["--port", "80"], "--port"),
         (["--tgt-lang", "fr_XX"], "--tgt-lang"),
     ],

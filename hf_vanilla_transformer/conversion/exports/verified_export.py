@@ -109,7 +109,10 @@ def _check_output(output: Path, overwrite: bool) -> None:
     if not (output / REPORT_FILE).is_file():
         raise ValueError(f"output={str(output)!r} is not empty and not an earlier export; choose another folder.")
     if not overwrite:
-        raise ValueError(f"output={str(output)!r} has an earlier export; choose another folder, or pass overwrite.")
+        raise ValueError(
+            f"output={str(output)!r} has an earlier export; choose another folder, or pass overwrite (--overwrite) to "
+            "replace it."
+        )
 
 
 def _refuse_difference(report: ExportReport) -> None:

@@ -18,7 +18,8 @@ from ...conversion.checkpoint_files import CheckpointSource
 from ...conversion.checkpoint_tokenizer import load_tokenizer
 from ...conversion.families import FAMILIES
 from ...hub.local_paths import strip_path
-from ..finetuning.base_model import STACKS, give_padding, model_folder, recipe_of
+from ...model_folders import model_folder
+from ..finetuning.base_model import STACKS, give_padding, recipe_of
 from ..model import CLASSES
 from ..recipes.objective import OBJECTIVES
 from ..recipes.reading import as_override, recipe_file

@@ -26,6 +26,7 @@ from ...conversion import from_checkpoint
 from ...conversion.checkpoint import ORIGINAL_FORMATS
 from ...conversion.checkpoint_files import CheckpointSource
 from ...conversion.checkpoint_tokenizer import load_tokenizer, tokens_beyond
+from ...model_folders import model_folder
 from ...models.registration import AUTO_CLASSES
 
 STACKS = {"vanilla_encoder": "encoder", "vanilla_decoder": "decoder", "vanilla_transformer": "encoder_decoder"}
@@ -137,7 +138,7 @@ def open_base_model(
         FileNotFoundError: the folder or model does not exist.
         ValueError: the model cannot be loaded, or its tokenizer has more entries than its vocabulary.
     """
-    where = model_folder(source)
+    where = model_folder(source) if format == "transformers" else source
     generation_config = None
     if format != "transformers":
         model = from_checkpoint(where, head=None, format=format)
@@ -212,23 +213,6 @@ def lineage(source: str | Path) -> list[Ancestor]:
             break
         current = before
     return found
-
-
-def model_folder(source: str | Path) -> str | Path:
-    """The folder with the model files: `source` itself, or its subfolder `model`; a Hub name is returned unchanged.
-
-    Raises:
-        FileNotFoundError: the folder holds no model.
-    """
-    folder = Path(source)
-    if not folder.is_dir() or (folder / "config.json").is_file():
-        return source
-    if (folder / "model" / "config.json").is_file():
-        return folder / "model"
-    raise FileNotFoundError(
-        f"The folder {source} holds no model (neither config.json nor model/config.json): give the output folder of a "
-        "finished run, or a checkpoint."
-    )
 
 
 def recipe_of(source: str) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from dataclasses import dataclass
 from typing import Any
 
+from ...files import home_expanded
+from ...wording import did_you_mean
 from .text_sections import DataRecipe
 
 
@@ -55,15 +56,15 @@ def _source(number: int, entry: dict[str, Any], shared: dict[str, Any]) -> TextS
     legal = [field.name for field in dataclasses.fields(TextSource)]
     for key in entry:
         if key not in legal:
-            close = difflib.get_close_matches(str(key), legal, n=1, cutoff=0.5)
-            hint = f"Did you mean {close[0]!r}? " if close else ""
-            raise ValueError(f"Unknown key {key!r} in {where}. {hint}Valid here: {', '.join(legal)}.")
+            raise ValueError(
+                f"Unknown key {key!r} in {where}. {did_you_mean(str(key), legal)}Valid here: {', '.join(legal)}."
+            )
     if not isinstance(entry.get("path"), str) or not entry["path"]:
         raise ValueError(f"{where} needs a path, such as {{path: data/brown, weight: 1}}, but is {entry!r}.")
     weight = entry.get("weight", 1.0)
     if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < math.inf:
         raise ValueError(f"{where}.weight must be a number above 0, not {weight!r}; leave a source out instead of 0.")
-    values = {**shared, **entry, "weight": float(weight)}
+    values = {**shared, **entry, "path": home_expanded(entry["path"]), "weight": float(weight)}
     split = values["split"]
     values["split"] = (split,) if isinstance(split, str) else tuple(split)
     if values["sample_by"] not in ("line", "paragraph", "document"):

@@ -1,7 +1,8 @@
 """From a YAML file and overrides to the dataclasses of a recipe: keys, types and bounds are checked.
 
 A value is read by the type of its field, in a file and on the command line alike: the text of a field that is text
-stays as it is written (`no`, `0`, `1e3`), whatever YAML would make of it.
+stays as it is written (`no`, `0`, `1e3`), whatever YAML would make of it. `~/` at its beginning is the home
+folder.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Any, Literal
 
 import yaml
 
-from ...files import write_text
+from ...files import home_expanded, write_text
+from ...wording import did_you_mean
 from .renamed_fields import renamed
 
 RECIPES_FOLDER = Path(__file__).parent
@@ -113,7 +115,7 @@ def as_override(name: str, value: Any) -> str:
 def nearest(name: str, legal: Iterable[str]) -> str:
     """The end of an error message about an unknown name: the nearest legal one, and all of them."""
     legal = sorted(legal)
-    return f"{_did_you_mean(name, legal)}Valid: {', '.join(legal)}."
+    return f"{did_you_mean(name, legal)}Valid: {', '.join(legal)}."
 
 
 def fields_of(kind: type) -> Iterator[tuple[str, dataclasses.Field]]:
@@ -279,11 +281,6 @@ def _unknown(name: str, legal: list[str], where: str, root: type) -> str:
     return f"Unknown key {name!r}{where}. {hint}Valid here: {', '.join(sorted(legal))}."
 
 
-def _did_you_mean(name: str, legal: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(legal), n=1, cutoff=0.5)
-    return f"Did you mean {close[0]!r}? " if close else ""
-
-
 def _without_none(hint: Any) -> Any:
     """`T` of `T | None`; `float` of `float | int`."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
@@ -316,7 +313,7 @@ def _convert(node: _Node, hint: Any, name: str) -> Any:
         if value is not None:
             return value
     if origin is Literal:
-        hint_of_name = _did_you_mean(str(content), arguments)
+        hint_of_name = did_you_mean(str(content), arguments)
         raise ValueError(
             f"{name}{where} must be one of {', '.join(map(repr, arguments))}, not {node}. {hint_of_name}".rstrip()
         )
@@ -326,7 +323,7 @@ def _convert(node: _Node, hint: Any, name: str) -> Any:
 def _scalar(text: str, kind: Any) -> str | bool | int | float | None:
     """The value of a text by its type; None where it has another type."""
     if kind is str:
-        return text
+        return home_expanded(text)
     if kind is bool:
         return True if text.lower() in _TRUE else False if text.lower() in _FALSE else None
     if kind in (int, float):

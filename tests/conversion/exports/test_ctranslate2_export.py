@@ -71,7 +71,16 @@ def test_a_pooler_of_another_family(pooler_act, tmp_path):
 
 def test_int8_is_smaller_and_close(tmp_path, capsys):
     folder = small_folder(tmp_path / "ours", "seq2seq")
-    arguments = ["export", str(folder), str(tmp_path / "int8"), "--to", "ctranslate2", "--quantization", "int8"]
+    arguments = [
+        "export",
+        str(folder),
+        "--output",
+        str(tmp_path / "int8"),
+        "--to",
+        "ctranslate2",
+        "--quantization",
+        "int8",
+    ]
     assert main(arguments) == 0
     printed = capsys.readouterr().out
     assert "ctranslate2.Translator in int8" in printed and "log-probabilities of tokens" in printed

@@ -33,7 +33,7 @@ def metadata(folder):
 )
 def test_the_file_computes_the_same(fields, tmp_path, capsys):
     folder = small_folder(tmp_path / "ours", "decoder", **fields)
-    assert main(["export", str(folder), str(tmp_path / "gguf"), "--to", "gguf"]) == 0
+    assert main(["export", str(folder), "--output", str(tmp_path / "gguf"), "--to", "gguf"]) == 0
     assert "GGUF, architecture gpt2, in float32" in capsys.readouterr().out
     record = json.loads((tmp_path / "gguf" / "export_report.json").read_text())
     weights, logits, texts = record["checks"]

@@ -32,7 +32,7 @@ def exact(report):
 )
 def test_a_decoder(fields, tmp_path, capsys):
     folder = small_folder(tmp_path / "ours", "decoder", **fields)
-    assert main(["export", str(folder), str(tmp_path / "onnx"), "--to", "onnx"]) == 0
+    assert main(["export", str(folder), "--output", str(tmp_path / "onnx"), "--to", "onnx"]) == 0
     assert "ONNX graphs prefill, decode" in capsys.readouterr().out
     record = json.loads((tmp_path / "onnx" / "export_report.json").read_text())
     assert record["checks"][0]["difference"] <= 1e-4

@@ -55,7 +55,7 @@ print(type(model).__name__)
 def test_the_exported_folder_computes_the_same(case, tmp_path, capsys):
     stack, fields, kind, _ = CASES[case]
     folder = small_folder(tmp_path / "ours", stack, **fields)
-    assert main(["export", str(folder), str(tmp_path / "transformers")]) == 0
+    assert main(["export", str(folder), "--output", str(tmp_path / "transformers")]) == 0
     printed = capsys.readouterr().out
     assert f"exported as {kind}" in printed
     record = json.loads((tmp_path / "transformers" / "export_report.json").read_text())
@@ -116,7 +116,7 @@ def test_a_family_can_be_requested(tmp_path):
 
 def test_an_unsupported_field_is_named_and_nothing_is_written(tmp_path, capsys):
     folder = small_folder(tmp_path / "ours", "decoder", type_vocab_size=2)
-    assert main(["export", str(folder), str(tmp_path / "transformers")]) == 2
+    assert main(["export", str(folder), "--output", str(tmp_path / "transformers")]) == 2
     assert "type_vocab_size=2 " in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ours"]
 
@@ -131,7 +131,7 @@ def test_without_a_tokenizer_random_tokens_are_compared(tmp_path):
 def test_given_sentences(tmp_path, capsys):
     folder = small_folder(tmp_path / "ours", "seq2seq")
     (tmp_path / "lines.txt").write_text("one dog\n\ntwo dogs\n", encoding="utf-8")
-    arguments = ["export", str(folder), str(tmp_path / "transformers"), "--verify-with"]
+    arguments = ["export", str(folder), "--output", str(tmp_path / "transformers"), "--verify-with"]
     assert main([*arguments, str(tmp_path / "lines.txt")]) == 0
     assert "compared with the model on 2 given sentences" in capsys.readouterr().out
     assert main([*arguments, str(tmp_path / "missing.txt"), "--overwrite"]) == 2
