@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..conversion.checkpoint import find_class
     from ..conversion.checkpoint_files import CheckpointSource
     from ..hub import ModelCardText, export_folder
+    from ..hub.source_card import declared_facts
 
     output = Path(required_output(arguments, "the new folder"))
     _check_new(output, arguments.overwrite)
@@ -97,8 +98,16 @@ def run(arguments: argparse.Namespace) -> int:
         summary=f"`{name}`, converted to a {type(ours).__name__} that computes the same function.",
         base_model=None if source.is_folder else name,
     )
-    folder = export_folder(ours, tokenizer, output, card=card, overwrite=arguments.overwrite)
+    card = declared_facts(source.folder(weights=False), card)
+    embedding, embedding_report = None, ""
+    if arguments.format == "transformers":
+        embedding, embedding_report = _embedding(source, output)
+    folder = export_folder(ours, tokenizer, output, card=card, embedding=embedding, overwrite=arguments.overwrite)
     print(report)
+    if embedding_report:
+        print(embedding_report)
+    if card.license is not None:
+        print(f"license {card.license}, which the card of {name} declares")
     print(f"{type(ours).__name__} with {_knobs(ours)}")
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir() if path.suffix != '.py'))}")
     return 0
@@ -131,6 +140,22 @@ def _from_original(source: Any, format: str, head: str | None, dtype: Any) -> tu
 
     ours = load_original(source.name, format, head, dtype)
     return ours, f"{format}: all tensors were converted, and their shapes match the settings"
+
+
+def _embedding(source: Any, output: Path) -> tuple[Any, str]:
+    """The files of sentence-transformers, or None, and a line about them."""
+    from ..conversion.embedding_files import MODULES, embedding_files_of_source
+
+    try:
+        files = embedding_files_of_source(source)
+    except ValueError as error:
+        return None, (
+            f"sentence-transformers: {MODULES} was left out, so SentenceTransformer({str(output)!r}) gives other "
+            f"vectors than the original: {error}"
+        )
+    if files is None:
+        return None, ""
+    return files, f"sentence-transformers: {', '.join(files.modules) or 'the model alone'}, copied with {MODULES}"
 
 
 def _check_new(folder: Path, overwrite: bool) -> None:

@@ -91,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+_EMBEDDING = "vectors by sentence-transformers"
 _KINDS = {
     ".safetensors": "weights",
     ".py": "code of the model",
@@ -104,15 +105,18 @@ _KINDS = {
     "recipe.yaml": "recipe",
     "results.json": "scores",
     "metrics.jsonl": "training history",
+    **dict.fromkeys(["modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"], _EMBEDDING),
 }
 
 
 def _table(folder: Path) -> str:
     """One line per file: name, bytes, kind."""
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    rows = [
-        (path.name, f"{path.stat().st_size:,}", _KINDS.get(path.name) or _KINDS.get(path.suffix, "")) for path in files
-    ]
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    rows = []
+    for path in files:
+        name = path.relative_to(folder).as_posix()
+        kind = _EMBEDDING if "/" in name else _KINDS.get(name) or _KINDS.get(path.suffix, "")
+        rows.append((name, f"{path.stat().st_size:,}", kind))
     rows.append((f"{len(files)} files", f"{sum(path.stat().st_size for path in files):,}", ""))
     wide, long = (max(len(row[column]) for row in rows) for column in (0, 1))
     return "\n".join(f"{name:{wide}}  {size:>{long}}  {kind}".rstrip() for name, size, kind in rows)

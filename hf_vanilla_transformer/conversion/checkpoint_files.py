@@ -32,7 +32,7 @@ INDEX = "model.safetensors.index.json"
 _SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 # Files to download. Subfolders of a repository contain exports to other formats.
 _WANTED_WEIGHTS = (WEIGHTS, "model-*-of-*.safetensors")
-_WANTED_TEXT = ("*.json", "*.txt", "*.model", "*.spm", "*.bpe", "*.codes", "bpecodes")
+_WANTED_TEXT = ("*.json", "*.txt", "*.model", "*.spm", "*.bpe", "*.codes", "bpecodes", "README.md")
 # A folder with one of these files has a tokenizer.
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -130,6 +130,13 @@ class CheckpointSource:
         if weights and not weight_files(folder):
             raise self._no_safetensors(folder)
         return folder
+
+    def subfolder_files(self, patterns: Iterable[str]) -> Path:
+        """The local folder, after a download of its files that match `patterns`, such as `1_Pooling/*.json`."""
+        if self.is_folder:
+            return Path(self.name)
+        text = [*_WANTED_TEXT, *patterns]
+        return Path(self._from_hub(snapshot_download, allow_patterns=text))
 
     def _check_name(self) -> None:
         """Raises an error if the name is a local file, or a path that does not exist."""

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from .families import FAMILIES
 from .family import Family, Head
-from .importing import CARRIED_FIELDS, check_weights
+from .importing import CARRIED_FIELDS, CARRIED_NOTES, check_weights
 from .model_tensors import build, load, model_rules, transformers_class
 from .residual_order import sines_first
 from .tensor_rules import export_tensors
@@ -184,6 +184,9 @@ def _their_config(family: Family, head: Head, model: PreTrainedModel) -> Any:
     if hasattr(config, "forced_eos_token_id"):
         # Otherwise every new generation_config would have the default of the class.
         config.forced_eos_token_id = getattr(generation_config, "forced_eos_token_id", None)
+    for name in CARRIED_NOTES:
+        if hasattr(ours, name):
+            setattr(config, name, getattr(ours, name))
     if not family.only_eager:
         config._attn_implementation = ours._attn_implementation
     return config

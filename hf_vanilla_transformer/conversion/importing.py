@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 # Fields that every configuration of transformers has; they do not depend on the family.
 CARRIED_FIELDS = ("id2label", "label2id", "problem_type", "return_dict", "output_hidden_states")
+# Notes of sentence-transformers in config.json: the activation of a CrossEncoder, today and before version 4.
+CARRIED_NOTES = ("sentence_transformers", "sbert_ce_default_activation_function")
 
 
 def from_transformers(model: PreTrainedModel) -> PreTrainedModel:
@@ -139,6 +141,9 @@ def _our_config(family: Family, head: Head, config: Any) -> Any:
             )
         values.setdefault(name, value)
     our_config = our_class(family, head).config_class(**values)
+    for name in CARRIED_NOTES:
+        if hasattr(config, name):
+            setattr(our_config, name, getattr(config, name))
     if not family.only_eager:
         our_config._attn_implementation = config._attn_implementation
     return our_config

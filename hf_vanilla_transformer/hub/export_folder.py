@@ -13,6 +13,7 @@ from typing import Any
 
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from ..conversion.embedding_files import EmbeddingFiles
 from ..conversion.exporting import padding_note, to_transformers
 from ..conversion.saved_model import check_tokenizer
 from ..files import folder_aside
@@ -51,6 +52,7 @@ def export_folder(
     metrics: Mapping[str, Any] | None = None,
     plots: Mapping[str, str | Path] | None = None,
     files: Iterable[str | Path] = (),
+    embedding: EmbeddingFiles | None = None,
     transformers_class: bool = False,
     overwrite: bool = False,
 ) -> Path:
@@ -65,6 +67,7 @@ def export_folder(
         metrics: results of the run, saved as `results.json`. The card shows its scores.
         plots: picture files by caption; copied, and shown on the card.
         files: further files to copy, such as the metrics.jsonl of a run.
+        embedding: files of sentence-transformers to copy, which make one vector of a text.
         transformers_class: whether to write the class of transformers that computes the same function
             (`to_transformers`), which needs no remote code.
         overwrite: whether to replace an earlier export.
@@ -98,6 +101,8 @@ def export_folder(
             (aside / "recipe.yaml").write_text(recipe_text, encoding="utf-8")
         if metrics is not None:
             (aside / "results.json").write_text(json.dumps(dict(metrics), indent=2) + "\n", encoding="utf-8")
+        if embedding is not None:
+            embedding.copy_to(aside)
         for file in copied:
             shutil.copyfile(file, aside / file.name)
         if isinstance(card, str):
@@ -116,6 +121,7 @@ def export_folder(
                 padding_note="" if exported is None else padding_note(model, exported),
                 tokenizer=tokenizer is not None,
                 mask_token=None if tokenizer is None else tokenizer.mask_token,
+                embedding=embedding is not None,
             )
     return folder
 

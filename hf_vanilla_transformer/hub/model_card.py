@@ -77,6 +77,7 @@ def write_card(
     padding_note: str = "",
     tokenizer: bool = True,
     mask_token: str | None = None,
+    embedding: bool = False,
 ) -> Path:
     """Writes the card of `model` to `path` from the Jinja template `model_card_template.md` of the package.
 
@@ -91,12 +92,13 @@ def write_card(
         padding_note: note on inputs for which `exported` gives other results.
         tokenizer: whether the folder has a tokenizer.
         mask_token: the tokenizer's mask token, for the example of a masked language model.
+        embedding: whether the folder has the files of sentence-transformers.
 
     Returns:
         `path`.
     """
     path = Path(path)
-    use = use_of(model)
+    use = use_of(model, embedding)
     metrics = metrics or {}
     example = example_for(use, text.example, mask_token)
     quoted = example.replace("\\", "\\\\").replace('"', '\\"')
@@ -113,6 +115,7 @@ def write_card(
         own_class=use.own_class,
         own_pipeline=use.pipeline,
         has_tokenizer=tokenizer,
+        embedding=embedding,
         location=text.name if "/" in text.name else f"path/to/{text.name}",
         trust="" if transformers_class else ", trust_remote_code=True",
         lines_of_use=use.lines.replace("{example}", quoted),
@@ -168,13 +171,14 @@ def _metadata(
         license=text.license,
         license_name=text.license_name,
         license_link=text.license_link,
-        library_name="transformers",
-        tags=["vanilla-transformer", *our_tags, *text.tags],
+        library_name=use.library,
+        tags=["vanilla-transformer", *our_tags, *use.tags, *text.tags],
         base_model=text.base_model if is_hub_name(text.base_model) else None,
         datasets=list(text.datasets) or None,
         metrics=sorted({result.metric_type for result in results}) or None,
         pipeline_tag=use.pipeline_tag,
-        widget=[{"text": example}] if use.pipeline_tag else None,
+        # The widget for vectors needs sentences to compare with.
+        widget=[{"text": example}] if use.pipeline_tag and use.library == "transformers" else None,
         model_name=text.name if results else None,
         eval_results=results or None,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transformers import PreTrainedModel
 
@@ -17,6 +17,8 @@ class ModelUse:
         lines: Python code that follows the loading of `model` and `tokenizer`; `{example}` stands for a sentence.
         own_class: for a head without an Auto class, its file and class in the published folder.
         pipeline: for a head without an Auto class, the name of our pipeline.
+        library: the library that the Hub shows for the model.
+        tags: tags for the Hub that follow from the use.
     """
 
     pipeline_tag: str | None
@@ -24,6 +26,8 @@ class ModelUse:
     lines: str
     own_class: str | None = None
     pipeline: str | None = None
+    library: str = "transformers"
+    tags: tuple[str, ...] = ()
 
 
 _INPUTS = 'inputs = tokenizer("{example}", return_tensors="pt")\n'
@@ -80,6 +84,13 @@ _USES = {
     ),
 }
 _BASE = ModelUse("feature-extraction", "AutoModel", _INPUTS + "print(model(**inputs).last_hidden_state.shape)")
+# A base model with the files of sentence-transformers: vectors of texts.
+_EMBEDDING = replace(
+    _BASE,
+    pipeline_tag="sentence-similarity",
+    library="sentence-transformers",
+    tags=("sentence-transformers", "feature-extraction"),
+)
 # An encoder-decoder without a head needs the decoder's input too.
 _BASE_ENCODER_DECODER = ModelUse(
     "feature-extraction",
@@ -88,12 +99,14 @@ _BASE_ENCODER_DECODER = ModelUse(
 )
 
 
-def use_of(model: PreTrainedModel) -> ModelUse:
-    """The use of a model of this package."""
+def use_of(model: PreTrainedModel, embedding: bool = False) -> ModelUse:
+    """The use of a model of this package; `embedding` if its folder has the files of sentence-transformers."""
     for ending, use in _USES.items():
         if type(model).__name__.endswith(ending):
             return use
-    return _BASE_ENCODER_DECODER if model.config.is_encoder_decoder else _BASE
+    if model.config.is_encoder_decoder:
+        return _BASE_ENCODER_DECODER
+    return _EMBEDDING if embedding else _BASE
 
 
 def example_for(use: ModelUse, example: str, mask_token: str | None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..conversion.embedding_files import EmbeddingFiles, embedding_files
 from ..conversion.saved_model import load_saved_model, load_saved_tokenizer
 from ..files import file_aside
 from .card_text import CARD_TEXT_FILE, card_text_of_recipe, load_card_text
@@ -37,6 +38,7 @@ class Publication:
         metrics: content of results.json, or None.
         plots: pictures by caption.
         files: the run's metrics.jsonl, if it exists.
+        embedding: files of sentence-transformers, or None.
     """
 
     folder: Path
@@ -46,6 +48,7 @@ class Publication:
     metrics: Mapping[str, Any] | None
     plots: Mapping[str, Path]
     files: tuple[Path, ...]
+    embedding: EmbeddingFiles | None = None
 
     def write(
         self, target: str | Path, text: ModelCardText, *, card: str | None = None, transformers_class: bool = False
@@ -67,6 +70,7 @@ class Publication:
             metrics=self.metrics,
             plots=self.plots,
             files=self.files,
+            embedding=self.embedding,
             transformers_class=transformers_class,
             overwrite=True,
         )
@@ -87,6 +91,7 @@ class Publication:
             plots=names,
             tokenizer=self.tokenizer is not None,
             mask_token=None if self.tokenizer is None else self.tokenizer.mask_token,
+            embedding=self.embedding is not None,
         )
 
 
@@ -107,6 +112,7 @@ def read_publication(folder: str | Path) -> Publication:
         metrics=read_results(folder),
         plots={_CAPTIONS.get(picture.name, picture.stem): picture for picture in pictures},
         files=tuple(path for path in [folder / "metrics.jsonl"] if path.is_file()),
+        embedding=embedding_files(folder),
     )
 
 

@@ -20,6 +20,7 @@ _REPLACED = (
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "modules.json",
 )
 # Errors of the HTTP library that this version of huggingface_hub uses, and its errors for files.
 _FAILURES = (*HfHubHTTPError.__bases__, RuntimeError, ValueError)
@@ -69,7 +70,7 @@ def push_folder(
     contain, and keeps all other files of the repository.
 
     Args:
-        folder: a flat folder, such as the output of `export_folder`.
+        folder: the folder, such as the output of `export_folder`.
         repository: `user/model`; created if it does not exist.
         private: whether a new repository is private.
         message: the commit message.
@@ -81,7 +82,7 @@ def push_folder(
         PushError: the Hub refused the upload or is unreachable. The same call resumes it.
     """
     check_repository_name(repository)
-    files = sorted(path for path in Path(folder).iterdir() if path.is_file())
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(Path(folder).rglob("*")) if path.is_file()}
     if not files:
         raise ValueError(f"The folder {folder} is empty: give a folder with a model.")
     token = token or get_token()
@@ -96,7 +97,7 @@ def push_folder(
     raise failure
 
 
-def _push(api: HfApi, files: list[Path], repository: str, private: bool, message: str) -> Pushed:
+def _push(api: HfApi, files: dict[str, Path], repository: str, private: bool, message: str) -> Pushed:
     api.create_repo(repository, private=private, exist_ok=True)
     before = api.model_info(repository)
     if private and not before.private:
@@ -104,16 +105,15 @@ def _push(api: HfApi, files: list[Path], repository: str, private: bool, message
             f"{repository} is public, and --private is only for new repositories: make it private in its settings, or "
             "choose another name."
         )
-    names = {path.name for path in files}
     stale = sorted(
         sibling.rfilename
         for sibling in before.siblings or []
-        if sibling.rfilename not in names and any(fnmatch(sibling.rfilename, pattern) for pattern in _REPLACED)
+        if sibling.rfilename not in files and any(fnmatch(sibling.rfilename, pattern) for pattern in _REPLACED)
     )
     commit = api.create_commit(
         repository,
         [
-            *(CommitOperationAdd(path_in_repo=path.name, path_or_fileobj=path) for path in files),
+            *(CommitOperationAdd(path_in_repo=name, path_or_fileobj=path) for name, path in files.items()),
             *(CommitOperationDelete(path_in_repo=name) for name in stale),
         ],
         commit_message=message,

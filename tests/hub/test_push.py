@@ -54,6 +54,16 @@ def test_a_second_upload_changes_nothing_and_sends_nothing(hub, folder):
     assert hub.count("PUT", "/lfs/") == 0 and hub.count("POST", "/commit/") == 0
 
 
+def test_the_folders_of_sentence_transformers_are_published(hub, folder):
+    (folder / "modules.json").write_text("[]")
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text("{}")
+    push(hub, folder)
+    assert published(hub)["1_Pooling/config.json"] == b"{}"
+    (folder / "modules.json").unlink()
+    assert push(hub, folder).removed == ("modules.json",)
+
+
 def test_a_new_version_deletes_old_files_that_would_be_loaded_instead(hub, folder):
     (folder / "model-00001-of-00002.safetensors").write_bytes(b"old")
     (folder / "model.safetensors.index.json").write_text("{}")

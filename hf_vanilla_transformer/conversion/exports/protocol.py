@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..embedding_files import EmbeddingFiles
 from .samples import Samples
 
 __all__ = ["Check", "ExportReport", "Exported", "Request", "Target", "require"]
@@ -28,6 +29,7 @@ class Request:
         samples: input for the comparison of the two models.
         family: name of the requested family of transformers, or None.
         quantization: requested number format of the weights.
+        embedding: files of sentence-transformers in the model's folder, or None.
     """
 
     model: PreTrainedModel
@@ -35,6 +37,7 @@ class Request:
     samples: Samples
     family: str | None
     quantization: str
+    embedding: EmbeddingFiles | None = None
 
 
 @dataclass(frozen=True)

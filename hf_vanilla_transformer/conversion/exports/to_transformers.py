@@ -40,6 +40,8 @@ def export(request: Request, folder: Path) -> Exported:
     exported.save_pretrained(folder)
     if request.tokenizer is not None:
         save_tokenizer(request.tokenizer, folder)
+    if request.embedding is not None:
+        request.embedding.copy_to(folder)
     # Auto classes find the same class in transformers; trust_remote_code is not needed.
     received = getattr(transformers, type(exported).__name__).from_pretrained(
         folder, local_files_only=True, dtype="auto", trust_remote_code=False

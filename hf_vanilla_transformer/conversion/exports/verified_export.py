@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...evaluation_mode import evaluation_mode
 from ...files import folder_aside
+from ..embedding_files import MODULES, embedding_files
 from ..saved_model import check_tokenizer, load_saved_model, load_saved_tokenizer
 from .protocol import ExportReport, Request
 from .samples import make_samples
@@ -70,6 +71,7 @@ def export_to(
     _check_options(target, to, family, quantization)
     target.requirements()
     _check_output(output, overwrite)
+    embedding = None
     if isinstance(source, PreTrainedModel):
         model = source
     else:
@@ -78,12 +80,17 @@ def export_to(
         # The other formats rewrite the weights and start from float32.
         model = load_saved_model(source, "auto" if to == "transformers" else torch.float32)
         tokenizer = load_saved_tokenizer(source)
+        embedding = embedding_files(source)
     check_tokenizer(model, tokenizer)
     samples = make_samples(model, tokenizer, sentences)
     with evaluation_mode(model), folder_aside(output) as aside:
-        request = Request(model, tokenizer, samples, family, quantization or target.QUANTIZATIONS[0])
+        request = Request(model, tokenizer, samples, family, quantization or target.QUANTIZATIONS[0], embedding)
         exported = target.export(request, aside)
-        report = ExportReport(output, to, exported.kind, samples.description, exported.checks, exported.notes)
+        notes = exported.notes
+        if embedding is not None and to != "transformers":
+            steps = ", ".join(embedding.modules)
+            notes += (f"the outputs are states of tokens; {MODULES} of the model makes one vector of them by {steps}",)
+        report = ExportReport(output, to, exported.kind, samples.description, exported.checks, notes)
         _refuse_difference(report)
         versions = {library: metadata.version(library) for library in ("torch", "transformers", *libraries)}
         record = {**report.to_dict(), "quantization": request.quantization, "versions": versions}
