@@ -144,18 +144,18 @@ def _from_original(source: Any, format: str, head: str | None, dtype: Any) -> tu
 
 def _embedding(source: Any, output: Path) -> tuple[Any, str]:
     """The files of sentence-transformers, or None, and a line about them."""
-    from ..conversion.embedding_files import MODULES, embedding_files_of_source
+    from ..conversion.embedding_files import MODULES_FILE, embedding_files_of_source
 
     try:
         files = embedding_files_of_source(source)
     except ValueError as error:
         return None, (
-            f"sentence-transformers: {MODULES} was left out, so SentenceTransformer({str(output)!r}) gives other "
+            f"sentence-transformers: {MODULES_FILE} was left out, so SentenceTransformer({str(output)!r}) gives other "
             f"vectors than the original: {error}"
         )
     if files is None:
         return None, ""
-    return files, f"sentence-transformers: {', '.join(files.modules) or 'the model alone'}, copied with {MODULES}"
+    return files, f"sentence-transformers: {', '.join(files.modules) or 'the model alone'}, copied with {MODULES_FILE}"
 
 
 def _check_new(folder: Path, overwrite: bool) -> None:

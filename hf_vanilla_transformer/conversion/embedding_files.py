@@ -16,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 
 from .checkpoint_files import CheckpointSource
 
-__all__ = ["MODULES", "EmbeddingFiles", "embedding_files", "embedding_files_of_source"]
+__all__ = ["MODULES_FILE", "EmbeddingFiles", "embedding_files", "embedding_files_of_source"]
 
-MODULES = "modules.json"
+MODULES_FILE = "modules.json"
 # Beside modules.json: prompts and similarity; length and case of the text. The second has a name for each old family.
 _TOP_LEVEL = ("config_sentence_transformers.json", "sentence_*_config.json")
 # Only text that is data, and weights that cannot run code.
@@ -55,10 +55,10 @@ def embedding_files(folder: str | Path) -> EmbeddingFiles | None:
             is not of sentence-transformers, so that its code would have to come with it.
     """
     folder = Path(folder)
-    if not (folder / MODULES).is_file():
+    if not (folder / MODULES_FILE).is_file():
         return None
     modules = _modules(folder)
-    names = [MODULES]
+    names = [MODULES_FILE]
     for pattern in _TOP_LEVEL:
         names += sorted(path.name for path in folder.glob(pattern))
     for _, path in modules[1:]:
@@ -82,7 +82,7 @@ def embedding_files_of_source(source: CheckpointSource) -> EmbeddingFiles | None
         ValueError: see `embedding_files`.
     """
     folder = source.folder(weights=False)
-    if not (folder / MODULES).is_file():
+    if not (folder / MODULES_FILE).is_file():
         return None
     patterns = [f"{path}/{pattern}" for _, path in _modules(folder)[1:] for pattern in ("*.json", "*.safetensors")]
     return embedding_files(source.subfolder_files(patterns))
@@ -90,7 +90,7 @@ def embedding_files_of_source(source: CheckpointSource) -> EmbeddingFiles | None
 
 def _modules(folder: Path) -> list[tuple[str, str]]:
     """Short name and folder of every module; the first is the model, with the folder ''."""
-    path = folder / MODULES
+    path = folder / MODULES_FILE
     content = _check_content(path)
     entries = content if isinstance(content, list) else [None]
     if not all(isinstance(entry, dict) and isinstance(entry.get("type"), str) for entry in entries):

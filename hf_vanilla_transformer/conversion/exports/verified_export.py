@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...evaluation_mode import evaluation_mode
 from ...files import folder_aside
-from ..embedding_files import MODULES, embedding_files
+from ..embedding_files import MODULES_FILE, embedding_files
 from ..saved_model import check_tokenizer, load_saved_model, load_saved_tokenizer
 from .protocol import ExportReport, Request
 from .samples import make_samples
@@ -89,7 +89,9 @@ def export_to(
         notes = exported.notes
         if embedding is not None and to != "transformers":
             steps = ", ".join(embedding.modules)
-            notes += (f"the outputs are states of tokens; {MODULES} of the model makes one vector of them by {steps}",)
+            notes += (
+                f"the outputs are states of tokens; {MODULES_FILE} of the model makes one vector of them by {steps}",
+            )
         report = ExportReport(output, to, exported.kind, samples.description, exported.checks, notes)
         _refuse_difference(report)
         versions = {library: metadata.version(library) for library in ("torch", "transformers", *libraries)}
