@@ -8,9 +8,11 @@ as the Auto classes are imported, and the names below are imported when they are
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 from .import_hooks import after_import
 from .lazy_names import lazy_names
+from .models.decoding_loop_vanilla import register_decoding_loop
 from .pipelines.task_registry import register_pipelines
 
 __version__ = "0.1.0"
@@ -60,5 +62,12 @@ def _register_models(_: ModuleType) -> None:
     register_auto_classes()
 
 
+def _decode(*args: Any, **kwargs: Any) -> Any:
+    from .generation.decoding_loop import decode
+
+    return decode(*args, **kwargs)
+
+
+register_decoding_loop(_decode)
 after_import("transformers.models.auto.configuration_auto", _register_models)
 after_import("transformers.pipelines", register_pipelines)

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "SourceLengthLimit": "length_penalty",
         "Translation": "translation",
         "continuation_log_probabilities": "log_probabilities",
+        "transformers_decoding_loop": "decoding_loop",
         "translate": "translation",
         "translate_n_best": "translation",
         "translation_log_probabilities": "log_probabilities",

@@ -17,6 +17,7 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .attention_vanilla import CrossAttention, SelfAttention
 from .configuration_vanilla import VanillaDecoderConfig
+from .decoding_loop_vanilla import DecodingLoopMixin
 from .heads_vanilla import LanguageModelHead, QuestionAnsweringHead, TokenClassificationHead
 from .layers_vanilla import TransformerLayer
 from .losses_vanilla import IGNORED_LABEL, sequence_loss
@@ -133,7 +134,7 @@ class VanillaDecoderModel(VanillaDecoderPreTrainedModel, VanillaStack):
         )
 
 
-class VanillaDecoderForCausalLM(LanguageModelHead, VanillaDecoderPreTrainedModel, GenerationMixin):
+class VanillaDecoderForCausalLM(LanguageModelHead, VanillaDecoderPreTrainedModel, DecodingLoopMixin, GenerationMixin):
     """The decoder as a language model: predict the next token."""
 
     _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}

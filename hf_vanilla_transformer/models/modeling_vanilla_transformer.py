@@ -11,6 +11,7 @@ from transformers.utils.generic import can_return_tuple
 
 from .attention_vanilla import CrossAttention, SelfAttention
 from .configuration_vanilla import VanillaTransformerConfig
+from .decoding_loop_vanilla import DecodingLoopMixin
 from .heads_vanilla import LanguageModelHead
 from .layers_vanilla import TransformerLayer
 from .losses_vanilla import IGNORED_LABEL
@@ -176,7 +177,9 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
         )
 
 
-class VanillaTransformerForConditionalGeneration(LanguageModelHead, VanillaTransformerPreTrainedModel, GenerationMixin):
+class VanillaTransformerForConditionalGeneration(
+    LanguageModelHead, VanillaTransformerPreTrainedModel, DecodingLoopMixin, GenerationMixin
+):
     """The Transformer of the paper with its head: generate a sequence from a sequence."""
 
     _tied_weights_keys = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
