@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from .batches import NumberedBatch, Rows, SeededCollator
 from .memory import estimate_memory
+from .recipes.sections import short_average
 from .streaming import StreamedRows
 from .trainer import UNLIMITED_STEPS
 
@@ -38,8 +39,10 @@ def end_line(training: Any, updates: int, updates_per_epoch: int) -> Line:
 
 
 def output_line(recipe: Any) -> Line:
-    """The output folder."""
-    return ("output", recipe.output.output_dir or "not set (--output FOLDER)")
+    """The output folder, and what is averaged in a run that is too short for all checkpoints of its average."""
+    folder = recipe.output.output_dir or "not set (--output FOLDER)"
+    note = short_average(recipe.training, recipe.checkpoint)
+    return ("output", f"{folder}; {note}" if note else folder)
 
 
 def memory_line(

@@ -7,6 +7,7 @@ The subclasses of `Run` implement the parts that differ between the commands.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sys
@@ -27,10 +28,11 @@ from ..device import hardware
 from ..files import folder_aside, replace_files, write_text
 from ..hub import ModelCardText, export_folder
 from ..reports.curves import plot_curves
+from ..wording import counted
 from .callbacks import BestModel, RestoreRunState, Schedule, StopConditions
 from .checkpoints import best_folder, checkpoints, put_weights, remove_newer, save_average, update_of
 from .history import History, read_history, trim_history
-from .recipes.sections import OutputRecipe
+from .recipes.sections import OutputRecipe, short_average
 from .run_folder import (
     CURVES_FILE,
     METRICS_FILE,
@@ -43,6 +45,8 @@ from .run_folder import (
     resume_command,
 )
 from .trainer import RecipeTrainer
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -167,6 +171,8 @@ def carry_out(kind: type[Run], recipe: Any, *, resume: bool = False, command: st
     resume_from = check_resumable(folder, recipe) if resume else None
     if not resume and _main_process():  # other processes may check later, when the folder is in use
         check_new(folder)
+    if note := short_average(recipe.training, recipe.checkpoint):
+        logger.warning("%s.", note[0].upper() + note[1:])
     run = kind.prepare(recipe, folder, resume_from=resume_from)
     trainer = run.make_trainer(folder)
     main_process = trainer.is_world_process_zero()
@@ -242,7 +248,7 @@ def choose_weights(trainer: RecipeTrainer, folder: Path) -> str:
             save_average(found, folder / "averaged")
         trainer.barrier()
         put_weights(trainer.model, folder / "averaged")
-        return f"average of the last {len(found)} checkpoints"
+        return f"average of the last {counted(len(found), 'checkpoint')}"
     if trainer.average is not None and trainer.average.count:
         trainer.average.copy_to_model()
         kept = len(trainer.average.snapshots)

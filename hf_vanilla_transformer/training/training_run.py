@@ -23,6 +23,7 @@ from .initial_embeddings import evenly_spaced, start_from_cooccurrence, untrunca
 from .model import build_config, build_model
 from .recipes.objective import OBJECTIVES
 from .recipes.training_recipe import Recipe
+from .row_lengths import check_lengths, check_stream
 from .run import Run, TrainingResult, carry_out, print_scores
 from .run_folder import TRANSLATIONS_FILE
 from .split_scores import score_translations
@@ -63,6 +64,7 @@ class TrainingRun(Run):
         model: before the first update.
         train_rows: tokenised, in memory or as a stream.
         validation_rows: tokenised; None without a validation split.
+        test_rows: tokenised; None without a test split.
         new: whether this is a new run, whose embeddings may be initialised from co-occurrences.
     """
 
@@ -72,6 +74,7 @@ class TrainingRun(Run):
     model: PreTrainedModel
     train_rows: Rows | StreamedRows
     validation_rows: Rows | None
+    test_rows: Rows | None = None
     new: bool = True
 
     @classmethod
@@ -103,9 +106,17 @@ class TrainingRun(Run):
         validation_rows = None
         if corpus.validation is not None:
             validation_rows = encode(recipe, tokenizer, corpus.validation, training=False)
+        test_rows = None if corpus.test is None else encode(recipe, tokenizer, corpus.test, training=False)
         set_seed(recipe.training.seed)
         model = build_model(recipe, tokenizer)
-        return cls(recipe, corpus, tokenizer, model, train_rows, validation_rows, new=resume_from is None)
+        rows_of_splits = {"train": train_rows, "validation": validation_rows, "test": test_rows}
+        for split, rows in rows_of_splits.items():
+            if isinstance(rows, StreamedRows):
+                check_stream(recipe, model.config)
+            elif rows is not None:
+                check_lengths(recipe, model.config, split, rows, getattr(corpus, split))
+        new = resume_from is None
+        return cls(recipe, corpus, tokenizer, model, train_rows, validation_rows, test_rows=test_rows, new=new)
 
     def make_trainer(self, folder: Path) -> TokenTrainer:
         """A `TokenTrainer`; with BPE dropout, rows are tokenised again for each epoch."""
@@ -136,10 +147,9 @@ class TrainingRun(Run):
         recipe = self.recipe
         metrics: dict[str, Any] = {}
         for split in ("validation", "test"):
-            rows = getattr(self.corpus, split)
+            rows, encoded = getattr(self.corpus, split), getattr(self, f"{split}_rows")
             if rows is None:
                 continue
-            encoded = encode(recipe, self.tokenizer, rows, training=False)
             loss, tokens = trainer.total_loss(encoded)
             scores: dict[str, Any] = load_metric("perplexity").compute(losses=[loss], tokens=[tokens])
             if recipe.task not in OBJECTIVES.values():

@@ -14,7 +14,7 @@ from hf_vanilla_transformer.training.recipes import finetuning_recipe, training_
 from hf_vanilla_transformer.training.recipes.field_list import field_descriptions, field_list
 from hf_vanilla_transformer.training.recipes.finetuning_recipe import FinetuneRecipe, load_finetune_recipe
 from hf_vanilla_transformer.training.recipes.reading import as_override, fields_of, recipe_names
-from hf_vanilla_transformer.training.recipes.sections import EvaluationSection, TrainingSection
+from hf_vanilla_transformer.training.recipes.sections import EvaluationSection, TrainingSection, short_average
 from hf_vanilla_transformer.training.recipes.text_sections import TrainingRecipe
 from hf_vanilla_transformer.training.recipes.training_recipe import Recipe, load_recipe
 
@@ -122,11 +122,20 @@ def test_all_errors_are_reported_at_once(tmp_path):
     fields = [line.split()[0] for line in str(error.value).splitlines()]
     assert fields == ["training.max_steps", "training.seed", "data.packing", "evaluation.patience"]
     with pytest.raises(ValueError) as error:
-        load_recipe("wmt14-en-de-base", [*END, "training.learning_rate=1e-3", "data.reverse=true"])
+        changes = ["checkpoint.save_total_limit=3", "training.learning_rate=1e-3", "data.reverse=true"]
+        load_recipe("wmt14-en-de-base", changes)
     lines = str(error.value).splitlines()
     assert len(lines) == 3
     for line, field in zip(lines, ("checkpoint.average_last=5", "training.learning_rate=0.001", "data.reverse=true")):
         assert line.startswith(field)
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name != "adapt"])
+@pytest.mark.parametrize("limit", ["training.max_steps=20", "training.max_minutes=0.5"])
+def test_a_recipe_of_the_package_is_shortened_in_one_step(name, limit):
+    recipe = load_recipe(name, [limit])
+    note = short_average(recipe.training, recipe.checkpoint)
+    assert bool(note) == (limit.startswith("training.max_steps") and recipe.checkpoint.average_last > 1)
 
 
 def test_errors_in_a_file_name_the_file(tmp_path):
@@ -222,10 +231,6 @@ def test_bounds_and_types_hold_in_python_too():
         (
             [*END, "checkpoint.average_last=5", "checkpoint.save_steps=2", "checkpoint.save_total_limit=2"],
             r"checkpoint\.save_total_limit=2 .*checkpoint\.save_total_limit to 5",
-        ),
-        (
-            [*END, "checkpoint.average_last=5", "checkpoint.save_steps=3"],
-            r"checkpoint\.save_steps=3 .*training\.max_steps=10 .*checkpoint\.save_steps to at most 2",
         ),
         ([*END, "training.learning_rate=1e-3"], r"training\.learning_rate=0\.001.*training\.learning_rate_scale"),
     ],

@@ -102,9 +102,10 @@ class AdaptationRun(TrainingRun):
             facts, tokenizer = _measure_and_extend(recipe, model, tokenizer, corpus, perplexities if measure else None)
         train_rows, order = training_rows(recipe, tokenizer, corpus, general)
         validation_rows = encode(recipe, tokenizer, corpus.validation, training=False)
+        test_rows = None if corpus.test is None else encode(recipe, tokenizer, corpus.test, training=False)
         set_seed(recipe.training.seed)
         return cls(
-            recipe, corpus, tokenizer, model, train_rows, validation_rows,
+            recipe, corpus, tokenizer, model, train_rows, validation_rows, test_rows,
             order=order, perplexities=perplexities, general=general, facts_before=facts,
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from huggingface_hub.dataclasses import strict
 
+from ...wording import counted
 from .bounds import Number, bounded
 
 
@@ -96,6 +97,20 @@ class OutputRecipe:
     """Draw the curves of the run."""
 
 
+def short_average(training: TrainingSection, checkpoint: CheckpointRecipe) -> str:
+    """What is averaged at the end of a run that writes fewer checkpoints than `average_last`; else empty."""
+    if training.max_steps is None or checkpoint.save_steps is None:
+        return ""
+    written = -(-training.max_steps // checkpoint.save_steps)
+    if written >= checkpoint.average_last:
+        return ""
+    return (
+        f"a run of training.max_steps={training.max_steps} with checkpoint.save_steps={checkpoint.save_steps} writes "
+        f"{counted(written, 'checkpoint')}, so the model is not the average of checkpoint.average_last="
+        f"{checkpoint.average_last}, but of {'those' if written > 1 else 'that one'}"
+    )
+
+
 def problems_of_sections(
     training: TrainingSection, evaluation: EvaluationSection, checkpoint: CheckpointRecipe
 ) -> list[str]:
@@ -110,14 +125,6 @@ def problems_of_sections(
     if average_last > 1 and save_steps is None:
         problems.append(
             f"checkpoint.average_last={average_last} averages checkpoints: set checkpoint.save_steps, for example 1000."
-        )
-    elif average_last > 1 and training.max_steps is not None and training.max_steps <= save_steps * (average_last - 1):
-        longest = max(1, (training.max_steps - 1) // (average_last - 1))
-        problems.append(
-            f"checkpoint.average_last={average_last} needs as many checkpoints, but with checkpoint.save_steps="
-            f"{save_steps} a run of training.max_steps={training.max_steps} writes "
-            f"{-(-training.max_steps // save_steps)}: set checkpoint.save_steps to at most {longest}, or "
-            "checkpoint.average_last to 0."
         )
     if average_last > limit:
         problems.append(
