@@ -3,23 +3,19 @@
 Everything is written in a hidden folder beside its target, `.NAME.RANDOM.partial`, which contains a lock. The operating
 system frees the lock when the process ends, however it ends. So the next write into the same folder recognises what a
 dead process has left, puts back what it was replacing, and removes the rest; what a living process writes stays.
-
-Reading a file that may be compressed is here, too.
 """
 
 from __future__ import annotations
 
 import errno
-import gzip
 import os
 import re
 import shutil
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -50,28 +46,6 @@ _REMEDIES = {
 }
 # Holders of this process. Some network file systems grant a lock to a process twice.
 _own_holders: set[Path] = set()
-
-
-@contextmanager
-def open_binary(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file for reading; a file that ends in `.gz` is decompressed.
-
-    Raises:
-        ValueError: the `.gz` file is damaged or is not compressed; raised while it is read.
-    """
-    if path.suffix != ".gz":
-        with path.open("rb") as plain:
-            yield plain
-        return
-    try:
-        with gzip.open(path, "rb") as stream:
-            yield stream  # type: ignore[misc]
-    except gzip.BadGzipFile as error:
-        raise ValueError(
-            f"{path} is not a valid gzip file ({error}); download it again, or rename it if it is not compressed."
-        ) from error
-    except (EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is cut off or damaged ({error}); download or compress it again.") from error
 
 
 def home_expanded(path: str) -> str:

@@ -9,7 +9,8 @@ from huggingface_hub.utils import validate_repo_id
 
 # A name with one of these suffixes is a mistyped file name; it is not looked up on the Hub.
 _FILE_SUFFIXES = (
-    ".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".conllu", ".txt", ".text", ".gz", ".yaml",
+    ".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".conllu", ".txt", ".text", ".gz", ".bz2", ".xz",
+    ".zst", ".zip", ".yaml",
     ".yml", ".safetensors",
 )  # fmt: skip
 

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from ..files import file_aside, open_binary
+from ..files import file_aside
+from ..text_lines import check_utf_8, text_lines
 from ..wording import counted
 from .option_types import path_or_name, whole_number
 from .parser import add_output_option
@@ -121,11 +122,11 @@ def load_for_lines(arguments: argparse.Namespace, *auto_classes: str) -> tuple[A
 
 
 def read_lines(path: str) -> list[str]:
-    """The lines of a file, also of a `.gz` file or of a pipe such as `/dev/fd/63`.
+    """The lines of a file, also of a compressed one or of a pipe such as `/dev/fd/63`; see `text_lines`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is a folder, or it is not UTF-8; the message names the line.
+        ValueError: it is a folder, it is not text, or a line is not UTF-8; the message names the line.
     """
     if not Path(path).exists():
         raise FileNotFoundError(
@@ -133,10 +134,12 @@ def read_lines(path: str) -> list[str]:
         )
     if Path(path).is_dir():
         raise ValueError(f"--input {path} is a folder: give a file.")
-    with open_binary(Path(path)) as stream:
-        data = stream.read()
-    lines = [_decoded(line, number, path) for number, line in enumerate(data.split(b"\n"), 1)]
-    return lines[:-1] if lines and not lines[-1] else lines
+    lines = []
+    for number, line in enumerate(text_lines(Path(path)), 1):
+        if isinstance(line, UnicodeDecodeError):
+            raise ValueError(f"Line {number} of --input {path} is not UTF-8: {line}.") from line
+        lines.append(line)
+    return lines
 
 
 def windows_of_lines(path: str | None, *, one_window: bool = False) -> Iterator[list[str]]:
@@ -162,22 +165,29 @@ def windows_of_lines(path: str | None, *, one_window: bool = False) -> Iterator[
 
 
 def _windows_of_stream() -> Iterator[list[str]]:
-    number, rest = 1, b""
+    number = 1
+    parts: list[bytes] = []  # of a line that has not ended
     while data := sys.stdin.buffer.read1(_WINDOW_BYTES):  # blocks until data arrives, then returns what has arrived
-        *complete, rest = (rest + data).split(b"\n")
+        *complete, rest = data.split(b"\n")
         if complete:
-            yield [_decoded(line, number + index, None) for index, line in enumerate(complete)]
+            complete[0] = b"".join([*parts, complete[0]])
+            parts = []
+            yield [_decoded(line, number + index) for index, line in enumerate(complete)]
             number += len(complete)
-    if rest:
-        yield [_decoded(rest, number, None)]
+        parts += [rest] if rest else []
+    if parts:
+        yield [_decoded(b"".join(parts), number)]
 
 
-def _decoded(line: bytes, number: int, path: str | None) -> str:
+def _decoded(line: bytes, number: int) -> str:
+    """A line of standard input; the first one is checked for other encodings than UTF-8 and for binary data."""
+    if number == 1:
+        check_utf_8(line, "standard input", "convert it with a pipe such as | iconv -f utf-16 -t utf-8")
     try:
         # The first line may have a byte order mark, which is not part of the text.
-        return line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r")
+        return line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\r")
     except UnicodeDecodeError as error:
-        raise ValueError(f"Line {number} of {path or 'standard input'} is not UTF-8: {error}.") from error
+        raise ValueError(f"Line {number} of standard input is not UTF-8: {error}.") from error
 
 
 def longest_input(model: Any, tokenizer: Any) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import datasets
 
-from ..files import open_binary
+from ..text_lines import text_lines, without_compression
 
 _BATCH_SIZE = 1000
 _TABLE_SUFFIXES = {".parquet", ".arrow", ".json", ".jsonl", ".ndjson", ".csv", ".tsv"}
@@ -24,7 +24,7 @@ def text_batches(texts: Any, columns: Sequence[str] | None = None) -> TextBatche
 
     Args:
         texts: an iterable of strings (an iterator is first read into memory), a path or a list of paths to text files
-            or folders of them (one text per line, also `.gz`), or a `datasets.Dataset` or `IterableDataset`.
+            or folders of them (one text per line, also compressed), or a `datasets.Dataset` or `IterableDataset`.
         columns: the text columns of a data set; by default all columns of strings, also those inside of a
             `translation` column.
 
@@ -76,7 +76,7 @@ def _files(paths: Iterable[str | Path]) -> list[Path]:
         else:
             raise FileNotFoundError(f"There is no file or folder {path} to train a tokenizer on.")
     for file in files:
-        if file.suffix in _TABLE_SUFFIXES:
+        if Path(without_compression(file.name)).suffix.lower() in _TABLE_SUFFIXES:
             raise ValueError(
                 f"{file} is a table, not lines of text: read it with load_pairs, load_texts or datasets.load_dataset, "
                 "and pass the data set."
@@ -86,15 +86,13 @@ def _files(paths: Iterable[str | Path]) -> list[Path]:
 
 def _lines(files: list[Path]) -> Iterator[str]:
     for file in files:
-        with open_binary(file) as stream:
-            for number, line in enumerate(stream, start=1):
-                try:
-                    yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-                except UnicodeDecodeError as error:
-                    raise ValueError(
-                        f"{file}:{number} is not UTF-8 ({error.reason}); convert the file, or read it with "
-                        "load_texts(..., on_bad_row='skip'), and pass the data set."
-                    ) from error
+        for number, line in enumerate(text_lines(file), start=1):
+            if isinstance(line, UnicodeDecodeError):
+                raise ValueError(
+                    f"{file}:{number} is not UTF-8 ({line.reason}); convert the file, or read it with "
+                    "load_texts(..., on_bad_row='skip'), and pass the data set."
+                ) from line
+            yield line
 
 
 def _batches(texts: Iterator[str]) -> Iterator[list[str]]:

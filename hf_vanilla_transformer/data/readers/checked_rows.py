@@ -22,7 +22,8 @@ def named_columns(columns: Sequence[str]) -> Columns:
     described = ", ".join(map(repr, columns))
     if len(set(columns)) < len(columns):
         raise ValueError(f"The columns {described} must differ.")
-    return Columns((tuple((name,) for name in columns),), described, named=True)
+    remedy = "the arguments that end in _column (the fields of the section data in a recipe)"
+    return Columns((tuple((name,) for name in columns),), described, named=True, remedy=remedy)
 
 
 def load_checked_rows(

@@ -20,7 +20,7 @@ _COLUMNS = (*_FIELDS, *_COMMENTS)
 
 
 def read_conllu(path: Path, wanted: Columns) -> Iterator[RowBatch]:
-    """Reads the sentences of a file, plain or `.gz`. The number of a row is the line of its first word.
+    """Reads the sentences of a file, plain or compressed. The number of a row is the line of its first word.
 
     The columns `tokens`, `lemma`, `upos`, `xpos`, `feats`, `head` (numbers from 1; 0 for the root) and `deprel` are
     lists with one value per word; `text` and `sent_id` are texts from the comments. Lines of multiword tokens

@@ -7,32 +7,31 @@ than the other rows, which an unquoted comma in a text causes, and those with qu
 from __future__ import annotations
 
 import csv
-import io
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, dropwhile, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from ...files import open_binary
+from ...text_lines import open_binary, raw_lines
 from .bad_rows import BadRow
 from .columns import Columns
-from .headers import SAMPLE, seems_header, unknown_header
+from .headers import SAMPLE, Row, find_columns
 from .row_batch import ROWS_PER_BATCH, RowBatch, Undecodable
-from .text_files import decoded_lines, wide_encoding
 
 DELIMITERS = (",", ";", "\t", "|")
 
 # A quoted field after a blank. Python's csv module reads the blank and the quotes as part of the text.
 _BLANK_AND_QUOTE = re.compile(r' +"')
 
+# The first line of a file that Excel wrote, or that was written for Excel: `sep=;`.
+_SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?\r?\n?', re.IGNORECASE)
+
 # The module's limit of 131,072 characters is meant for untrusted input, but a text can be a book.
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-
-Record = tuple[int, list[str] | BadRow]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,8 @@ class CsvFormat:
     """The format of a CSV file.
 
     Attributes:
-        delimiter: one character; None detects comma, semicolon, tab or bar.
+        delimiter: one character; None takes it from a first line such as `sep=;`, which Excel writes and reads, or
+            detects comma, semicolon, tab or bar.
         encoding: such as ``utf-8`` (with or without a byte order mark) or ``cp949``, in which Excel saves in Korea. A
             file that begins with the byte order mark of UTF-16 or UTF-32 is read as that.
         header: whether the first line names the columns; None detects it.
@@ -56,8 +56,13 @@ class CsvFormat:
     quotes: bool = True
 
     def __post_init__(self) -> None:
-        if self.delimiter is not None and len(self.delimiter) != 1:
-            raise ValueError(f"delimiter={self.delimiter!r} must be one character, such as ',' or ';' or '\\t'.")
+        if self.delimiter == "\\t":  # as a shell passes it on
+            object.__setattr__(self, "delimiter", "\t")
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '\r\n"\0'):
+            raise ValueError(
+                f"delimiter={self.delimiter!r} must be one character, such as ',' or ';' or '\\t', and neither a quote "
+                "nor a line end."
+            )
         try:
             "".encode(self.encoding)
         except LookupError as error:
@@ -67,7 +72,7 @@ class CsvFormat:
 
 
 def read_csv(path: Path, wanted: Columns, form: CsvFormat | None = None) -> Iterator[RowBatch]:
-    """Reads the rows of a CSV file, plain or `.gz`.
+    """Reads the rows of a CSV file, plain or compressed.
 
     The names in the first line choose the columns, or their numbers (from 0) do. If the user names no columns and the
     first line has none of the usual names, it is data, and the first columns are taken.
@@ -78,64 +83,54 @@ def read_csv(path: Path, wanted: Columns, form: CsvFormat | None = None) -> Iter
     """
     form = form or CsvFormat()
     delimiter = form.delimiter or _find_delimiter(path, form)
-    records = _records(path, form, delimiter)
+    skip_blanks = form.quotes and any(
+        _quotes_after_blank(row) for _, row in islice(_records(path, form, delimiter), SAMPLE)
+    )
+    # Blank lines above the header are no rows.
+    records = dropwhile(lambda record: _is_blank(record[1]), _records(path, form, delimiter, skip_blanks=skip_blanks))
     sample = list(islice(records, SAMPLE))
-    if form.quotes and any(_quotes_after_blank(row) for _, row in sample):
-        records = _records(path, form, delimiter, skip_blanks=True)
-        sample = list(islice(records, SAMPLE))
     if not sample:
+        if any(True for _ in _records(path, form, delimiter)):
+            raise ValueError(f"{path} has only blank lines; give a source with at least one row.")
         return
-    first = sample[0][1]
-    names: tuple[str, ...] = ()
-    chosen = wanted.indices()
-    if chosen is not None:
-        skip_first = bool(form.header)
-    elif form.header is False:
-        if wanted.named:
-            raise ValueError(
-                f"header=False says that {path} does not name its columns, but {wanted.wanted} are names; give the "
-                "numbers of the columns, from 0."
-            )
-        chosen, skip_first = list(range(wanted.sides)), False
-    else:
-        chosen, skip_first = _by_name(first, wanted, path, form, sample)
-        if skip_first:
-            names = tuple(first[column].strip() for column in chosen)
-    fields = _usual_fields(sample)
+    header = find_columns(sample, wanted, path, header=form.header)
+    fits = _by_names(header.row) if header.row is not None else _by_number_of_fields(sample)
     records = chain(sample, records)
-    if skip_first:
+    if header.row is not None:
         next(records)
     while block := list(islice(records, ROWS_PER_BATCH)):
         problems: dict[int, BadRow] = {}
-        sides: list[list[Any]] = [[] for _ in chosen]
+        sides: list[list[Any]] = [[] for _ in header.chosen]
         for index, (_, row) in enumerate(block):
             if isinstance(row, BadRow):
                 problems[index] = row
             elif form.quotes and _quotes_after_blank(row):
                 problems[index] = BadRow.QUOTES
-            elif row and len(row) != fields:
+            elif header.is_repeated_by(row):
+                problems[index] = BadRow.HEADER
+            elif row and not fits(row):
                 problems[index] = BadRow.FIELDS
-            for side, column in zip(sides, chosen):
+            for side, column in zip(sides, header.chosen):
                 present = not isinstance(row, BadRow) and column < len(row)
                 side.append(_checked(row[column]) if present else "" if row == [] else None)
-        yield RowBatch(str(path), [number for number, _ in block], sides, problems, columns=names)
+        yield RowBatch(str(path), [number for number, _ in block], sides, problems, columns=header.names)
 
 
-def _by_name(
-    first: list[str] | BadRow, wanted: Columns, path: Path, form: CsvFormat, sample: list[Record]
-) -> tuple[list[int], bool]:
-    """The indices of the wanted columns, and whether the first line is a header."""
-    header = [] if isinstance(first, BadRow) else [name.strip() for name in first]
-    try:
-        paths = wanted.choose(dict.fromkeys(header), f"The first line of {path}")
-        return [header.index(name) for (name,) in paths], True
-    except ValueError:
-        if wanted.named or form.header:
-            raise
-    others = [row for _, row in sample[1:] if not isinstance(row, BadRow)]
-    if seems_header(header, others, wanted):
-        raise unknown_header(path, header, wanted)
-    return list(range(wanted.sides)), False
+def _is_blank(row: list[str] | BadRow) -> bool:
+    return not isinstance(row, BadRow) and not any(field.strip() for field in row)
+
+
+def _by_names(header: list[str]) -> Callable[[list[str]], bool]:
+    """Whether a row has a field for each name, and only empty fields beyond the header."""
+    named = max((number for number, name in enumerate(header, start=1) if name), default=0)
+    return lambda row: len(row) >= named and not any(row[len(header) :])
+
+
+def _by_number_of_fields(sample: list[Row]) -> Callable[[list[str]], bool]:
+    """Whether a row has as many fields as most rows; the larger number if two are equally frequent."""
+    sizes = Counter(len(row) for _, row in sample if not isinstance(row, BadRow) and row)
+    usual = max(sizes, key=lambda size: (sizes[size], size), default=0)
+    return lambda row: len(row) == usual
 
 
 def _quotes_after_blank(row: list[str] | BadRow) -> bool:
@@ -143,7 +138,11 @@ def _quotes_after_blank(row: list[str] | BadRow) -> bool:
 
 
 def _find_delimiter(path: Path, form: CsvFormat) -> str:
-    """The delimiter for which most rows have the same number of fields, at least two."""
+    """The delimiter that the first line names, else that for which most rows have the same number of fields."""
+    with open_binary(path) as stream:
+        first = next(_decoded_lines(stream, form.encoding, path), "")
+    if named := _SEPARATOR_LINE.fullmatch(first):
+        return named[1]
 
     def rows_that_agree(delimiter: str) -> int:
         try:
@@ -156,13 +155,7 @@ def _find_delimiter(path: Path, form: CsvFormat) -> str:
     return max(DELIMITERS, key=rows_that_agree)  # the first of equals
 
 
-def _usual_fields(sample: list[Record]) -> int:
-    """The number of fields that most rows have; the larger number if two are equally frequent."""
-    sizes = Counter(len(row) for _, row in sample if not isinstance(row, BadRow) and row)
-    return max(sizes, key=lambda size: (sizes[size], size)) if sizes else 0
-
-
-def _records(path: Path, form: CsvFormat, delimiter: str, *, skip_blanks: bool = False) -> Iterator[Record]:
+def _records(path: Path, form: CsvFormat, delimiter: str, *, skip_blanks: bool = False) -> Iterator[Row]:
     """Each record with the number of its first line; a `BadRow` in the place of a broken record.
 
     Args:
@@ -174,8 +167,14 @@ def _records(path: Path, form: CsvFormat, delimiter: str, *, skip_blanks: bool =
     with open_binary(path) as stream:
         read: list[str] = []  # the lines of the current record
 
+        above = 0  # lines that are no record
+
         def recorded() -> Iterator[str]:
-            for line in _decoded_lines(stream, form.encoding, path):
+            nonlocal above
+            for number, line in enumerate(_decoded_lines(stream, form.encoding, path)):
+                if number == 0 and _SEPARATOR_LINE.fullmatch(line):
+                    above = 1
+                    continue
                 read.append(line)
                 yield line
 
@@ -183,19 +182,22 @@ def _records(path: Path, form: CsvFormat, delimiter: str, *, skip_blanks: bool =
         reader = csv.reader(recorded(), delimiter=delimiter, quoting=quoting, strict=True, skipinitialspace=skip_blanks)
         after_broken = False  # a record was broken, and none with a quote has followed
         while True:
-            number = reader.line_num + 1
+            before = reader.line_num
             read.clear()
             try:
                 row = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
+                number = above + before + 1
                 if "unexpected end of data" in str(error):
                     raise ValueError(
                         f"{path}:{number}: a quote opens here and never closes, so the rest of the file would be one "
                         "field; close it, or double it if it belongs to the text."
                     ) from error
-                if "new-line character" in str(error):
+                if "NUL" in str(error):  # Python 3.10
+                    yield number, BadRow.NUL
+                elif "new-line character" in str(error):
                     yield number, BadRow.CARRIAGE_RETURN
                 elif "expected after" in str(error):
                     after_broken = True
@@ -206,20 +208,20 @@ def _records(path: Path, form: CsvFormat, delimiter: str, *, skip_blanks: bool =
             quotes = sum(line.count('"') for line in read) if after_broken else 0
             after_broken = after_broken and quotes == 0
             # An odd quote closes the field of the broken record: this line is the rest of it.
-            yield number, BadRow.QUOTES if quotes % 2 else row
+            yield above + before + 1, BadRow.QUOTES if quotes % 2 else row
 
 
-def _decoded_lines(stream: Any, encoding: str, path: Path) -> Iterator[str]:
-    # Undecodable bytes become lone surrogates, so that only the field that contains them is bad.
-    name = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
-    buffered = io.BufferedReader(stream)
-    wide = wide_encoding(buffered.peek(4)[:4])
-    if wide is not None or name.lower().replace("-", "").replace("_", "").startswith(("utf16", "utf32")):
-        # In these, a line feed is more than one byte.
-        yield from decoded_lines(buffered, wide or encoding, path)
-        return
-    for number, raw in enumerate(buffered):
-        yield raw.decode(name if number == 0 or name != "utf-8-sig" else "utf-8", errors="surrogateescape")
+def _decoded_lines(stream: BinaryIO, encoding: str, path: Path) -> Iterator[str]:
+    """The lines of a stream with their line ends.
+
+    Undecodable bytes become lone surrogates, so that only the field that contains them is bad.
+    """
+    lines, encoding = raw_lines(stream, encoding, str(path))
+    try:
+        for line in lines:
+            yield line if isinstance(line, str) else line.decode(encoding, errors="surrogateescape")
+    except UnicodeError as error:  # of an encoding that knows no surrogates
+        raise ValueError(f"{path} is not {encoding} ({error}); correct the file, or name its encoding.") from error
 
 
 def _checked(value: str) -> str:

@@ -36,16 +36,21 @@ def read_json_lines(path: Path, wanted: Columns) -> Iterator[RowBatch]:
             elif not line.strip():
                 problems[index] = BadRow.EMPTY
             else:
-                try:
-                    value = json.loads(line)
-                except json.JSONDecodeError:
+                value = _object(line)
+                if value is None:
                     problems[index] = BadRow.NOT_JSON
-                else:
-                    if not isinstance(value, dict):
-                        problems[index], value = BadRow.NOT_JSON, None
             objects.append(value)
         if paths is None and (known := _known_columns(objects)):
             paths = wanted.choose(known, str(path))
+            if (
+                len(block) == 1
+                and not wanted.named
+                and all(isinstance(value_at(objects[0], one), list) for one in paths)
+            ):
+                raise ValueError(
+                    f"{path} is one JSON object whose columns are lists, not rows. Write one object per line (JSON "
+                    "lines), or an array of objects."
+                )
         names = dotted(paths) if paths is not None else ()
         if paths is None:
             sides = [[None] * len(block) for _ in range(wanted.sides)]
@@ -61,26 +66,32 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
     if first is None:
         return iter(enumerate(lines(path), start=1))
     begin = first[1].lstrip()[0]
-    if begin not in "[{" or (_is_json(first[1]) and begin == "{"):
+    if begin not in "[{":
+        return iter(enumerate(lines(path), start=1))
+    alone = all(not line.strip() for _, line in numbered)  # whether the file has no other line
+    if begin == "{" and _object(first[1]) is not None and not alone:
         return iter(enumerate(lines(path), start=1))
     try:
         value = json.loads("\n".join(lines(path)))
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return iter(enumerate(lines(path), start=1))  # lines, of which the first is bad
-    if not isinstance(value, list):
-        raise ValueError(
-            f"{path} is one JSON object that spans several lines. Write one object per line (JSON lines), or an array "
-            "of objects."
-        )
-    return iter(enumerate(value))
+    if isinstance(value, list):
+        return iter(enumerate(value))
+    if alone and not any(isinstance(inner, list) and inner and isinstance(inner[0], dict) for inner in value.values()):
+        return iter([first])
+    raise ValueError(
+        f"{path} is one JSON object with the keys {list(value)[:5]}, not rows. Write one object per line (JSON lines), "
+        "or an array of objects."
+    )
 
 
-def _is_json(line: str) -> bool:
+def _object(line: str) -> dict[str, Any] | None:
+    """The JSON object in a line; None if there is none. A number or a nesting may also exceed what Python reads."""
     try:
-        json.loads(line)
-    except json.JSONDecodeError:
-        return False
-    return True
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _known_columns(objects: list[Any]) -> dict[str, Any]:

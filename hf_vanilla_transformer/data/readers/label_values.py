@@ -12,7 +12,10 @@ import datasets
 
 LabelKind = Literal["single", "multi", "regression"]
 
-_WHOLE_NUMBER = re.compile(r"[-+]?(?:0|[1-9]\d{0,14})\.0*")
+# What a label can be; a number, a boolean and a text are values.
+_KINDS = ("value", "list", "mapping")
+
+_WHOLE_NUMBER = re.compile(r"[-+]?(?:0|[1-9]\d{0,14})(?:\.\d*)?(?:[eE][-+]?\d{1,2})?", re.ASCII)
 
 
 def plain_values(rows: datasets.Dataset, column: str) -> list[Any]:
@@ -47,6 +50,11 @@ def check_type(values: Sequence[Any], kind: LabelKind, column: str, separator: s
     kinds = Counter(_type_name(value) for value in values if value is not None)
     if not kinds:
         raise ValueError(f"No row has a label in the column {column!r}.")
+    other = next((kind for kind in kinds if kind not in _KINDS), None)
+    if other is not None:
+        raise ValueError(
+            f"The labels in the column {column!r} are of the type {other}; give texts, whole numbers or lists of them."
+        )
     if kind == "regression":
         wrong = [value for value in values if as_number(value) is None]
         if len(wrong) == len(values):
@@ -68,6 +76,8 @@ def check_type(values: Sequence[Any], kind: LabelKind, column: str, separator: s
                 f"The labels in the column {column!r} are lists, such as {values[0]!r}: a row has several classes. Use "
                 "the multi-label task, or give one class per row."
             )
+        if any(isinstance(value, float) and not math.isfinite(value) for value in values):
+            raise ValueError(f"Labels in the column {column!r} are infinite numbers; correct or remove these rows.")
         fractions = [value for value in values if isinstance(value, float) and not value.is_integer()]
         if fractions:
             raise ValueError(
@@ -82,7 +92,9 @@ def check_type(values: Sequence[Any], kind: LabelKind, column: str, separator: s
         )
     lists = [value for value in values if isinstance(value, list)]
     flat = {one for value in lists for one in value}
-    if lists and flat <= {0, 1} and len({len(value) for value in lists}) == 1 and len(lists[0]) > 2:
+    same_length = len({len(value) for value in lists}) == 1
+    repeats = any(len(set(value)) < len(value) for value in lists)
+    if lists and flat <= {0, 1} and same_length and (repeats or len(lists[0]) > 2):
         raise ValueError(
             f"The labels in the column {column!r} seem to be zeros and ones for {len(lists[0])} classes; give the "
             "names of the classes that each row has instead."
@@ -90,7 +102,11 @@ def check_type(values: Sequence[Any], kind: LabelKind, column: str, separator: s
 
 
 def _type_name(value: Any) -> str:
-    return "list" if isinstance(value, (list, tuple)) else "mapping" if isinstance(value, dict) else "value"
+    if isinstance(value, (str, bool, int, float)):
+        return "value"
+    return (
+        "list" if isinstance(value, (list, tuple)) else "mapping" if isinstance(value, dict) else type(value).__name__
+    )
 
 
 def names_of(value: Any, kind: LabelKind, separator: str | None) -> list[str] | None:
@@ -107,8 +123,11 @@ def names_of(value: Any, kind: LabelKind, separator: str | None) -> list[str] | 
 
 
 def whole_number(name: str) -> str:
-    """`1` for the class names `1.0` and `1.`, as a table with gaps writes whole numbers; other names as they are."""
-    return str(int(float(name))) if _WHOLE_NUMBER.fullmatch(name) else name
+    """`1` for the class names `1.0`, `1.`, `+1` and `1e+00`, as programs write whole numbers; others as they are."""
+    if not _WHOLE_NUMBER.fullmatch(name):
+        return name
+    number = float(name)
+    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else name
 
 
 def _name(value: Any) -> str | None:

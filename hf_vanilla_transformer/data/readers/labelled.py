@@ -34,6 +34,13 @@ PAIR_COLUMNS = (
     ("question", "sentence"),
 )
 LABEL_COLUMNS = ("label", "labels", "class", "category", "sentiment", "score", "target", "라벨", "레이블", "분류")
+# What a user can do about bad rows.
+_HINTS = {
+    BadRow.NOT_UTF8: "If the file has another encoding, set it, such as cp949 (Excel in Korea) or latin-1.",
+    BadRow.FIELDS: "A text that contains the delimiter must be in quotes; is the delimiter correct?",
+    BadRow.QUOTES: 'A quote inside of a field in quotes is doubled, "".',
+    BadRow.NOT_JSON: "Write one JSON object per line (JSON lines), or one array of objects.",
+}
 
 
 def load_labelled(
@@ -129,7 +136,8 @@ def _wanted(text: str | int | None, pair: str | int | None, label: str | int | N
     described = [f"text ({text!r})" if text is not None else "text", f"label ({label!r})" if label else "label"]
     if pairs:
         described.insert(1, f"second text ({pair!r})" if pair is not None else "second text")
-    return Columns(candidates, " and ".join(described), named, labelled=True)
+    remedy = "text_column and label_column (data.text and data.label in a recipe)"
+    return Columns(candidates, " and ".join(described), named, remedy, labelled=True)
 
 
 def _tables(paths: Sequence[Path], *, wanted: Columns, form: CsvFormat | None) -> ReadFiles:
@@ -161,8 +169,7 @@ def _label(value: Any, class_label: datasets.ClassLabel | None, empty: bool) -> 
         return value
     if isinstance(value, str):
         return value.strip() or ("" if empty else None)
-    if isinstance(value, Decimal):  # numbers of a database
-        value = float(value)
+    value = _plain(value)
     if isinstance(value, float) and math.isnan(value):
         return None
     if class_label is not None and value == -1:
@@ -170,16 +177,30 @@ def _label(value: Any, class_label: datasets.ClassLabel | None, empty: bool) -> 
     return value
 
 
+def _plain(value: Any) -> Any:
+    """The numbers of a database as numbers, also in a list."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return float(value) if isinstance(value, Decimal) else value
+
+
 def _dataset(
     sides: tuple[str, ...], columns: list[list[Any]], class_label: datasets.ClassLabel | None, name: str
 ) -> datasets.Dataset:
     try:
         labels = pa.array(columns[-1])
+    except OverflowError as error:
+        largest = max((value for value in columns[-1] if isinstance(value, int)), key=abs)
+        raise ValueError(
+            f"The label {largest} in {name} has more than 64 bits: give the labels as text, in quotes."
+        ) from error
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         kinds = Counter(type(value).__name__ for value in columns[-1])
+        if set(kinds) == {"list"}:
+            kinds = Counter(type(one).__name__ for value in columns[-1] for one in value)
         raise ValueError(
             f"The labels in {name} have several types ({', '.join(f'{n:,} {kind}' for kind, n in kinds.items())}); "
-            "make them all text, all numbers or all lists."
+            "make them all text, all numbers or all lists of one of these."
         ) from error
     table = pa.table({side: pa.array(values, pa.string()) for side, values in zip(sides, columns[:-1])})
     dataset = datasets.Dataset(table.append_column(sides[-1], labels))
@@ -187,8 +208,7 @@ def _dataset(
 
 
 def _hint(report: RowReport) -> str:
-    if report.counts.get(BadRow.NOT_UTF8):
-        return "\nIf the file has another encoding, set it, such as cp949 (Excel in Korea) or latin-1."
-    if report.counts.get(BadRow.FIELDS):
-        return "\nA text that contains the delimiter must be in quotes; is the delimiter correct?"
+    for reason, hint in _HINTS.items():
+        if report.counts.get(reason):
+            return hint
     return ""

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import datasets
 import pyarrow as pa
 
+from ...wording import counted
 from .bad_rows import BadRow
 from .label_values import LabelKind, as_number, check_type, declared_names, names_of, plain_values, whole_number
 from .row_report import RowReport
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 OnBadLabel = Literal["error", "warn"]
 
+# What programs write for a missing value.
+_MISSING = {"nan", "NaN", "null", "NULL", "<NA>", "#N/A", "NaT"}
 # More classes than this, with fewer than two rows each, are probably texts.
 _MANY = 20
 
@@ -118,15 +121,16 @@ class Labels:
             report.add(problem, f"{split}:{index}")
             unseen.update(wrong)
         if report.skipped:
-            shown = ", ".join(f"{name!r} ({count:,} rows)" for name, count in unseen.most_common(5))
-            listed = f"{report}\n  these labels: {shown}{', ...' if len(unseen) > 5 else ''}"
+            shown = ", ".join(f"{name!r} ({counted(count, 'row')})" for name, count in unseen.most_common(5))
+            shown += ", ..." if len(unseen) > 5 else ""
             if on_bad_label == "error" or not keep:
-                expected = f"The training rows have {', '.join(map(repr, self.names[:20]))}." if self.names else ""
+                known_names = f" The training rows have {', '.join(map(repr, self.names[:20]))}." if self.names else ""
                 raise ValueError(
-                    f"{listed}\n{expected} Correct the rows, add examples of these labels to the training data, or set "
-                    "on_bad_label to warn, which skips and counts the rows."
+                    f"{report.in_one_line()}; these labels: {shown}.{known_names} Correct the rows, add examples of "
+                    "these labels to the training data, or set on_bad_label (data.on_bad_label in a recipe) to warn, "
+                    "which skips and counts the rows."
                 )
-            logger.warning("%s", listed)
+            logger.warning("%s\n  these labels: %s", report, shown)
             rows = rows.select(keep)
         kind = datasets.Value("int64") if self.kind == "single" else datasets.Value("float32")
         feature = datasets.List(kind) if self.kind == "multi" else kind
@@ -187,6 +191,10 @@ def fit_labels(
     _check_choice(on_bad_label)
     if kind not in ("single", "multi", "regression"):
         raise ValueError(f"kind must be 'single', 'multi' or 'regression', but is {kind!r}.")
+    if separator is not None:
+        separator = "\t" if separator == "\\t" else separator  # as a shell passes it on
+        if not separator:
+            raise ValueError("separator='' (data.label_separator in a recipe) must not be empty; give one such as '|'.")
     values = plain_values(train, column)
     check_type(values, kind, column, separator)
     if kind == "regression":
@@ -241,15 +249,27 @@ def _doubts(names: Sequence[str], counts: Counter[str], rows: int, kind: LabelKi
         )
     alike: dict[str, list[str]] = {}
     for name in names:
-        alike.setdefault(" ".join(unicodedata.normalize("NFKC", name).casefold().split()), []).append(name)
+        alike.setdefault(_essence(name), []).append(name)
     for group in alike.values():
         if len(group) > 1:
-            shown = " and ".join(f"{name!r} ({counts.get(name, 0):,} rows)" for name in group)
+            shown = " and ".join(f"{name!r} ({counted(counts.get(name, 0), 'row')})" for name in group)
             doubts.append(f"the classes {shown} differ only in case, blanks or Unicode form; are they the same class?")
+    if missing := [name for name in seen if name in _MISSING]:
+        doubts.append(f"{missing[0]!r} ({counted(counts[missing[0]], 'row')}) seems to stand for a missing label.")
+    numbers = [as_number(name) for name in seen]
+    fractions = [name for name, number in zip(seen, numbers) if number is not None and not number.is_integer()]
+    if kind == "single" and fractions and None not in numbers:
+        doubts.append(f"they are numbers with fractions, such as {fractions[0]!r}: is this a regression?")
     empty = [name for name in names if not counts.get(name)]
     if empty:
         doubts.append(f"no training row has the declared class{'es' if len(empty) > 1 else ''} {', '.join(empty)}.")
     return doubts
+
+
+def _essence(name: str) -> str:
+    """A class name without what people do not see or do not mean: case, blanks, Unicode form, invisible characters."""
+    visible = "".join(character for character in name if unicodedata.category(character) != "Cf")
+    return " ".join(unicodedata.normalize("NFKC", visible).casefold().split())
 
 
 def _warn_or_raise(doubts: list[str], on_bad_label: OnBadLabel) -> tuple[str, ...]:
@@ -257,7 +277,7 @@ def _warn_or_raise(doubts: list[str], on_bad_label: OnBadLabel) -> tuple[str, ..
         raise ValueError(
             "The labels of the training rows are doubtful: "
             + " ".join(doubts)
-            + " Correct them, or set on_bad_label to warn to continue."
+            + " Correct them, or set on_bad_label (data.on_bad_label in a recipe) to warn to continue."
         )
     for doubt in doubts:
         logger.warning("Labels of the training rows: %s", doubt)

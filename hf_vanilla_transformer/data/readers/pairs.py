@@ -24,8 +24,8 @@ def load_pairs(
     Args:
         source: one of
 
-            * a file: `.tsv`, JSON lines (`.jsonl`, `.ndjson`, `.json`) or `.parquet`; text files also as `.gz`; or a
-              list of such files;
+            * a file: `.csv`, `.tsv`, JSON lines (`.jsonl`, `.ndjson`, `.json`) or `.parquet`; text files also
+              compressed (`.gz`, `.bz2`, `.xz`, `.zst`); or a list of such files;
             * two parallel files, `("train.en", "train.de")`, or their common name, `"train"`;
             * a folder whose files are named after the split (see `splits.split_name`), in one file, in shards or as
               parallel files; or any folder that `datasets` reads;

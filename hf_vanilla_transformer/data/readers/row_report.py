@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...wording import counted
 from .bad_rows import BadRow, OnBadRow
 from .row_batch import RowBatch, Undecodable
 
@@ -84,11 +85,11 @@ class RowReport:
             ValueError: the source has no row, or no valid row.
         """
         if self.rows == 0:
-            raise ValueError(f"{self.origin} is empty; give a source with at least one row.")
+            raise ValueError(f"{self.origin} is empty: it has no rows; give a source with at least one.")
         if self.kept == 0:
-            raise ValueError(f"{self.origin} has no valid row.\n{self}{hint}")
+            raise ValueError(f"{self.origin} has no valid row: {self.in_one_line()}. {hint}".strip())
         if self.skipped:
-            logger.warning("%s%s", self, hint)
+            logger.warning("%s%s", self, f"\n{hint}" if hint else "")
 
     def clear(self) -> None:
         """Starts again from zero, because a stream is read again."""
@@ -96,13 +97,28 @@ class RowReport:
         self.counts.clear()
         self.examples.clear()
 
+    def in_one_line(self) -> str:
+        """The report without line breaks, for an error."""
+        reasons = (f"{reason.value}: {self.counts[reason]:,} ({self._examples(reason)})" for reason in self._order())
+        return "; ".join([self._head(), *reasons])
+
+    def _head(self) -> str:
+        return f"{self.origin}: {self.kept:,} of {counted(self.rows, 'row')} kept"
+
+    def _order(self) -> list[BadRow]:
+        """The reasons, the most frequent first."""
+        return sorted(self.counts, key=lambda reason: (-self.counts[reason], reason.value))
+
+    def _examples(self, reason: BadRow) -> str:
+        return ", ".join(self.examples[reason])
+
     def __str__(self) -> str:
-        head = f"{self.origin}: {self.kept:,} of {self.rows:,} rows kept"
+        head = self._head()
         if not self.counts:
             return head
-        order = sorted(self.counts, key=lambda reason: (-self.counts[reason], reason.value))
+        order = self._order()
         table = [("skipped", "rows", "first at")]
-        table += [(reason.value, f"{self.counts[reason]:,}", ", ".join(self.examples[reason])) for reason in order]
+        table += [(reason.value, f"{self.counts[reason]:,}", self._examples(reason)) for reason in order]
         first, second = (max(len(row[column]) for row in table) for column in (0, 1))
         lines = [f"  {reason:<{first}}  {count:>{second}}  {locations}" for reason, count, locations in table]
         return "\n".join([head, *lines])

@@ -7,6 +7,7 @@ from typing import Any
 import datasets
 
 from ...hub_names import check_hub_name
+from ...text_lines import without_compression
 from .columns import Columns
 from .row_batch import RowBatch, dataset_batches
 from .splits import no_such_source, shard_number, split_files
@@ -163,11 +164,11 @@ def _joint_name(paths: Sequence[Path]) -> str:
 
 
 def _parallel_files(stem: Path, languages: tuple[str, str]) -> list[tuple[Path, Path]] | None:
-    """`train.en` and `train.de` for `train`, also with `.gz` or in shards; None unless both languages exist."""
+    """`train.en` and `train.de` for `train`, also compressed or in shards; None unless both languages exist."""
     sides: list[dict[int, Path]] = [{}, {}]
     for file in split_files(stem.parent, stem.name):
         for side, language in zip(sides, languages):
-            if file.name.removesuffix(".gz").endswith(f".{language}"):
+            if without_compression(file.name).endswith(f".{language}"):
                 side.setdefault(shard_number(file), file)  # `train.en` comes before `train.en.gz`
     first, second = sides
     if not first or not second:

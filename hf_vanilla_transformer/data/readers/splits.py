@@ -9,6 +9,7 @@ from pathlib import Path
 import datasets
 
 from ...hub_names import check_hub_name
+from ...text_lines import without_compression
 
 # The end of the name of a file that holds one part of a split: train-00003-of-00010.parquet, also with a fingerprint
 # (train-00003-of-00010-a1b2c3.parquet), and with a dot as in C4 (c4-train.00003-of-01024.json.gz).
@@ -123,5 +124,4 @@ def _data_files(folder: Path) -> list[Path]:
 
 def _stem(file: Path) -> str:
     """`train` for `train.tsv` and `train.tsv.gz`."""
-    name = file.name.removesuffix(".gz")
-    return name.rsplit(".", 1)[0]
+    return without_compression(file.name).rsplit(".", 1)[0]

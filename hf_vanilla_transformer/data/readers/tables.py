@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ...text_lines import without_compression
 from .columns import Columns
 from .conllu import read_conllu
 from .csv_files import read_csv
@@ -24,6 +25,6 @@ TABLES: dict[str, Callable[[Path, Columns], Iterator[RowBatch]]] = {
 
 
 def table_suffix(path: Path) -> str | None:
-    """The key of `path` in `TABLES`, where `.gz` is ignored; None if it is not a table."""
-    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
-    return suffix.lower() if suffix.lower() in TABLES else None
+    """The key of `path` in `TABLES`, whether it is compressed or not; None if it is not a table."""
+    suffix = Path(without_compression(path.name)).suffix.lower()
+    return suffix if suffix in TABLES else None

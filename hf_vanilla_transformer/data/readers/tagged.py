@@ -26,7 +26,7 @@ def load_tagged(
     """Reads sentences with one tag per word.
 
     Args:
-        source: a file (`.parquet`, JSON lines, `.conllu`, the last two also as `.gz`), a list of such files, a folder
+        source: a file (`.parquet`, JSON lines, `.conllu`, the last two also compressed), a list of such files, a folder
             whose files are named after the split, a name on the Hub or a data set.
         tokens_column: the words, a list of texts.
         tags_column: the tags, a list of as many texts, or of numbers of a `ClassLabel`.

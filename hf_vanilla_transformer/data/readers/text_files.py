@@ -1,59 +1,19 @@
-"""Text files: single or parallel, plain or compressed with gzip."""
+"""Text files, single or parallel, whose lines, paragraphs or entire content are texts."""
 
-import codecs
-import io
 from collections.abc import Iterator, Sequence
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
-from ...files import open_binary
+from ...text_lines import text_lines
 from .row_batch import ROWS_PER_BATCH, RowBatch, Undecodable
 
 SampleBy = Literal["line", "paragraph", "document"]
 
 
-def wide_encoding(first_bytes: bytes) -> str | None:
-    """``utf-16`` or ``utf-32`` if the first four bytes of a file are a byte order mark of these, else None."""
-    if first_bytes.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # its beginning is UTF-16's
-        return "utf-32"
-    return "utf-16" if first_bytes.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else None
-
-
-def decoded_lines(stream: BinaryIO, encoding: str, path: Path) -> Iterator[str]:
-    """The lines of a stream with their line ends. Only a line feed ends a line.
-
-    Args:
-        stream: the bytes.
-        encoding: any, also one in which a line feed is more than one byte.
-        path: of the file, for the error.
-
-    Raises:
-        ValueError: the text is not in this encoding.
-    """
-    try:
-        yield from io.TextIOWrapper(stream, encoding=encoding, newline="\n")
-    except UnicodeError as error:
-        raise ValueError(f"{path} is not {encoding} ({error}); correct the file, or name its encoding.") from error
-
-
 def lines(path: Path) -> Iterator[str]:
-    """The lines of a file, plain or `.gz`, without their line ends. Only a line feed ends a line.
-
-    The file is UTF-8, or UTF-16 or UTF-32 with a byte order mark.
-    """
-    with open_binary(path) as stream:
-        buffered = io.BufferedReader(stream)  # type: ignore[type-var]
-        if (wide := wide_encoding(buffered.peek(4)[:4])) is not None:
-            for line in decoded_lines(buffered, wide, path):
-                yield line.removesuffix("\n").removesuffix("\r")
-            return
-        for number, raw in enumerate(buffered):
-            raw = raw.removesuffix(b"\n").removesuffix(b"\r")
-            try:
-                yield raw.decode("utf-8-sig" if number == 0 else "utf-8")
-            except UnicodeDecodeError:
-                yield Undecodable()
+    """The lines of a file, see `text_lines`; an `Undecodable` in the place of a line that is not UTF-8."""
+    return (line if isinstance(line, str) else Undecodable() for line in text_lines(path))
 
 
 def read_parallel(paths: Sequence[Path]) -> Iterator[RowBatch]:

@@ -19,10 +19,10 @@ def text_problems(sides: list[list[Any]], max_length_ratio: float | None = None)
     problems: dict[int, BadRow] = {}
     for values in sides:
         for index, value in enumerate(values):
-            if isinstance(value, str) and value and not value.isspace():
+            if isinstance(value, str) and value and not value.isspace() and "\0" not in value:
                 continue
             problem = text_problem(value)
-            if problem in (BadRow.MISSING, BadRow.NOT_UTF8):
+            if problem in (BadRow.MISSING, BadRow.NOT_UTF8, BadRow.NUL):
                 problems[index] = problem
             elif problem is not None:
                 problems.setdefault(index, problem)
@@ -44,6 +44,8 @@ def text_problem(value: Any) -> BadRow | None:
         return BadRow.NOT_UTF8
     if not isinstance(value, str):
         return BadRow.NOT_TEXT
+    if "\0" in value:
+        return BadRow.NUL
     return None if value.strip() else BadRow.EMPTY
 
 

@@ -1,11 +1,12 @@
 """Tab-separated files without quoting, as corpora of sentence pairs are distributed."""
 
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import chain, dropwhile, islice
 from pathlib import Path
 
+from .bad_rows import BadRow
 from .columns import Columns
-from .headers import SAMPLE, seems_header, unknown_header
+from .headers import SAMPLE, find_columns
 from .row_batch import ROWS_PER_BATCH, RowBatch, Undecodable
 from .text_files import lines
 
@@ -19,34 +20,30 @@ def read_tsv(path: Path, wanted: Columns) -> Iterator[RowBatch]:
     Raises:
         ValueError: a column does not exist, or the first line seems to be a header with unknown names.
     """
-    rows = ((number, line) for number, line in enumerate(lines(path), start=1))
-    chosen = wanted.indices()
-    if chosen is None:
-        first = next(rows, None)
-        if first is None:
-            return
-        header = [name.strip() for name in first[1].split("\t")]
-        try:
-            paths = wanted.choose(dict.fromkeys(header), f"The first line of {path}")
-            chosen = [header.index(name) for (name,) in paths]
-        except ValueError:
-            if wanted.named:
-                raise
-            sample = list(islice(rows, SAMPLE))
-            if seems_header(header, [line.split("\t") for _, line in sample], wanted):
-                raise unknown_header(path, header, wanted) from None
-            chosen = list(range(wanted.sides))
-            rows = chain([first], sample, rows)
+    # Blank lines above the header are no rows.
+    rows = dropwhile(lambda numbered: _is_blank(numbered[1]), enumerate(lines(path), start=1))
+    sample = list(islice(rows, SAMPLE))
+    if not sample:
+        if any(True for _ in lines(path)):
+            raise ValueError(f"{path} has only blank lines; give a source with at least one row.")
+        return
+    split = [
+        (number, BadRow.NOT_UTF8 if isinstance(line, Undecodable) else line.split("\t")) for number, line in sample
+    ]
+    header = find_columns(split, wanted, path)
+    rows = chain(sample if header.row is None else sample[1:], rows)
     while block := list(islice(rows, ROWS_PER_BATCH)):
-        values = [_fields(line, chosen) for _, line in block]
+        problems: dict[int, BadRow] = {}
+        values = []
+        for index, (_, line) in enumerate(block):
+            fields = [] if isinstance(line, Undecodable) or _is_blank(line) else line.split("\t")
+            if fields and header.is_repeated_by(fields):
+                problems[index] = BadRow.HEADER
+            missing = line if isinstance(line, Undecodable) else "" if not fields else None
+            values.append([fields[column] if column < len(fields) else missing for column in header.chosen])
         sides = [[row[side] for row in values] for side in range(wanted.sides)]
-        yield RowBatch(str(path), [number for number, _ in block], sides)
+        yield RowBatch(str(path), [number for number, _ in block], sides, problems)
 
 
-def _fields(line: str, chosen: list[int]) -> list[str | None]:
-    if isinstance(line, Undecodable):
-        return [line] * len(chosen)
-    if not line.strip():
-        return [""] * len(chosen)
-    values = line.split("\t")
-    return [values[column] if column < len(values) else None for column in chosen]
+def _is_blank(line: str) -> bool:
+    return not isinstance(line, Undecodable) and not line.strip()

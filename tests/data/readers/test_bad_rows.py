@@ -126,7 +126,7 @@ def test_unreadable_sources_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"empty\.tsv"):
         load_pairs(empty)
     empty.write_text("one side\nanother\n")
-    with pytest.raises(ValueError, match=r"(?s)empty\.tsv.*missing side\s+2"):
+    with pytest.raises(ValueError, match=r"empty\.tsv.*single column"):
         load_pairs(empty)
     (tmp_path / "x.xml").write_text("<a/>")
     with pytest.raises(ValueError, match=r"x\.xml.*\.tsv"):

@@ -69,14 +69,14 @@ def test_labels_absent_from_the_training_rows(caplog):
     ("values", "message"),
     [
         (["a"] * 4, "'a'"),
-        (["Good", "good", "bad"], r"'Good' \(1 rows\) and 'good' \(1 rows\)"),
-        (["new  york", "New York", "x"], r"'New York' \(1 rows\) and 'new  york'"),
+        (["Good", "good", "bad"], r"'Good' \(1 row\) and 'good' \(1 row\)"),
+        (["new  york", "New York", "x"], r"'New York' \(1 row\) and 'new  york'"),
         ([unicodedata.normalize("NFD", "긍정"), "긍정", "부정"], "Unicode form"),
         ([f"a whole text {i}" for i in range(50)], "50 .*50 rows"),
     ],
 )
 def test_doubtful_classes_are_an_error_or_a_warning(values, message, caplog):
-    with pytest.raises(ValueError, match=rf"(?s){message}.*on_bad_label to warn"):
+    with pytest.raises(ValueError, match=rf"(?s){message}.*on_bad_label .*to warn"):
         fit_labels(rows(values), "single")
     with caplog.at_level(logging.WARNING):
         labels = fit_labels(rows(values), "single", on_bad_label="warn")
@@ -148,7 +148,7 @@ def test_columns_of_labelled_texts(tmp_path):
     assert loaded[:] == {"text": ["a"], "text_pair": ["b"], "label": [0]} and report.counts == {BadRow.EMPTY: 1}
     with pytest.raises(ValueError, match=r"text_column='premise'.*pair_column=None"):
         load_labelled(pairs, text_column="premise", pairs=True)
-    with pytest.raises(ValueError, match=r"(?s)data set.*0 of 1 rows.*empty"):
+    with pytest.raises(ValueError, match=r"(?s)data set.*0 of 1 row kept.*empty"):
         load_labelled(rows(["a"], texts=["  "]))
     with pytest.raises(FileNotFoundError):
         load_labelled(tmp_path / "missing.csv")
