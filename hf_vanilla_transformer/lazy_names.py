@@ -24,7 +24,12 @@ def lazy_names(
     Args:
         package: its `__name__`.
         module_of_name: for each public name, the module that defines it, relative to the package.
+
+    Raises:
+        ValueError: a name is also that of a module, which would take its place in the package once it is imported.
     """
+    if modules := sorted(set(module_of_name) & set(module_of_name.values())):
+        raise ValueError(f"{package}.{modules[0]} is a public name and a module: rename the module.")
 
     def get_attribute(name: str) -> Any:
         if name not in module_of_name:

@@ -15,8 +15,8 @@ from ..conversion.embedding_files import EmbeddingFiles, embedding_files
 from ..conversion.saved_model import load_saved_model, load_saved_tokenizer
 from ..files import file_aside
 from .card_text import CARD_TEXT_FILE, card_text_of_recipe, load_card_text
-from .export_folder import export_folder
 from .model_card import ModelCardText, write_card
+from .publishable_folder import export_folder
 from .run_record import read_results
 
 _CAPTIONS = {
