@@ -35,6 +35,7 @@ COMMANDS = {
     "card": "write the card of a model to a file",
     "convert": "convert a published checkpoint to a model of this package",
     "export": "export a model to transformers, CTranslate2, ONNX or GGUF",
+    "doctor": "examine machine, processes and folder before a run",
     "demo": "train a translation model in three minutes, or show a MODEL in the browser",
 }
 

@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from .batches import NumberedBatch, Rows, SeededCollator
-from .memory import estimate_memory
+from .memory import MemoryEstimate, estimate_memory
 from .recipes.sections import short_average
 from .streaming import StreamedRows
 from .trainer import UNLIMITED_STEPS
@@ -45,13 +45,13 @@ def output_line(recipe: Any) -> Line:
     return ("output", f"{folder}; {note}" if note else folder)
 
 
-def memory_line(
+def training_memory(
     recipe: Any,
     model: torch.nn.Module,
     batch_of: Callable[[int], Mapping[str, torch.Tensor]],
     rows: int,
     copies: int = 0,
-) -> Line:
+) -> MemoryEstimate:
     """The memory that training needs on one process; see `estimate_memory`.
 
     Args:
@@ -65,17 +65,22 @@ def memory_line(
     copies += {"none": 0, "ema": 1, "last": training.average_last}[training.average]
     if training.gradient_checkpointing:
         model.gradient_checkpointing_enable()
-    return ("memory", str(estimate_memory(model, batch_of, rows, precision=training.precision, copies=copies)))
+    return estimate_memory(model, batch_of, rows, precision=training.precision, copies=copies)
 
 
-def token_memory_line(
+def memory_line(estimate: MemoryEstimate) -> Line:
+    """The memory as a line of a plan."""
+    return ("memory", str(estimate))
+
+
+def token_memory(
     recipe: Any,
     model: PreTrainedModel,
     rows: Rows | StreamedRows,
     collator: Callable[[list], dict[str, torch.Tensor]],
     copies: int = 0,
-) -> Line:
-    """`memory_line` for batches filled by tokens, with as many copies of the longest row as fit into a batch."""
+) -> MemoryEstimate:
+    """`training_memory` for batches filled by tokens, with as many copies of the longest row as fit into a batch."""
     longest = _longest_row(rows)
     collate = SeededCollator(collator, recipe.training.seed)
 
@@ -83,7 +88,7 @@ def token_memory_line(
         return collate(NumberedBatch([longest] * count))
 
     length = max(len(ids) for ids in longest.values())
-    return memory_line(recipe, model, batch_of, max(1, recipe.training.tokens_per_batch // length), copies)
+    return training_memory(recipe, model, batch_of, max(1, recipe.training.tokens_per_batch // length), copies)
 
 
 def _longest_row(rows: Rows | StreamedRows) -> dict[str, Any]:

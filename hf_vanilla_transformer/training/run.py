@@ -32,6 +32,7 @@ from ..wording import counted
 from .callbacks import BestModel, RestoreRunState, Schedule, StopConditions
 from .checkpoints import best_folder, checkpoints, put_weights, remove_newer, save_average, update_of
 from .history import History, read_history, trim_history
+from .launch import check_launch
 from .recipes.sections import OutputRecipe, short_average
 from .run_folder import (
     CURVES_FILE,
@@ -166,6 +167,7 @@ def carry_out(kind: type[Run], recipe: Any, *, resume: bool = False, command: st
         ValueError, FileNotFoundError, ImportError: recipe, data and model do not fit; raised before training starts.
         OSError: a checkpoint could not be written; earlier ones are complete.
     """
+    check_launch()
     _check_output(recipe.output)
     folder = Path(recipe.output.output_dir)
     resume_from = check_resumable(folder, recipe) if resume else None

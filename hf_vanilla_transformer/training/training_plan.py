@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .batches import Rows
 from .collators import collator
-from .plan import Line, end_line, output_line, plan_table, token_memory_line
+from .plan import Line, end_line, memory_line, output_line, plan_table, token_memory
 from .recipes.mixture import mixture_sources
 from .recipes.objective import OBJECTIVES, describe_objective
 from .recipes.training_recipe import Recipe
@@ -44,7 +44,7 @@ def plan(recipe: Recipe, *, processes: int = 1) -> str:
         lines += _stream_lines(recipe, run.train_rows, processes)
     else:
         lines += _batch_lines(recipe, run.train_rows, processes)
-    lines.append(token_memory_line(recipe, model, run.train_rows, collator(recipe, run.tokenizer)))
+    lines.append(memory_line(token_memory(recipe, model, run.train_rows, collator(recipe, run.tokenizer))))
     if recipe.task in OBJECTIVES.values():
         lines.append(("objective", describe_objective(recipe.task, recipe.objective, reverse=recipe.data.reverse)))
     lines += [optimizer_line(recipe, model.config.hidden_size), output_line(recipe)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..collators import collator
 from ..finetuning.base_model import describe, lineage
-from ..plan import end_line, output_line, plan_table, token_memory_line
+from ..plan import end_line, memory_line, output_line, plan_table, token_memory
 from ..recipes.objective import describe_objective
 from ..recipes.training_recipe import Recipe
 from ..trainer import planned_updates
@@ -48,15 +48,14 @@ def plan(recipe: Recipe, *, processes: int = 1) -> str:
         lines.append(("general text", f"{adaptation.general.path}: {measured}{replayed}"))
     lines.append(("L2-SP", f"{adaptation.l2_sp:g}" if adaptation.l2_sp else "none"))
     tokens = int(run.train_rows.lengths().sum())
+    collate = collator(recipe, run.tokenizer)
     lines += [
         ("tokens", f"{tokens:,} in all training texts, at most {training.tokens_per_batch:,} per batch"),
         end_line(training, planned_updates(training, per_epoch), per_epoch),
         optimizer_line(recipe, model.config.hidden_size),
         ("evaluation", f"every {recipe.evaluation.eval_steps:,} updates, on domain and general text"),
         # L2-SP keeps a copy of the start weights.
-        token_memory_line(
-            recipe, model, run.train_rows, collator(recipe, run.tokenizer), copies=int(adaptation.l2_sp > 0)
-        ),
+        memory_line(token_memory(recipe, model, run.train_rows, collate, copies=int(adaptation.l2_sp > 0))),
         output_line(recipe),
     ]
     return plan_table(lines)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..plan import memory_line, output_line, plan_table
+from ..plan import memory_line, output_line, plan_table, training_memory
 from ..recipes.finetuning_recipe import FinetuneRecipe
 from ..trainer import planned_updates
 from .backbone import prepare_backbone
@@ -58,7 +58,7 @@ def plan(recipe: FinetuneRecipe, *, processes: int = 1) -> str:
             + " each",
         ),
         ("evaluations", _evaluations(run, steps, per_epoch)),
-        memory_line(recipe, model, batch_of, rows),
+        memory_line(training_memory(recipe, model, batch_of, rows)),
         output_line(recipe),
     ]
     history = trainable_schedule(recipe, model, steps, per_epoch)
