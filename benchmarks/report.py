@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from . import exports, loss, multi30k, multi30k_ablation, products, training
+from . import decoding, exports, loss, multi30k, multi30k_ablation, products, training
 from .records import RESULTS, read_json, write_text
 from .training_sides import SETTINGS
 
@@ -42,6 +42,7 @@ def sections(results: Path) -> dict[str, str]:
         "products": products,
         "loss": loss,
         "exports": exports,
+        "decoding": decoding,
         "multi30k": multi30k,
         "multi30k_ablation": multi30k_ablation,
     }

@@ -8,10 +8,7 @@ weights, and their losses are compared before the timing. Both allocator setting
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -25,6 +22,7 @@ from .allocator import ALLOCATORS, environment
 from .records import RESULTS, machine, summary, write_json
 from .training_rows import make
 from .training_sides import SETTINGS, Setting, choose
+from .turns import TurnTaker
 
 TOLERANCE = {"float32": 1e-4, "bf16_loss": 2e-2, "bf16": 5e-2}
 
@@ -68,7 +66,7 @@ def reason_not_to_run(setting: Setting, options: argparse.Namespace) -> str | No
     return None
 
 
-class Worker:
+class Worker(TurnTaker):
     """A process that measures one side.
 
     Args:
@@ -83,50 +81,15 @@ class Worker:
     def __init__(
         self, mode: str, name: str, side: str, rows: Path, allocator: str, options: argparse.Namespace
     ) -> None:
-        command = [sys.executable, "-m", "benchmarks.training_worker", mode]
-        command += ["--setting", name, "--side", side, "--rows", str(rows)]
+        arguments = [mode, "--setting", name, "--side", side, "--rows", str(rows)]
         if options.nanogpt is not None:
-            command += ["--nanogpt", str(options.nanogpt.resolve())]
+            arguments += ["--nanogpt", str(options.nanogpt.resolve())]
         for flag, rate in (("--dropout", options.dropout), ("--attention-dropout", options.attention_dropout)):
-            command += [] if rate is None else [flag, str(rate)]
+            arguments += [] if rate is None else [flag, str(rate)]
         variables = environment(allocator) | {"TRANSFORMERS_VERBOSITY": "error"}
         if options.threads is not None:
             variables["OMP_NUM_THREADS"] = str(options.threads)
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, env=variables,
-            cwd=Path(__file__).resolve().parents[1],
-        )  # fmt: skip
-
-    def result(self) -> dict[str, Any]:
-        """Reads the next result that the process prints.
-
-        Raises:
-            RuntimeError: the process failed; the message has the end of its output.
-        """
-        line = self.process.stdout.readline()
-        if not line:
-            status = self.process.wait()
-            self.errors.seek(0)
-            output = self.errors.read()[-3000:]
-            raise RuntimeError(f"{' '.join(map(str, self.process.args))} failed with status {status}:\n{output}")
-        return json.loads(line)
-
-    def turn(self) -> dict[str, Any]:
-        """Runs one measurement."""
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return self.result()
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.terminate()
-        self.process.wait()
-        self.errors.close()
+        super().__init__("benchmarks.training_worker", arguments, variables)
 
 
 def compare_losses(name: str, setting: Setting, rows: Path, options: argparse.Namespace) -> dict[str, list[float]]:
