@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from . import decoding, exports, loss, multi30k, multi30k_ablation, products, training
+from . import decoding, exports, loss, multi30k, multi30k_ablation, precision, products, training
 from .records import RESULTS, read_json, write_text
 from .training_sides import SETTINGS
 
@@ -43,6 +43,7 @@ def sections(results: Path) -> dict[str, str]:
         "loss": loss,
         "exports": exports,
         "decoding": decoding,
+        "precision": precision,
         "multi30k": multi30k,
         "multi30k_ablation": multi30k_ablation,
     }

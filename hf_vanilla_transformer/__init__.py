@@ -49,6 +49,7 @@ _MODULE_OF_NAME = {
     ),
     **dict.fromkeys(["from_checkpoint", "from_transformers", "to_transformers"], "conversion"),
     "export_to": "conversion.exports",
+    "lower_precision": "inference.low_precision",
     "lora_targets": "training.lora",
 }
 

@@ -33,6 +33,12 @@ def check_device(name: str) -> None:
         raise ValueError(f"device {name!r} is not available; this machine has {listed}.")
 
 
+def has_bfloat16_arithmetic() -> bool:
+    """Whether this processor multiplies bfloat16 by itself; elsewhere it is emulated, and slower than float32."""
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(capabilities.get(feature, False) for feature in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
 def hardware(processes: int = 1) -> str:
     """What a run of so many processes computes on, in words: `8 x NVIDIA H100`, `2 cores of an AMD EPYC`.
 

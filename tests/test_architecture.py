@@ -22,7 +22,7 @@ LEVELS = (
     ("demo", "web"),
     ("pipelines", "training"),
     ("hub", "reports", "interpretation", "conversion"),
-    ("generation", "data", "tokenization", "evaluation"),
+    ("generation", "inference", "data", "tokenization", "evaluation"),
     ("models",),
 )
 RANK = {name: (level, place) for level, names in enumerate(LEVELS) for place, name in enumerate(names)}

@@ -16,7 +16,7 @@ import argparse
 import sys
 
 from ..model_folders import model_folder
-from .lines import add_language_arguments
+from .lines import add_language_arguments, add_precision_argument
 from .option_types import path_or_name, seed, whole_number
 from .parser import add_output_option
 
@@ -73,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="port to listen on (default: the first free one from 7860)",
     )
     page.add_argument("--device", help="cpu, cuda, mps, ... (default: the accelerator if there is one)")
+    add_precision_argument(page, default=None)
     page.add_argument(
         "--trust-remote-code", action="store_true", default=None, help="run code from the folder of the model"
     )
@@ -81,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Trains the translator, or shows the page of a model."""
     training = ("sentences", "steps", "seed")
-    page = ("space", "example", "src_lang", "tgt_lang", "host", "port", "device", "trust_remote_code")
+    page = ("space", "example", "src_lang", "tgt_lang", "host", "port", "device", "precision", "trust_remote_code")
     others = training if arguments.model is not None else page
     if given := [f"--{name.replace('_', '-')}" for name in others if getattr(arguments, name) is not None]:
         raise ValueError(
@@ -126,7 +127,11 @@ def _show_model(arguments: argparse.Namespace) -> int:
     from ..web.server import serve_page
 
     model = PageModel.load(
-        arguments.model, device=arguments.device, trust_remote_code=bool(arguments.trust_remote_code), **languages
+        arguments.model,
+        device=arguments.device,
+        precision=arguments.precision or "float32",
+        trust_remote_code=bool(arguments.trust_remote_code),
+        **languages,
     )
     serve_page(model, examples=arguments.example, host=arguments.host, port=arguments.port)
     return 0

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from ..wording import counted
+from .lines import add_precision_argument
 from .option_types import path_or_name
 from .parser import add_output_option
 from .recipe_options import add_set_option
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", choices=["validation", "test"], default="test", help="split to evaluate on (default: %(default)s)"
     )
+    add_precision_argument(parser)
     add_output_option(parser, "FILE", "file for the scores (default: standard output)")
     parser.add_argument(
         "--translations",
@@ -74,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.translations is not None and recipe.task != "translation":
         raise ValueError(f"--translations is for translation, not for task={recipe.task!r}: leave it out.")
     translations: list[str] = []
-    scores = score_split(recipe, folder, arguments.split, translations=translations)
+    scores = score_split(recipe, folder, arguments.split, precision=arguments.precision, translations=translations)
     if arguments.json:
         text = json.dumps(scores, indent=2) + "\n"
     else:

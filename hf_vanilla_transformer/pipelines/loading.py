@@ -16,6 +16,8 @@ from ..model_folders import model_folder
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from ..inference.low_precision import Precision
+
 # The command for models of each Auto class.
 COMMANDS = {
     "AutoModelForSeq2SeqLM": "hf-vanilla translate",
@@ -27,7 +29,12 @@ COMMANDS = {
 
 
 def load_model(
-    source: str, *auto_classes: str, purpose: str, device: str | None = None, trust_remote_code: bool = False
+    source: str,
+    *auto_classes: str,
+    purpose: str,
+    device: str | None = None,
+    precision: Precision = "float32",
+    trust_remote_code: bool = False,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Loads a model in evaluation mode, and its tokenizer.
 
@@ -37,12 +44,14 @@ def load_model(
         *auto_classes: names of the Auto classes of transformers to choose from. If several support the model, the one
             with the head that the checkpoint was saved with is used, else the first.
         purpose: name of the task for error messages, such as ``hf-vanilla fill``.
-        device: device of the model, see `check_device`; `default_device()` if None.
+        device: device of the model, see `check_device`; if None, `default_device()`, or the CPU for a lower precision.
+        precision: of the large linear maps on a CPU, see `lower_precision`. "float32" keeps the type of the checkpoint.
         trust_remote_code: allow the model's own Python code to run; models of this package do not need it.
 
     Raises:
         ValueError: none of `auto_classes` supports the model, the checkpoint has no weights for its head, it has its
-            own code and `trust_remote_code` is false, or this machine has no such device.
+            own code and `trust_remote_code` is false, or this machine has no such device or cannot compute in this
+            precision.
         OSError: there is no such model.
     """
     source = find_model(source)
@@ -54,6 +63,11 @@ def load_model(
 
     if device is not None:
         check_device(device)
+    if precision != "float32":
+        from ..inference.low_precision import check_precision
+
+        device = device or "cpu"
+        check_precision(precision, device)
     transformers_logging.disable_progress_bar()
     # Without a decision, transformers asks on standard input, which may be the text of the user.
     with _plain_errors(source):
@@ -80,7 +94,12 @@ def load_model(
             f"{purpose} needs weights for {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}. {source} does "
             f"not have them, because it was saved as {saved}: fine-tune it first, or use another checkpoint."
         )
-    return model.to(device or default_device()).eval(), tokenizer
+    model = model.to(device or default_device()).eval()
+    if precision != "float32":
+        from ..inference.low_precision import lower_precision
+
+        lower_precision(model, precision)
+    return model, tokenizer
 
 
 def find_model(source: str) -> str:

@@ -13,6 +13,7 @@ from ..data import TokenBatchSampler
 from ..device import default_device
 from ..evaluation import load_metric
 from ..generation import translate
+from ..inference.low_precision import Precision, check_precision, lower_precision
 from .batches import Rows, SeededCollator
 from .collators import collator
 from .corpus import encode, load_corpus
@@ -105,7 +106,12 @@ def score_translations(
 
 
 def score_split(
-    recipe: Recipe, folder: str | Path, split: str, *, translations: list[str] | None = None
+    recipe: Recipe,
+    folder: str | Path,
+    split: str,
+    *,
+    precision: Precision = "float32",
+    translations: list[str] | None = None,
 ) -> dict[str, Any]:
     """Loads the model in `folder` and scores it.
 
@@ -113,11 +119,15 @@ def score_split(
         recipe: decides the data and the search.
         folder: of a saved model with its tokenizer.
         split: ``validation`` or ``test``.
+        precision: of the large linear maps on a CPU, see `lower_precision`.
         translations: the translations are appended to this list.
 
     Raises:
         FileNotFoundError: the split does not exist.
+        ValueError: this machine cannot compute in this precision.
     """
+    device = default_device() if precision == "float32" else torch.device("cpu")
+    check_precision(precision, device)
     corpus = load_corpus(recipe, splits=[split])
     rows = getattr(corpus, split)
     if rows is None:
@@ -129,9 +139,10 @@ def score_split(
         model_class.from_pretrained(
             folder, attn_implementation=recipe.model.attn_implementation, trust_remote_code=False
         )
-        .to(default_device())
+        .to(device)
         .eval()
     )
+    lower_precision(model, precision)
     encoded = encode(recipe, tokenizer, rows, training=False)
     collate = SeededCollator(collator(recipe, tokenizer), recipe.training.seed)
     loss, tokens = total_loss(model, recipe, encoded, collate)

@@ -8,6 +8,7 @@ import torch
 from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..generation import Translation, translate_n_best
+from ..inference.low_precision import Precision
 from ..interpretation import AttentionMap, cross_attention, self_attention
 from ..pipelines.languages import set_languages
 from ..pipelines.loading import load_model
@@ -77,13 +78,19 @@ class PageModel:
         *,
         name: str = "",
         device: str | None = None,
+        precision: Precision = "float32",
         trust_remote_code: bool = False,
         src_lang: str | None = None,
         tgt_lang: str | None = None,
     ) -> PageModel:
-        """Loads the model from a folder or the Hub; for `device` and errors see `pipelines.loading.load_model`."""
+        """Loads the model from a folder or the Hub; options and errors are those of `pipelines.loading.load_model`."""
         model, tokenizer = load_model(
-            source, *_AUTO_CLASSES, purpose="hf-vanilla demo", device=device, trust_remote_code=trust_remote_code
+            source,
+            *_AUTO_CLASSES,
+            purpose="hf-vanilla demo",
+            device=device,
+            precision=precision,
+            trust_remote_code=trust_remote_code,
         )
         name = name or source.rstrip("/").rsplit("/", 1)[-1]
         return cls(model, tokenizer, name, src_lang=src_lang, tgt_lang=tgt_lang)

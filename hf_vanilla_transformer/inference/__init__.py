@@ -1,0 +1,13 @@
+"""Trained models in use on a CPU: linear maps in fewer bits."""
+
+from ..lazy_names import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "LowPrecisionLinear": "low_precision",
+        "check_precision": "low_precision",
+        "describe_precision": "low_precision",
+        "lower_precision": "low_precision",
+    },
+)
