@@ -16,8 +16,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from ..inference.packed_weights import PackedLinear, keep_packed
 from .key_value_pool import KeyValuePool, SourceKeysAndValues
-from .packed_weights import PackedLinear, keep_packed
 
 
 class _Norm(NamedTuple):

@@ -1,4 +1,4 @@
-"""Trained models in use on a CPU: linear maps in fewer bits."""
+"""Trained models in use on a CPU: packed weights, linear maps in fewer bits."""
 
 from ..lazy_names import lazy_names
 
@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "LowPrecisionLinear": "low_precision",
         "check_precision": "low_precision",
         "describe_precision": "low_precision",
+        "drop_packed_weights": "packed_weights",
         "lower_precision": "low_precision",
     },
 )

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from hf_vanilla_transformer.generation import packed_weights
-from hf_vanilla_transformer.generation.packed_weights import (
+from hf_vanilla_transformer.inference import packed_weights
+from hf_vanilla_transformer.inference.packed_weights import (
     PackedLinear,
     WeightWatch,
     drop_packed_weights,
