@@ -115,19 +115,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _from_transformers(source: Any, head: str | None, dtype: Any) -> tuple[Any, str]:
     """The converted model, and a line with the largest difference from the original."""
-    from transformers.utils import logging
-
     from ..conversion import from_transformers
     from ..conversion.checkpoint import load_with_transformers
     from ..conversion.output_difference import largest_difference
 
-    # Our loader raises errors with reasons; transformers' own report would list unused heads.
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        reference = load_with_transformers(source, head=head, dtype=dtype)
-    finally:
-        logging.set_verbosity(verbosity)
+    reference = load_with_transformers(source, head=head, dtype=dtype)
     ours = from_transformers(reference)
     difference = largest_difference(reference, ours)
     kind = str(reference.dtype).removeprefix("torch.")

@@ -17,6 +17,7 @@ from .exporting import COMPUTED
 from .families import FAMILIES
 from .family import Family, Head
 from .importing import check_family_config, from_transformers
+from .loading_report import no_loading_report
 from .model_tensors import transformers_class
 from .original import OriginalFormat
 from .original_bert import BERT_TENSORFLOW
@@ -27,12 +28,18 @@ from .wrapped_names import key_mapping
 __all__ = [
     "HEADS",
     "ORIGINAL_FORMATS",
+    "MissingHeadError",
     "find_class",
     "from_checkpoint",
     "head_name",
     "load_original",
     "load_with_transformers",
 ]
+
+
+class MissingHeadError(ValueError):
+    """A checkpoint has no weights for the requested head; the weights of its base model are complete."""
+
 
 # Formats older than the Hub.
 ORIGINAL_FORMATS: dict[str, OriginalFormat] = {"bert-tf": BERT_TENSORFLOW, "fairseq": FAIRSEQ}
@@ -116,16 +123,17 @@ def load_with_transformers(
     if renamed := key_mapping(names, family.base_prefix):
         arguments["key_mapping"] = renamed
     check_json_object(folder / "generation_config.json")
-    model, report = transformers_class(chosen).from_pretrained(
-        folder,
-        dtype=dtype,
-        use_safetensors=True,
-        local_files_only=True,
-        ignore_mismatched_sizes=True,  # refused below, with a reason
-        output_loading_info=True,
-        **arguments,
-        trust_remote_code=False,
-    )
+    with no_loading_report():
+        model, report = transformers_class(chosen).from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,  # refused below, with a reason
+            output_loading_info=True,
+            **arguments,
+            trust_remote_code=False,
+        )
     for name in set(family.copies) & set(report["missing_keys"]):
         model.get_parameter(name).data.copy_(model.get_parameter(family.copies[name]).data)
         report["missing_keys"] = set(report["missing_keys"]) - {name}
@@ -222,7 +230,8 @@ def _check_loading_report(
     missing = sorted(name for name in report["missing_keys"] if not name.endswith((*computed, *_ZERO_IF_MISSING)))
     if missing:
         saved = ", ".join(config.get("architectures") or ()) or "unknown"
-        raise ValueError(
+        of_head = not any(name.removeprefix(family.base_prefix).split(".")[0] in backbone for name in missing)
+        raise (MissingHeadError if of_head else ValueError)(
             f"source={source!r} has no {_some(missing)}, which {head.theirs} needs and which would be random. "
             f"It was saved as: {saved}. Choose one of its heads, or convert it with head='base' (--head base), and "
             "train the head on the converted model (`hf-vanilla finetune`, or the Auto class of the head)."

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..models.registration import AUTO_CLASSES
 from .checkpoint_tokenizer import has_tokenizer, read_tokenizer, tokens_beyond
+from .loading_report import no_loading_report
 
 __all__ = ["check_tokenizer", "load_saved_model", "load_saved_tokenizer"]
 
@@ -56,9 +57,10 @@ def load_saved_model(folder: str | Path, dtype: torch.dtype | str = "auto") -> P
             f"{path} has architectures={architectures!r}, but must name one of: {', '.join(classes)}. Load the model "
             "as one of these classes and save it again."
         )
-    model, report = classes[name].from_pretrained(
-        folder, dtype=dtype, local_files_only=True, output_loading_info=True, trust_remote_code=False
-    )
+    with no_loading_report():
+        model, report = classes[name].from_pretrained(
+            folder, dtype=dtype, local_files_only=True, output_loading_info=True, trust_remote_code=False
+        )
     wrong = {key: sorted(report[key]) for key in ("missing_keys", "mismatched_keys", "unexpected_keys") if report[key]}
     if wrong:
         listed = "; ".join(f"{key.replace('_', ' ')}: {', '.join(map(str, names[:5]))}" for key, names in wrong.items())

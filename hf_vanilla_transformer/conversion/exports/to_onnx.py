@@ -7,8 +7,13 @@ one graph.
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable, Mapping, Sequence
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +67,10 @@ def export(request: Request, folder: Path) -> Exported:
         end_token(model)
         if model.config.is_encoder_decoder and model.config.decoder_start_token_id is None:
             raise ValueError("decoder_start_token_id=None would have to be the id of the first decoder token.")
-    graphs = _generation_graphs(model) if generates else _single_graph(model)
-    graphs.save_pretrained(folder)
-    (folder / "config.json").rename(folder / CONFIG_FILE)
+    with _quiet_tracing():
+        graphs = _generation_graphs(model) if generates else _single_graph(model)
+        graphs.save_pretrained(folder)
+    _keep_configuration_without_code(folder)
     if request.tokenizer is not None:
         save_tokenizer(request.tokenizer, folder)
     received = ExportedModel.from_pretrained(
@@ -76,6 +82,29 @@ def export(request: Request, folder: Path) -> Exported:
         checks = [_check_outputs(model, received["model"], request.samples)]
     note = f"texts are limited to max_position_embeddings={model.config.max_position_embeddings} tokens"
     return Exported(f"ONNX graphs {', '.join(received)}", tuple(checks), (note,))
+
+
+@contextlib.contextmanager
+def _quiet_tracing() -> Iterator[None]:
+    """Hides the progress of torch.onnx and the notes of its optimizer, about 130 lines. Errors are still raised."""
+    disabled = logging.root.manager.disable
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(disabled)
+
+
+def _keep_configuration_without_code(folder: Path) -> None:
+    """Renames config.json, and removes the Python code that transformers saves with it: the graphs need none."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config.pop("auto_map", None)
+    (folder / "config.json").unlink()
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    for code in folder.glob("*.py"):
+        code.unlink()
 
 
 def _exporter() -> tuple[Any, Any]:

@@ -100,6 +100,7 @@ class AdaptationRun(TrainingRun):
         perplexities = Perplexities(recipe, texts)
         if resume_from is None:
             facts, tokenizer = _measure_and_extend(recipe, model, tokenizer, corpus, perplexities if measure else None)
+            facts["new_head"] = base.new_head
         train_rows, order = training_rows(recipe, tokenizer, corpus, general)
         validation_rows = encode(recipe, tokenizer, corpus.validation, training=False)
         test_rows = None if corpus.test is None else encode(recipe, tokenizer, corpus.test, training=False)
@@ -162,6 +163,7 @@ class AdaptationRun(TrainingRun):
             "replay": adaptation.replay,
             "l2_sp": adaptation.l2_sp,
             "embeddings": adaptation.embeddings,
+            "new_head": before.get("new_head", False),  # older files lack it
             "new_tokens": len(before["new_tokens"]),
             "history": history,
         }
@@ -169,7 +171,8 @@ class AdaptationRun(TrainingRun):
         if self.recipe.output.plot:
             plot_perplexities(history, unit, folder / PERPLEXITY_PICTURE)
         print(table(history, unit), file=sys.stderr)
-        print(gain_line(history, gain, unit), file=sys.stderr)
+        start = "the base model with a random head" if before.get("new_head") else "the base model"
+        print(gain_line(history, gain, unit, start), file=sys.stderr)
         return facts
 
     def card_text(self, result: TrainingResult) -> ModelCardText:
@@ -342,13 +345,13 @@ def extend(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -
     return extended
 
 
-def gain_line(history: list[dict[str, Any]], gain: dict[str, float], unit: str) -> str:
-    """One line: perplexity before and after on each text."""
+def gain_line(history: list[dict[str, Any]], gain: dict[str, float], unit: str, start: str) -> str:
+    """One line: perplexity before and after on each text; `start` describes the model before."""
     parts = []
     for name, part in gain.items():
         before, after = history[0][name][unit], history[-1][name][unit]
         parts.append(f"{name} {unit.replace('_', ' ')} {before:,.4g} -> {after:,.4g} ({-100 * part:+.1f} %)")
-    return "Gain over the base model: " + "; ".join(parts)
+    return f"Gain over {start}: " + "; ".join(parts)
 
 
 def _require_validation(corpus: Corpus, section: str, path: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,11 @@ import yaml
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ...conversion import from_checkpoint
-from ...conversion.checkpoint import find_class
+from ...conversion.checkpoint import MissingHeadError, find_class
 from ...conversion.checkpoint_files import CheckpointSource
 from ...conversion.checkpoint_tokenizer import load_tokenizer
 from ...conversion.families import FAMILIES
+from ...conversion.loading_report import no_loading_report
 from ...hub.local_paths import strip_path
 from ...model_folders import model_folder
 from ..finetuning.base_model import STACKS, give_padding, recipe_of
@@ -24,6 +26,8 @@ from ..model import CLASSES
 from ..recipes.objective import OBJECTIVES
 from ..recipes.reading import as_override, recipe_file
 from ..recipes.training_recipe import Recipe, load_recipe
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_RECIPE = "adapt"
 
@@ -41,10 +45,11 @@ _DEFAULT_LENGTH = 256
 
 @dataclass
 class LanguageModel:
-    """A model that predicts tokens, and its tokenizer."""
+    """A model that predicts tokens, its tokenizer, and whether its head is random."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    new_head: bool = False
 
 
 def base_model_stack(source: str | Path) -> str:
@@ -178,18 +183,18 @@ def open_language_model(recipe: Recipe) -> LanguageModel:
         )
     where = model_folder(source)
     own = CheckpointSource(str(where)).config().get("model_type") in STACKS
-    if own:
-        model, report = model_class.from_pretrained(
-            where, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
-        )
-        missing = sorted(report["missing_keys"])
-        if missing:
+    model, new = (_own_model if own else _converted_model)(where, model_class, recipe)
+    if new:
+        what = f"The base model {source} has no weights of the head that predicts tokens ({', '.join(new[:3])}"
+        if not recipe.adaptation.new_head:
             raise ValueError(
-                f"The base model {source} has no {', '.join(missing[:3])}, which {model_class.__name__} needs to "
-                "predict tokens; these weights would be random. Adapt the language model first, then fine-tune it."
+                f"{what}). Adapt the language model before it is fine-tuned, or start with a random head: "
+                "--adaptation.new_head true."
             )
-    else:
-        model = from_checkpoint(where, head=_HEADS[stack], dtype=torch.float32)
+        logger.warning(
+            f"{what}), so the head is random (adaptation.new_head): perplexities before training are those of a "
+            "random head."
+        )
     model.set_attn_implementation(recipe.model.attn_implementation)
     tokenizer = _tokenizer(recipe, where, own)
     if len(tokenizer) > model.config.vocab_size:
@@ -204,7 +209,44 @@ def open_language_model(recipe: Recipe) -> LanguageModel:
                 f"data.max_length={recipe.data.max_length} is more than the {longest} positions of the base model "
                 f"{source}: choose at most {longest}."
             )
-    return LanguageModel(model, tokenizer)
+    return LanguageModel(model, tokenizer, new_head=bool(new))
+
+
+def _own_model(
+    where: str | Path, model_class: type[PreTrainedModel], recipe: Recipe
+) -> tuple[PreTrainedModel, list[str]]:
+    """A model of this package with its head, and the names of the tensors of the head that are new."""
+    with torch.random.fork_rng(devices=[]), no_loading_report():
+        torch.manual_seed(recipe.training.seed)
+        model, report = model_class.from_pretrained(
+            where, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
+        )
+    missing = sorted(report["missing_keys"])
+    backbone = [name for name in missing if not name.startswith("lm_head")]
+    if backbone:
+        raise ValueError(
+            f"The weights of the base model {where} lack {', '.join(backbone[:3])}, which its config.json requires: "
+            "the folder is damaged, or mixes two models. Save or download it again."
+        )
+    return model, missing
+
+
+def _converted_model(
+    where: str | Path, model_class: type[PreTrainedModel], recipe: Recipe
+) -> tuple[PreTrainedModel, list[str]]:
+    """The same for a checkpoint of another family."""
+    try:
+        return from_checkpoint(where, head=_HEADS[model_class.config_class.model_type], dtype=torch.float32), []
+    except MissingHeadError:
+        backbone = from_checkpoint(where, head="base", dtype=torch.float32)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.training.seed)
+        model = model_class(backbone.config)
+    # A language model has no pooler.
+    weights = {name: value for name, value in backbone.state_dict().items() if not name.startswith("pooler.")}
+    model.base_model.load_state_dict(weights)
+    known = {id(parameter) for parameter in model.base_model.parameters()}
+    return model, sorted(name for name, parameter in model.named_parameters() if id(parameter) not in known)
 
 
 def _tokenizer(recipe: Recipe, where: str | Path, own: bool) -> PreTrainedTokenizerBase:

@@ -20,12 +20,12 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging as transformers_logging
 
 from ...conversion import from_checkpoint
 from ...conversion.checkpoint import ORIGINAL_FORMATS
 from ...conversion.checkpoint_files import CheckpointSource
 from ...conversion.checkpoint_tokenizer import load_tokenizer, tokens_beyond
+from ...conversion.loading_report import no_loading_report
 from ...model_folders import model_folder
 from ...models.registration import AUTO_CLASSES
 
@@ -242,15 +242,11 @@ def _own_weights(
 ) -> tuple[dict[str, torch.Tensor], GenerationConfig | None]:
     """The backbone weights of a model of this package; of an encoder-decoder, also the weights of its head."""
     auto_class = AutoModelForSeq2SeqLM if config.model_type == "vanilla_transformer" else AutoModel
-    verbosity = transformers_logging.get_verbosity()
-    # transformers would warn about the head and the pooler, which may be missing; other missing weights raise below.
-    transformers_logging.set_verbosity_error()
-    try:
+    # The head and the pooler may be missing; other missing weights raise below.
+    with no_loading_report():
         model, report = auto_class.from_pretrained(
             where, dtype="auto", output_loading_info=True, trust_remote_code=False
         )
-    finally:
-        transformers_logging.set_verbosity(verbosity)
     missing = set(report["missing_keys"])
     backbone = [name for name in missing if "pooler." not in name and not name.startswith("lm_head")]
     if backbone:

@@ -42,6 +42,9 @@ class AdaptationRecipe:
     base_model: str | None = None
     """The model to adapt: folder of a run, or any checkpoint that `from_checkpoint` reads. `hf-vanilla adapt
     BASE_MODEL` sets it; null is a recipe without adaptation."""
+    new_head: bool = False
+    """Start with a random head if the base model has none that predicts tokens, as encoders saved without their head.
+    Otherwise such a base model is an error."""
     general: GeneralTextRecipe = field(default_factory=GeneralTextRecipe)
     replay: Number = bounded(0.0, at_least=0, below=1)
     """Fraction of general text among the training tokens, against forgetting."""

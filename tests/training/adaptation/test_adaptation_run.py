@@ -17,8 +17,11 @@ from transformers import AutoConfig, AutoTokenizer, BertConfig, BertForMaskedLM,
 from hf_vanilla_transformer import (
     VanillaDecoderConfig,
     VanillaDecoderForCausalLM,
+    VanillaEncoderForMaskedLM,
     VanillaEncoderForPreTraining,
     VanillaEncoderForSequenceClassification,
+    VanillaEncoderModel,
+    to_transformers,
 )
 from hf_vanilla_transformer.training.adaptation.adaptation_run import load_texts, run_adaptation
 from hf_vanilla_transformer.training.adaptation.embeddings import rotate_embeddings
@@ -282,8 +285,32 @@ def test_a_tokenizer_of_another_model_is_refused(causal_base, masked_base, domai
 def test_a_model_without_its_head_is_not_a_base_model(masked_base, domain, tmp_path):
     VanillaEncoderForSequenceClassification.from_pretrained(masked_base).save_pretrained(tmp_path / "classifier")
     AutoTokenizer.from_pretrained(masked_base).save_pretrained(tmp_path / "classifier")
-    with pytest.raises(ValueError, match=r"classifier.* lm_head"):
+    with pytest.raises(ValueError, match=r"classifier.*lm_head.*--adaptation\.new_head true"):
         run_adaptation(adaptation_recipe(tmp_path / "classifier", domain, tmp_path / "out"))
+
+
+@pytest.mark.parametrize("saved", ["by this package", "by transformers"])
+def test_an_encoder_without_its_head_starts_with_a_random_one_on_request(saved, masked_base, domain, tmp_path, caplog):
+    base = tmp_path / "base"
+    encoder = VanillaEncoderModel.from_pretrained(masked_base)
+    (encoder if saved == "by this package" else to_transformers(encoder, "bert")).save_pretrained(base)
+    AutoTokenizer.from_pretrained(masked_base).save_pretrained(base)
+    recipe = adaptation_recipe(base, domain, tmp_path / "out", "adaptation.new_head=true")
+    model = open_language_model(recipe).model
+    assert re.search(r"lm_head_transform.*head is random", caplog.text)
+    for name, weight in encoder.state_dict().items():
+        if "pooler" not in name:
+            torch.testing.assert_close(model.state_dict()[f"model.{name}"], weight)
+    again = open_language_model(recipe).model
+    torch.testing.assert_close(model.lm_head_transform.dense.weight, again.lm_head_transform.dense.weight)
+    assert model.lm_head_transform.dense.weight.std() > 0
+
+
+def test_a_head_that_is_there_is_kept(masked_base, domain, tmp_path):
+    recipe = adaptation_recipe(masked_base, domain, tmp_path / "out", "adaptation.new_head=true")
+    model = open_language_model(recipe).model
+    saved = VanillaEncoderForMaskedLM.from_pretrained(masked_base)
+    torch.testing.assert_close(model.lm_head_transform.dense.weight, saved.lm_head_transform.dense.weight)
 
 
 def test_a_model_with_a_second_head_is_a_base_model(masked_base, domain, general, tmp_path):
