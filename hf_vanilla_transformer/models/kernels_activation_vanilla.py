@@ -25,7 +25,8 @@ class _TanhGELU(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, grad: torch.Tensor) -> torch.Tensor:
         x, gate = context.saved_tensors
-        if torch.is_grad_enabled():  # the caller needs the gradient of the gradient
+        # The caller needs the gradient of the gradient, or several gradients at once (`is_grads_batched`).
+        if torch.is_grad_enabled() or not has_plain_cpu_values(grad):
             return torch.ops.aten.gelu_backward(grad, x, approximate="tanh")
         # d/dx x·s(u) = s(u)·(1 + x·u'·(1 - s(u))), with u' = a + 3bx²
         slope = (x * x).mul_(3 * _CURVE).add_(_SLOPE).mul_(x)

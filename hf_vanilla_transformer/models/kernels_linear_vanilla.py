@@ -102,13 +102,15 @@ class _LinearByOneDNN(torch.autograd.Function):
         inputs, weight = context.saved_tensors
         needs_inputs, needs_weight, needs_bias = context.needs_input_grad
         grad_inputs = grad_weight = grad_bias = None
+        # Transforms, and several gradients at once (`is_grads_batched`), need operators that torch can batch.
+        plain = has_plain_cpu_values(grad_outputs)
         if needs_inputs:
-            grad_inputs = _LinearByOneDNN.apply(grad_outputs, weight.T, None)
-        rows = grad_outputs.flatten(0, -2)
+            grad_inputs = _LinearByOneDNN.apply(grad_outputs, weight.T, None) if plain else grad_outputs @ weight
+        rows = grad_outputs.reshape(-1, grad_outputs.shape[-1])
         if needs_weight:
-            states = inputs.flatten(0, -2)
-            if torch.is_grad_enabled():  # the caller needs the gradient of the gradient
-                grad_weight = rows.T @ states
+            states = inputs.reshape(-1, inputs.shape[-1])
+            if torch.is_grad_enabled() or not plain:  # the caller needs the gradient of the gradient
+                grad_weight = rows.transpose(0, 1) @ states
             else:
                 grad_weight = weight_gradient_by_onednn(rows, states)
         if needs_bias:

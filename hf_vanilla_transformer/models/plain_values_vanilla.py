@@ -22,6 +22,7 @@ def has_plain_values(tensor: torch.Tensor) -> bool:
         and not torch._C._are_functorch_transforms_active()
         and forward_ad._current_level < 0
         and type(tensor) in (torch.Tensor, nn.Parameter)  # not sharded, quantized or fake
+        and not torch._C._functorch.is_legacy_batchedtensor(tensor)  # not of `autograd.grad(is_grads_batched=True)`
         and tensor.device.type != "meta"
     )
 

@@ -83,3 +83,19 @@ def test_forward_mode_gives_the_directional_derivative(stack):
     _, slope = jvp(loss, (weights,), (direction,))
     expected = sum((one * direction[name]).sum() for name, one in grad(loss)(weights).items())
     torch.testing.assert_close(slope, expected)
+
+
+@pytest.mark.usefixtures("both_losses")
+@pytest.mark.parametrize("inputs", [{}, {"position_ids": _PACKED}], ids=["", "packed"])
+@pytest.mark.parametrize("stack", ["encoder", "decoder", "seq2seq"])
+def test_several_gradients_at_once_are_those_one_by_one(stack, inputs):
+    model = tiny_model(stack, **_NO_DROPOUT, hidden_act="gelu_new").double().train()
+    if inputs and stack == "seq2seq":
+        inputs = {**inputs, "decoder_position_ids": _PACKED}
+    ids, parameters = tokens(2, 7), list(model.parameters())
+    loss = model(ids, labels=ids, **inputs).loss
+    weights = torch.tensor([1.0, -2.0, 0.5], dtype=loss.dtype)
+    together = torch.autograd.grad(loss, parameters, weights, is_grads_batched=True, retain_graph=True)
+    alone = torch.autograd.grad(loss, parameters)
+    for several, one in zip(together, alone):
+        torch.testing.assert_close(several, torch.stack([weight * one for weight in weights]))

@@ -95,6 +95,20 @@ def test_gradients_have_gradients():
 
 @needs_onednn
 @pytest.mark.usefixtures("onednn")
+def test_several_gradients_at_once():
+    ours, plain = pair(24, 56)
+    states = torch.randn(2, 9, 24, requires_grad=True)
+    directions = torch.randn(3, 2, 9, 56)
+    results = [
+        torch.autograd.grad(layer(states), (states, *layer.parameters()), directions, is_grads_batched=True)
+        for layer in (ours, plain)
+    ]
+    for found, expected in zip(*results):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@needs_onednn
+@pytest.mark.usefixtures("onednn")
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
 def test_transforms_of_torch_func_pass_through():
     ours, plain = pair(24, 56)
