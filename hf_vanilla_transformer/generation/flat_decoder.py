@@ -284,7 +284,7 @@ class FlatDecoder:
         """
         stack = self._stack()
         with torch.inference_mode(False):  # the module keeps a larger table
-            stack.embed_positions(torch.zeros(1, 1, dtype=torch.long), needed)
+            stack.provide_positions(needed)
         is_learned = isinstance(stack.embed_positions, nn.Embedding)
         table = stack.embed_positions.weight if is_learned else stack.embed_positions.table
         table = table.detach().to(self.dtype)

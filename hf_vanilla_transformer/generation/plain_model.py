@@ -13,7 +13,7 @@ from transformers.utils import output_capturing
 from ..models.attention_vanilla import CrossAttention, SelfAttention
 from ..models.heads_vanilla import LanguageModelTransform
 from ..models.kernels_dropout_vanilla import Dropout
-from ..models.layers_vanilla import FeedForward, LearnedPositions, SinusoidalPositions, TransformerLayer
+from ..models.layers_vanilla import FeedForward, SinusoidalPositions, TransformerLayer
 from ..models.modeling_vanilla_decoder import VanillaDecoderForCausalLM, VanillaDecoderModel
 from ..models.modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration, VanillaTransformerModel
 from ..models.plain_values_vanilla import has_plain_cpu_values
@@ -26,7 +26,6 @@ _PARTS = {
     Dropout,
     FeedForward,
     LanguageModelTransform,
-    LearnedPositions,
     SelfAttention,
     SinusoidalPositions,
     TransformerLayer,
@@ -61,8 +60,11 @@ def reason_against(model: PreTrainedModel) -> str | None:
     stack = decoder_of(model)
     if stack.config._attn_implementation not in ("eager", "sdpa"):
         return f"attention is {stack.config._attn_implementation!r}"
-    dtype = stack.embed_tokens.weight.dtype
-    if dtype not in (torch.float32, torch.float64) or not has_plain_cpu_values(stack.embed_tokens.weight):
+    weight = getattr(stack.embed_tokens, "weight", None)
+    if weight is None:
+        return f"the table of tokens is a {type(stack.embed_tokens).__name__}"
+    dtype = weight.dtype
+    if dtype not in (torch.float32, torch.float64) or not has_plain_cpu_values(weight):
         return "the model is not in float32 or float64 on CPU, or is being traced"
     free = {id(model)}
     for part in (*(layer.mlp for layer in stack.layers), getattr(model, "lm_head_transform", None)):

@@ -23,12 +23,12 @@ def dropout(states: torch.Tensor, probability: float, training: bool) -> torch.T
 
     Args:
         states: any shape.
-        probability: at least 0 and less than 1.
+        probability: from 0 to 1.
         training: whether to drop.
     """
     if not training or probability == 0.0:
         return states
-    if not has_plain_cpu_values(states):
+    if probability == 1.0 or not has_plain_cpu_values(states):
         return nn.functional.dropout(states, probability)
     return states * _kept(states, probability).mul_(1 / (1 - probability))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -115,34 +116,28 @@ class SinusoidalPositions(nn.Module):
             table = torch.cat([angles.sin(), angles.cos()], dim=-1)
         return table.to(torch.get_default_dtype())
 
-    def forward(self, position_ids: torch.Tensor, needed: int) -> torch.Tensor:
-        """position_ids (batch or 1, length) to (batch or 1, length, width); the table grows to `needed` rows."""
-        if needed > self.table.shape[0]:
-            self.table = self.build_table(max(needed, 2 * self.table.shape[0])).to(self.table)
+    def grow(self, positions: int) -> None:
+        """Extend the table to at least that many positions."""
+        if positions > self.table.shape[0]:
+            self.table = self.build_table(max(positions, 2 * self.table.shape[0])).to(self.table)
+
+    def forward(self, position_ids: torch.Tensor) -> torch.Tensor:
+        """position_ids (batch or 1, length) to (batch or 1, length, width); the table must have these positions."""
         return nn.functional.embedding(position_ids, self.table)
 
-
-class LearnedPositions(nn.Embedding):
-    """One trained vector per position (Gehring et al. 2017; BERT, GPT)."""
-
-    def __init__(self, config: VanillaConfig) -> None:
-        super().__init__(config.max_position_embeddings, config.embedding_width)
-
-    def forward(self, position_ids: torch.Tensor, needed: int) -> torch.Tensor:
-        """position_ids (batch or 1, length) to (batch or 1, length, width).
-
-        Raises:
-            ValueError: `needed` is more than `max_position_embeddings`.
-        """
-        if needed > self.num_embeddings:
-            raise ValueError(
-                f"The sequence has {needed} positions, but the model has max_position_embeddings={self.num_embeddings} "
-                "learned ones. Truncate it (tokenizer option truncation=True, max_length=...) or train with more "
-                "positions. Explicit position_ids count from 0, also in a model converted from RoBERTa."
-            )
-        return super().forward(position_ids)
+    def _apply(self, fn: Callable, recurse: bool = True) -> SinusoidalPositions:
+        """Move or convert the table. `to_empty` leaves it without values, and no checkpoint has them."""
+        super()._apply(fn, recurse)
+        if type(self.table) is torch.Tensor and not self.table.is_meta:
+            self.table.copy_(self.build_table(self.table.shape[0]))
+        return self
 
 
-def position_embeddings(config: VanillaConfig) -> SinusoidalPositions | LearnedPositions:
-    """The positions that `position_embedding_type` selects."""
-    return LearnedPositions(config) if config.position_embedding_type == "learned" else SinusoidalPositions(config)
+def position_embeddings(config: VanillaConfig) -> SinusoidalPositions | nn.Embedding:
+    """The positions that `position_embedding_type` selects: section 3.5, or one trained vector per position.
+
+    Trained positions (Gehring et al. 2017; BERT, GPT) are a plain `nn.Embedding`, which tools look for.
+    """
+    if config.position_embedding_type == "learned":
+        return nn.Embedding(config.max_position_embeddings, config.embedding_width)
+    return SinusoidalPositions(config)

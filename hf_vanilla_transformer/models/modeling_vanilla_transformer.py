@@ -14,9 +14,10 @@ from .configuration_vanilla import VanillaTransformerConfig
 from .decoding_loop_vanilla import DecodingLoopMixin
 from .heads_vanilla import LanguageModelHead
 from .layers_vanilla import TransformerLayer
-from .losses_vanilla import IGNORED_LABEL
+from .losses_vanilla import IGNORED_LABEL, class_numbers
 from .modeling_vanilla_decoder import VanillaDecoderModel
 from .modeling_vanilla_encoder import VanillaEncoderModel
+from .outputs_vanilla import Seq2SeqLMTrainingOutput, has_logits
 from .packing_vanilla import packed_sequences, sequence_starts
 from .stack_vanilla import VanillaPreTrainedModel
 
@@ -65,11 +66,16 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
         """The encoder's token embeddings."""
         return self.encoder.embed_tokens
 
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replace the encoder's token embeddings, and the decoder's where they are shared."""
-        self.encoder.embed_tokens = value
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the encoder's table of tokens, and the decoder's where they are shared; else resize the decoder's."""
+        before = self.encoder.embed_tokens
+        self.encoder.set_input_embeddings(value)
         if self.config.share_encoder_decoder_embeddings:
-            self.decoder.embed_tokens = value
+            self.decoder.set_input_embeddings(value)
+        if value is not before and isinstance(value, nn.Embedding):
+            self.config.vocab_size = value.weight.shape[0]
+            if not self.config.share_encoder_decoder_embeddings:
+                self.decoder.resize_token_embeddings(self.config.vocab_size)
 
     @can_return_tuple
     def forward(
@@ -221,7 +227,8 @@ class VanillaTransformerForConditionalGeneration(
             labels: (batch, target), the target with its end token; -100 is ignored. Without decoder_input_ids, the
                 decoder reads the labels, shifted right behind `decoder_start_token_id`.
             logits_to_keep: compute logits only for the last n positions, or for the positions in a tensor; 0 for all.
-            return_logits: whether to return logits; None for "except in training with labels".
+            return_logits: whether to return logits. None: yes, but with a large vocabulary, a training step computes
+                them when they are read.
             **kwargs: `num_items_in_batch` for the loss, the rest for the attention. Other arguments as in the model.
 
         Returns:
@@ -254,7 +261,8 @@ class VanillaTransformerForConditionalGeneration(
             logits_to_keep,
             num_items_in_batch=kwargs.get("num_items_in_batch"),
         )
-        return Seq2SeqLMOutput(
+        output_class = Seq2SeqLMOutput if has_logits(logits, return_logits) else Seq2SeqLMTrainingOutput
+        return output_class(
             loss=loss,
             logits=logits,
             past_key_values=outputs.past_key_values,
@@ -284,6 +292,7 @@ class VanillaTransformerForConditionalGeneration(
                 f"config.{missing} is None, and labels cannot be shifted right without it; set it to an id, such "
                 "as the tokenizer's bos_token_id or pad_token_id, or pass decoder_input_ids."
             )
+        labels = class_numbers(labels)
         shifted = labels.new_full(labels.shape, start)
         shifted[:, 1:] = labels[:, :-1].masked_fill(labels[:, :-1] == IGNORED_LABEL, padding)
         if decoder_seq_idx is not None:

@@ -43,6 +43,55 @@ class VanillaPreTrainedModel(PreTrainedModel):
             if isinstance(module, PreTrainedModel):
                 vars(module.config).pop("_attn_was_changed", None)
 
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+    ) -> nn.Embedding:
+        """As in transformers.
+
+        Raises:
+            ValueError: the new size is not positive, or leaves out a special token of the configuration.
+        """
+        if new_num_tokens is not None:
+            if new_num_tokens < 1:
+                raise ValueError(f"new_num_tokens must be at least 1, not {new_num_tokens}.")
+            size = math.ceil(new_num_tokens / (pad_to_multiple_of or 1)) * (pad_to_multiple_of or 1)
+            for name in ("pad_token_id", "decoder_start_token_id"):
+                token = getattr(self.config, name, None)
+                if token is not None and token >= size:
+                    raise ValueError(
+                        f"new_num_tokens={new_num_tokens} leaves out {name}={token}; set config.{name} to a token that "
+                        "remains, or to None, before."
+                    )
+        return super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the table of tokens. One of another size changes the vocabulary of the head and the configuration."""
+        before = self.get_input_embeddings()
+        super().set_input_embeddings(value)
+        if value is before or not isinstance(value, nn.Embedding):  # a resized table, or the wrapper of an adapter
+            return
+        size = value.weight.shape[0]
+        self.config.vocab_size = size
+        head = self.get_output_embeddings()
+        if head is None:
+            return
+        if self.config.tie_word_embeddings:
+            self.tie_weights()
+            self.get_output_embeddings().out_features = size
+        elif head.weight.shape[0] != size:
+            self.set_output_embeddings(self._get_resized_lm_head(head, size))
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        """Replace the map to the vocabulary. One of another size changes the size of the table of tokens."""
+        super().set_output_embeddings(new_embeddings)
+        weight = getattr(new_embeddings, "weight", None)
+        table = self.get_input_embeddings()
+        if isinstance(weight, nn.Parameter) and isinstance(table, nn.Embedding):
+            size = weight.shape[0]
+            if size != table.weight.shape[0]:
+                self.base_model.resize_token_embeddings(size)
+                self.config.vocab_size = size
+
     def returns_cache(self, use_cache: bool | None, past_key_values: Cache | None) -> bool:
         """Whether a decoder returns keys and values: as `use_cache` says, or by the configuration where it is None.
 
@@ -112,11 +161,16 @@ class VanillaStack(VanillaPreTrainedModel):
         """The vectors of the tokens, (batch, length, hidden), not yet scaled.
 
         Raises:
-            ValueError: both or neither are given, or an id is outside the vocabulary (checked on CPU only).
+            ValueError: both or neither are given, or they have no columns, or an id is outside the vocabulary (checked
+                on CPU only).
         """
         if (input_ids is None) == (inputs_embeds is None):
             given = "both" if input_ids is not None else "neither"
             raise ValueError(f"Give exactly one of input_ids and inputs_embeds, not {given}.")
+        if (input_ids if inputs_embeds is None else inputs_embeds).shape[1] == 0:
+            raise ValueError(
+                "input_ids and inputs_embeds have no columns; give each row at least one token, such as a start token."
+            )
         if inputs_embeds is not None:
             return inputs_embeds
         # Adapters replace the table by a module that may not tell its size.
@@ -146,22 +200,55 @@ class VanillaStack(VanillaPreTrainedModel):
         if position_ids is None:
             position_ids = self.default_positions(inputs_embeds, attention_mask, past_length, seq_idx)
         elif position_ids.numel() and has_plain_cpu_values(position_ids):
-            needed = int(position_ids.max()) + 1
+            least, greatest = (int(bound) for bound in torch.aminmax(position_ids))
+            if least < 0:
+                raise ValueError(f"position_ids has the position {least}; positions count from 0, also of padding.")
+            needed = greatest + 1
         hidden_states = inputs_embeds * self.embed_scale if self.embed_scale != 1.0 else inputs_embeds
         if self.config.type_vocab_size:
             if token_type_ids is None:
                 token_type_ids = torch.zeros((1, length), dtype=torch.long, device=inputs_embeds.device)
+            self._check_segments(token_type_ids)
             hidden_states = hidden_states + self.embed_token_types(token_type_ids)
         elif token_type_ids is not None and has_plain_values(token_type_ids) and bool(token_type_ids.any()):
             raise ValueError(
                 "token_type_ids has segments other than 0, but the model has none (type_vocab_size=0); leave it out."
             )
-        positions = self.embed_positions(position_ids, needed)
+        self.provide_positions(needed)
+        positions = self.embed_positions(position_ids)
         hidden_states = hidden_states + positions.to(hidden_states.device, hidden_states.dtype)
         if self.config.layernorm_embedding:
             hidden_states = self.embed_norm(hidden_states)
         hidden_states = self.dropout(hidden_states)
         return linear(self.embed_projection, hidden_states) if hasattr(self, "embed_projection") else hidden_states
+
+    def _check_segments(self, token_type_ids: torch.Tensor) -> None:
+        if token_type_ids.numel() and has_plain_cpu_values(token_type_ids):
+            low, high = (int(bound) for bound in torch.aminmax(token_type_ids))
+            count = self.config.type_vocab_size
+            if low < 0 or high >= count:
+                raise ValueError(
+                    f"token_type_ids has the segment {low if low < 0 else high}, but the model has "
+                    f"type_vocab_size={count}: segments are 0 to {count - 1}."
+                )
+
+    def provide_positions(self, needed: int) -> None:
+        """Extend sinusoids to `needed` positions.
+
+        Raises:
+            ValueError: learned positions end before.
+        """
+        if self.config.position_embedding_type != "learned":
+            self.embed_positions.grow(needed)
+            return
+        # Adapters replace the table by a module that may not tell its size.
+        size = getattr(self.embed_positions, "num_embeddings", None)
+        if size is not None and needed > size:
+            raise ValueError(
+                f"The sequence has {needed} positions, but the model has max_position_embeddings={size} learned ones. "
+                "Truncate it (tokenizer option truncation=True, max_length=...) or train with more positions. Explicit "
+                "position_ids count from 0, also in a model converted from RoBERTa."
+            )
 
     def default_positions(
         self,

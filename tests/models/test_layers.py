@@ -37,6 +37,17 @@ def test_the_other_layouts_reorder_or_respace_the_same_functions():
     assert respaced[5, 7].item() == pytest.approx(math.cos(5 / 10000), abs=1e-7)
 
 
+def test_sinusoids_survive_a_model_without_values():
+    """Models for many devices are built without memory, then get some, then a checkpoint; it has no sinusoids."""
+    model = tiny_model("seq2seq")
+    inputs = {"input_ids": tokens(2, 7), "decoder_input_ids": tokens(2, 5)}
+    with torch.device("meta"):
+        empty = type(model)(model.config)
+    empty.to_empty(device="cpu").load_state_dict(model.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(empty.eval()(**inputs).logits, model(**inputs).logits)
+
+
 def test_sinusoids_grow_beyond_the_table_and_learned_positions_end():
     short = tiny_model("seq2seq", max_position_embeddings=8)
     long = tiny_model("seq2seq", max_position_embeddings=64)

@@ -123,10 +123,39 @@ def test_return_dict_false_in_the_configuration_gives_the_tuple_of_the_outputs(m
 
 
 @pytest.mark.parametrize("model_class", _HEADS, ids=lambda model_class: model_class.__name__)
-def test_maps_and_tables_have_the_very_types_that_tools_look_for(model_class):
-    for module in tiny_model(model_class).modules():
-        if isinstance(module, nn.Linear):
-            assert type(module) is nn.Linear
+def test_modules_have_the_very_types_that_tools_look_for(model_class):
+    """Quantization and adapters ask `type(module) is nn.Linear`. No tool asks that for dropout."""
+    for name, module in tiny_model(model_class).named_modules():
+        if isinstance(module, (nn.Linear, nn.Embedding, nn.LayerNorm)):
+            assert type(module) in (nn.Linear, nn.Embedding, nn.LayerNorm), name
+    stacks = [module for module in tiny_model(model_class).modules() if hasattr(module, "embed_positions")]
+    assert stacks and all(hasattr(stack.embed_positions, "weight") for stack in stacks if _learned(stack))
+
+
+def _learned(stack):
+    return stack.config.position_embedding_type == "learned"
+
+
+@pytest.mark.parametrize("stack", ["encoder", "decoder"])
+def test_tables_of_positions_can_be_wrapped_and_replaced(stack):
+    """PEFT wraps a table, and quantization replaces it by a module that takes only ids."""
+
+    class Replacement(nn.Module):
+        def __init__(self, table):
+            super().__init__()
+            self.rows = table.weight.detach().half()
+
+        def forward(self, ids):
+            return self.rows[ids].float()
+
+    ids = tokens(2, 6)
+    adapted = get_peft_model(tiny_model(stack), LoraConfig(target_modules=["embed_positions"])).train()
+    adapted(input_ids=ids, labels=ids).loss.backward()
+    assert any("embed_positions" in name and one.grad is not None for name, one in adapted.named_parameters())
+    model = tiny_model(stack)
+    expected = model(ids).logits
+    model.model.embed_positions = Replacement(model.model.embed_positions)
+    torch.testing.assert_close(model(ids).logits, expected, rtol=0, atol=5e-3)
 
 
 @pytest.mark.filterwarnings("ignore")
