@@ -76,8 +76,10 @@ class MultiHeadAttention(nn.Module):
 
     def split_heads(self, states: torch.Tensor) -> torch.Tensor:
         """(batch, length, hidden) to (batch, heads, length, head_dim)."""
-        # -1 and not the number of heads, because under tensor parallelism each device holds only some of them.
-        return states.view(*states.shape[:-1], -1, self.head_dim).transpose(1, 2)
+        # Not the number of heads, because under tensor parallelism each device holds only some of them; not -1, which
+        # torch cannot infer for a batch without rows.
+        heads = states.shape[-1] // self.head_dim
+        return states.view(*states.shape[:-1], heads, self.head_dim).transpose(1, 2)
 
     def attend(
         self,
@@ -93,7 +95,7 @@ class MultiHeadAttention(nn.Module):
         output, weights = attention(
             self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling, **kwargs
         )
-        return linear(self.o_proj, output.reshape(*output.shape[:2], -1)), weights
+        return linear(self.o_proj, output.flatten(2)), weights
 
 
 class SelfAttention(MultiHeadAttention):

@@ -18,7 +18,8 @@ from .kernels_loss_vanilla import (
     linear_cross_entropy,
     recomputed_cross_entropy,
 )
-from .losses_vanilla import IGNORED_LABEL, span_loss, token_cross_entropy
+from .losses_vanilla import IGNORED_LABEL, class_numbers, span_loss, token_cross_entropy
+from .outputs_vanilla import PendingLogits
 from .plain_values_vanilla import has_plain_cpu_values
 from .stack_vanilla import VanillaStack
 
@@ -73,13 +74,14 @@ class LanguageModelHead:
         return_logits: bool | None,
         logits_to_keep: int | torch.Tensor = 0,
         num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    ) -> tuple[torch.Tensor | None, torch.Tensor | PendingLogits | None]:
         """The loss if there are labels, and the logits.
 
         Args:
             hidden_states: (batch, length, hidden).
             labels: (batch, length), the token to predict at each position; -100 is ignored.
-            return_logits: whether to return logits; None for "except in training with labels".
+            return_logits: whether to return logits. None: yes, unless a training step computes the loss in chunks; then
+                `PendingLogits`, or None in a compiler.
             logits_to_keep: compute logits only for the last n positions, or for the positions in a tensor; 0 for all.
             num_items_in_batch: divisor of the sum of the losses.
 
@@ -88,26 +90,30 @@ class LanguageModelHead:
         """
         if labels is None:
             return None, self.logits(at_positions(hidden_states, logits_to_keep))
-        labels = labels.to(hidden_states.device)
+        labels = class_numbers(labels).to(hidden_states.device)
         self._check_labels(labels, hidden_states)
         smoothing = self.config.label_smoothing if self.training else 0.0
-        if return_logits is None:
-            return_logits = not self.training
-        if not return_logits and chunking_is_faster(self.lm_head, hidden_states, labels):
+        may_wait = return_logits is False or (return_logits is None and self.training)
+        if may_wait and chunking_is_faster(self.lm_head, hidden_states, labels):
             states, labels = labelled_rows(hidden_states, labels)
             weight, bias = self.lm_head.weight, self.lm_head.bias
-            return linear_cross_entropy(
-                self.transformed(states), weight, bias, labels, num_items_in_batch, smoothing
-            ), None
-        if not return_logits and compiler_needs_chunks(labels, self.config.vocab_size):
+            loss = linear_cross_entropy(self.transformed(states), weight, bias, labels, num_items_in_batch, smoothing)
+            return loss, None if return_logits is False else self._pending_logits(hidden_states, logits_to_keep)
+        if may_wait and compiler_needs_chunks(labels, self.config.vocab_size):
             return recomputed_cross_entropy(self.logits, hidden_states, labels, num_items_in_batch, smoothing), None
         logits = self.logits(hidden_states)
         loss = token_cross_entropy(logits, labels, num_items_in_batch, smoothing)
-        if not return_logits:
+        if return_logits is False:
             return loss, None
         # Return the tensor that the loss used; a slice would not be part of its graph.
         keeps_all = isinstance(logits_to_keep, int) and logits_to_keep == 0
         return loss, logits if keeps_all else at_positions(logits, logits_to_keep)
+
+    def _pending_logits(self, hidden_states: torch.Tensor, logits_to_keep: int | torch.Tensor) -> PendingLogits:
+        weights = list(self.lm_head.parameters())
+        if self.config.lm_head_transform:
+            weights += self.lm_head_transform.parameters()
+        return PendingLogits(lambda states: self.logits(at_positions(states, logits_to_keep)), hidden_states, weights)
 
     def _check_labels(self, labels: torch.Tensor, hidden_states: torch.Tensor) -> None:
         if labels.shape != hidden_states.shape[:-1]:

@@ -60,7 +60,7 @@ def sdpa_attention_forward(
     """The `sdpa` kernel of transformers, or a faster equivalent on CPU.
 
     Packed rows are attended to sequence by sequence. Training with dropout or with short sequences uses
-    `plain_sdpa_forward`. Shapes as in `eager_attention_forward`.
+    `plain_sdpa_forward`, and so does a batch without rows. Shapes as in `eager_attention_forward`.
     """
     if isinstance(attention_mask, PackedSequences):
 
@@ -68,13 +68,17 @@ def sdpa_attention_forward(
             return sdpa_attention_forward(module, *group, **kwargs)[0]
 
         return attention_mask.attend(query, key, value, attend), None
-    if _plain_is_faster(module, key, kwargs.get("dropout", 0.0)):
+    if _takes_plain(module, key, kwargs.get("dropout", 0.0)):
         return plain_sdpa_forward(module, query, key, value, attention_mask, **kwargs)
     return TRANSFORMERS_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, attention_mask, **kwargs)
 
 
-def _plain_is_faster(module: nn.Module, key: torch.Tensor, dropout: float) -> bool:
-    return module.training and (dropout > 0 or key.shape[2] <= _SHORT) and has_plain_cpu_values(key)
+def _takes_plain(module: nn.Module, key: torch.Tensor, dropout: float) -> bool:
+    if not has_plain_cpu_values(key):
+        return False
+    if key.numel() == 0:  # a batch without rows, which the fused kernel refuses
+        return True
+    return module.training and (dropout > 0 or key.shape[2] <= _SHORT)
 
 
 def plain_sdpa_forward(

@@ -84,7 +84,8 @@ def sequence_loss(
     if labels.numel() != logits.numel():
         raise ValueError(
             f"labels has the shape {tuple(labels.shape)}, but the logits have {tuple(logits.shape)}; "
-            f"problem_type={problem_type!r} needs one number per logit. Set config.num_labels or config.problem_type."
+            f"problem_type={problem_type!r} needs one number per logit. Set config.num_labels or config.problem_type; "
+            "the number of a class is an integer: labels.long()."
         )
     labels = labels.reshape(logits.shape)
     if problem_type == "regression":
@@ -120,8 +121,14 @@ def span_loss(
 
 
 def class_numbers(labels: torch.Tensor) -> torch.Tensor:
-    """Labels of any integer type or bool as the int64 that the kernels of torch need; the same shape."""
-    return labels if labels.is_floating_point() else labels.long()
+    """Labels of any integer type or bool as the int64 that the kernels of torch need; the same shape.
+
+    Raises:
+        ValueError: the labels are no integers.
+    """
+    if labels.is_floating_point():
+        raise ValueError(f"The labels have the type {labels.dtype}, but classes are integers; pass labels.long().")
+    return labels.long()
 
 
 def denominator(

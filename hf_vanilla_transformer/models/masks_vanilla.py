@@ -94,6 +94,27 @@ def cross_attention_mask(
     )
 
 
+def check_mask(name: str, attention_mask: Any, rows: int, columns: int | torch.Tensor) -> None:
+    """Check the shape of a mask: (rows, columns), or 4-D for a mask that is used as it is.
+
+    Args:
+        name: the argument, for the message.
+        attention_mask: a tensor, None, or the block mask of flex attention, which is not checked.
+        rows: number of sequences.
+        columns: number of keys, those of the cache included; a tensor where only the device knows it.
+
+    Raises:
+        ValueError: the mask has another shape. torch would ignore a wrong one that masks nothing.
+    """
+    if not isinstance(attention_mask, torch.Tensor) or attention_mask.dim() == 4 or isinstance(columns, torch.Tensor):
+        return
+    if attention_mask.shape != (rows, columns):
+        raise ValueError(
+            f"{name} has the shape {tuple(attention_mask.shape)}, but should have {(rows, columns)}: one number per "
+            "row and token, tokens of the cache included; or (rows, 1, queries, keys)."
+        )
+
+
 def _same_sequence(query_seq_idx: torch.Tensor, key_seq_idx: torch.Tensor) -> Callable:
     def same_sequence(batch_idx, head_idx, q_idx, kv_idx):
         return query_seq_idx[batch_idx, q_idx] == key_seq_idx[batch_idx, kv_idx]
@@ -101,4 +122,4 @@ def _same_sequence(query_seq_idx: torch.Tensor, key_seq_idx: torch.Tensor) -> Ca
     return same_sequence
 
 
-__all__ = ["cross_attention_mask", "self_attention_mask"]
+__all__ = ["check_mask", "cross_attention_mask", "self_attention_mask"]

@@ -20,8 +20,9 @@ from .configuration_vanilla import VanillaDecoderConfig
 from .decoding_loop_vanilla import DecodingLoopMixin
 from .heads_vanilla import LanguageModelHead, QuestionAnsweringHead, TokenClassificationHead
 from .layers_vanilla import TransformerLayer
-from .losses_vanilla import IGNORED_LABEL, sequence_loss
-from .masks_vanilla import cross_attention_mask, self_attention_mask
+from .losses_vanilla import IGNORED_LABEL, class_numbers, sequence_loss
+from .masks_vanilla import check_mask, cross_attention_mask, self_attention_mask
+from .outputs_vanilla import CausalLMTrainingOutput, has_logits
 from .packing_vanilla import packed_sequences, sequence_starts
 from .pooling_vanilla import POOLED_VECTORS, backward_order, kept_tokens, mean_prediction, pool
 from .stack_vanilla import VanillaPreTrainedModel, VanillaStack
@@ -112,6 +113,10 @@ class VanillaDecoderModel(VanillaDecoderPreTrainedModel, VanillaStack):
         if isinstance(past_key_values, EncoderDecoderCache):
             own_cache = past_key_values.self_attention_cache
         past_length = own_cache.get_seq_length() if own_cache is not None else 0
+        rows, length = inputs_embeds.shape[:2]
+        check_mask("attention_mask", attention_mask, rows, past_length + length)
+        if encoder_hidden_states is not None:
+            check_mask("encoder_attention_mask", encoder_attention_mask, rows, encoder_hidden_states.shape[1])
 
         hidden_states = self.embed(inputs_embeds, attention_mask, position_ids, token_type_ids, past_length, seq_idx)
         mask = self_attention_mask(self.config, hidden_states, attention_mask, own_cache, seq_idx, is_causal=True)
@@ -172,7 +177,8 @@ class VanillaDecoderForCausalLM(LanguageModelHead, VanillaDecoderPreTrainedModel
             labels: (batch, length), usually `input_ids`; the model shifts them. -100 is ignored, and so is the first
                 token of each packed sequence.
             logits_to_keep: compute logits only for the last n positions, or for the positions in a tensor; 0 for all.
-            return_logits: whether to return logits; None for "except in training with labels".
+            return_logits: whether to return logits. None: yes, but with a large vocabulary, a training step computes
+                them when they are read.
             **kwargs: `num_items_in_batch` for the loss, `shift_labels` for labels that are already shifted, the rest
                 for the attention. Other arguments as in the model.
 
@@ -204,7 +210,10 @@ class VanillaDecoderForCausalLM(LanguageModelHead, VanillaDecoderPreTrainedModel
             logits_to_keep,
             num_items_in_batch=kwargs.get("num_items_in_batch"),
         )
-        return CausalLMOutputWithCrossAttentions(
+        output_class = (
+            CausalLMOutputWithCrossAttentions if has_logits(logits, return_logits) else CausalLMTrainingOutput
+        )
+        return output_class(
             loss=loss,
             logits=logits,
             past_key_values=outputs.past_key_values,
@@ -224,6 +233,7 @@ def next_tokens(labels: torch.Tensor, seq_idx: torch.Tensor | None = None) -> to
 
     The last token of a packed sequence has no next token. `seq_idx` (batch or 1, length) tells the sequences apart.
     """
+    labels = class_numbers(labels)  # -100 does not fit into every type of integer
     if seq_idx is not None:
         labels = labels.masked_fill(sequence_starts(seq_idx).to(labels.device), IGNORED_LABEL)
     return nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED_LABEL)

@@ -21,7 +21,8 @@ from .heads_vanilla import LanguageModelHead, QuestionAnsweringHead, TokenClassi
 from .kernels_activation_vanilla import activation
 from .layers_vanilla import TransformerLayer
 from .losses_vanilla import IGNORED_LABEL, class_numbers, sequence_loss, token_cross_entropy
-from .masks_vanilla import self_attention_mask
+from .masks_vanilla import check_mask, self_attention_mask
+from .outputs_vanilla import LogitsWhenRead, MaskedLMTrainingOutput, has_logits, when_read
 from .packing_vanilla import packed_sequences
 from .pooling_vanilla import POOLED_VECTORS, kept_tokens, pool
 from .stack_vanilla import VanillaPreTrainedModel, VanillaStack
@@ -89,6 +90,7 @@ class VanillaEncoderModel(VanillaEncoderPreTrainedModel, VanillaStack):
             `last_hidden_state` (batch, length, hidden) and `pooler_output` (batch, hidden).
         """
         inputs_embeds = self.token_embeddings(input_ids, inputs_embeds)
+        check_mask("attention_mask", attention_mask, *inputs_embeds.shape[:2])
         seq_idx = packed_sequences(seq_idx, position_ids, attention_mask, None)
         hidden_states = self.embed(inputs_embeds, attention_mask, position_ids, token_type_ids, seq_idx=seq_idx)
         mask = self_attention_mask(self.config, hidden_states, attention_mask, None, seq_idx, is_causal=False)
@@ -130,7 +132,8 @@ class VanillaEncoderForMaskedLM(LanguageModelHead, VanillaEncoderPreTrainedModel
 
         Args:
             labels: (batch, length), the tokens to predict; -100 is ignored.
-            return_logits: whether to return logits; None for "except in training with labels".
+            return_logits: whether to return logits. None: yes, but with a large vocabulary, a training step computes
+                them when they are read.
             **kwargs: `num_items_in_batch` for the loss, the rest for the attention. Other arguments as in the model.
 
         Returns:
@@ -152,7 +155,8 @@ class VanillaEncoderForMaskedLM(LanguageModelHead, VanillaEncoderPreTrainedModel
             return_logits,
             num_items_in_batch=kwargs.get("num_items_in_batch"),
         )
-        return MaskedLMOutput(
+        output_class = MaskedLMOutput if has_logits(logits, return_logits) else MaskedLMTrainingOutput
+        return output_class(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )
 
@@ -174,6 +178,13 @@ class VanillaEncoderForPreTrainingOutput(ModelOutput):
     seq_relationship_logits: torch.FloatTensor | None = None
     hidden_states: tuple[torch.FloatTensor, ...] | None = None
     attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+class PreTrainingTrainingOutput(LogitsWhenRead, VanillaEncoderForPreTrainingOutput):
+    """`VanillaEncoderForPreTrainingOutput` of a training step."""
+
+    _field = "prediction_logits"
+    prediction_logits = when_read("prediction_logits")
 
 
 class VanillaEncoderForPreTraining(LanguageModelHead, VanillaEncoderPreTrainedModel):
@@ -209,7 +220,7 @@ class VanillaEncoderForPreTraining(LanguageModelHead, VanillaEncoderPreTrainedMo
         Args:
             labels: (batch, length), the tokens to predict; -100 is ignored.
             next_sentence_label: (batch,), 0 where the second segment follows the first, 1 where it is a random one.
-            return_logits: whether to return `prediction_logits`; None for "except in training with labels".
+            return_logits: whether to return `prediction_logits`; None as in `VanillaEncoderForMaskedLM`.
             **kwargs: as in `VanillaEncoderForMaskedLM`.
         """
         outputs = self.model(
@@ -230,7 +241,10 @@ class VanillaEncoderForPreTraining(LanguageModelHead, VanillaEncoderPreTrainedMo
         if next_sentence_label is not None:
             next_sentence_loss = self._next_sentence_loss(relationship, next_sentence_label, labels, num_items_in_batch)
             loss = next_sentence_loss if loss is None else loss + next_sentence_loss
-        return VanillaEncoderForPreTrainingOutput(
+        output_class = VanillaEncoderForPreTrainingOutput
+        if not has_logits(logits, return_logits):
+            output_class = PreTrainingTrainingOutput
+        return output_class(
             loss=loss,
             prediction_logits=logits,
             seq_relationship_logits=relationship,
@@ -385,7 +399,7 @@ class VanillaEncoderForMultipleChoice(VanillaEncoderPreTrainedModel):
         choices = (input_ids if input_ids is not None else inputs_embeds).shape[1]
 
         def flat(tensor: torch.Tensor | None) -> torch.Tensor | None:
-            return None if tensor is None else tensor.flatten(0, 1)
+            return tensor.flatten(0, 1) if tensor is not None and tensor.dim() > 1 else tensor
 
         ids, mask, embeds = flat(input_ids), flat(attention_mask), flat(inputs_embeds)
         outputs = self.model(

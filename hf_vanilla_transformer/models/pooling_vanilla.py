@@ -56,7 +56,8 @@ def pool(hidden_states: torch.Tensor, kept: torch.Tensor, pooling: str) -> torch
     if pooling in ("last", "concat"):
         columns = torch.arange(kept.shape[1], device=kept.device)
         last = (columns * kept).argmax(-1)
-        parts.append(hidden_states[torch.arange(len(last), device=last.device), last])
+        # `len(last)` would be a constant in an exported graph.
+        parts.append(hidden_states[torch.arange(last.shape[0], device=last.device), last])
     if pooling in ("mean", "concat"):
         kept = (kept | ~kept.any(-1, keepdim=True))[:, :, None]
         if pooling == "concat":
