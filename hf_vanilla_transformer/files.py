@@ -8,6 +8,7 @@ dead process has left, puts back what it was replacing, and removes the rest; wh
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
 import re
 import shutil
@@ -93,18 +94,27 @@ def file_aside(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_aside(path: str | Path) -> Iterator[Path]:
+def folder_aside(path: str | Path, *, occupied: str | None = None) -> Iterator[Path]:
     """Yields a new folder on the same disk as `path` to write to.
 
     On success its files are flushed to disk and the folder takes the place of `path`. On any exception it is removed
     and `path` stays as it was. If `path` is a symbolic link, the folder that it points to is written.
 
+    Args:
+        path: the folder.
+        occupied: None to replace a folder `path` whatever is in it. Otherwise only an empty one is replaced, one with
+            the same files and contents stays as it is, and for any other this is the message of the error. So a command
+            can be repeated if its process died after its work was done.
+
     Raises:
-        ValueError: `path` is a mount point, which no folder can replace.
+        ValueError: `path` is a file, or a mount point, which no folder can replace; or it is occupied, which is known
+            when the contents can be compared.
         OSError: as for `file_aside`.
     """
     path = Path(path)
     with _explained_write_error(path):
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"{path} is a file: give the name of a folder.")
         if os.path.ismount(path):
             raise ValueError(f"{path} is a mount point, which cannot be replaced: give a new folder inside it.")
         target = _resolved(path)
@@ -112,7 +122,10 @@ def folder_aside(path: str | Path) -> Iterator[Path]:
             aside = holder / "new"
             aside.mkdir()
             yield aside
-            replace_folder(aside, target)
+            if occupied is None or not target.is_dir() or not any(target.iterdir()):
+                replace_folder(aside, target)
+            elif not _equal_folders(aside, target):
+                raise ValueError(occupied)
 
 
 @contextmanager
@@ -276,6 +289,14 @@ def _discard(holder: Path, lock: FileLock) -> None:
         lock.release()
     if os.name == "nt":  # where a file cannot be removed while it is open
         shutil.rmtree(holder, ignore_errors=True)
+
+
+def _equal_folders(one: Path, other: Path) -> bool:
+    """Whether two folders have the same files with the same contents."""
+    names = [sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) for folder in (one, other)]
+    return names[0] == names[1] and all(
+        filecmp.cmp(one / name, other / name, shallow=False) for name in names[0] if (one / name).is_file()
+    )
 
 
 def _umask() -> int:

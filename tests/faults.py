@@ -93,6 +93,8 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     elif event in _EVENTS:
         descriptor = arguments[-1] if isinstance(arguments[-1], int) else -1
         path = _absolute(arguments[1] if event == "os.rename" else arguments[0], descriptor)
+        if event == "os.mkdir" and os.path.isdir(path):
+            return  # changes nothing
         watch.operation(event, path)
         if event == "os.rename":
             watch.renamed(_absolute(arguments[0], arguments[2]), path)

@@ -33,13 +33,18 @@ def run(arguments: argparse.Namespace) -> int:
     """Writes the averaged model."""
     from ..training.checkpoints import last_checkpoints, save_average
     from ..training.recipes.training_recipe import load_recipe
-    from ..training.run_folder import RECIPE_FILE, check_new
+    from ..training.run_folder import RECIPE_FILE, RESULTS_FILE, check_new
 
     output = Path(required_output(arguments, "the new folder"))
-    check_new(output)
+    if not (output / "config.json").is_file() or (output / RESULTS_FILE).exists():
+        check_new(output)
     chosen = last_checkpoints(arguments.folder, arguments.last)
-    save_average(chosen, output)
-    if (Path(arguments.folder) / RECIPE_FILE).is_file():
-        load_recipe(arguments.folder).save(output / RECIPE_FILE)
+    is_run = (Path(arguments.folder) / RECIPE_FILE).is_file()
+    save_average(
+        chosen,
+        output,
+        recipe=load_recipe(arguments.folder).to_yaml() if is_run else None,
+        occupied=f"The output folder {output} holds another model; choose another with --output.",
+    )
     print(f"{output}: average of {', '.join(path.name for path in chosen)}")
     return 0

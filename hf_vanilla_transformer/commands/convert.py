@@ -72,10 +72,11 @@ def run(arguments: argparse.Namespace) -> int:
     from ..conversion.checkpoint import find_class
     from ..conversion.checkpoint_files import CheckpointSource
     from ..hub import ModelCardText, export_folder
+    from ..hub.publishable_folder import check_export_folder
     from ..hub.source_card import declared_facts
 
     output = Path(required_output(arguments, "the new folder"))
-    _check_new(output, arguments.overwrite)
+    check_export_folder(output)
     source = CheckpointSource(
         arguments.source,
         revision=arguments.revision,
@@ -148,14 +149,6 @@ def _embedding(source: Any, output: Path) -> tuple[Any, str]:
     if files is None:
         return None, ""
     return files, f"sentence-transformers: {', '.join(files.modules) or 'the model alone'}, copied with {MODULES_FILE}"
-
-
-def _check_new(folder: Path, overwrite: bool) -> None:
-    """Raises ValueError before any work if the folder is not empty."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--output {folder} is a file: choose a new folder.")
-    if folder.is_dir() and not overwrite and any(folder.iterdir()):
-        raise ValueError(f"--output {folder} is not empty: choose a new folder, or --overwrite an earlier conversion.")
 
 
 def _dtype(name: str) -> Any:

@@ -8,7 +8,6 @@ or from the recipe; `--set FIELD=VALUE` changes it. `--dry-run` writes the files
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from ..model_folders import model_folder
@@ -54,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Writes the folder, and uploads it unless this is a dry run."""
     import transformers
 
+    from ..files import temporary_folder
     from ..hub import push_folder, read_card_text, read_publication
     from ..hub_names import check_repository_name
 
@@ -80,8 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(_table(target))
         print(f"\n{target}: to be published as {arguments.repository}; nothing was uploaded")
         return 0
-    with tempfile.TemporaryDirectory(prefix="hf-vanilla-publish-") as aside:
-        target = Path(aside) / arguments.repository.rpartition("/")[2]
+    with temporary_folder() as aside:
+        target = aside / arguments.repository.rpartition("/")[2]
         publication.write(target, text, card=card, transformers_class=arguments.transformers_class)
         print(_table(target))
         pushed = push_folder(target, arguments.repository, private=arguments.private, message=arguments.message)

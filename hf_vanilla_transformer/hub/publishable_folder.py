@@ -61,7 +61,7 @@ def export_folder(
     Args:
         model: a model of this package with any head.
         tokenizer: the model's tokenizer, or None.
-        folder: the folder to write.
+        folder: the folder to write. An earlier export with the same content stays as it is.
         card: content of the card, or the Markdown text of a finished card.
         recipe: training recipe: an object with `to_yaml()`, or YAML text. Saved as `recipe.yaml` and shown on the card.
         metrics: results of the run, saved as `results.json`. The card shows its scores.
@@ -86,13 +86,14 @@ def export_folder(
     pictures = {caption: Path(path) for caption, path in (plots or {}).items()}
     copied = [*pictures.values(), *map(Path, files)]
     _check_copied(copied)
-    _check_folder(folder, overwrite)
+    check_export_folder(folder)
     recipe_text = recipe.to_yaml() if hasattr(recipe, "to_yaml") else recipe
     if recipe_text is not None:
         recipe_text = strip_recipe(recipe_text)
     exported = to_transformers(model) if transformers_class else None
 
-    with folder_aside(folder) as aside:
+    occupied = f"{folder} has another exported model: choose another folder, or pass overwrite=True (--overwrite)."
+    with folder_aside(folder, occupied=None if overwrite else occupied) as aside:
         (model if exported is None else exported).save_pretrained(aside)
         if tokenizer is not None:
             tokenizer.save_pretrained(aside)
@@ -142,7 +143,9 @@ def _check_copied(files: list[Path]) -> None:
             raise ValueError(f"Two files to copy into the folder have the name {file.name}: rename one.")
 
 
-def _check_folder(folder: Path, overwrite: bool) -> None:
+def check_export_folder(folder: str | Path) -> None:
+    """Raises ValueError before any work if `folder` is neither new nor an earlier export."""
+    folder = Path(folder)
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -154,5 +157,3 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
     )
     if not exported:
         raise ValueError(f"{folder} is not empty and not an exported model: choose another folder.")
-    if not overwrite:
-        raise ValueError(f"{folder} has an exported model: choose another folder, or pass overwrite=True.")

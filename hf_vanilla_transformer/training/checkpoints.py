@@ -260,15 +260,24 @@ def average_files(paths: list[Path]) -> dict[str, torch.Tensor]:
     return {name: (tensor / len(paths)).to(types[name]) for name, tensor in total.items()}
 
 
-def save_average(paths: list[Path], output: Path) -> None:
-    """Writes a model folder with the mean of the weights of `paths` and the other model files of the last of them."""
+def save_average(paths: list[Path], output: Path, *, recipe: str | None = None, occupied: str | None = None) -> None:
+    """Writes a model folder with the mean of the weights of `paths` and the other model files of the last of them.
+
+    Args:
+        paths: model folders.
+        output: the folder to write.
+        recipe: content of a recipe.yaml in it.
+        occupied: see `folder_aside`.
+    """
     weights = average_files(paths)
     file_name = _ADAPTER_WEIGHTS if (Path(paths[-1]) / _ADAPTER_WEIGHTS).is_file() else SAFE_WEIGHTS_NAME
-    with folder_aside(output) as aside:
+    with folder_aside(output, occupied=occupied) as aside:
         for file in sorted(Path(paths[-1]).iterdir()):
             if file.is_file() and file.suffix != ".safetensors" and not _serves_training(file.name):
                 shutil.copyfile(file, aside / file.name)
         save_file(weights, aside / file_name, metadata={"format": "pt"})
+        if recipe is not None:
+            (aside / "recipe.yaml").write_text(recipe, encoding="utf-8")
 
 
 def _serves_training(name: str) -> bool:

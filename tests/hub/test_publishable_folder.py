@@ -137,9 +137,10 @@ def test_a_folder_with_other_files_is_kept(tmp_path):
     with pytest.raises(ValueError, match="/file is a file"):
         export_folder(model, tokenizer, tmp_path / "file")
     export_folder(model, tokenizer, tmp_path / "model")
+    export_folder(model, tokenizer, tmp_path / "model")  # with the same content
+    (tmp_path / "model/results.json").write_text("{}")
     with pytest.raises(ValueError, match=r"/model .*overwrite=True"):
         export_folder(model, tokenizer, tmp_path / "model")
-    (tmp_path / "model/results.json").write_text("{}")
     export_folder(model, tokenizer, tmp_path / "model", overwrite=True)
     assert not (tmp_path / "model/results.json").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "model", "thesis"]

@@ -46,7 +46,8 @@ def export_to(
 
     Args:
         source: a model, or a folder with a model and its tokenizer.
-        output: the folder to write. It is created only if the export succeeds.
+        output: the folder to write. It is created only if the export succeeds. An earlier export with the same content
+            stays as it is.
         to: the format, one of `TARGETS`.
         tokenizer: the model's tokenizer if `source` is a model.
         family: for `to="transformers"`, the `model_type` to export to (`"opt"`); None chooses one.
@@ -70,7 +71,7 @@ def export_to(
     target = importlib.import_module(f".{name}", __package__)
     _check_options(target, to, family, quantization)
     target.requirements()
-    _check_output(output, overwrite)
+    _check_output(output)
     embedding = None
     if isinstance(source, PreTrainedModel):
         model = source
@@ -83,7 +84,8 @@ def export_to(
         embedding = embedding_files(source)
     check_tokenizer(model, tokenizer)
     samples = make_samples(model, tokenizer, sentences)
-    with evaluation_mode(model), folder_aside(output) as aside:
+    occupied = f"output={str(output)!r} has another export; choose another folder, or pass overwrite (--overwrite)."
+    with evaluation_mode(model), folder_aside(output, occupied=None if overwrite else occupied) as aside:
         request = Request(model, tokenizer, samples, family, quantization or target.QUANTIZATIONS[0], embedding)
         exported = target.export(request, aside)
         notes = exported.notes
@@ -110,18 +112,14 @@ def _check_options(target: ModuleType, to: str, family: str | None, quantization
         )
 
 
-def _check_output(output: Path, overwrite: bool) -> None:
+def _check_output(output: Path) -> None:
+    """Raises ValueError before any work if `output` is neither new nor an earlier export."""
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not output.is_dir():
         raise ValueError(f"output={str(output)!r} is a file, not a folder; choose another name.")
     if not (output / REPORT_FILE).is_file():
         raise ValueError(f"output={str(output)!r} is not empty and not an earlier export; choose another folder.")
-    if not overwrite:
-        raise ValueError(
-            f"output={str(output)!r} has an earlier export; choose another folder, or pass overwrite (--overwrite) to "
-            "replace it."
-        )
 
 
 def _refuse_difference(report: ExportReport) -> None:

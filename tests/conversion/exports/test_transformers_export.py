@@ -141,9 +141,11 @@ def test_given_sentences(tmp_path, capsys):
 def test_an_earlier_export_is_replaced_only_with_overwrite(tmp_path):
     model = small_model("encoder")
     export_to(model, tmp_path / "transformers")
+    export_to(model, tmp_path / "transformers")  # with the same content
+    other = small_model("encoder", seed=1)
     with pytest.raises(ValueError, match=r"/transformers'.*overwrite"):
-        export_to(model, tmp_path / "transformers")
-    export_to(model, tmp_path / "transformers", overwrite=True)
+        export_to(other, tmp_path / "transformers")
+    export_to(other, tmp_path / "transformers", overwrite=True)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("years of work")
     with pytest.raises(ValueError, match="/other' is not empty"):
