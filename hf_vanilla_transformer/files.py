@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -197,6 +197,21 @@ def remove_leftovers(folder: Path) -> None:
                 lock = FileLock(holder / _LOCK)
                 lock.acquire(timeout=0)
                 _discard(holder, lock)
+
+
+def check_inside(folder: Path, files: Iterable[Path]) -> None:
+    """Checks that files to publish are in their folder and not elsewhere on this machine.
+
+    Raises:
+        ValueError: one is a symbolic link to a place outside `folder`; the message names both.
+    """
+    for file in files:
+        target = Path(os.path.realpath(file))
+        if not target.is_relative_to(os.path.realpath(folder)):
+            raise ValueError(
+                f"{file} is a link to {target}, outside of the folder, so it may be private: copy the file into the "
+                "folder if it is to be published, or remove the link."
+            )
 
 
 @contextmanager

@@ -103,9 +103,9 @@ def _run(program_arguments: list[str], *, restart: bool) -> int:
     """
     # The progress bars and hints of transformers are for notebooks; our commands report their own progress.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "warning")
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for verbose_logger in ("httpx", "datasets", "absl", "filelock"):
-        logging.getLogger(verbose_logger).setLevel(logging.WARNING)
+    # Our own messages, and the warnings of libraries. The HTTP library would log each request with its whole address.
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("hf_vanilla_transformer").setLevel(logging.INFO)
 
     module, parsed = parse(program_arguments)
     if restart and parsed.command in _HEAVY:

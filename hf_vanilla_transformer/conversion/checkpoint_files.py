@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..hub_names import check_hub_name
 
-__all__ = ["TOKENIZER_FILES", "CheckpointSource", "check_json_object", "tensor_names", "weight_files"]
+__all__ = ["MODEL_FILES", "TOKENIZER_FILES", "CheckpointSource", "check_json_object", "tensor_names", "weight_files"]
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -43,6 +43,22 @@ TOKENIZER_FILES = (
     "spiece.model",
     "sentencepiece.bpe.model",
     "source.spm",
+)
+# Patterns of the files that a saved model and its tokenizer consist of.
+MODEL_FILES = (
+    CONFIG,
+    "generation_config.json",
+    WEIGHTS,
+    INDEX,
+    "model-*-of-*.safetensors",
+    *TOKENIZER_FILES,
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "merges.txt",
+    "bpe.codes",
+    "vocab-tgt.json",
+    "target.spm",
+    "chat_template.jinja",
 )
 # Suffix of a weight file: its format, and why it is not loaded.
 _OTHER_WEIGHTS = {

@@ -13,17 +13,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..conversion.embedding_files import EmbeddingFiles, embedding_files
 from ..conversion.saved_model import load_saved_model, load_saved_tokenizer
-from ..files import file_aside
+from ..files import check_inside, file_aside
 from .card_text import CARD_TEXT_FILE, card_text_of_recipe, load_card_text
 from .model_card import ModelCardText, write_card
 from .publishable_folder import export_folder
-from .run_record import read_results
+from .run_record import RESULTS_FILE, read_results
 
 _CAPTIONS = {
     "curves.png": "Training and validation.",
     "attention.png": "Cross-attention, mean over layers and heads.",
 }
 RECIPE_FILE = "recipe.yaml"
+_HISTORY_FILE = "metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,14 @@ def read_publication(folder: str | Path) -> Publication:
 
     Raises:
         FileNotFoundError: there is no model in the folder.
-        ValueError: the model is not of this package, or its weights are incomplete.
+        ValueError: the model is not of this package, its weights are incomplete, or a file to publish is a link to a
+            place outside of the folder.
     """
     folder = Path(folder)
     pictures = sorted(folder.glob("*.png"))
+    embedding = embedding_files(folder)
+    copied = (RECIPE_FILE, RESULTS_FILE, CARD_TEXT_FILE, _HISTORY_FILE, *(embedding.names if embedding else ()))
+    check_inside(folder, [*pictures, *(folder / name for name in copied)])
     return Publication(
         folder=folder,
         model=load_saved_model(folder),
@@ -111,8 +116,8 @@ def read_publication(folder: str | Path) -> Publication:
         recipe=_read_recipe(folder),
         metrics=read_results(folder),
         plots={_CAPTIONS.get(picture.name, picture.stem): picture for picture in pictures},
-        files=tuple(path for path in [folder / "metrics.jsonl"] if path.is_file()),
-        embedding=embedding_files(folder),
+        files=tuple(path for path in [folder / _HISTORY_FILE] if path.is_file()),
+        embedding=embedding,
     )
 
 

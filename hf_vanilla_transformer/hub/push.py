@@ -9,6 +9,7 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError
 
+from ..files import check_inside
 from ..hub_names import check_repository_name
 
 # Files of an earlier version that would be loaded in addition to, or instead of, the new ones.
@@ -78,13 +79,18 @@ def push_folder(
         endpoint: URL of another Hub; None for HF_ENDPOINT or the public Hub.
 
     Raises:
-        ValueError: invalid name, no token, empty folder, or `private` for a public repository.
+        ValueError: invalid name, no token, empty folder, hidden files or links to places outside the folder, or
+            `private` for a public repository.
         PushError: the Hub refused the upload or is unreachable. The same call resumes it.
     """
     check_repository_name(repository)
     files = {path.relative_to(folder).as_posix(): path for path in sorted(Path(folder).rglob("*")) if path.is_file()}
     if not files:
         raise ValueError(f"The folder {folder} is empty: give a folder with a model.")
+    check_inside(Path(folder), files.values())
+    hidden = [name for name in files if f"/{name}".count("/.") and name != ".gitattributes"]
+    if hidden:
+        raise ValueError(f"The folder {folder} has hidden files, which may be private: remove {', '.join(hidden)}.")
     token = token or get_token()
     if token is None:
         raise ValueError("Publishing needs a token: log in with `hf auth login`, or set HF_TOKEN.")

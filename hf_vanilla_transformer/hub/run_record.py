@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+RESULTS_FILE = "results.json"
 SPLITS = ("validation", "test")
 # Metrics with a name on the Hub.
 HUB_METRICS = ("bleu", "chrf", "accuracy", "f1", "perplexity")
@@ -36,7 +37,7 @@ def read_results(folder: Path) -> dict[str, Any] | None:
     Raises:
         ValueError: it is not a JSON object.
     """
-    path = Path(folder) / "results.json"
+    path = Path(folder) / RESULTS_FILE
     if not path.is_file():
         return None
     try:

@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "attention_html": "drawings",
         "bars_html": "drawings",
         "build_page": "page",
+        "launch_page": "server",
         "serve_page": "server",
         "write_space": "space",
     },

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..interpretation import AttentionMap
 from .drawings import all_heads_html, attention_html, bars_html, ranking_html
 from .page_model import PageModel
+from .request_limits import MOST_CHARACTERS, MOST_WAITING
 
 if TYPE_CHECKING:
     import gradio
@@ -27,7 +28,7 @@ _INTRODUCTIONS = {
 
 
 def build_page(model: PageModel, *, examples: list[str] | None = None) -> gradio.Blocks:
-    """Builds the page of a model; start it with `.launch()`, or use `serve_page`.
+    """Builds the page of a model; start it with `launch_page`, or use `serve_page`.
 
     The page loads nothing from other servers: attention maps are HTML, the fonts are those of Gradio and the browser,
     and Gradio's analytics are off.
@@ -44,7 +45,7 @@ def build_page(model: PageModel, *, examples: list[str] | None = None) -> gradio
     with gradio.Blocks(title=model.name, analytics_enabled=False) as page:
         gradio.Markdown(f"# {model.name}\n{_INTRODUCTIONS[model.task].format(mask=model.tokenizer.mask_token)}")
         add_components[model.task](gradio, model, examples or [])
-    return page
+    return page.queue(max_size=MOST_WAITING)
 
 
 def import_gradio() -> Any:
@@ -63,7 +64,7 @@ def import_gradio() -> Any:
 
 
 def _translation(gradio: Any, model: PageModel, examples: list[str]) -> None:
-    source = gradio.Textbox(label="Source", lines=2, elem_id="source")
+    source = gradio.Textbox(label="Source", lines=2, max_length=MOST_CHARACTERS, elem_id="source")
     count = gradio.Slider(1, 10, value=4, step=1, label="Translations")
     button = gradio.Button("Translate", variant="primary", elem_id="run")
     best = gradio.Textbox(label="Translation", lines=2, interactive=False, elem_id="best")
@@ -85,7 +86,7 @@ def _translation(gradio: Any, model: PageModel, examples: list[str]) -> None:
 
 def _fill_mask(gradio: Any, model: PageModel, examples: list[str]) -> None:
     mask = model.tokenizer.mask_token
-    source = gradio.Textbox(label=f"Text with {mask}", lines=2, elem_id="source")
+    source = gradio.Textbox(label=f"Text with {mask}", lines=2, max_length=MOST_CHARACTERS, elem_id="source")
     button = gradio.Button("Fill in", variant="primary", elem_id="run")
     bars = gradio.HTML(label="Most probable words", elem_id="bars")
     if examples:
@@ -104,7 +105,7 @@ def _fill_mask(gradio: Any, model: PageModel, examples: list[str]) -> None:
 
 
 def _text_generation(gradio: Any, model: PageModel, examples: list[str]) -> None:
-    source = gradio.Textbox(label="Text", lines=4, elem_id="source")
+    source = gradio.Textbox(label="Text", lines=4, max_length=MOST_CHARACTERS, elem_id="source")
     with gradio.Row():
         button = gradio.Button("Predict the next token", variant="primary", elem_id="run")
         longer = gradio.Button("Generate 20 tokens", elem_id="longer")
@@ -114,14 +115,14 @@ def _text_generation(gradio: Any, model: PageModel, examples: list[str]) -> None
     attention = _AttentionView(gradio, model)
 
     def predict(text: str) -> tuple[Any, ...]:
-        _check_not_empty(gradio, text)
+        _check_text(gradio, text)
         next_tokens = _show_errors(gradio, lambda: model.next_tokens(text, _BARS))
         # Makes spaces and line breaks visible.
         tokens = [(token.replace(" ", "␣").replace("\n", "⏎"), probability) for token, probability in next_tokens]
         return bars_html("next token", tokens), *attention.show(model.attention(text))
 
     def generate(text: str) -> tuple[Any, ...]:
-        _check_not_empty(gradio, text)
+        _check_text(gradio, text)
         text = _show_errors(gradio, lambda: model.continuation(text, 20))
         try:
             return text, *predict(text)
@@ -184,13 +185,19 @@ class _AttentionView:
         return attention_html(maps[kind], layer=of_layer, head=None if head == _MEAN else min(int(head), heads - 1))
 
 
-def _check_not_empty(gradio: Any, text: str) -> None:
+def _check_text(gradio: Any, text: str) -> None:
+    """Shows an error for an empty text, and for a long one: a request need not come from the text field."""
     if not text.strip():
         raise gradio.Error("The text is empty.", print_exception=False)
+    if len(text) > MOST_CHARACTERS:
+        raise gradio.Error(
+            f"The text has {len(text):,} characters, but may have {MOST_CHARACTERS:,}: shorten it.",
+            print_exception=False,
+        )
 
 
 def _one_line(gradio: Any, text: str) -> str:
-    _check_not_empty(gradio, text)
+    _check_text(gradio, text)
     return " ".join(text.split())
 
 

@@ -1,9 +1,22 @@
-"""Serves the page of a model from this machine."""
+"""Serves the page of a model, from this machine or in a Space."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from .page import build_page
 from .page_model import PageModel
+from .request_limits import RequestLimits
+
+if TYPE_CHECKING:
+    import gradio
+
+
+def launch_page(page: gradio.Blocks, **options: Any) -> Any:
+    """Starts a page with the limits of `request_limits`; `options` and result are those of Gradio's `launch`."""
+    from starlette.middleware import Middleware
+
+    return page.launch(app_kwargs={"middleware": [Middleware(RequestLimits)]}, max_file_size=1, **options)
 
 
 def serve_page(
@@ -22,7 +35,8 @@ def serve_page(
         OSError: the port is in use.
     """
     page = build_page(model, examples=examples)
-    _, address, _ = page.launch(
+    _, address, _ = launch_page(
+        page,
         server_name=host or "127.0.0.1",
         server_port=port,
         prevent_thread_lock=True,

@@ -2,46 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+from fnmatch import fnmatchcase
 from importlib.metadata import requires, version
 from pathlib import Path
 
+import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from ..files import folder_aside
+from ..conversion.checkpoint_files import MODEL_FILES
+from ..files import check_inside, folder_aside
 from ..hub_names import check_hub_name
 from .page import import_gradio
 
 _PACKAGE = Path(__file__).parents[1]
 
 _APP = '''\
-"""The page of {name}, written by `hf-vanilla demo`."""
+"""The page of a model, written by `hf-vanilla demo`."""
 
 from pathlib import Path
 
-from hf_vanilla_transformer.web import PageModel, build_page
+from hf_vanilla_transformer.web import PageModel, build_page, launch_page
 
 MODEL = {model}
-EXAMPLES = {examples}
+EXAMPLES = {examples!r}
 
 page = build_page(PageModel.load(MODEL, name={name!r}{languages}), examples=EXAMPLES)
 
 if __name__ == "__main__":
-    page.launch()
+    launch_page(page)
 '''
 
 _README = """\
 ---
-title: {title}
-emoji: 🔎
-colorFrom: blue
-colorTo: gray
-sdk: gradio
-sdk_version: {gradio}
-app_file: app.py
-{models}---
+{metadata}---
 
 # {name}
 
@@ -64,11 +59,12 @@ def write_space(
     """Writes the folder of a Space that shows a model.
 
     It contains `app.py`, `requirements.txt`, `README.md` with the metadata of the Space, and a copy of this package,
-    which the Space therefore need not install. If `model` is a folder, its files are copied as well.
+    which the Space therefore need not install. If `model` is a folder, the files of the model in it are copied as well:
+    configuration, weights and tokenizer, and nothing else.
 
     Args:
         model: folder of a model, or its name on the Hub.
-        folder: the folder to write; new or empty.
+        folder: the folder to write; new or empty. A Space with the same content stays as it is.
         examples: texts to choose from on the page.
         name: title of the page; the last part of `model` if empty.
         src_lang: code of the source language, for models that know several languages.
@@ -78,13 +74,14 @@ def write_space(
         `folder`.
 
     Raises:
-        ValueError: `folder` is not empty.
+        ValueError: `folder` is not empty, or a file of the model is a link to a place outside of its folder.
         FileNotFoundError: `model` is neither the folder of a model nor a name on the Hub.
         ImportError: Gradio, whose version the Space needs, is not installed.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"The folder {folder} of the Space is not empty: remove it, or choose another folder.")
+    occupied = f"The folder {folder} of the Space is not empty: remove it, or choose another folder."
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "app.py").is_file())):
+        raise ValueError(occupied)
     gradio = import_gradio()
     source = Path(model)
     is_folder = source.is_dir()
@@ -92,25 +89,37 @@ def write_space(
         raise FileNotFoundError(f"The folder {model} has no config.json: give the folder of a saved model.")
     if not is_folder:
         check_hub_name(model, "model")
-    name = name or source.resolve().name if is_folder else name or model.rsplit("/", 1)[-1]
-    with folder_aside(folder) as aside:
+    name = name or (source.resolve().name if is_folder else model.rsplit("/", 1)[-1])
+    if is_folder:
+        check_inside(source, _model_files(source))
+    # A name with a line break, or one that is not UTF-8, would end the heading or could not be written.
+    name = " ".join(name.encode("utf-8", "replace").decode("utf-8").split())
+    with folder_aside(folder, occupied=occupied) as aside:
         if is_folder:
             _copy_model(source, aside / "model")
         _copy_package(aside)
         model_code = 'str(Path(__file__).resolve().with_name("model"))' if is_folder else repr(model)
         options = {"src_lang": src_lang, "tgt_lang": tgt_lang}
         languages = "".join(f", {option}={code!r}" for option, code in options.items() if code is not None)
-        examples_code = json.dumps(examples or [], ensure_ascii=False)
-        app = _APP.format(name=name, model=model_code, examples=examples_code, languages=languages)
+        app = _APP.format(name=name, model=model_code, examples=examples or [], languages=languages)
         if not is_folder:
             app = app.replace("from pathlib import Path\n\n", "")
         (aside / "app.py").write_text(app, encoding="utf-8")
         (aside / "requirements.txt").write_text("".join(f"{line}\n" for line in _requirements()), encoding="utf-8")
+        metadata = {
+            "title": name,
+            "emoji": "🔎",
+            "colorFrom": "blue",
+            "colorTo": "gray",
+            "sdk": "gradio",
+            "sdk_version": gradio.__version__,
+            "app_file": "app.py",
+            **({} if is_folder else {"models": [model]}),
+        }
         readme = _README.format(
-            title=json.dumps(name, ensure_ascii=False),
+            metadata=yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True),
             name=name,
             gradio=gradio.__version__,
-            models="" if is_folder else f"models:\n- {model}\n",
         )
         (aside / "README.md").write_text(readme, encoding="utf-8")
     return folder
@@ -125,13 +134,24 @@ def _requirements() -> list[str]:
 
 
 def _copy_package(folder: Path) -> None:
-    shutil.copytree(_PACKAGE, folder / _PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    """Copies the files that an installation has, too; a checkout may contain others."""
+
+    def others(_: str, names: list[str]) -> set[str]:
+        return {name for name in names if name == "__pycache__" or Path(name).suffix not in ("", ".py", ".yaml", ".md")}
+
+    shutil.copytree(_PACKAGE, folder / _PACKAGE.name, ignore=others)
 
 
 def _copy_model(source: Path, folder: Path) -> None:
-    """Copies the files of a model without subfolders, which may contain runs and checkpoints."""
     folder.mkdir()
-    for path in sorted(source.iterdir()):
-        # These suffixes belong to training states, which are pickles.
-        if path.is_file() and path.suffix not in (".pt", ".bin", ".pth", ".pkl"):
-            shutil.copy2(path, folder / path.name)
+    for path in _model_files(source):
+        shutil.copy2(path, folder / path.name)
+
+
+def _model_files(source: Path) -> list[Path]:
+    """The files of a folder that belong to its model. Others, such as states of a training, stay where they are."""
+    return sorted(
+        path
+        for path in source.iterdir()
+        if path.is_file() and any(fnmatchcase(path.name, pattern) for pattern in MODEL_FILES)
+    )

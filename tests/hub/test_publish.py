@@ -202,6 +202,19 @@ def test_bad_arguments(run, arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need privileges on Windows")
+@pytest.mark.parametrize("name", ["leak.png", "metrics.jsonl", "results.json", "recipe.yaml"])
+def test_private_files_are_not_published_through_links(name, run, tmp_path, capsys):
+    (tmp_path / "private").write_text('{"password": "secret"}')
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(tmp_path / "private")
+    for command in (["publish", str(run), "someone/tiny", "--dry-run"], ["card", str(run)]):
+        arguments = [*command, "--output", str(tmp_path / "out" / "card.md"), "--license", "mit"]
+        assert main(arguments) == 2
+        assert f"{name} is a link to {tmp_path / 'private'}, outside of the folder" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_incomplete_weights_are_not_published(run, capsys):
     from safetensors.torch import load_file, save_file
 
@@ -274,6 +287,7 @@ def test_from_the_folder_to_the_hub_and_back(run, tmp_path):
     assert "HTTP 503" in done.stderr and "Traceback" not in done.stderr
     assert "already published" in done.stdout
     assert TOKEN not in done.stdout + done.stderr
+    assert "HTTP Request" not in done.stderr and f"{hub.url}/api" not in done.stderr
 
     assert [commit.message for commit in hub.repositories["someone/tiny"].commits][1:] == ["Publish the model"]
     assert not hub.repositories["someone/tiny"].private and hub.repositories["someone/transformers"].private

@@ -1,5 +1,6 @@
 """Uploads over HTTP to a local Hub, with faults: one commit, no partial version, no token in messages."""
 
+import os
 import traceback
 
 import pytest
@@ -44,6 +45,23 @@ def test_a_folder_is_published_in_one_commit(hub, folder):
     assert pushed.commit == hub.repositories[NAME].head.oid
     assert pushed.changed and pushed.url == f"{hub.url}/{NAME}" and not hub.repositories[NAME].private
     assert hub.repositories[NAME].head.lfs == {"model.safetensors", "curves.png"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need privileges on Windows")
+def test_links_to_private_files_and_hidden_files_are_refused_by_name(hub, folder, tmp_path):
+    (tmp_path / "private.txt").write_text("secret")
+    (folder / "leak.txt").symlink_to(tmp_path / "private.txt")
+    with pytest.raises(ValueError, match=r"leak\.txt is a link to .*private\.txt, outside"):
+        push(hub, folder)
+    (folder / "leak.txt").unlink()
+    (folder / "same.md").symlink_to("README.md")
+    (folder / ".env").write_text("TOKEN=secret")
+    with pytest.raises(ValueError, match=r"hidden files.*\.env"):
+        push(hub, folder)
+    assert not hub.requests
+    (folder / ".env").unlink()
+    push(hub, folder)
+    assert published(hub) == contents(folder)
 
 
 def test_a_second_upload_changes_nothing_and_sends_nothing(hub, folder):

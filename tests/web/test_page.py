@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from hf_vanilla_transformer import VanillaDecoderForCausalLM
-from hf_vanilla_transformer.web import PageModel, build_page
+from hf_vanilla_transformer.web import PageModel, build_page, launch_page
 
 from ..tiny_models import SENTENCES, tiny_folder
 
@@ -31,7 +31,7 @@ def browser(tmp_path_factory):
 def opened(browser, page_model: PageModel, **options) -> Iterator[None]:
     """Opens the page of a model in the browser; checks at the end that it made no request to another machine."""
     page = build_page(page_model, **options)
-    _, address, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, ssr_mode=False)
+    _, address, _ = launch_page(page, server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, ssr_mode=False)
     try:
         browser.get(address)
         yield

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from huggingface_hub import RepoCard
 
 from hf_vanilla_transformer.commands.main import main
+from hf_vanilla_transformer.web.space import write_space
 
 gradio = pytest.importorskip("gradio")
 
@@ -51,7 +53,8 @@ def test_a_space_of_a_model_folder_runs_without_changes(seq2seq, tmp_path, capsy
     where, page = done.stdout.splitlines()[-2:]
     assert Path(where).is_relative_to(space)
     assert page.endswith(str(space / "model"))
-    assert main(given) == 2
+    assert main(given) == 0  # the same content
+    assert main([*given, "--example", "Another."]) == 2
     assert f"{space} of the Space is not empty" in capsys.readouterr().err
 
 
@@ -76,6 +79,40 @@ def test_a_space_passes_the_languages_on(tmp_path):
     app = (space / "app.py").read_text()
     assert "src_lang='eng_Latn', tgt_lang='kor_Hang')" in app
     ast.parse(app)
+
+
+NAMES = ["'quoted'", '"""\nimport os\nos.abort()\n"""', "{braces} \\N{BULLET}", "a\n---\nsdk: docker", "\udcff"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_name_of_a_model_is_text_and_never_code(name, tmp_path):
+    folder = write_space("someone/model", tmp_path / "space", name=name, examples=[name], src_lang=name)
+    app = ast.parse((folder / "app.py").read_text())
+    strings = [node.value for node in ast.walk(app) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert name in strings
+    expected = ast.parse(
+        (write_space("someone/model", tmp_path / "plain", name="x", src_lang="x") / "app.py").read_text()
+    )
+    assert [type(node) for node in app.body] == [type(node) for node in expected.body]
+    metadata = RepoCard.load(folder / "README.md").data.to_dict()
+    assert metadata["sdk"] == "gradio" and metadata["app_file"] == "app.py"
+
+
+def test_only_the_files_of_the_model_are_copied_and_no_links_out_of_its_folder(seq2seq, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(seq2seq, model)
+    for name in (".env", "last.ckpt", "optimizer.pt", "notes.txt", "predictions_test.jsonl", "id_rsa"):
+        (model / name).write_text("secret")
+    space = write_space(str(model), tmp_path / "space")
+    copied = {path.name for path in (space / "model").iterdir()}
+    assert copied == {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"} | {
+        "tokenizer_config.json"
+    }
+    (tmp_path / "private").write_text("secret")
+    (model / "vocab.txt").symlink_to(tmp_path / "private")
+    with pytest.raises(ValueError, match=r"vocab\.txt is a link to .*private, outside of the folder"):
+        write_space(str(model), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize(
