@@ -7,17 +7,24 @@ faster (`models.kernels_linear_vanilla`). A large square product is timed with b
 It also counts the operations of the matrix products in a step. At the higher of the two rates, they need a minimum of
 time. A faster loss, dropout or attention can only save the rest of the step. Products inside torch's fused attention
 are not counted.
+
+With `--shapes`, it only times the products of our models with both libraries and prints the table from which
+`models.kernels_linear_vanilla` chooses.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from hf_vanilla_transformer.models.kernels_linear_vanilla import by_onednn
 
 from .records import RESULTS, machine, summary, write_json
 from .training import Worker, reason_not_to_run
@@ -25,6 +32,53 @@ from .training_rows import make
 from .training_sides import SETTINGS
 
 FLOAT32 = [name for name, setting in SETTINGS.items() if setting.precision == "float32"]
+
+
+# rows × shared × columns: maps of the layers and to the vocabulary, of 128 to 768 states, and their gradients.
+SHAPES = (
+    (768, 128, 128),
+    (2048, 128, 128),
+    (2048, 128, 256),
+    (2048, 128, 10_000),
+    (2048, 10_000, 128),
+    (10_000, 2048, 128),
+    (4096, 256, 1024),
+    (2048, 512, 512),
+    (2048, 512, 2048),
+    (1024, 768, 3072),
+)
+
+
+def time_shapes(repeats: int = 7) -> list[dict[str, Any]]:
+    """The rates of both libraries for each of `SHAPES`, in turns, in operations per second."""
+    measured = []
+    for rows, shared, columns in SHAPES:
+        states, weight = torch.randn(rows, shared), torch.randn(columns, shared)
+        rates: dict[str, list[float]] = {"mkl": [], "onednn": []}
+        for turn in range(repeats + 1):
+            for library, product in (("mkl", torch.nn.functional.linear), ("onednn", by_onednn)):
+                begin = time.perf_counter()
+                product(states, weight)
+                seconds = time.perf_counter() - begin
+                if turn:  # the first chooses kernels and allocates memory
+                    rates[library].append(2 * rows * shared * columns / seconds)
+        summaries = {library: summary(values) for library, values in rates.items()}
+        measured.append({"shape": [rows, shared, columns], **summaries})
+    return measured
+
+
+def table_of_shapes(measured: list[dict[str, Any]]) -> str:
+    """Markdown."""
+    lines = [
+        "| rows × shared × columns | multiplications | MKL, GFLOP/s | oneDNN, GFLOP/s | oneDNN / MKL |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for product in measured:
+        mkl, onednn = (product[library]["median"] for library in ("mkl", "onednn"))
+        shape = " × ".join(f"{size:,}" for size in product["shape"])
+        power = math.log2(math.prod(product["shape"]))
+        lines.append(f"| {shape} | 2^{power:.1f} | {mkl / 1e9:.0f} | {onednn / 1e9:.0f} | {onednn / mkl:.2f} |")
+    return "\n".join(lines)
 
 
 def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -103,7 +157,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=RESULTS / "products.json")
     # Options of `benchmarks.training` that this benchmark does not vary.
     parser.set_defaults(dropout=None, attention_dropout=None, threads=None, emulate_bf16=False)
+    parser.add_argument("--shapes", action="store_true", help="only time single products, and write nothing")
     options = parser.parse_args(arguments)
+    if options.shapes:
+        print(table_of_shapes(time_shapes()))
+        return
     record: dict[str, Any] = {"benchmark": "products", "machine": machine(), "settings": {}}
     for name in options.settings:
         record["settings"][name] = run(name, options)

@@ -1,11 +1,12 @@
-"""Linear maps: the same numbers as `nn.Linear`, sooner in float32 on AMD Zen 5 and later.
+"""Linear maps: the same numbers as `nn.Linear`, sooner in float32 on AMD processors with AVX-512.
 
-Torch multiplies float32 matrices with MKL, which uses only AVX2 on processors of AMD: half of their speed. oneDNN,
-which torch includes and uses for bf16, checks which instructions the processor has.
+Torch multiplies float32 matrices with MKL, which uses only AVX2 on processors of AMD. oneDNN, which torch includes and
+uses for bf16, checks which instructions the processor has.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -17,22 +18,31 @@ from torch.overrides import TorchFunctionMode
 
 from .plain_values_vanilla import has_plain_cpu_values
 
-# For products of fewer multiplications, MKL is as fast, because its calls cost less.
-_FEW_MULTIPLICATIONS = 1 << 22
+# The number of multiplications of a product from which on oneDNN is faster, by the features of a processor; the first
+# match counts. Only AMD has SSE4a; elsewhere torch chooses. Zen 5, the first with VP2INTERSECT, executes AVX-512 at
+# full width: oneDNN is twice as fast, but its calls cost more. Zen 4 executes AVX-512 in halves and gains 1.2 to 1.7
+# from about 2^30 multiplications on, and nothing at 2^25. Without AVX-512 both use the same instructions and are equal.
+# `python -m benchmarks products --shapes` measures it.
+_FEWEST_MULTIPLICATIONS = (
+    (("sse4a", "avx512_f", "avx512_vp2intersect"), 1 << 22),
+    (("sse4a", "avx512_f"), 1 << 28),
+)
 
 
 @cache
-def onednn_is_faster() -> bool:
-    """Whether this processor multiplies float32 matrices faster with oneDNN than with MKL.
+def fewest_multiplications() -> float:
+    """From how many multiplications on this processor computes a float32 product sooner with oneDNN than with MKL.
 
-    The processor decides, not a measurement, so that a repeated or resumed run uses the same kernels.
+    Infinity for never. The processor decides, not a measurement, so that a repeated or resumed run uses the same
+    kernels.
     """
     if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available() and _linear() is not None):
-        return False
-    # Only AMD has SSE4a. Zen 4 executes AVX-512 in halves, so that MKL loses nothing there. Zen 5 executes it at full
-    # width and is the first with VP2INTERSECT.
+        return math.inf
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return all(capabilities.get(feature, False) for feature in ("sse4a", "avx512_f", "avx512_vp2intersect"))
+    for features, fewest in _FEWEST_MULTIPLICATIONS:
+        if all(capabilities.get(feature, False) for feature in features):
+            return fewest
+    return math.inf
 
 
 def _linear() -> Any:
@@ -48,8 +58,7 @@ def takes_onednn(left: torch.Tensor, right: torch.Tensor, multiplications: int) 
     return (
         not torch.compiler.is_compiling()  # a compiler has its own kernels, and may not know the size yet
         and not torch.jit.is_tracing()
-        and multiplications >= _FEW_MULTIPLICATIONS
-        and onednn_is_faster()
+        and multiplications >= fewest_multiplications()
         and torch.backends.mkldnn.enabled
         and left.dtype == right.dtype == torch.float32
         and left.device.type == right.device.type == "cpu"
@@ -80,6 +89,20 @@ def weight_gradient_by_onednn(grad_outputs: torch.Tensor, inputs: torch.Tensor) 
     if grad_outputs.shape[1] > inputs.shape[1]:  # oneDNN divides the columns of the product among the cores
         return by_onednn(inputs.T, grad_outputs.T).T
     return by_onednn(grad_outputs.T, inputs.T)
+
+
+def batched_product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor | None:
+    """`left @ right` by oneDNN, (count, n, k) with (count, k, m) to (count, n, m), without gradients.
+
+    None where `torch.bmm` is at least as fast.
+    """
+    count, rows, shared = left.shape
+    if not takes_onednn(left, right, rows * shared * right.shape[2]):
+        return None
+    product = left.new_empty(count, rows, right.shape[2])
+    for number in range(count):
+        product[number] = by_onednn(left[number], right[number].mT)
+    return product
 
 
 class _LinearByOneDNN(torch.autograd.Function):
@@ -166,4 +189,12 @@ def linear(module: nn.Module, states: torch.Tensor) -> torch.Tensor:
         return module(states)
 
 
-__all__ = ["by_onednn", "linear", "linear_kernels", "reordered_for_onednn", "takes_onednn", "weight_gradient_by_onednn"]
+__all__ = [
+    "batched_product",
+    "by_onednn",
+    "linear",
+    "linear_kernels",
+    "reordered_for_onednn",
+    "takes_onednn",
+    "weight_gradient_by_onednn",
+]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..models.kernels_linear_vanilla import batched_product
 from .recipes.text_sections import TrainingRecipe
 
 
@@ -131,9 +132,21 @@ class Muon(torch.optim.Optimizer):
         x = matrices.mT if tall else matrices
         x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
         for a, b, c in cls.coefficients:
-            gram = x @ x.mT
-            x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+            gram = batched_product(x, x.mT)
+            if gram is None:
+                gram = x @ x.mT
+            x = _add_product(x, _add_product(gram, gram, gram, b, c), x, a)
         return x.mT if tall else x
+
+
+def _add_product(
+    added: torch.Tensor, left: torch.Tensor, right: torch.Tensor, beta: float, alpha: float = 1.0
+) -> torch.Tensor:
+    """`beta · added + alpha · left @ right` for batches of matrices, by the faster library."""
+    product = batched_product(left, right)
+    if product is None:
+        return torch.baddbmm(added, left, right, beta=beta, alpha=alpha)
+    return product.mul_(alpha).add_(added, alpha=beta)
 
 
 class CombinedOptimizer(torch.optim.Optimizer):

@@ -50,3 +50,10 @@ def test_the_command_measures_both_sides(toy_data, tmp_path, capsys):
     products.main(["--settings", "causal_gpt2", "--batches", "1", *paths])
     shown = capsys.readouterr().out
     assert "| ours |" in shown and "| gpt2 |" in shown and str(tmp_path / "products.json") in shown
+
+
+def test_single_products_are_timed_with_both_libraries(monkeypatch, capsys):
+    monkeypatch.setattr(products, "SHAPES", ((4, 8, 16), (8, 16, 32)))
+    products.main(["--shapes"])
+    printed = capsys.readouterr().out
+    assert "| 4 × 8 × 16 | 2^9.0 |" in printed and "| 8 × 16 × 32 | 2^12.0 |" in printed

@@ -1,12 +1,20 @@
 """Linear maps by oneDNN are `nn.Linear`: values, gradients of every order, and everything that must not meet oneDNN."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from hf_vanilla_transformer.models import kernels_linear_vanilla
-from hf_vanilla_transformer.models.kernels_linear_vanilla import linear_kernels, onednn_is_faster, takes_onednn
+from hf_vanilla_transformer.models.kernels_linear_vanilla import (
+    batched_product,
+    fewest_multiplications,
+    linear_kernels,
+    takes_onednn,
+)
 from hf_vanilla_transformer.models.kernels_loss_vanilla import linear_cross_entropy
+from hf_vanilla_transformer.training.optimizers import Muon
 
 from ..tiny_models import gradients, tiny_model, tokens
 
@@ -26,8 +34,7 @@ class Linear(nn.Linear):
 @pytest.fixture
 def onednn(monkeypatch):
     """Use oneDNN for products of any size on any processor. It runs wherever the x86 builds of torch run."""
-    monkeypatch.setattr(kernels_linear_vanilla, "onednn_is_faster", lambda: True)
-    monkeypatch.setattr(kernels_linear_vanilla, "_FEW_MULTIPLICATIONS", 0)
+    monkeypatch.setattr(kernels_linear_vanilla, "fewest_multiplications", lambda: 0)
 
 
 @pytest.fixture
@@ -182,7 +189,7 @@ def test_other_products_use_the_linear_map_of_torch(calls):
 
 
 def test_small_products_stay_with_mkl(monkeypatch):
-    monkeypatch.setattr(kernels_linear_vanilla, "onednn_is_faster", lambda: True)
+    monkeypatch.setattr(kernels_linear_vanilla, "fewest_multiplications", lambda: 1 << 22)
     with torch.backends.mkldnn.flags(enabled=torch.backends.mkldnn.is_available()):
         left, right = torch.zeros(4, 8), torch.zeros(16, 8)
         assert not takes_onednn(left, right, 4 * 8 * 16)
@@ -192,18 +199,40 @@ def test_small_products_stay_with_mkl(monkeypatch):
 @needs_onednn
 @pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="this torch has no MKL")
 @pytest.mark.parametrize(
-    "capabilities, faster",
+    "capabilities, fewest",
     [
-        pytest.param(ZEN_5, True, id="Zen 5"),
-        pytest.param({**ZEN_5, "avx512_vp2intersect": False}, False, id="Zen 4"),
-        pytest.param({"sse4a": True, "avx2": True}, False, id="Zen 3"),
-        pytest.param({**ZEN_5, "sse4a": False}, False, id="Tiger Lake"),
-        pytest.param({"architecture": "aarch64"}, False, id="ARM"),
+        pytest.param(ZEN_5, 1 << 22, id="Zen 5"),
+        pytest.param({**ZEN_5, "avx512_vp2intersect": False}, 1 << 28, id="Zen 4"),
+        pytest.param({"sse4a": True, "avx2": True}, math.inf, id="Zen 3"),
+        pytest.param({**ZEN_5, "sse4a": False}, math.inf, id="Tiger Lake"),
+        pytest.param({"architecture": "aarch64"}, math.inf, id="ARM"),
     ],
 )
-def test_the_processor_decides(capabilities, faster, monkeypatch):
+def test_the_processor_decides(capabilities, fewest, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    assert onednn_is_faster.__wrapped__() is faster
+    assert fewest_multiplications.__wrapped__() == fewest
+
+
+@needs_onednn
+def test_batches_of_matrices_are_multiplied_one_by_one(onednn, calls):
+    torch.manual_seed(0)
+    left, right = torch.randn(3, 5, 7), torch.randn(3, 9, 7).mT
+    torch.testing.assert_close(
+        batched_product(left, right).double(), left.double() @ right.double(), rtol=1e-5, atol=1e-5
+    )
+    assert len(calls) == 3
+    assert batched_product(left.double(), right.double()) is None
+
+
+@needs_onednn
+@pytest.mark.parametrize("shape", [(2, 12, 20), (2, 20, 12)])
+def test_muon_orthogonalises_with_either_library(shape, onednn, calls):
+    torch.manual_seed(0)
+    matrices = torch.randn(shape)
+    found = Muon.orthogonalise(matrices)
+    assert calls
+    with torch.backends.mkldnn.flags(enabled=False):
+        torch.testing.assert_close(found, Muon.orthogonalise(matrices), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("missing", ["get_capabilities", "_linear_pointwise"])
@@ -213,4 +242,4 @@ def test_an_older_torch_multiplies_with_mkl(missing, monkeypatch):
     else:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: ZEN_5, raising=False)
         monkeypatch.setattr(kernels_linear_vanilla, "_linear", lambda: None)
-    assert onednn_is_faster.__wrapped__() is False
+    assert fewest_multiplications.__wrapped__() == math.inf
