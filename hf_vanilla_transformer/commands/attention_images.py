@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
-import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
+from ..wording import counted
 
-def draw_cross_attention(
-    arguments: argparse.Namespace, number: int, model: Any, tokenizer: Any, source: str, target: str
-) -> None:
-    """Draws the cross-attention from `target` to `source`, if `--attention` is given and both contain text.
+
+class AttentionImages:
+    """Draws the attention of lines with a model, and says at the end where the images are.
 
     Args:
-        arguments: of the command.
-        number: of the input line, from 1.
-        model: an encoder-decoder.
-        tokenizer: its tokenizer.
-        source: text of the encoder.
-        target: text of the decoder.
+        path: of the first image, the value of `--attention`; None draws nothing.
+        model: computes the attention.
+        tokenizer: of the model.
     """
-    if arguments.attention is not None and source.strip() and target.strip():
+
+    def __init__(self, path: str | None, model: Any, tokenizer: Any) -> None:
+        self.path = path
+        self.model = model
+        self.tokenizer = tokenizer
+        self.count = 0
+
+    def draw_cross_attention(self, number: int, source: str, target: str) -> None:
+        """Draws the attention from the tokens of `target` to those of `source`, if both contain text.
+
+        Args:
+            number: of the input line, from 1.
+            source: text of the encoder.
+            target: text of the decoder.
+        """
+        if self.path is None or not source.strip() or not target.strip():
+            return
         from ..interpretation import cross_attention, plot_attention
 
-        attention = cross_attention(model, tokenizer, source, target)
-        plot_attention(attention, image_path(arguments.attention, number))
+        plot_attention(cross_attention(self.model, self.tokenizer, source, target), image_path(self.path, number))
+        self.count += 1
 
-
-def draw_self_attention(arguments: argparse.Namespace, number: int, model: Any, tokenizer: Any, text: str) -> None:
-    """Draws the self-attention of line `number`, if `--attention` is given and the line contains text."""
-    if arguments.attention is not None and text.strip():
+    def draw_self_attention(self, number: int, text: str) -> None:
+        """Draws the self-attention of line `number`, if it contains text."""
+        if self.path is None or not text.strip():
+            return
         from ..interpretation import plot_attention, self_attention
 
-        plot_attention(self_attention(model, tokenizer, text), image_path(arguments.attention, number))
+        plot_attention(self_attention(self.model, self.tokenizer, text), image_path(self.path, number))
+        self.count += 1
+
+    def report(self) -> None:
+        """Prints how many images there are, and where."""
+        if self.path is not None:
+            print(f"{self.path}: the attention in {counted(self.count, 'image')}", file=sys.stderr)
 
 
 def image_path(path: str, number: int) -> Path:

@@ -16,7 +16,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .attention_images import draw_self_attention
+from ..wording import counted
+from .attention_images import AttentionImages
 from .lines import (
     NO_LIMIT,
     Answer,
@@ -85,10 +86,16 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(
             f"--n-best {arguments.n_best} needs a sequence classifier, but MODEL is a {head}: leave --n-best out."
         )
+    if labels is not None and not any(name.lower().startswith("entail") for name in model.config.label2id):
+        raise ValueError(
+            "--labels needs a model of natural language inference, with a label `entailment`, but the labels of MODEL "
+            f"are {', '.join(map(str, model.config.id2label.values()))}: leave --labels out."
+        )
     if arguments.words and not labels_words:
         raise ValueError(f"--words needs a token classifier, but MODEL is a {head}: leave --words out.")
-    treatment = "they get no labels, because one of their words is" if labels_words else "their end is not read"
+    treatment = "no labels, because one word is that long" if labels_words else "the end is not read"
     long_lines = LongLines("classify", longest_input(model, tokenizer), treatment)
+    images = AttentionImages(arguments.attention, model, tokenizer)
     with answer_writer(arguments) as writer:
         for lines in windows:
             if labels_words:
@@ -98,8 +105,9 @@ def run(arguments: argparse.Namespace) -> int:
             for line, answers in zip(lines, answered):
                 writer.write(line, answers)
                 if writer.lines not in long_lines.numbers:
-                    draw_self_attention(arguments, writer.lines, model, tokenizer, line)
+                    images.draw_self_attention(writer.lines, line)
             writer.flush()
+    images.report()
     long_lines.report()
     return 0
 
@@ -180,7 +188,9 @@ def _above_threshold(ranked: list[tuple[str, float]], *, separate: bool) -> list
 def _pair(line: str, number: int) -> dict[str, str]:
     parts = line.split("\t")
     if len(parts) != 2:
-        raise ValueError(f"Line {number} has {len(parts)} columns, but --pair needs two texts separated by one tab.")
+        raise ValueError(
+            f"Line {number} has {counted(len(parts), 'column')}, but --pair needs two, separated by a tab."
+        )
     return {"text": parts[0], "text_pair": parts[1]}
 
 

@@ -11,11 +11,12 @@ probability is the product.
 from __future__ import annotations
 
 import argparse
-import itertools
+import heapq
 import math
+from collections.abc import Iterator
 from typing import Any
 
-from .attention_images import draw_self_attention
+from .attention_images import AttentionImages
 from .lines import (
     Answer,
     LongLines,
@@ -56,15 +57,17 @@ def run(arguments: argparse.Namespace) -> int:
     model, tokenizer = load_for_lines(arguments, "AutoModelForMaskedLM")
     if tokenizer.mask_token is None:
         raise ValueError(f"The tokenizer of MODEL {arguments.model} has no mask token: use a masked language model.")
-    long_lines = LongLines("fill", longest_input(model, tokenizer), "their masks are not filled")
+    long_lines = LongLines("fill", longest_input(model, tokenizer), "masks not filled")
+    images = AttentionImages(arguments.attention, model, tokenizer)
     with answer_writer(arguments) as writer:
         for lines in windows:
             filled = _filled(lines, writer.lines, model, tokenizer, arguments, long_lines)
             for line, answers in zip(lines, filled):
                 writer.write(line, answers)
                 if writer.lines not in long_lines.numbers:
-                    draw_self_attention(arguments, writer.lines, model, tokenizer, _with_mask(line, tokenizer))
+                    images.draw_self_attention(writer.lines, _with_mask(line, tokenizer))
             writer.flush()
+    images.report()
     long_lines.report()
     return 0
 
@@ -110,9 +113,42 @@ def _filled(
         of_masks = predicted if isinstance(predicted[0], list) else [predicted]
         parts = line.split(tokenizer.mask_token)
         best = []
-        for combination in itertools.product(*of_masks):
-            words = [prediction["token_str"].strip() for prediction in combination]
+        for ranks, probability in _best_combinations(
+            [[prediction["score"] for prediction in of_mask] for of_mask in of_masks], n_best
+        ):
+            words = [of_mask[rank]["token_str"].strip() for of_mask, rank in zip(of_masks, ranks)]
             text = parts[0] + "".join(word + part for word, part in zip(words, parts[1:]))
-            best.append(Answer(text, math.prod(prediction["score"] for prediction in combination)))
-        answers.append(sorted(best, key=lambda answer: -answer.score)[:n_best])
+            best.append(Answer(text, probability))
+        answers.append(best)
     return answers
+
+
+def _best_combinations(scores: list[list[float]], count: int) -> Iterator[tuple[tuple[int, ...], float]]:
+    """The combinations of one item of each list with the largest products of scores, the largest first.
+
+    Best-first search: each combination that is taken adds those in which one item is replaced by the next. So the work
+    grows with `count`, not with the number of combinations.
+
+    Args:
+        scores: for each list the scores of its items, the largest first.
+        count: of the combinations.
+
+    Yields:
+        The index of each item in its list, and the product.
+    """
+
+    def entry(ranks: tuple[int, ...]) -> tuple[float, tuple[int, ...]]:
+        return -math.prod(of_mask[rank] for of_mask, rank in zip(scores, ranks)), ranks
+
+    waiting = [entry((0,) * len(scores))]
+    seen = {waiting[0][1]}
+    for _ in range(count):
+        if not waiting:
+            return
+        product, ranks = heapq.heappop(waiting)
+        yield ranks, -product
+        for place, rank in enumerate(ranks):
+            following = (*ranks[:place], rank + 1, *ranks[place + 1 :])
+            if rank + 1 < len(scores[place]) and following not in seen:
+                seen.add(following)
+                heapq.heappush(waiting, entry(following))

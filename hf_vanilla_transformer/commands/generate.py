@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from .attention_images import draw_self_attention
+from .attention_images import AttentionImages
 from .lines import (
     Answer,
     LongLines,
@@ -24,7 +24,7 @@ from .lines import (
     load_for_lines,
     windows_of_lines,
 )
-from .option_types import number, seed, whole_number
+from .option_types import beams, number, seed, whole_number
 
 EXAMPLES = """\
 examples:
@@ -32,6 +32,9 @@ examples:
   hf-vanilla generate runs/gpt --input prompts.txt --output stories.txt --temperature 0.8 --seed 1
   echo "The cat" | hf-vanilla generate openai-community/gpt2 --num-beams 4 --n-best 4 --scores
 """
+
+# Logits that are divided by a lower temperature may be infinite.
+_LOWEST_TEMPERATURE = 1e-3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     search.add_argument(
         "--num-beams",
-        type=whole_number(at_least=1),
+        type=beams,
         default=1,
         metavar="N",
         help="beam search of this width instead of sampling (default: 1, sampling)",
@@ -96,8 +99,14 @@ def run(arguments: argparse.Namespace) -> int:
 
         set_seed(arguments.seed)
     positions = getattr(model.config, "max_position_embeddings", None)
-    treatment = f"with --max-new-tokens {options['max_new_tokens']}; they are not continued"
+    if positions is not None and options["max_new_tokens"] >= positions:
+        raise ValueError(
+            f"--max-new-tokens {options['max_new_tokens']} leaves no room for a prompt, for the model has {positions} "
+            f"positions: give at most {positions - 1}."
+        )
+    treatment = f"not continued, because of --max-new-tokens {options['max_new_tokens']}"
     long_lines = LongLines("generate", positions, treatment)
+    images = AttentionImages(arguments.attention, model, tokenizer)
     with answer_writer(arguments) as writer:
         for number, prompt in enumerate(_each(windows), start=1):
             if arguments.prompt is None:  # one line that cannot be continued does not stop the others
@@ -111,7 +120,8 @@ def run(arguments: argparse.Namespace) -> int:
                 continue
             writer.write(prompt, _continue(prompt, model, tokenizer, arguments, options))
             writer.flush()
-            draw_self_attention(arguments, writer.lines, model, tokenizer, prompt)
+            images.draw_self_attention(writer.lines, prompt)
+    images.report()
     long_lines.report()
     return 0
 
@@ -120,6 +130,11 @@ def _generate_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options for `generate`: greedy search, sampling, or beam search."""
     sampling = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p")}
     sampling = {name: value for name, value in sampling.items() if value is not None}
+    if 0 < sampling.get("temperature", 1) < _LOWEST_TEMPERATURE:
+        raise ValueError(
+            f"--temperature {arguments.temperature} must be at least {_LOWEST_TEMPERATURE}, or 0 for the most probable "
+            "token."
+        )
     n_best = arguments.n_best or 1
     options = {"max_new_tokens": arguments.max_new_tokens, "num_return_sequences": n_best}
     if arguments.num_beams > 1:

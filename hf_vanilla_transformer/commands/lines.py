@@ -14,7 +14,7 @@ from typing import IO, Any
 from ..files import file_aside
 from ..text_lines import check_utf_8, text_lines
 from ..wording import counted
-from .option_types import path_or_name, whole_number
+from .option_types import beams, path_or_name
 from .parser import add_output_option
 
 # The maximum size of one window of a stream. A pipe holds at most 64 KiB anyway.
@@ -60,7 +60,7 @@ def add_line_arguments(parser: argparse.ArgumentParser, inputs: str, answers: st
     add_output_option(files, "FILE", f"file for the {answers} (default: standard output)")
     files.add_argument(
         "--n-best",
-        type=whole_number(at_least=1),
+        type=beams,
         metavar="N",
         help=f"print the N best {answers}, each after the number of its input line",
     )
@@ -221,7 +221,7 @@ class LongLines:
     Args:
         command: name of the command.
         limit: the largest number of tokens that the model can read; None if there is no limit.
-        treatment: what happens to these lines, such as ``they are left out``.
+        treatment: what happens to these lines, such as ``not translated``.
     """
 
     def __init__(self, command: str, limit: int | None, treatment: str) -> None:
@@ -244,7 +244,7 @@ class LongLines:
             count = len(self.numbers)
             print(
                 f"hf-vanilla {self.command}: {counted(count, 'line')} with more than the {self.limit} tokens that the "
-                f"model can read; {self.treatment} (line{'s' if count > 1 else ''} {shown}).",
+                f"model can read (line{'s' if count > 1 else ''} {shown}): {self.treatment}.",
                 file=sys.stderr,
             )
 

@@ -10,6 +10,8 @@ from ..files import home_expanded
 
 # The seeds that NumPy accepts; transformers seeds it together with torch.
 _SEEDS = 2**32
+# The memory of a search grows with the number of its beams or samples.
+MOST_BEAMS = 1000
 
 
 def whole_number(*, at_least: int | None = None, below: int = 2**31) -> Callable[[str], int]:
@@ -54,6 +56,7 @@ def number(
 
 
 seed = whole_number(at_least=0, below=_SEEDS)
+beams = whole_number(at_least=1, below=MOST_BEAMS + 1)
 
 
 def path_or_name(text: str) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .attention_images import draw_cross_attention
+from .attention_images import AttentionImages
 from .lines import (
     Answer,
     LongLines,
@@ -23,7 +23,7 @@ from .lines import (
     load_for_lines,
     windows_of_lines,
 )
-from .option_types import number, whole_number
+from .option_types import beams, number, whole_number
 
 EXAMPLES = """\
 examples:
@@ -44,11 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text.add_argument("--prefix", default="", metavar="TEXT", help="text before each sentence, such as '>>fra<< '")
     text.add_argument("--split-sentences", action="store_true", help="translate each line sentence by sentence")
     search = parser.add_argument_group("search (the defaults are those of the model's recipe, if it has one)")
+    search.add_argument("--num-beams", type=beams, metavar="N", help="width of the beam; 1 is greedy search (else 4)")
     search.add_argument(
-        "--num-beams", type=whole_number(at_least=1), metavar="N", help="width of the beam; 1 is greedy search (else 4)"
-    )
-    search.add_argument(
-        "--length-penalty", type=number(), metavar="X", help="exponent of the length penalty (else 0.6)"
+        "--length-penalty",
+        type=number(at_least=-10, at_most=10),
+        metavar="X",
+        help="exponent of the length penalty (else 0.6)",
     )
     search.add_argument(
         "--length-penalty-form",
@@ -74,26 +75,34 @@ def run(arguments: argparse.Namespace) -> int:
     """Translates all lines."""
     check_line_arguments(arguments)
     windows = windows_of_lines(arguments.input, one_window=arguments.output is not None)
-    options = _search_options(arguments)
+    _check_n_best(arguments)
     model, tokenizer = load_for_lines(arguments, "AutoModelForSeq2SeqLM")
+    options = _search_options(arguments)
 
     from ..pipelines.languages import set_languages
 
     options["generate_options"] = set_languages(tokenizer, arguments.src_lang, arguments.tgt_lang)
-    remedy = "sentences" if arguments.split_sentences else "lines; --split-sentences may help"
-    long_lines = LongLines(
-        "translate", getattr(model.config, "max_position_embeddings", None), f"their translation lacks these {remedy}"
-    )
+    treatment = "sentences left out" if arguments.split_sentences else "not translated; --split-sentences may help"
+    long_lines = LongLines("translate", getattr(model.config, "max_position_embeddings", None), treatment)
+    images = AttentionImages(arguments.attention, model, tokenizer)
     with answer_writer(arguments) as writer:
         for lines in windows:
             answered = _translations(lines, writer.lines, model, tokenizer, arguments, options, long_lines)
             for line, answers in zip(lines, answered):
                 writer.write(line, answers)
                 source = arguments.prefix + line if line.strip() else ""
-                draw_cross_attention(arguments, writer.lines, model, tokenizer, source, answers[0].text)
+                images.draw_cross_attention(writer.lines, source, answers[0].text)
             writer.flush()
+    images.report()
     long_lines.report()
     return 0
+
+
+def _check_n_best(arguments: argparse.Namespace) -> None:
+    """Raises ValueError if the search has fewer beams than `--n-best` asks for."""
+    n_best, num_beams = arguments.n_best or 1, arguments.num_beams
+    if num_beams is not None and n_best > num_beams:
+        raise ValueError(f"--n-best {n_best} needs --num-beams of at least {n_best}, not {num_beams}.")
 
 
 def _search_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -102,21 +111,29 @@ def _search_options(arguments: argparse.Namespace) -> dict[str, Any]:
     from pathlib import Path
 
     from ..pipelines.loading import find_model
+    from ..training.recipes.finetuning_recipe import load_finetune_recipe
     from ..training.recipes.text_sections import GenerationRecipe
     from ..training.recipes.training_recipe import load_recipe
-    from ..training.run_folder import RECIPE_FILE
+    from ..training.run_folder import RECIPE_FILE, saved_recipe
 
     search = GenerationRecipe()
     folder = Path(find_model(arguments.model))
-    if (folder / RECIPE_FILE).is_file():
+    if (folder / RECIPE_FILE).is_file() and "base_model" in saved_recipe(folder):
+        # As the fine-tuning evaluates: transformers' search, up to the longest target.
+        recipe = load_finetune_recipe(folder)
+        search = GenerationRecipe(
+            num_beams=recipe.evaluation.num_beams,
+            length_penalty=1.0,
+            length_penalty_form="power",
+            max_extra_tokens=recipe.text_length.max_target_tokens,
+        )
+    elif (folder / RECIPE_FILE).is_file():
         search = load_recipe(folder).generation
     options = asdict(search)
     options |= {name: getattr(arguments, name) for name in options if getattr(arguments, name) is not None}
     n_best = arguments.n_best or 1
     if arguments.num_beams is None:
         options["num_beams"] = max(n_best, options["num_beams"])
-    elif n_best > arguments.num_beams:
-        raise ValueError(f"--n-best {n_best} needs --num-beams of at least {n_best}, not {arguments.num_beams}.")
     return {
         **options,
         "n_best": n_best,

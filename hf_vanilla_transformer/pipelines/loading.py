@@ -84,7 +84,7 @@ def load_model(
     saved = (getattr(config, "architectures", None) or ["unknown"])[0]
     matching = [name for name in supported if saved.endswith(name.removeprefix("AutoModel"))]
     auto_class = getattr(transformers, (matching or supported)[0])
-    with _plain_errors(source):
+    with _plain_errors(source), _without_report(transformers_logging):
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
         model, loading_info = auto_class.from_pretrained(
             source, config=config, output_loading_info=True, trust_remote_code=trust_remote_code
@@ -120,6 +120,17 @@ def find_model(source: str) -> str:
             "or of a finished run."
         )
     return str(folder)
+
+
+@contextmanager
+def _without_report(transformers_logging: Any) -> Iterator[None]:
+    """Hides transformers' table of weights that a checkpoint has or lacks; our error names those that are needed."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
 
 
 @contextmanager

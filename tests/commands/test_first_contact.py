@@ -2,7 +2,11 @@
 
 import gzip
 import io
+import itertools
+import math
 import os
+import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,11 +16,13 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 import hf_vanilla_transformer as vanilla
 from hf_vanilla_transformer.commands import classify, translate
+from hf_vanilla_transformer.commands.fill import _best_combinations
 from hf_vanilla_transformer.commands.glibc_allocator import OPT_OUT
 from hf_vanilla_transformer.commands.lines import windows_of_lines
 from hf_vanilla_transformer.commands.main import main
 from hf_vanilla_transformer.interpretation.token_words import split_words
 from hf_vanilla_transformer.pipelines.loading import load_model
+from hf_vanilla_transformer.training.recipes.finetuning_recipe import load_finetune_recipe
 
 from ..tiny_models import tiny_folder
 
@@ -117,7 +123,7 @@ def test_input_may_be_compressed_a_pipe_or_marked(tmp_path, monkeypatch):
 
 def test_a_line_that_is_too_long_does_not_stop_the_others(seq2seq, masked_lm, causal_lm, capsys, monkeypatch):
     status, lines, errors = run(capsys, monkeypatch, f"{LONG}\na man\n", "translate", seq2seq)
-    assert status == 0 and len(lines) == 2 and lines[0] == "" and "(line 1)" in errors
+    assert status == 0 and len(lines) == 2 and lines[0] == "" and "can read (line 1): not translated" in errors
     status, lines, errors = run(capsys, monkeypatch, f"a ___\n{LONG} ___\n", "fill", masked_lm)
     assert status == 0 and len(lines) == 2 and "(line 2)" in errors
     status, lines, errors = run(
@@ -176,3 +182,58 @@ def test_a_checkpoint_without_a_padding_token_is_converted(tmp_path):
     GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=0)).save_pretrained(tmp_path / "gpt2")
     assert main(["convert", str(tmp_path / "gpt2"), "--output", str(tmp_path / "ours"), "--without-tokenizer"]) == 0
     assert vanilla.VanillaDecoderForCausalLM.from_pretrained(tmp_path / "ours").config.pad_token_id is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["generate", "{causal}", "--max-new-tokens", "64"], "at most 63"),
+        (["generate", "{causal}", "--temperature", "1e-300"], "--temperature 1e-300 must be at least"),
+        (["classify", "{text}", "--labels", ", ,"], "contains no label"),
+        (["classify", "{token}", "--labels", "a,b"], "--labels needs a sequence classifier"),
+        (["classify", "{text}", "--pair"], "Line 1 has 1 column, "),
+        (["fill", "{text}"], "it was saved as VanillaEncoderForSequenceClassification"),
+        (["translate", "{seq2seq}", "--num-beams", "2", "--n-best", "3"], "--num-beams of at least 3"),
+    ],
+)
+def test_options_that_do_not_fit_the_model_are_one_line(
+    arguments, message, causal_lm, text_classifier, token_classifier, seq2seq, capsys, monkeypatch
+):
+    folders = {"causal": causal_lm, "text": text_classifier, "token": token_classifier, "seq2seq": seq2seq}
+    arguments = [argument.format_map(folders) for argument in arguments]
+    status, lines, errors = run(capsys, monkeypatch, "a ___\n", *arguments)
+    assert status == 2 and not lines and errors.count("\n") == 1 and message in errors
+
+
+def test_labels_are_for_models_of_natural_language_inference(tmp_path, text_classifier, capsys, monkeypatch):
+    status, lines, _ = run(capsys, monkeypatch, "a man\n", "classify", text_classifier, "--labels", "a,b")
+    assert status == 0 and lines[0] in ("a", "b")
+    names = {"id2label": {0: "neg", 1: "pos"}, "label2id": {"neg": 0, "pos": 1}}
+    other = tiny_folder(tmp_path / "other", vanilla.VanillaEncoderForSequenceClassification, **names)
+    status, _, errors = run(capsys, monkeypatch, "a man\n", "classify", other, "--labels", "a,b")
+    assert status == 2 and "entailment" in errors and "neg, pos" in errors
+
+
+def test_a_fine_tuned_model_translates_as_it_was_evaluated(tmp_path, seq2seq, capsys, monkeypatch):
+    folder = shutil.copytree(seq2seq, tmp_path / "run" / "model")
+    changes = ["base_model=x", "task=sequence_to_sequence", "evaluation.num_beams=2", "text_length.max_target_tokens=5"]
+    load_finetune_recipe(None, changes).save(folder / "recipe.yaml")
+    recipe = [tmp_path / "run", "--n-best", 1, "--scores"]
+    same = [seq2seq, "--n-best", 1, "--scores", "--num-beams", 2, "--length-penalty", 1]
+    same += ["--length-penalty-form", "power", "--max-extra-tokens", 5]
+    _, expected, _ = run(capsys, monkeypatch, "a man\n", "translate", *same)
+    status, lines, _ = run(capsys, monkeypatch, "a man\n", "translate", *recipe)
+    assert status == 0 and lines == expected
+    assert main(["evaluate", str(tmp_path / "run")]) == 2
+    assert "results.json" in capsys.readouterr().err
+
+
+def test_fillings_of_several_masks_are_ranked_without_listing_all():
+    random_numbers = random.Random(0)
+    for lists in (1, 2, 3):
+        scores = [sorted((random_numbers.random() for _ in range(6)), reverse=True) for _ in range(lists)]
+        everything = sorted(map(math.prod, itertools.product(*scores)), reverse=True)
+        found = list(_best_combinations(scores, 40))
+        assert [product for _, product in found] == pytest.approx(everything[:40])
+        assert all(math.prod(row[rank] for row, rank in zip(scores, ranks)) == product for ranks, product in found)
+    assert len(list(_best_combinations([[0.9, 0.1]] * 30, 5))) == 5  # of 2^30

@@ -72,7 +72,7 @@ def test_beam_search_and_sampling_return_ranked_answers(causal_lm, capsys, tmp_p
         (["--num-beams", "2", "--top-k", "5"], "--top-k"),
         (["--num-beams", "2", "--n-best", "3"], "--n-best 3"),
         (["--temperature", "0", "--n-best", "2"], "--temperature 0"),
-        (["--max-new-tokens", "900"], "64 positions"),
+        (["--max-new-tokens", "900"], "at most 63"),
         (["--input", "nowhere"], "--prompt and --input"),
     ],
 )

@@ -15,12 +15,14 @@ from ..tiny_models import SENTENCES
 
 @pytest.fixture
 def run_command(monkeypatch, capsys):
-    """A function that runs a command on standard input and returns the lines that it prints."""
+    """A function that runs a command on standard input and returns the lines that it prints; it keeps `errors`."""
 
     def run(text, *arguments):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
         assert main([*arguments, "--device", "cpu"]) == 0
-        return capsys.readouterr().out.splitlines()
+        printed = capsys.readouterr()
+        run.errors = printed.err
+        return printed.out.splitlines()
 
     return run
 
@@ -57,6 +59,7 @@ def test_json_answers_and_attention_images(run_command, seq2seq, reference, tmp_
     assert answers[0]["answers"][0]["text"] == reference(SENTENCES[:1])[0][0].text
     assert answers[1]["answers"] == [{"text": "", "score": 0.0}]
     assert sorted(path.name for path in image.parent.iterdir()) == ["out-3.png", "out.png"]
+    assert f"{image}: the attention in 2 images" in run_command.errors
 
 
 def test_each_sentence_of_a_line_gets_the_prefix(run_command, seq2seq, reference):

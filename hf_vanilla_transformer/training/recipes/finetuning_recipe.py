@@ -185,7 +185,7 @@ class FinetuneEvaluationRecipe(EvaluationSection):
 
     eval_steps: int | None = bounded(None, at_least=1)
     """Updates between two evaluations; null evaluates once per epoch."""
-    num_beams: int = bounded(4, at_least=1)
+    num_beams: int = bounded(4, at_least=1, at_most=1000)
     """Beam width of a sequence-to-sequence task."""
     metric_for_best_model: str | None = None
     """Decides which model is best, and with `patience` when training stops; null for the main metric of the task."""

@@ -65,7 +65,7 @@ class EvaluationSection:
     """The final model is the best of the evaluated ones, not the last one, unless weights are averaged."""
     max_rows: int | None = bounded(None, at_least=1)
     """Rows of the validation split that are scored during training; null scores all."""
-    num_beams: int = bounded(1, at_least=1)
+    num_beams: int = bounded(1, at_least=1, at_most=1000)
     """Beam width of the texts that are generated for scoring during training."""
 
 

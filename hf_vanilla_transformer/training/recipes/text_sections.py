@@ -153,9 +153,9 @@ class EvaluationRecipe(EvaluationSection):
 class GenerationRecipe:
     """How the final model translates (section 6.1 of the paper)."""
 
-    num_beams: int = bounded(4, at_least=1)
+    num_beams: int = bounded(4, at_least=1, at_most=1000)
     """Beam width."""
-    length_penalty: Number = bounded(0.6)
+    length_penalty: Number = bounded(0.6, at_least=-10, at_most=10)
     """Exponent of the length penalty."""
     length_penalty_form: Literal["gnmt", "power"] = "gnmt"
     """`gnmt` divides by ((5 + |Y|) / 6)^a (Wu et al. 2016, Eq. 14, the paper's choice), `power` by |Y|^a
