@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from ..inference.low_precision import LowPrecisionLinear
 from ..inference.packed_weights import PackedLinear, keep_packed
 from .key_value_pool import KeyValuePool, SourceKeysAndValues
 
@@ -75,7 +76,7 @@ class FlatDecoder:
             self.layers = [self._layer(layer) for layer in stack.layers]
             self._final_norm = _norm(stack.norm) if config.norm_first else None
             self._head_transform = model.lm_head_transform if config.lm_head_transform else None
-            self._head = _linear(model.lm_head.weight, model.lm_head.bias)
+            self._head = _linear(model.lm_head)
 
     def _layer(self, layer: nn.Module) -> _Layer:
         attention = layer.self_attn
@@ -87,18 +88,18 @@ class FlatDecoder:
             cross_norm = _norm(layer.cross_attn_norm)
             cross_query = _joined([(cross.q_proj, cross.scaling)])
             cross_key_value = _joined([(cross.k_proj, 1.0), (cross.v_proj, 1.0)])
-            cross_output = _linear(cross.o_proj.weight, cross.o_proj.bias)
+            cross_output = _linear(cross.o_proj)
         return _Layer(
             _norm(layer.self_attn_norm),
             _joined(projections),
-            _linear(attention.o_proj.weight, attention.o_proj.bias),
+            _linear(attention.o_proj),
             cross_norm,
             cross_query,
             cross_key_value,
             cross_output,
             _norm(layer.mlp_norm),
-            _linear(layer.mlp.fc1.weight, layer.mlp.fc1.bias),
-            _linear(layer.mlp.fc2.weight, layer.mlp.fc2.bias),
+            _linear(layer.mlp.fc1),
+            _linear(layer.mlp.fc2),
         )
 
     def source_keys_and_values(self, source: torch.Tensor, mask: torch.Tensor | None) -> SourceKeysAndValues:
@@ -300,16 +301,36 @@ def _norm(module: nn.LayerNorm) -> _Norm:
     return _Norm(tuple(module.normalized_shape), module.weight.detach(), module.bias.detach(), module.eps)
 
 
-def _joined(projections: list[tuple[nn.Linear, float]]) -> LinearMap:
+def _joined(projections: list[tuple[nn.Module, float]]) -> LinearMap:
     """Several linear maps of the same input, each times a factor, as one."""
+    maps = [linear for linear, _ in projections]
     weight = torch.cat([linear.weight * factor for linear, factor in projections])
-    bias = torch.cat([linear.bias * factor for linear, factor in projections])
-    return _linear(weight, bias)
-
-
-def _linear(weight: torch.Tensor, bias: torch.Tensor | None) -> LinearMap:
-    """A linear map; only float32 can be packed."""
+    bias = None
+    if maps[0].bias is not None:
+        bias = torch.cat([linear.bias * factor for linear, factor in projections])
+    if all(isinstance(linear, LowPrecisionLinear) for linear in maps):
+        return _ReducedLinear(LowPrecisionLinear(weight, bias, maps[0].precision))
+    # Only float32 can be packed.
     return PackedLinear(weight, bias) if weight.dtype == torch.float32 else _PlainLinear(weight, bias)
+
+
+def _linear(linear: nn.Module) -> LinearMap:
+    """A linear map by itself; float32 weights are not copied before they are packed."""
+    if isinstance(linear, LowPrecisionLinear):
+        return _ReducedLinear(linear)
+    packs = linear.weight.dtype == torch.float32
+    return (PackedLinear if packs else _PlainLinear)(linear.weight, linear.bias)
+
+
+class _ReducedLinear:
+    """The same call as `PackedLinear`, for a map in fewer bits."""
+
+    def __init__(self, linear: LowPrecisionLinear) -> None:
+        self.linear = linear
+
+    def __call__(self, states: torch.Tensor, activation: str = "none") -> torch.Tensor:
+        output = self.linear(states)
+        return output.relu_() if activation == "relu" else output
 
 
 class _PlainLinear:
@@ -324,7 +345,7 @@ class _PlainLinear:
         return output.relu_() if activation == "relu" else output
 
 
-LinearMap = PackedLinear | _PlainLinear
+LinearMap = PackedLinear | _PlainLinear | _ReducedLinear
 
 
 def flat_decoder(model: PreTrainedModel) -> FlatDecoder:

@@ -10,6 +10,7 @@ from torch.nn.modules import module as torch_module
 from transformers import PreTrainedModel
 from transformers.utils import output_capturing
 
+from ..inference.low_precision import LowPrecisionLinear
 from ..models.attention_vanilla import CrossAttention, SelfAttention
 from ..models.heads_vanilla import LanguageModelTransform
 from ..models.kernels_dropout_vanilla import Dropout
@@ -26,6 +27,7 @@ _PARTS = {
     Dropout,
     FeedForward,
     LanguageModelTransform,
+    LowPrecisionLinear,
     SelfAttention,
     SinusoidalPositions,
     TransformerLayer,

@@ -72,7 +72,7 @@ def lower_precision(model: PreTrainedModel, precision: Precision) -> None:
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if type(child) is nn.Linear and child.weight.numel() >= _FEW_WEIGHTS:
-                setattr(module, name, LowPrecisionLinear(child, precision))
+                setattr(module, name, LowPrecisionLinear(child.weight, child.bias, precision))
 
 
 def describe_precision(model: PreTrainedModel) -> str:
@@ -98,17 +98,17 @@ class LowPrecisionLinear(nn.Module):
     overflow.
 
     Args:
-        linear: the map to replace.
+        weight: (out, in).
+        bias: (out,), or None.
         precision: "int8" or "bfloat16".
     """
 
-    def __init__(self, linear: nn.Linear, precision: Precision) -> None:
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, precision: Precision) -> None:
         super().__init__()
-        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.out_features, self.in_features = weight.shape
         self.precision = precision
-        bias = None if linear.bias is None else linear.bias.detach().float()
-        self.register_buffer("bias", bias, persistent=False)
-        weight = linear.weight.detach().float()
+        self.register_buffer("bias", None if bias is None else bias.detach().float(), persistent=False)
+        weight = weight.detach().float()
         self._values: Any = _quantized(weight) if precision == "int8" else weight.bfloat16()
 
     @property

@@ -10,6 +10,8 @@ from torch import nn
 from hf_vanilla_transformer import lower_precision
 from hf_vanilla_transformer.commands.lines import add_precision_argument
 from hf_vanilla_transformer.commands.main import main
+from hf_vanilla_transformer.generation.decoding_loop import transformers_decoding_loop
+from hf_vanilla_transformer.generation.plain_model import reason_against
 from hf_vanilla_transformer.inference import low_precision
 from hf_vanilla_transformer.inference.low_precision import (
     PRECISIONS,
@@ -31,6 +33,10 @@ def any_processor(monkeypatch):
     monkeypatch.setattr(low_precision, "_FEW_WEIGHTS", 1)
 
 
+def reduced_linear(linear, precision):
+    return LowPrecisionLinear(linear.weight, linear.bias, precision)
+
+
 def relative_error(found, exact):
     return float((found.double() - exact).norm() / exact.norm())
 
@@ -42,7 +48,7 @@ def test_values_are_close_to_float64(precision, bias, shape):
     torch.manual_seed(0)
     plain = nn.Linear(64, 48, bias=bias)
     states = torch.randn(*shape, 64) * torch.logspace(-3, 3, 64)
-    found = LowPrecisionLinear(plain, precision)(states)
+    found = reduced_linear(plain, precision)(states)
     exact = plain.double()(states.double())
     assert found.shape == exact.shape and found.dtype == torch.float32
     assert not found.numel() or relative_error(found, exact) < 0.015
@@ -53,15 +59,15 @@ def test_int8_has_no_larger_error_than_its_steps():
     plain = nn.Linear(256, 32)
     nn.init.ones_(plain.weight)
     states = torch.ones(3, 256)
-    torch.testing.assert_close(LowPrecisionLinear(plain, "int8")(states), plain(states), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(reduced_linear(plain, "int8")(states), plain(states), rtol=1e-3, atol=1e-3)
     nn.init.zeros_(plain.weight)
-    torch.testing.assert_close(LowPrecisionLinear(plain, "int8")(states * 0), plain(states * 0))
+    torch.testing.assert_close(reduced_linear(plain, "int8")(states * 0), plain(states * 0))
 
 
 @pytest.mark.parametrize("precision", LOWER)
 def test_a_row_does_not_depend_on_its_batch(precision):
     torch.manual_seed(0)
-    reduced = LowPrecisionLinear(nn.Linear(64, 48), precision)
+    reduced = reduced_linear(nn.Linear(64, 48), precision)
     states = torch.randn(7, 64)
     states[3] *= 1000
     alone = torch.cat([reduced(row[None]) for row in states])
@@ -73,12 +79,12 @@ def test_the_weight_can_be_read_and_packed_again(precision):
     """Other layouts are made from it, so that quantizing twice has to give the same numbers."""
     torch.manual_seed(0)
     plain = nn.Linear(64, 48)
-    reduced = LowPrecisionLinear(plain, precision)
+    reduced = reduced_linear(plain, precision)
     assert relative_error(reduced.weight, plain.weight.double()) < 0.01
     again = nn.Linear(64, 48)
     again.weight, again.bias = nn.Parameter(reduced.weight), plain.bias
     states = torch.randn(5, 64)
-    torch.testing.assert_close(LowPrecisionLinear(again, precision)(states), reduced(states), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(reduced_linear(again, precision)(states), reduced(states), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.usefixtures("any_processor")
@@ -116,8 +122,11 @@ def test_generation_in_int8(any_processor):
     source = tokens(3, 7)
     exact = model.generate(source, max_new_tokens=5, num_beams=2)
     lower_precision(model, "int8")
+    assert reason_against(model) is None
     found = model.generate(source, max_new_tokens=5, num_beams=2)
     assert found.shape == exact.shape and (found == exact).float().mean() > 0.7
+    with transformers_decoding_loop():
+        torch.testing.assert_close(model.generate(source, max_new_tokens=5, num_beams=2), found)
 
 
 @pytest.mark.usefixtures("any_processor")
