@@ -204,8 +204,9 @@ def test_compressed_files_are_read_and_damage_is_named(tmp_path, suffix):
     ("beginning", "kind"),
     [
         (b"PK\x03\x04", "Office"), (b"%PDF-1.7\n", "PDF"), (b"\x89PNG\r\n", "picture"), (b"PAR1", "Parquet"),
-        (gzip.compress(b"text"), "gzip"), (bz2.compress(b"text"), "bzip2"), (b"\x7fELF", "control characters"),
+        (gzip.compress(b"text", mtime=0), "gzip"), (bz2.compress(b"text"), "bzip2"), (b"\x7fELF", "control characters"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_files_that_are_no_text_are_named(tmp_path, beginning, kind):
     for name, load in (("r.csv", load_labelled), ("r.jsonl", load_labelled), ("p.tsv", load_pairs), ("t", load_texts)):
