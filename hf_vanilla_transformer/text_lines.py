@@ -8,15 +8,20 @@ import gzip
 import io
 import lzma
 import re
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 # Suffixes of compressed files. They are ignored where a suffix tells the format.
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
+# Text has 3 to 10 times its compressed size; a file that fills the memory of its reader, a thousand times and more.
+_MOST_EXPANSION = 100
+# A shorter stream may expand as it likes.
+_LONG = 1 << 30
 # Bytes at the beginning of a file, by which its encoding and its line ends are known.
 _SAMPLE = 1 << 16
 # Beginnings of files that are not text, and what to do with them.
@@ -48,7 +53,8 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
     """Opens a file for reading; a file that ends in `.gz`, `.bz2`, `.xz` or `.zst` is decompressed.
 
     Raises:
-        ValueError: the compressed file is damaged, or is not compressed; raised while it is read.
+        ValueError: the compressed file is damaged, is not compressed, or expands more than text does; raised while it
+            is read.
     """
     suffix = path.suffix.lower()
     if suffix not in COMPRESSED:
@@ -59,7 +65,7 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
         raise ValueError(f"{path} is empty, so it is no compressed file; download it again.")
     try:
         with _decompressed(path, suffix) as stream:
-            yield stream
+            yield _Bounded(stream, path)  # type: ignore[misc]
     except (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the system, not of the decompressor
             raise
@@ -75,6 +81,38 @@ def _decompressed(path: Path, suffix: str) -> BinaryIO:
 
         return pa.input_stream(str(path), compression="zstd")
     return {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}[suffix](path, "rb")  # type: ignore[return-value]
+
+
+class _Bounded(io.RawIOBase):
+    """A decompressed stream that ends with a ValueError where only a file made to fill the memory is so long.
+
+    Args:
+        stream: the decompressed bytes.
+        path: of the compressed file.
+    """
+
+    def __init__(self, stream: BinaryIO, path: Path) -> None:
+        self._stream = stream
+        self._path = path
+        self._read = 0
+        # A pipe has no size.
+        self._most = max(_LONG, _MOST_EXPANSION * path.stat().st_size) if path.is_file() else sys.maxsize
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fills a part of `buffer`, and returns its length."""
+        data = self._stream.read(len(buffer))
+        self._read += len(data)
+        if self._read > self._most:
+            raise ValueError(
+                f"{self._path} has more than {_MOST_EXPANSION} times its size when it is decompressed, which text does "
+                "not have: if you trust it, decompress it first."
+            )
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def without_compression(name: str) -> str:

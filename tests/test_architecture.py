@@ -15,7 +15,7 @@ ROOT = PACKAGE.name
 # named here are the ground floor; anyone may import them except `models/`, whose files travel alone.
 GROUND = {
     "device", "evaluation_mode", "files", "hub_names", "import_hooks", "lazy_names", "model_folders", "progress",
-    "text_lines", "wording",
+    "text_lines", "untrusted_files", "wording",
 }  # fmt: skip
 LEVELS = (
     ("commands",),

@@ -12,7 +12,7 @@ import transformers
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel
 
-from .checkpoint_files import CheckpointSource, check_json_object, tensor_names
+from .checkpoint_files import CheckpointSource, tensor_names
 from .exporting import COMPUTED
 from .families import FAMILIES
 from .family import Family, Head
@@ -22,6 +22,7 @@ from .model_tensors import transformers_class
 from .original import OriginalFormat
 from .original_bert import BERT_TENSORFLOW
 from .original_fairseq import FAIRSEQ
+from .safe_loading import load_pretrained
 from .unsupported_families import check_config
 from .wrapped_names import key_mapping
 
@@ -122,17 +123,15 @@ def load_with_transformers(
         arguments["add_pooling_layer"] = any(name.endswith(_POOLER) for name in names)
     if renamed := key_mapping(names, family.base_prefix):
         arguments["key_mapping"] = renamed
-    check_json_object(folder / "generation_config.json")
     with no_loading_report():
-        model, report = transformers_class(chosen).from_pretrained(
+        model, report = load_pretrained(
+            transformers_class(chosen),
             folder,
             dtype=dtype,
-            use_safetensors=True,
             local_files_only=True,
             ignore_mismatched_sizes=True,  # refused below, with a reason
             output_loading_info=True,
             **arguments,
-            trust_remote_code=False,
         )
     for name in set(family.copies) & set(report["missing_keys"]):
         model.get_parameter(name).data.copy_(model.get_parameter(family.copies[name]).data)

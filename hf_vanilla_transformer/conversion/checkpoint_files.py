@@ -5,7 +5,6 @@ Weights are read from safetensors only. Pickled weights can run arbitrary code w
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError, safe_open
 
 from ..hub_names import check_hub_name
+from ..untrusted_files import read_json_object
 
 __all__ = ["MODEL_FILES", "TOKENIZER_FILES", "CheckpointSource", "check_json_object", "tensor_names", "weight_files"]
 
@@ -114,18 +114,7 @@ class CheckpointSource:
         else:
             self._check_name()
             path = Path(self._from_hub(hf_hub_download, filename=CONFIG))
-        try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(
-                f"{CONFIG} of source={self.name!r} is not valid JSON ({error}); download it again."
-            ) from error
-        if not isinstance(config, dict):
-            raise ValueError(
-                f"{CONFIG} of source={self.name!r} must contain an object, not {type(config).__name__}; download it "
-                "again."
-            )
-        return config
+        return read_json_object(path, "download it again")
 
     def folder(self, weights: bool = True) -> Path:
         """The local folder with all files; a model on the Hub is downloaded.
@@ -205,10 +194,8 @@ class CheckpointSource:
                 f"source={self.name!r} has no {WEIGHTS}, but {', '.join(safe[:3])}. "
                 + ("It is an adapter: merge it into its base model." if adapter else f"Rename the model to {WEIGHTS}.")
             )
-        found = sorted(path for path in folder.iterdir() if path.suffix in _OTHER_WEIGHTS)
-        if found:
-            reasons = {path.suffix: f"{path.name} is {_OTHER_WEIGHTS[path.suffix]}" for path in found}
-            why = f"has no {WEIGHTS}: {'; '.join(reasons.values())}"
+        if reasons := other_weights(folder):
+            why = f"has no {WEIGHTS}: {reasons}"
         else:
             why = f"has no {WEIGHTS}; pickled weights (.bin) can run arbitrary code and are not downloaded"
         return ValueError(
@@ -241,16 +228,22 @@ def _no_config(name: str, files: Iterable[str]) -> Exception:
     )
 
 
+def other_weights(folder: Path) -> str:
+    """The weights in `folder` that are not in safetensors format, and why they are not loaded; empty without such."""
+    of_reason: dict[str, list[str]] = {}
+    for path in sorted(folder.iterdir()):
+        if (reason := _OTHER_WEIGHTS.get(path.suffix)) is not None:
+            of_reason.setdefault(reason, []).append(path.name)
+    return "; ".join(
+        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {reason}" for reason, names in of_reason.items()
+    )
+
+
 def check_json_object(path: Path) -> None:
     """Raises ValueError if the file exists and does not contain a JSON object; transformers would ignore the file."""
     if not path.is_file():
         return
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); download it again, or delete it.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must contain an object, not {type(content).__name__}; download it again.")
+    read_json_object(path, "download it again, or delete it")
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -258,16 +251,20 @@ def weight_files(folder: Path) -> list[Path]:
 
     Raises:
         FileNotFoundError: a shard in the index does not exist.
-        ValueError: the index is invalid.
+        ValueError: the index is invalid, or names a file elsewhere.
     """
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if not (folder / INDEX).is_file():
         return []
     try:
-        names = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        names = sorted(set(read_json_object(folder / INDEX)["weight_map"].values()))
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder / INDEX} is not a valid index of shards ({error!r}); download it again.") from error
+    for name in names:
+        # A name is not a path: `../../` or `/` would read the weights of another model.
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
+            raise ValueError(f"{folder / INDEX} names {name!r}, which is no safetensors file of its folder.")
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(

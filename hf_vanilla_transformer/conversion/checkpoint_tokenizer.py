@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from pathlib import Path
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from ..untrusted_files import read_json, read_json_object
 from .checkpoint_files import TOKENIZER_FILES, CheckpointSource
 
 __all__ = ["has_tokenizer", "load_tokenizer", "read_tokenizer", "tokens_beyond"]
@@ -90,12 +90,10 @@ def tokens_beyond(tokenizer: PreTrainedTokenizerBase, vocab_size: int, *, mask: 
 def _check_json(folder: Path) -> None:
     """Raises ValueError if a JSON file of the tokenizer is damaged; transformers' message would not name it."""
     for path in [folder / name for name in _JSON if (folder / name).is_file()]:
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is not valid JSON ({error}); {_REMEDY}.") from error
-        if path.name in _OBJECTS and not isinstance(content, dict):
-            raise ValueError(f"{path} must contain an object, not {type(content).__name__}; {_REMEDY}.")
+        if path.name in _OBJECTS:
+            read_json_object(path, _REMEDY)
+        else:
+            read_json(path, _REMEDY)
 
 
 def _check_companions(folder: Path, name: str) -> None:

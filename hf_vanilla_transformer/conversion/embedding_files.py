@@ -7,13 +7,13 @@ Without them it would take the mean of the states, which for most models is anot
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from ..untrusted_files import read_json
 from .checkpoint_files import CheckpointSource
 
 __all__ = ["MODULES_FILE", "EmbeddingFiles", "embedding_files", "embedding_files_of_source"]
@@ -119,7 +119,7 @@ def _check_content(path: Path) -> object:
     """The content of a JSON file; raises ValueError if the file, JSON or safetensors, is damaged."""
     try:
         if path.suffix == ".json":
-            return json.loads(path.read_text(encoding="utf-8"))
+            return read_json(path)
         with safe_open(path, framework="pt"):
             return None
     except (ValueError, SafetensorError) as error:

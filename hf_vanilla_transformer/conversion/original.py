@@ -6,7 +6,6 @@ names, to safetensors (docs/conversion.md has the code). The safetensors file ca
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ..untrusted_files import read_json_object
 
 __all__ = ["OriginalFormat", "dumped_tensors", "read_settings"]
 
@@ -71,10 +72,4 @@ def read_settings(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
     if not path.is_file():
         raise FileNotFoundError(f"There is no {path} with the settings of the model; {HOW}.")
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); write it again.") from error
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path} must contain an object, not {type(settings).__name__}; {HOW}.")
-    return settings
+    return read_json_object(path, HOW)

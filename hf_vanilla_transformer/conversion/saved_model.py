@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..models.registration import AUTO_CLASSES
+from ..untrusted_files import read_json_object
 from .checkpoint_tokenizer import has_tokenizer, read_tokenizer, tokens_beyond
 from .loading_report import no_loading_report
+from .safe_loading import load_pretrained
 
 __all__ = ["check_tokenizer", "load_saved_model", "load_saved_tokenizer"]
 
@@ -35,7 +36,7 @@ def load_saved_model(folder: str | Path, dtype: torch.dtype | str = "auto") -> P
             f"{missing}: give a folder written by `hf-vanilla train` or save_pretrained. Download a model from the Hub "
             "with `hf download USER/MODEL --local-dir FOLDER`."
         )
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = read_json_object(path)
     model_type, architectures = config.get("model_type"), config.get("architectures") or []
     classes = next(
         (
@@ -58,8 +59,8 @@ def load_saved_model(folder: str | Path, dtype: torch.dtype | str = "auto") -> P
             "as one of these classes and save it again."
         )
     with no_loading_report():
-        model, report = classes[name].from_pretrained(
-            folder, dtype=dtype, local_files_only=True, output_loading_info=True, trust_remote_code=False
+        model, report = load_pretrained(
+            classes[name], folder, dtype=dtype, local_files_only=True, output_loading_info=True
         )
     wrong = {key: sorted(report[key]) for key in ("missing_keys", "mismatched_keys", "unexpected_keys") if report[key]}
     if wrong:

@@ -11,6 +11,7 @@ import yaml
 
 from ..files import write_text
 from ..hub_names import is_hub_name
+from ..untrusted_files import read_yaml
 from .local_paths import strip_command, strip_path
 from .model_card import ModelCardText
 
@@ -41,10 +42,7 @@ def load_card_text(path: Path) -> ModelCardText:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    values = read_yaml(path)
     known = [field.name for field in dataclasses.fields(ModelCardText)]
     if not isinstance(values, dict) or "name" not in values:
         raise ValueError(f"{path} must be a mapping with at least the key name; valid keys are {', '.join(known)}.")

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from ..untrusted_files import parsed_yaml
+
 _LOCAL = re.compile(r"^(/|~|\.\.?/|\.\.?$|[A-Za-z]:[\\/]|file://)")
 
 
@@ -27,7 +29,7 @@ def strip_path(text: str) -> str:
 
 def strip_recipe(recipe: str) -> str:
     """A YAML recipe with stripped local paths. A recipe without local paths is returned unchanged."""
-    tree = yaml.safe_load(recipe)
+    tree = parsed_yaml(recipe, "The recipe")
     stripped = _strip_tree(tree)
     return recipe if stripped == tree else yaml.safe_dump(stripped, sort_keys=False, allow_unicode=True, width=100)
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..conversion.embedding_files import EmbeddingFiles, embedding_files
 from ..conversion.saved_model import load_saved_model, load_saved_tokenizer
 from ..files import check_inside, file_aside
+from ..untrusted_files import parsed_yaml, read_yaml_text
 from .card_text import CARD_TEXT_FILE, card_text_of_recipe, load_card_text
 from .model_card import ModelCardText, write_card
 from .publishable_folder import export_folder
@@ -141,14 +141,11 @@ def read_card_text(folder: str | Path) -> ModelCardText:
 
 def _read_recipe(folder: Path) -> str | None:
     path = folder / RECIPE_FILE
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+    return read_yaml_text(path) if path.is_file() else None
 
 
 def _parsed_recipe(folder: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(_read_recipe(folder) or "{}")
-    except yaml.YAMLError as error:
-        raise ValueError(f"{folder / RECIPE_FILE} is not valid YAML: {error}") from error
+    tree = parsed_yaml(_read_recipe(folder) or "{}", str(folder / RECIPE_FILE))
     if not isinstance(tree, dict):
         raise ValueError(f"{folder / RECIPE_FILE} must contain a mapping, not {type(tree).__name__}.")
     return tree

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ..untrusted_files import read_json
 
 RESULTS_FILE = "results.json"
 SPLITS = ("validation", "test")
@@ -40,10 +41,7 @@ def read_results(folder: Path) -> dict[str, Any] | None:
     path = Path(folder) / RESULTS_FILE
     if not path.is_file():
         return None
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); remove it, or evaluate the model again.") from error
+    results = read_json(path, "remove it, or evaluate the model again")
     if not isinstance(results, dict):
         raise ValueError(f'{path} must contain an object such as {{"test_bleu": 30.1}}, not {type(results).__name__}.')
     return results

@@ -59,6 +59,7 @@ def load_model(
     import transformers
     from transformers.utils import logging as transformers_logging
 
+    from ..conversion.safe_loading import load_pretrained
     from ..device import check_device, default_device
 
     if device is not None:
@@ -86,8 +87,8 @@ def load_model(
     auto_class = getattr(transformers, (matching or supported)[0])
     with _plain_errors(source), _without_report(transformers_logging):
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
-        model, loading_info = auto_class.from_pretrained(
-            source, config=config, output_loading_info=True, trust_remote_code=trust_remote_code
+        model, loading_info = load_pretrained(
+            auto_class, source, config=config, output_loading_info=True, trust_remote_code=trust_remote_code
         )
     if missing := sorted(loading_info["missing_keys"]):
         raise ValueError(

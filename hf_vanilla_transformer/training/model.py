@@ -11,6 +11,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..conversion.safe_loading import load_pretrained
 from ..models.configuration_vanilla import VanillaDecoderConfig, VanillaEncoderConfig, VanillaTransformerConfig
 from ..models.modeling_vanilla_decoder import VanillaDecoderForCausalLM
 from ..models.modeling_vanilla_encoder import VanillaEncoderForMaskedLM
@@ -105,8 +106,8 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, *, device: s
     """
     _, model_class = CLASSES[recipe.task]
     if recipe.model.start_from is not None:
-        model = model_class.from_pretrained(
-            recipe.model.start_from, attn_implementation=recipe.model.attn_implementation, trust_remote_code=False
+        model = load_pretrained(
+            model_class, recipe.model.start_from, attn_implementation=recipe.model.attn_implementation
         )
         extra = extra_tokens(recipe.task, recipe.objective)
         if model.config.vocab_size < len(tokenizer) <= model.config.vocab_size + len(extra):

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from ..conversion.safe_loading import load_pretrained
 from ..data import TokenBatchSampler
 from ..device import default_device
 from ..evaluation import load_metric
@@ -135,13 +136,7 @@ def score_split(
         raise FileNotFoundError(f"data.path={recipe.data.path!r} has no split {names}; name it with --data.{split}.")
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     _, model_class = CLASSES[recipe.task]
-    model = (
-        model_class.from_pretrained(
-            folder, attn_implementation=recipe.model.attn_implementation, trust_remote_code=False
-        )
-        .to(device)
-        .eval()
-    )
+    model = load_pretrained(model_class, folder, attn_implementation=recipe.model.attn_implementation).to(device).eval()
     lower_precision(model, precision)
     encoded = encode(recipe, tokenizer, rows, training=False)
     collate = SeededCollator(collator(recipe, tokenizer), recipe.training.seed)

@@ -13,6 +13,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
+from ...conversion.safe_loading import load_pretrained
 from ...device import default_device
 from ...files import folder_aside, write_text
 from ...hub import ModelCardText
@@ -259,9 +260,7 @@ def _open_start(
     facts = json.loads((folder / ADAPTATION_FILE).read_text(encoding="utf-8"))
     facts["new_tokens"] = {int(token): parts for token, parts in facts["new_tokens"].items()}
     _, model_class = CLASSES[recipe.task]
-    model = model_class.from_pretrained(
-        folder / START_FOLDER, attn_implementation=recipe.model.attn_implementation, trust_remote_code=False
-    )
+    model = load_pretrained(model_class, folder / START_FOLDER, attn_implementation=recipe.model.attn_implementation)
     return facts, model, AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
 
 

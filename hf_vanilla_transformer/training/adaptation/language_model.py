@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ...conversion import from_checkpoint
@@ -19,8 +18,10 @@ from ...conversion.checkpoint_files import CheckpointSource
 from ...conversion.checkpoint_tokenizer import load_tokenizer
 from ...conversion.families import FAMILIES
 from ...conversion.loading_report import no_loading_report
+from ...conversion.safe_loading import load_pretrained
 from ...hub.local_paths import strip_path
 from ...model_folders import model_folder
+from ...untrusted_files import read_yaml
 from ..finetuning.base_model import STACKS, give_padding, recipe_of
 from ..model import CLASSES
 from ..recipes.objective import OBJECTIVES
@@ -117,7 +118,7 @@ def adaptation_overrides(source: str | Path, recipe: str | Path, overrides: list
         overrides: ``"data.max_length=128"``, as for `load_recipe`.
     """
     file = recipe_file(recipe)
-    tree = {} if file == recipe_file(DEFAULT_RECIPE) else yaml.safe_load(file.read_text(encoding="utf-8"))
+    tree = {} if file == recipe_file(DEFAULT_RECIPE) else read_yaml(file)
     decided = {override.partition("=")[0].strip().lstrip("-") for override in overrides}
     kept = []
     for name, value in base_model_settings(source).items():
@@ -218,9 +219,7 @@ def _own_model(
     """A model of this package with its head, and the names of the tensors of the head that are new."""
     with torch.random.fork_rng(devices=[]), no_loading_report():
         torch.manual_seed(recipe.training.seed)
-        model, report = model_class.from_pretrained(
-            where, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
-        )
+        model, report = load_pretrained(model_class, where, dtype=torch.float32, output_loading_info=True)
     missing = sorted(report["missing_keys"])
     backbone = [name for name in missing if not name.startswith("lm_head")]
     if backbone:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoConfig,
@@ -26,8 +25,10 @@ from ...conversion.checkpoint import ORIGINAL_FORMATS
 from ...conversion.checkpoint_files import CheckpointSource
 from ...conversion.checkpoint_tokenizer import load_tokenizer, tokens_beyond
 from ...conversion.loading_report import no_loading_report
+from ...conversion.safe_loading import load_pretrained
 from ...model_folders import model_folder
 from ...models.registration import AUTO_CLASSES
+from ...untrusted_files import read_yaml
 
 STACKS = {"vanilla_encoder": "encoder", "vanilla_decoder": "decoder", "vanilla_transformer": "encoder_decoder"}
 
@@ -229,10 +230,7 @@ def recipe_of(source: str) -> dict[str, Any]:
         places.insert(0, folder.parent / "recipe.yaml")
     for place in places:
         if place.is_file():
-            try:
-                recipe = yaml.safe_load(place.read_text(encoding="utf-8"))
-            except yaml.YAMLError as error:
-                raise ValueError(f"{place} is not valid YAML ({error}); correct or delete it.") from error
+            recipe = read_yaml(place)
             return recipe if isinstance(recipe, dict) else {}
     return {}
 
@@ -244,9 +242,7 @@ def _own_weights(
     auto_class = AutoModelForSeq2SeqLM if config.model_type == "vanilla_transformer" else AutoModel
     # The head and the pooler may be missing; other missing weights raise below.
     with no_loading_report():
-        model, report = auto_class.from_pretrained(
-            where, dtype="auto", output_loading_info=True, trust_remote_code=False
-        )
+        model, report = load_pretrained(auto_class, where, dtype="auto", output_loading_info=True)
     missing = set(report["missing_keys"])
     backbone = [name for name in missing if "pooler." not in name and not name.startswith("lm_head")]
     if backbone:

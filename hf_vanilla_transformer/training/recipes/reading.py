@@ -20,6 +20,7 @@ from typing import Any, Literal
 import yaml
 
 from ...files import home_expanded, write_text
+from ...untrusted_files import read_yaml_text, yaml_node
 from ...wording import did_you_mean
 from .renamed_fields import renamed
 
@@ -92,7 +93,7 @@ def read_recipe(kind: type[AnyRecipe], name_or_path: str | Path | None, override
     root = _Node({}, "")
     if name_or_path is not None:
         path = recipe_file(name_or_path)
-        root = _parse(path.read_text(encoding="utf-8"), f" in {path}", str(path))
+        root = _parse(read_yaml_text(path), f" in {path}", str(path))
         if not isinstance(root.content, dict):
             raise ValueError(f"{path} must contain a mapping such as `training: {{max_steps: 1000}}`, not {root}.")
     for override in overrides:
@@ -166,9 +167,11 @@ def _parse(text: str, where: str, name: str) -> _Node:
         where: goes into the nodes.
         name: of the text, for errors of syntax.
     """
-    loader = yaml.SafeLoader(text)
+    loader, root = yaml_node(text, name)
     try:
-        return _node(loader, loader.get_single_node(), where)
+        return _node(loader, root, where)
+    except RecursionError as error:
+        raise ValueError(f"{name} has too many lists and mappings inside each other.") from error
     except yaml.YAMLError as error:
         raise ValueError(f"{name} is not valid YAML: {error}") from error
     finally:
@@ -179,6 +182,8 @@ def _node(loader: yaml.SafeLoader, node: yaml.Node | None, where: str) -> _Node:
     if isinstance(node, yaml.MappingNode):
         written = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise ValueError(f"A key{where} is a list or a mapping, in line {key.start_mark.line + 1}.")
             if key.value in written:
                 line = key.start_mark.line + 1
                 raise ValueError(f"The key {key.value!r} is given twice{where}, the second time in line {line}.")
@@ -189,7 +194,10 @@ def _node(loader: yaml.SafeLoader, node: yaml.Node | None, where: str) -> _Node:
         return _Node([_node(loader, item, where) for item in node.value], where)
     if node is None:  # an empty text
         return _Node("", where, null=True)
-    value = loader.construct_object(node)
+    try:
+        value = loader.construct_object(node)
+    except ValueError as error:  # such as a date that does not exist
+        raise ValueError(f"{node.value!r}{where} cannot be read ({error}): put text in quotes.") from error
     plain = node.style is None
     if plain and isinstance(value, str) and _EXPONENT.fullmatch(value):
         value = float(value)
