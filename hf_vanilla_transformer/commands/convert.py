@@ -69,12 +69,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Converts the model, compares both models, and writes the folder."""
+    from transformers.utils import logging
+
     from ..conversion.checkpoint import find_class
     from ..conversion.checkpoint_files import CheckpointSource
     from ..hub import ModelCardText, export_folder
     from ..hub.publishable_folder import check_export_folder
     from ..hub.source_card import declared_facts
 
+    logging.disable_progress_bar()
     output = Path(required_output(arguments, "the new folder"))
     check_export_folder(output)
     source = CheckpointSource(

@@ -6,7 +6,7 @@ Weights are read from safetensors only. Pickled weights can run arbitrary code w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,8 @@ class CheckpointSource:
         if self.is_folder:
             path = Path(self.name) / CONFIG
             if not path.is_file():
-                raise _no_config(self.name, [entry.name for entry in Path(self.name).iterdir()])
+                names = [entry.name for entry in Path(self.name).iterdir()]
+                raise _no_config(self.name, names, _models_below(Path(self.name)))
         else:
             self._check_name()
             path = Path(self._from_hub(hf_hub_download, filename=CONFIG))
@@ -140,8 +141,7 @@ class CheckpointSource:
         """The local folder, after a download of its files that match `patterns`, such as `1_Pooling/*.json`."""
         if self.is_folder:
             return Path(self.name)
-        text = [*_WANTED_TEXT, *patterns]
-        return Path(self._from_hub(snapshot_download, allow_patterns=text))
+        return Path(self._from_hub(snapshot_download, allow_patterns=list(patterns)))
 
     def _check_name(self) -> None:
         """Raises an error if the name is a local file, or a path that does not exist."""
@@ -206,7 +206,13 @@ class CheckpointSource:
         )
 
 
-def _no_config(name: str, files: Iterable[str]) -> Exception:
+def _models_below(folder: Path) -> list[Path]:
+    """Folders with a model below `folder`: of old versions of sentence-transformers, and in the cache of the Hub."""
+    found = sorted([*folder.glob(f"*/{CONFIG}"), *folder.glob(f"snapshots/*/{CONFIG}")])
+    return [path.parent for path in found if b'"model_type"' in path.read_bytes()]
+
+
+def _no_config(name: str, files: Iterable[str], below: Sequence[Path] = ()) -> Exception:
     files = sorted(files)
     if "adapter_config.json" in files:
         return ValueError(
@@ -223,6 +229,8 @@ def _no_config(name: str, files: Iterable[str]) -> Exception:
             f"source={name!r} is a checkpoint of the original BERT in TensorFlow; docs/conversion.md describes its "
             "conversion (--format bert-tf)."
         )
+    if below:
+        return FileNotFoundError(f"source={name!r} has no {CONFIG}, but its folder {below[0]} has one: give that one.")
     return FileNotFoundError(
         f"source={name!r} has no {CONFIG}. Give a folder written by save_pretrained, or the name of a model on the Hub."
     )

@@ -118,6 +118,13 @@ def test_weights_of_another_name(name, message, tmp_path):
         from_checkpoint(tmp_path)
 
 
+@pytest.mark.parametrize("place", ["0_BERT", "snapshots/0123"])
+def test_a_model_in_a_folder_of_the_given_one(place, tmp_path):
+    save("bert", tmp_path / place)
+    with pytest.raises(FileNotFoundError, match=rf"no config\.json, but its folder .*{place} has one"):
+        from_checkpoint(tmp_path)
+
+
 def test_generation_settings_in_the_configuration_of_the_model(tmp_path):
     save("marian", tmp_path)
     (tmp_path / "generation_config.json").unlink()
