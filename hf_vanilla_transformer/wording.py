@@ -18,6 +18,7 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def did_you_mean(name: str, legal: Iterable[str]) -> str:
-    """A question with the nearest legal name, and a blank; empty if none is near."""
-    close = difflib.get_close_matches(name, list(legal), n=1, cutoff=0.5)
-    return f"Did you mean {close[0]!r}? " if close else ""
+    """A question with the nearest legal name, and a blank; empty if none is near. Dashes of options do not count."""
+    names = {one.lstrip("-"): one for one in legal}
+    close = difflib.get_close_matches(name.lstrip("-"), names, n=1, cutoff=0.5)
+    return f"Did you mean {names[close[0]]!r}? " if close else ""

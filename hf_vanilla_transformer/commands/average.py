@@ -31,19 +31,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the averaged model."""
+    from transformers.utils import logging as transformers_logging
+
     from ..training.checkpoints import last_checkpoints, save_average
-    from ..training.recipes.training_recipe import load_recipe
     from ..training.run_folder import RECIPE_FILE, RESULTS_FILE, check_new
+    from ..untrusted_files import read_yaml_text
 
     output = Path(required_output(arguments, "the new folder"))
     if not (output / "config.json").is_file() or (output / RESULTS_FILE).exists():
         check_new(output)
     chosen = last_checkpoints(arguments.folder, arguments.last)
-    is_run = (Path(arguments.folder) / RECIPE_FILE).is_file()
+    recipe = Path(arguments.folder) / RECIPE_FILE
+    transformers_logging.disable_progress_bar()
     save_average(
         chosen,
         output,
-        recipe=load_recipe(arguments.folder).to_yaml() if is_run else None,
+        recipe=read_yaml_text(recipe) if recipe.is_file() else None,
         occupied=f"The output folder {output} holds another model; choose another with --output.",
     )
     print(f"{output}: average of {', '.join(path.name for path in chosen)}")

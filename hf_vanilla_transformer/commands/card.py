@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..model_folders import model_folder
 from ..wording import counted
-from .option_types import path_or_name
+from .option_types import path_or_name, plain_text
 from .parser import add_output_option, required_output
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds model folder, output file and options of the card."""
     parser.add_argument("folder", metavar="FOLDER", type=path_or_name, help=MODEL_FOLDER_HELP)
     add_output_option(parser, "FILE", "the card to write (required); its pictures are written beside it")
-    parser.add_argument("--name", metavar="TITLE", help="title of the card (default: the name of the file)")
+    parser.add_argument(
+        "--name", metavar="TITLE", type=plain_text, help="title of the card (default: the name of the file)"
+    )
     add_card_arguments(parser)
 
 
@@ -47,6 +49,7 @@ def add_card_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set",
         metavar="FIELD=VALUE",
+        type=plain_text,
         action="append",
         default=[],
         help="set a field: summary, example, data, test_data, limitations, hardware, date, languages=en,de, ...",

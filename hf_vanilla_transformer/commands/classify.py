@@ -29,7 +29,7 @@ from .lines import (
     longest_input,
     windows_of_lines,
 )
-from .option_types import whole_number
+from .option_types import plain_text, whole_number
 
 EXAMPLES = """\
 examples:
@@ -52,11 +52,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--words", action="store_true", help="each line is words separated by blanks (token classifiers)"
     )
     parser.add_argument(
-        "--labels", metavar="A,B,...", help="choose among these labels, with a model of natural language inference"
+        "--labels",
+        metavar="A,B,...",
+        type=plain_text,
+        help="choose among these labels, with a model of natural language inference",
     )
     parser.add_argument(
         "--template",
         metavar="TEXT",
+        type=plain_text,
         default="This text is about {}.",
         help="the hypothesis for each of --labels (default: %(default)s)",
     )

@@ -17,7 +17,7 @@ import sys
 
 from ..model_folders import model_folder
 from .lines import add_language_arguments, add_precision_argument
-from .option_types import path_or_name, seed, whole_number
+from .option_types import path_or_name, plain_text, seed, whole_number
 from .parser import add_output_option
 
 EXAMPLES = """\
@@ -63,7 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     page = parser.add_argument_group("with a MODEL: show its page")
     page.add_argument("--space", metavar="FOLDER", type=path_or_name, help=argparse.SUPPRESS)  # --output before
-    page.add_argument("--example", metavar="TEXT", action="append", help="an example text on the page; repeatable")
+    page.add_argument(
+        "--example", metavar="TEXT", type=plain_text, action="append", help="an example text on the page; repeatable"
+    )
     add_language_arguments(page)
     page.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1, only this machine)")
     page.add_argument(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..model_folders import model_folder
 from .option_types import path_or_name
 from .parser import add_output_option, required_output
 
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--verify-with",
         metavar="FILE",
         type=path_or_name,
-        help="sentences for the comparison, one a line, - is standard input (default: built-in sentences)",
+        help="sentences for the comparison, one a line (default: built-in sentences)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier export in --output")
 
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     sentences = None if arguments.verify_with is None else read_sentences(arguments.verify_with)
     try:
         report = export_to(
-            arguments.folder,
+            model_folder(arguments.folder),
             output,
             arguments.to,
             family=arguments.family,

@@ -24,7 +24,7 @@ from .lines import (
     load_for_lines,
     windows_of_lines,
 )
-from .option_types import beams, number, seed, whole_number
+from .option_types import beams, number, plain_text, seed, whole_number
 
 EXAMPLES = """\
 examples:
@@ -40,7 +40,7 @@ _LOWEST_TEMPERATURE = 1e-3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add_line_arguments(parser, "prompts", "continuations", "log-probability")
-    parser.add_argument("--prompt", metavar="TEXT", help="a single prompt instead of --input")
+    parser.add_argument("--prompt", metavar="TEXT", type=plain_text, help="a single prompt instead of --input")
     parser.add_argument("--only-new", action="store_true", help="print the continuation without the prompt")
     parser.add_argument(
         "--stream",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import contextlib
 import errno
 import importlib
@@ -59,6 +60,8 @@ exit status:
   143  ended by SIGTERM
 """
 
+# How streams write what UTF-8 cannot encode.
+_AS_IT_WAS = "hf_vanilla_transformer.as_it_was"
 # Set to 1, this environment variable shows the traceback of every error.
 DEBUG = "HF_VANILLA_DEBUG"
 
@@ -205,12 +208,21 @@ def _discard_output() -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def _as_it_was(error: UnicodeError) -> tuple[bytes, int]:
+    """Writes the bytes of a file name that is not UTF-8 as they are, and a question mark for half a character."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    numbers = [ord(character) - 0xDC00 for character in error.object[error.start : error.end]]
+    return bytes(number if 0x80 <= number <= 0xFF else ord("?") for number in numbers), error.end
+
+
 def _prepare_streams() -> None:
     """Writes UTF-8 wherever the output goes, and keeps the first descriptors from becoming files of a command."""
+    codecs.register_error(_AS_IT_WAS, _as_it_was)
     for stream in (sys.stdout, sys.stderr):
-        # A pipe on Windows has the code page of the machine.
-        if isinstance(stream, io.TextIOWrapper) and (stream.encoding or "").lower().replace("-", "") != "utf8":
-            stream.reconfigure(encoding="utf-8", errors="replace")
+        # A pipe on Windows has the code page of the machine, and the locale C has ASCII.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors=_AS_IT_WAS)
     if None in (sys.stdin, sys.stdout, sys.stderr):
         # Closed by the caller (`>&-`): the next file to be opened would get its descriptor, and output of libraries.
         while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:

@@ -59,11 +59,19 @@ seed = whole_number(at_least=0, below=_SEEDS)
 beams = whole_number(at_least=1, below=MOST_BEAMS + 1)
 
 
-def path_or_name(text: str) -> str:
+def plain_text(argument: str) -> str:
+    """The type of an option that is text for a model or a card, whatever the encoding of the locale is.
+
+    Python decodes arguments by the locale, in C or POSIX as ASCII, and keeps the other bytes as surrogates.
+    """
+    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def path_or_name(argument: str) -> str:
     """The type of an option that is a path, or a name on the Hub; `~/` at its beginning is the home folder."""
-    if not text.strip():
+    if not argument.strip():
         raise argparse.ArgumentTypeError("must not be empty")
-    return home_expanded(text)
+    return home_expanded(argument)
 
 
 def _whole(text: str) -> int:

@@ -58,7 +58,7 @@ class CommandParser(argparse.ArgumentParser):
         """
         if rest:
             name = rest[0].partition("=")[0]
-            hint = did_you_mean(name, self.options()) if name.startswith("-") else ""
+            hint = did_you_mean(name, _alike(self.options(), name)) if name.startswith("-") else ""
             self.error(f"{rest[0]!r} is not understood. {hint}".rstrip(" ."))
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -67,6 +67,11 @@ class CommandParser(argparse.ArgumentParser):
             choices = list(map(str, action.choices))
             hint = did_you_mean(str(value), choices)
             raise argparse.ArgumentError(action, f"there is no {value!r}. {hint}Valid: {', '.join(choices)}")
+
+
+def _alike(options: Sequence[str], name: str) -> list[str]:
+    """The options with as many dashes as a name."""
+    return [option for option in options if option.startswith("--") == name.startswith("--")]
 
 
 def add_output_option(parser: argparse._ActionsContainer, metavar: str, help: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..model_folders import model_folder
 from .card import MODEL_FOLDER_HELP, add_card_arguments, card_text
-from .option_types import path_or_name
+from .option_types import path_or_name, plain_text
 from .parser import add_output_option
 
 EXAMPLES = """\
@@ -44,7 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--card", metavar="FILE", type=path_or_name, help="publish this finished card (default: a generated one)"
     )
     parser.add_argument(
-        "--message", metavar="TEXT", default="Publish the model", help="commit message (default: %(default)s)"
+        "--message",
+        metavar="TEXT",
+        type=plain_text,
+        default="Publish the model",
+        help="commit message (default: %(default)s)",
     )
     add_card_arguments(parser)
 
@@ -65,7 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.card is not None:
         if not Path(arguments.card).is_file():
             raise FileNotFoundError(f"There is no file --card {arguments.card}.")
-        card = Path(arguments.card).read_text(encoding="utf-8")
+        try:
+            card = Path(arguments.card).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"--card {arguments.card} is not UTF-8 ({error}): save it as UTF-8.") from error
     text = read_card_text(folder)
     if card is None:
         # Ask for the license before loading a large model.

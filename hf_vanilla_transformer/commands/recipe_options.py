@@ -97,7 +97,11 @@ def check_no_rest(command: str, rest: Sequence[str], options: Sequence[str] = ()
         fields = [field for field, _ in fields_of(_recipe_class(command))]
         leaf = name.removeprefix("--").replace("-", "_")
         of_this_name = [f"--{field}" for field in fields if field.rpartition(".")[2] == leaf]
-        hint = f"Did you mean {of_this_name[0]}? " if of_this_name else did_you_mean(name, options)
+        hint = (
+            f"Did you mean {of_this_name[0]}? "
+            if of_this_name
+            else did_you_mean(name, [option for option in options if option.startswith("--")])
+        )
     raise ValueError(
         f"{rest[0]!r} is not understood. {hint}Fields of the recipe are set by --section.field VALUE, such as "
         "--training.max_steps 100; --fields lists them, --help lists the options."

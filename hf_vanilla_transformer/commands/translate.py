@@ -23,7 +23,7 @@ from .lines import (
     load_for_lines,
     windows_of_lines,
 )
-from .option_types import beams, number, whole_number
+from .option_types import beams, number, plain_text, whole_number
 
 EXAMPLES = """\
 examples:
@@ -39,10 +39,12 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command. The defaults of the search are those of the model's recipe."""
     add_line_arguments(parser, "source sentences", "translations", "log-probability")
-    text = parser.add_argument_group("text")
-    add_language_arguments(text)
-    text.add_argument("--prefix", default="", metavar="TEXT", help="text before each sentence, such as '>>fra<< '")
-    text.add_argument("--split-sentences", action="store_true", help="translate each line sentence by sentence")
+    source = parser.add_argument_group("source text")
+    add_language_arguments(source)
+    source.add_argument(
+        "--prefix", default="", metavar="TEXT", type=plain_text, help="text before each sentence, such as '>>fra<< '"
+    )
+    source.add_argument("--split-sentences", action="store_true", help="translate each line sentence by sentence")
     search = parser.add_argument_group("search (the defaults are those of the model's recipe, if it has one)")
     search.add_argument("--num-beams", type=beams, metavar="N", help="width of the beam; 1 is greedy search (else 4)")
     search.add_argument(

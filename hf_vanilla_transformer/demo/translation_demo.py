@@ -60,7 +60,9 @@ def run_translation_demo(folder: str | Path, *, sentences: int, steps: int | Non
     """
     began = time.monotonic()
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"The output folder {folder} is a file: choose another with --output.")
+    if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"The output folder {folder} is not empty: remove it, or choose another with --output.")
     if sentences < 1:
         raise ValueError(f"--sentences {sentences} must be at least 1.")

@@ -23,6 +23,7 @@ from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_N
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from ..files import folder_aside, remove_folder
+from ..wording import counted
 
 logger = logging.getLogger(__name__)
 
@@ -231,11 +232,13 @@ def last_checkpoints(folder: str | Path, last: int) -> list[Path]:
     """The last `last` checkpoints of a run, oldest first. Raises the same errors as `average_checkpoints`."""
     if last < 1:
         raise ValueError(f"last must be at least 1, not {last}.")
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"There is no folder {folder}: give the output folder of a run.")
     found = checkpoints(folder)
     if len(found) < last:
         raise FileNotFoundError(
-            f"{folder} has {len(found)} checkpoints, so the last {last} cannot be averaged: average fewer, or train "
-            f"with a smaller checkpoint.save_steps and a checkpoint.save_total_limit of at least {last}."
+            f"{folder} has {counted(len(found), 'checkpoint')}, so the last {last} cannot be averaged: average fewer, "
+            f"or train with a smaller checkpoint.save_steps and a checkpoint.save_total_limit of at least {last}."
         )
     return found[-last:]
 

@@ -1,8 +1,10 @@
 """The command line of every command: numbers, paths, outputs, mistyped names, help and examples."""
 
 import argparse
+import io
 import re
 import shlex
+import sys
 
 import pytest
 
@@ -130,6 +132,7 @@ def test_a_missing_output_is_said_before_any_work(command, capsys):
         (["translate"], "required: MODEL"),
         (["translate", "m", "--output"], "--OPTION=VALUE"),
         (["translate", "m", "word"], "'word'"),
+        (["evaluate", "m", "--foo"], "'--foo' is not understood. Fields"),
     ],
 )
 def test_a_mistyped_name_is_answered_with_the_nearest(arguments, named, capsys):
@@ -184,3 +187,14 @@ def parse_examples(command: str) -> str:
     import importlib
 
     return importlib.import_module(f"hf_vanilla_transformer.commands.{command}").EXAMPLES
+
+
+def test_text_and_names_that_the_locale_cannot_decode_pass_unchanged(monkeypatch):
+    ascii_argument = "é 한".encode().decode("ascii", "surrogateescape")  # as Python gets it in the locale C
+    _, parsed = parse(["generate", "m", "--prompt", ascii_argument, "--output", ascii_argument])
+    assert parsed.prompt == "é 한" and parsed.output == ascii_argument
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    print(f"{ascii_argument} caf\udce9 한 \ud800", flush=True)
+    assert sys.stdout.buffer.getvalue().splitlines()[-1] == "é 한 caf".encode() + b"\xe9 " + "한 ?".encode()

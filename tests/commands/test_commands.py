@@ -43,7 +43,7 @@ def test_lists_of_recipes_and_fields(capsys):
         (["train", "--recipe", "multi30k-en-de-tiny", "--data.path", "no/such/data", "--output", "x"], "no/such/data"),
         (["train", "--resume", "nowhere"], "'nowhere'"),
         (["evaluate", "nowhere"], "'nowhere'"),
-        (["average", "nowhere", "--output", "x"], "0 checkpoints"),
+        (["average", "nowhere", "--output", "x"], "no folder nowhere"),
         (["translate", "nowhere", "--input", "no-such-file"], "--input no-such-file"),
     ],
 )

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ...text_lines import text_lines
+
 __all__ = ["SENTENCES", "Samples", "make_samples", "read_sentences"]
 
 # Short and long sentences with names, numbers, punctuation, and characters outside ASCII.
@@ -52,22 +54,23 @@ class Samples:
 
 
 def read_sentences(path: str | Path) -> list[str]:
-    """The non-empty lines of a UTF-8 file.
+    """The lines of a text file that are not blank; see `text_lines`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not UTF-8, or it is empty.
+        ValueError: it is not UTF-8, not text, or without text.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists() or path.is_dir():
         raise FileNotFoundError(f"There is no file {path}; give a text file with one sentence per line.")
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").split("\n")]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8: {error}.") from error
-    if not any(lines):
+    sentences = []
+    for number, line in enumerate(text_lines(path), start=1):
+        if isinstance(line, UnicodeDecodeError):
+            raise ValueError(f"{path}:{number} is not UTF-8: {line}.") from line
+        sentences += [line.strip()] if line.strip() else []
+    if not sentences:
         raise ValueError(f"{path} has no text; give a text file with one sentence per line.")
-    return [line for line in lines if line]
+    return sentences
 
 
 def make_samples(

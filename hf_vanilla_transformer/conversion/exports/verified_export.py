@@ -107,8 +107,8 @@ def _check_options(target: ModuleType, to: str, family: str | None, quantization
         raise ValueError(f"family={family!r} is only for to='transformers'; leave it out for to={to!r}.")
     if quantization is not None and quantization not in target.QUANTIZATIONS:
         raise ValueError(
-            f"quantization={quantization!r} does not exist for to={to!r}; choose from "
-            f"{', '.join(target.QUANTIZATIONS)}."
+            f"quantization={quantization!r} does not exist for to={to!r}; "
+            + (f"choose from {', '.join(target.QUANTIZATIONS)}." if len(target.QUANTIZATIONS) > 1 else "leave it out.")
         )
 
 
