@@ -121,7 +121,8 @@ def test_average_writes_a_model_that_can_be_evaluated(trained, tmp_path, capsys)
     assert "checkpoint-6, checkpoint-12" in capsys.readouterr().out
     assert not (output / "optimizer.pt").exists()
     assert main(["evaluate", str(output)]) == 0
-    assert main(["average", str(trained), "--last", "2", "--output", str(output)]) == 2
+    assert main(["average", str(trained), "--last", "2", "--output", str(output)]) == 0  # the same stays
+    assert main(["average", str(trained), "--last", "1", "--output", str(output)]) == 2
     assert main(["average", str(trained), "--last", "9", "--output", str(tmp_path / "other")]) == 2
 
 
