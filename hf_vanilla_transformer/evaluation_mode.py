@@ -26,6 +26,9 @@ def training_mode(model: nn.Module) -> Iterator[nn.Module]:
 def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
     # `model.train(was_training)` would also switch modules that the caller keeps in another mode, such as frozen ones.
     previous = [(module, module.training) for module in model.modules()]
+    if all(mode == training for _, mode in previous):  # setting them takes longer than a short sentence
+        yield
+        return
     model.train(training)
     try:
         yield

@@ -1,7 +1,7 @@
 """Beam search: transformers' search, with the beams of a sentence on shared keys and values.
 
 All rules are those of `GenerationMixin._beam_search`: candidates, length penalty, early stopping, what counts as
-finished. Each sentence is searched alone here and leaves as soon as it is finished, which changes nothing for it.
+finished. Each sentence is searched alone here, and leaves as soon as nothing can change what is returned for it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .rows import moves_of_leaving, one_or_all
+from .search_batch import SearchBatch
 from .search_request import SearchRequest
 from .top_tokens import top_tokens
 
@@ -17,10 +17,12 @@ from .top_tokens import top_tokens
 _OUT = -1.0e9
 
 
-class SentenceSearch:
+class BeamSearch:
     """The beam search for one source or prompt.
 
     Attributes:
+        row: number of the prompt in the request.
+        scores: the log-probability of each running hypothesis, best first.
         finished: the best finished hypotheses, best first: penalized score, number of tokens before the last, the beam
             that the last token continues, the last token.
         ended: whether the search is over.
@@ -33,6 +35,7 @@ class SentenceSearch:
     def __init__(self, request: SearchRequest, row: int) -> None:
         config = request.config
         prompt_length = request.prompts.shape[1]
+        self.row = row
         self._beams = config.num_beams
         self._length_penalty = config.length_penalty
         self._stops_when_full = config.early_stopping is True
@@ -40,7 +43,8 @@ class SentenceSearch:
         self._limit = request.stopping.limit(row) - prompt_length
         # With "never", a hypothesis may become better until the greatest length.
         looks_ahead = config.early_stopping == "never" and config.length_penalty > 0.0
-        self._best_length = request.stopping.max_length - prompt_length if looks_ahead else None
+        self._best_length = request.stopping.greatest_length(row) - prompt_length if looks_ahead else None
+        self._returned = config.num_return_sequences if request.scores_only_fall else self._beams
         self._improvable = True
         # For each step the beams that were continued, and the tokens that continued them.
         self._history: list[tuple[list[int], list[int]]] = []
@@ -104,7 +108,25 @@ class SentenceSearch:
         best_possible = np.float32(self.scores[0]) / np.float32(length**self._length_penalty)
         worst_finished = self.finished[-1][0] if is_full else _OUT
         self._improvable = self._improvable and bool(best_possible > worst_finished)
-        self.ended = all_stop or not self._improvable or (self._stops_when_full and is_full)
+        self.ended = (
+            all_stop
+            or not self._improvable
+            or (self._stops_when_full and is_full)
+            or (self._returned < self._beams and self._is_decided(step + 1))
+        )
+
+    def _is_decided(self, length: int) -> bool:
+        """Whether the hypotheses that are returned cannot change any more, after `length` tokens.
+
+        transformers goes on until the worst of its finished hypotheses is safe. It suffices that the worst of those
+        that are returned is: log-probabilities only fall, so the best that can come is the best running score at the
+        length that the penalty favours most.
+        """
+        if len(self.finished) < self._returned:
+            return False
+        best_length = self._limit if self._length_penalty > 0.0 else length + 1
+        best_possible = np.float32(self.scores[0]) / np.float32(best_length**self._length_penalty)
+        return bool(best_possible <= self.finished[self._returned - 1][0])
 
     def path(self, rank: int) -> tuple[list[int], list[int]]:
         """The new tokens of a finished hypothesis, 0 for the best, and the beam that each of them continues."""
@@ -117,86 +139,49 @@ class SentenceSearch:
         return tokens[::-1], beams[::-1]
 
 
-class BeamBatch:
-    """The beam searches for several rows, step by step.
-
-    Reading the prompts is the first step.
-
-    Attributes:
-        searches: the searches, in the order of the rows.
-        live: those that are not over; all of them where rows stay.
-        scores: for each step (rows · beams, vocabulary), the processed log-probabilities, if the request keeps them.
-        logits: likewise, before that.
+class BeamBatch(SearchBatch[BeamSearch]):
+    """The beam searches for several rows.
 
     Args:
         request: the rows.
     """
 
     def __init__(self, request: SearchRequest) -> None:
-        self._request = request
-        self._beams = request.config.num_beams
-        self._candidates = max(2, 1 + request.end_token_count) * self._beams
-        rows, self._length = request.prompts.shape
-        self.searches = [SentenceSearch(request, row) for row in range(rows)]
-        self.live = list(self.searches)
-        self.scores: list[torch.Tensor] = []
-        self.logits: list[torch.Tensor] = []
-        self._needs_ids = bool(request.processors) or request.stopping.needs_sequences
-        self._ids = request.prompts.repeat_interleave(self._beams, 0) if self._needs_ids else None
-        self._positions = one_or_all(request.positions[:, -1], rows, self._beams)
-        states, self._pool, self._source = request.read_prompts(self._beams)
-        self._choose(states, is_first=True)
+        beams = request.config.num_beams
+        self._candidates = max(2, 1 + request.end_token_count) * beams
+        super().__init__(request, [BeamSearch(request, row) for row in range(len(request.prompts))], beams)
 
-    def step(self) -> None:
-        """One more token for each search."""
-        states = self._request.decoder.step(self._tokens, self._positions, self._pool, self._source)
-        self._choose(states)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether all searches are over."""
-        return all(search.ended for search in self.live)
-
-    def _choose(self, states: torch.Tensor, is_first: bool = False) -> None:
-        """Choose the next tokens by the states (rows · beams, hidden), at first (rows, hidden)."""
+    def _choose(self, states: torch.Tensor, is_first: bool) -> torch.Tensor:
         totals, parents, tokens = self._best_candidates(states, is_first)
         stopping = self._request.stopping
         self._length += 1
         stopping.note_length(self._length)
-        stops = None
-        if stopping.needs_sequences:
-            stops = self._stops(parents, tokens)
+        stops = self._stops(parents, tokens) if stopping.needs_sequences else None
         all_stop = stopping.out_of_time()
         count = self._candidates
-        for place, (search, *candidates) in enumerate(
-            zip(self.live, totals.tolist(), parents.tolist(), tokens.tolist())
-        ):
-            of_search = None if stops is None else stops[place * count : (place + 1) * count]
-            search.advance(*candidates, all_stop, of_search)
-        if not self._request.rows_stay and not self.is_over:
-            self._let_go([place for place, search in enumerate(self.live) if search.ended])
+        candidates = zip(totals.tolist(), parents.tolist(), tokens.tolist())
+        for place, (search, of_search) in enumerate(zip(self.live, candidates)):
+            own_stops = None if stops is None else stops[place * count : (place + 1) * count]
+            search.advance(*of_search, all_stop, own_stops)
         continued = torch.tensor([search.parents for search in self.live])
         self._pool.continue_beams(continued)
-        self._tokens = torch.tensor([search.tokens for search in self.live]).flatten()
-        self._positions = self._positions + 1
+        chosen = torch.tensor([search.tokens for search in self.live]).flatten()
         if self._needs_ids:
             ids = self._ids.view(len(self.live), self._beams, -1)
             ids = ids.gather(1, continued[:, :, None].expand(-1, -1, ids.shape[2])).flatten(0, 1)
-            self._ids = torch.cat([ids, self._tokens[:, None]], dim=1)
+            self._ids = torch.cat([ids, chosen[:, None]], dim=1)
+        return chosen
 
     def _best_candidates(self, states: torch.Tensor, is_first: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Log-probabilities, beams and tokens of the best candidates of each search, each (rows, candidates)."""
-        request, beams, count = self._request, self._beams, self._candidates
-        logits = request.decoder.logits(states)
+        beams, count = self._beams, self._candidates
+        logits = self._request.decoder.logits(states)
         log_probabilities = logits.log_softmax(-1)
         repeats = beams if is_first else 1
-        if self._needs_ids or request.rows_stay:
+        if self._ids is not None or self._request.rows_stay:
             log_probabilities = log_probabilities.repeat_interleave(repeats, 0)
-            if request.processors:
-                log_probabilities = request.processors(self._ids, log_probabilities)
-            if request.config.return_dict_in_generate:
-                self.logits += [logits.repeat_interleave(repeats, 0)] if request.config.output_logits else []
-                self.scores += [log_probabilities] if request.config.output_scores else []
+            log_probabilities = self._processed(log_probabilities, is_first)
+            self._keep(logits.repeat_interleave(repeats, 0), log_probabilities)
             repeats = 1
         values, tokens = top_tokens(log_probabilities, count)
         if repeats > 1:
@@ -213,25 +198,6 @@ class BeamBatch:
         sequences = ids.gather(1, parents[:, :, None].expand(-1, -1, ids.shape[2]))
         sequences = torch.cat([sequences, tokens[:, :, None]], dim=2).flatten(0, 1)
         return self._request.stopping.by_sequences(sequences, tuple(self.scores) or None)
-
-    def _let_go(self, leaving: list[int]) -> None:
-        """Searches that are over leave the batch."""
-        if not leaving:
-            return
-        moves, kept = moves_of_leaving(leaving, len(self.live))
-        self._pool.move_rows(moves, len(kept))
-        if self._source is not None:
-            self._source.move_rows(moves, len(kept))
-        self.live = [self.live[place] for place in kept]
-        order = torch.tensor(kept)
-        if self._ids is not None:
-            self._ids = self._ids.view(-1, self._beams, self._ids.shape[1]).index_select(0, order).flatten(0, 1)
-        if not isinstance(self._positions, int):
-            self._positions = self._positions.view(-1, self._beams).index_select(0, order).flatten()
-
-    def fill_cache(self) -> None:
-        """Give the keys and values of the running beams to the cache of the request."""
-        self._request.fill_cache(self._pool, self._source)
 
 
 @torch.no_grad()

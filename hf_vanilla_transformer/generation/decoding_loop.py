@@ -20,7 +20,7 @@ from transformers.generation.utils import (
 )
 
 from .beam_search import BeamBatch, search_beams
-from .decoding_options import judges_rows_alone, reason_against_options
+from .decoding_options import judges_rows_alone, only_exclude_tokens, reason_against_options
 from .flat_decoder import flat_decoder
 from .plain_model import reason_against
 from .row_search import RowBatch, search_rows
@@ -74,7 +74,7 @@ def decode(
         What `generate` returns, or None for what this loop does not know, which transformers' loop serves.
     """
     reason = (
-        _reason_against_switch()
+        reason_against_switch()
         or reason_against_options(method, generation_config)
         or _reason_against_inputs(input_ids, model_kwargs, synced_gpus)
         or reason_against(model)
@@ -92,10 +92,15 @@ def decode(
         return None
     if method == "_beam_search":
         return _beam_output(request, search_beams(request))
-    return _row_output(request, repeats, search_rows(request, repeats))
+    return _row_output(request, search_rows(request, repeats))
 
 
-def _reason_against_switch() -> str | None:
+def reason_against_switch() -> str | None:
+    """Why the loop is not used at all, or None if it is.
+
+    Raises:
+        ValueError: the environment variable has another value than ``own`` and ``transformers``.
+    """
     if _switched_off.get():
         return "the loop is switched off"
     choice = os.environ.get(SWITCH, "own")
@@ -182,11 +187,13 @@ def _request(
         prompt_mask=mask,
         source=source,
         source_mask=source_mask,
+        first_processors=processors,
         processors=processors,
         stopping=stopping,
         config=config,
         streamer=streamer,
         rows_stay=rows_stay,
+        scores_only_fall=not rows_stay and only_exclude_tokens(processors),
         cache=inputs["past_key_values"] if outputs_all else None,
     )
     return request, repeats
@@ -208,9 +215,9 @@ def _positions(
     return torch.arange(prompts.shape[1])[None]
 
 
-def _row_output(request: SearchRequest, samples: int, batch: RowBatch) -> Any:
+def _row_output(request: SearchRequest, batch: RowBatch) -> Any:
     config = request.config
-    sequences = batch.sequences(request.prompts.repeat_interleave(samples, 0))
+    sequences = batch.sequences()
     if not config.return_dict_in_generate:
         return sequences
     kind = GenerateDecoderOnlyOutput if request.source is None else GenerateEncoderDecoderOutput

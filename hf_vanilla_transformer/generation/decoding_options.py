@@ -88,6 +88,19 @@ _ROW_PROCESSORS = {
 }  # fmt: skip
 
 
+# Those that only exclude tokens, or force one.
+_EXCLUDING = {
+    logits_process.ForcedBOSTokenLogitsProcessor,
+    logits_process.ForcedEOSTokenLogitsProcessor,
+    logits_process.MinLengthLogitsProcessor,
+    logits_process.MinNewTokensLengthLogitsProcessor,
+    logits_process.NoBadWordsLogitsProcessor,
+    logits_process.NoRepeatNGramLogitsProcessor,
+    logits_process.SuppressTokensAtBeginLogitsProcessor,
+    logits_process.SuppressTokensLogitsProcessor,
+}
+
+
 def reason_against_options(method: str, config: GenerationConfig) -> str | None:
     """Why the loop does not serve this configuration, or None if it does.
 
@@ -107,6 +120,20 @@ def reason_against_options(method: str, config: GenerationConfig) -> str | None:
 def judges_rows_alone(processors: LogitsProcessorList) -> bool:
     """Whether each processor judges a row alone."""
     return all(_judges_rows_alone(processor) for processor in processors)
+
+
+def only_exclude_tokens(processors: LogitsProcessorList) -> bool:
+    """Whether log-probabilities are at most 0 after all processors, as they are before."""
+    return all(type(processor) in _EXCLUDING for processor in processors)
+
+
+def judge_first_token_only(processors: LogitsProcessorList) -> bool:
+    """Whether each processor changes the scores of the first new token only, after a prompt of one token."""
+    return all(
+        type(processor) is logits_process.ForcedBOSTokenLogitsProcessor
+        or (type(processor) is logits_process.SuppressTokensAtBeginLogitsProcessor and processor.begin_index == 1)
+        for processor in processors
+    )
 
 
 def _judges_rows_alone(processor: Any) -> bool:

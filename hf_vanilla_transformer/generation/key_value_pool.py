@@ -48,7 +48,7 @@ class KeyValuePool:
 
     def open_prompt(self, length: int, mask: torch.Tensor | None) -> None:
         """Make columns for the prompts. `mask` (rows, length) is 0 at padding, None without padding."""
-        self._grow(length + _FEW_COLUMNS)
+        self._grow(length + _FEW_COLUMNS * self.beams)
         self.columns = length
         if mask is not None or self.beams > 1:
             self._mask = self._keys_values.new_zeros(self.rows, self.beams, length)
@@ -103,6 +103,22 @@ class KeyValuePool:
         if self._mask is not None:
             self._mask = self._mask.gather(1, parents[:, :, None].expand(-1, -1, self._mask.shape[2]))
 
+    def add_rows(self, other: KeyValuePool) -> None:
+        """Take over the rows of another pool."""
+        for pool in (self, other):
+            pool._remove_columns()
+        columns = max(self.columns, other.columns)
+        layers, _, _, heads, _, head_dim = self._keys_values.shape
+        rows = self.rows + other.rows
+        joined = self._keys_values.new_zeros(layers, 2, rows, heads, columns + _FEW_COLUMNS * self.beams, head_dim)
+        mask = self._keys_values.new_full((rows, self.beams, columns), -torch.inf)
+        for pool, place in ((self, slice(0, self.rows)), (other, slice(self.rows, rows))):
+            joined[:, :, place, :, : pool.columns] = pool._keys_values[:, :, : pool.rows, :, : pool.columns]
+            mask[place, :, : pool.columns] = pool._whole_mask()
+        self._keys_values, self._mask = joined, mask
+        self.rows, self.columns = rows, columns
+        self._views_of_rows()
+
     def repeat_rows(self, times: int) -> None:
         """Make `times` equal rows of each row, one after the other."""
         self._keys_values = self._keys_values[:, :, : self.rows].repeat_interleave(times, dim=2)
@@ -145,17 +161,28 @@ class KeyValuePool:
 
     def _make_room(self) -> None:
         """Remove the columns that no beam needs; if more than half are needed, double the room."""
-        if self._mask is None or self.keeps_columns:
+        self._remove_columns()
+        if 2 * (self.columns + self.beams) > self._keys_values.shape[4]:
             self._grow(2 * (self.columns + self.beams))
-        else:
-            needed = (self._mask == 0).any(dim=1)  # (rows, columns)
-            width = max(int(needed.sum(dim=1).max()), 1)
+        self._views_of_rows()
+
+    def _remove_columns(self) -> None:
+        """Remove the columns that no beam needs."""
+        if self._mask is None or self.keeps_columns:
+            return
+        self._mask = self._whole_mask()
+        needed = (self._mask == 0).any(dim=1)  # (rows, columns)
+        width = max(int(needed.sum(dim=1).max()), 1)
+        if width < self.columns:
             # The needed columns of each row in their order, then others, which stay masked.
             order = needed.logical_not().to(torch.int8).argsort(dim=1, stable=True)[:, :width]
             self._select_columns(order)
-            if 2 * (width + self.beams) > self._keys_values.shape[4]:
-                self._grow(2 * (width + self.beams))
-        self._views_of_rows()
+
+    def _whole_mask(self) -> torch.Tensor:
+        """The mask (rows, beams, columns) with the columns that were added for a single beam, which are its past."""
+        if self._mask is None:
+            return self._keys_values.new_zeros(self.rows, 1, self.columns)
+        return torch.nn.functional.pad(self._mask, (0, self.columns - self._mask.shape[2]))
 
     def _select_columns(self, order: torch.Tensor) -> None:
         """Keep the columns `order` (rows, width) of each row."""
@@ -222,10 +249,34 @@ class SourceKeysAndValues:
 
     def hide_padding(self, mask: torch.Tensor) -> None:
         """Hide the positions where `mask` (rows, length) is 0. No row may be hidden entirely."""
-        rows, heads, length = (self._keys_values.shape[dim] for dim in (2, 3, 4))
-        self._mask = self._keys_values.new_zeros(rows, heads, 1, length)
+        self._mask = self._empty_mask(self.rows, mask.shape[1], 0.0)
         self._mask.masked_fill_((mask == 0)[:, None, None], -torch.inf)
         self._views_of_rows()
+
+    def add_rows(self, other: SourceKeysAndValues) -> None:
+        """Take over the rows of another one. Positions at the end that no row needs any more are left out."""
+        lengths = [self._needed_length(), other._needed_length()]
+        layers, _, _, heads, _, head_dim = self._keys_values.shape
+        rows = self.rows + other.rows
+        joined = self._keys_values.new_zeros(layers, 2, rows, heads, max(lengths), head_dim)
+        mask = self._empty_mask(rows, max(lengths), -torch.inf)
+        places = slice(0, self.rows), slice(self.rows, rows)
+        for source, place, length in zip((self, other), places, lengths):
+            joined[:, :, place, :, :length] = source._keys_values[:, :, : source.rows, :, :length]
+            mask[place, ..., :length] = 0.0 if source._mask is None else source._mask[: source.rows, ..., :length]
+        self._keys_values, self._mask = joined, mask
+        self.rows = rows
+        self._views_of_rows()
+
+    def _needed_length(self) -> int:
+        """The positions up to the last one that a row in use sees."""
+        if self._mask is None:
+            return self._keys_values.shape[4]
+        seen = (self._mask[: self.rows, 0, 0] == 0).any(dim=0)
+        return int(seen.nonzero().max()) + 1
+
+    def _empty_mask(self, rows: int, length: int, value: float) -> torch.Tensor:
+        return self._keys_values.new_full((rows, self._keys_values.shape[3], 1, length), value)
 
     def of_layer(self, layer: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Keys and values (rows, heads, length, head_dim) and the mask (rows, heads, 1, length) of a layer."""

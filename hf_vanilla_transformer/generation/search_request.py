@@ -25,11 +25,13 @@ class SearchRequest:
         prompt_mask: (rows, length), 0 at padding on the left; None without padding.
         source: (rows, source, hidden), the output of the encoder; None for a decoder alone.
         source_mask: (rows, source), 0 at padding; None without padding.
-        processors: change the scores of the next token.
+        first_processors: change the scores of the first new token.
+        processors: change those of the following tokens.
         stopping: say when a sequence ends.
         config: the generation config, with the special tokens as tensors.
         streamer: gets each token.
         rows_stay: whether finished rows stay in the batch, because something counts on their place.
+        scores_only_fall: whether the log-probability of a hypothesis can only fall from token to token, and rows leave.
         cache: the empty cache that is returned with the keys and values, if the output is to hold one.
     """
 
@@ -39,11 +41,13 @@ class SearchRequest:
     prompt_mask: torch.Tensor | None
     source: torch.Tensor | None
     source_mask: torch.Tensor | None
+    first_processors: LogitsProcessorList
     processors: LogitsProcessorList
     stopping: Stopping
     config: GenerationConfig
     streamer: Any = None
     rows_stay: bool = False
+    scores_only_fall: bool = False
     cache: Any = None
 
     def mode(self) -> AbstractContextManager:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 
 import torch
 from transformers import EosTokenCriteria, MaxLengthCriteria, MaxTimeCriteria, StoppingCriteriaList, StopStringCriteria
@@ -23,14 +24,16 @@ class Stopping:
     Args:
         criteria: as transformers prepares them.
         rows: number of rows that are searched.
+        limits: the length, with prompt, at which the hypotheses of each row end, in place of the `max_length` of all.
     """
 
-    def __init__(self, criteria: StoppingCriteriaList, rows: int) -> None:
+    def __init__(self, criteria: StoppingCriteriaList, rows: int, limits: Sequence[float] | None = None) -> None:
         self.end_tokens: frozenset[int] = frozenset()
         self.fills_with_padding = any(hasattr(criterion, "eos_token_id") for criterion in criteria)
         self.max_length: float = math.inf
         self.judges_rows_alone = True
-        self._limits: list[float] = [math.inf] * rows
+        self._has_own_limits = limits is not None
+        self._limits: list[float] = [math.inf] * rows if limits is None else list(limits)
         self._lengths: list[MaxLengthCriteria] = []
         self._times: list[MaxTimeCriteria] = []
         self._others = StoppingCriteriaList()
@@ -38,8 +41,10 @@ class Stopping:
             if type(criterion) is EosTokenCriteria:
                 self.end_tokens |= set(criterion.eos_token_id.tolist())
             elif type(criterion) is MaxLengthCriteria:
-                self.max_length = min(self.max_length, criterion.max_length)
                 self._lengths.append(criterion)
+                if limits is not None:
+                    continue
+                self.max_length = min(self.max_length, criterion.max_length)
             elif type(criterion) is MaxTimeCriteria:
                 self._times.append(criterion)
             elif type(criterion) is SourceLengthLimit and rows % len(criterion.limits) == 0:
@@ -57,6 +62,10 @@ class Stopping:
     def limit(self, row: int) -> float:
         """The length, with prompt, at which the hypotheses of a row end."""
         return min(self.max_length, self._limits[row])
+
+    def greatest_length(self, row: int) -> float:
+        """The length, with prompt, that the search expects of the longest hypothesis of a row."""
+        return self._limits[row] if self._has_own_limits else self.max_length
 
     def out_of_time(self) -> bool:
         """Whether all hypotheses end now."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..evaluation_mode import evaluation_mode
-from .length_penalty import GoogleLengthPenalty, SourceLengthLimit
+from .length_penalty import GoogleLengthPenalty
 from .log_probabilities import translation_log_probabilities
+from .source_queue import decode_sources, sorted_batches
 
 
 @dataclass(frozen=True)
@@ -102,64 +103,70 @@ def translate_n_best(
     if length_penalty_form not in ("gnmt", "power"):
         raise ValueError(f"length_penalty_form must be 'gnmt' or 'power', not {length_penalty_form!r}.")
     filled = [index for index, sentence in enumerate(sentences) if sentence.strip()]
-    ids = dict(zip(filled, tokenizer([sentences[index] for index in filled])["input_ids"] if filled else []))
+    ids = tokenizer([sentences[index] for index in filled])["input_ids"] if filled else []
     positions = getattr(model.config, "max_position_embeddings", None)  # T5 has no limit
-    _check_lengths(ids, positions)
+    _check_lengths(filled, ids, positions)
+    # The decoder reads a start token before the first of them.
+    limits = [min(len(source) + max_extra_tokens, (positions or math.inf) - 1) for source in ids]
 
-    results: list[list[Translation]] = [[Translation("", 0.0 if scores else None)]] * len(sentences)
+    search: dict[str, Any] = {"num_beams": num_beams, "do_sample": False, "num_return_sequences": n_best}
+    if num_beams > 1:
+        penalty = GoogleLengthPenalty(length_penalty) if length_penalty_form == "gnmt" else length_penalty
+        # "never" continues until no running hypothesis can still win, as in the paper.
+        search |= {"length_penalty": penalty, "early_stopping": "never"}
+    search |= {"max_new_tokens": max(limits, default=1), **(generate_options or {})}
+
+    outputs: list[list[list[int]]] = [[]] * len(ids)
+    log_probabilities: list[list[float | None]] = [[None] * n_best] * len(ids)
     with evaluation_mode(model):
-        for batch in _batches(ids, tokens_per_batch):
-            inputs = tokenizer.pad({"input_ids": [ids[index] for index in batch]}, return_tensors="pt").to(model.device)
-            lengths = inputs["attention_mask"].sum(dim=1)
-            search = {"num_beams": num_beams, "do_sample": False, "num_return_sequences": n_best}
-            if num_beams > 1:
-                penalty = GoogleLengthPenalty(length_penalty) if length_penalty_form == "gnmt" else length_penalty
-                # "never" continues until no running hypothesis can still win, as in the paper.
-                search |= {"length_penalty": penalty, "early_stopping": "never"}
-            outputs = model.generate(
-                input_ids=inputs["input_ids"],
-                attention_mask=inputs["attention_mask"],
-                max_new_tokens=min(int(lengths.max()) + max_extra_tokens, (positions or math.inf) - 1),
-                stopping_criteria=StoppingCriteriaList([SourceLengthLimit(lengths, max_extra_tokens)]),
-                **search,
-                **(generate_options or {}),
-            )
-            texts = tokenizer.batch_decode(outputs, skip_special_tokens=True)
-            log_probabilities: list[float | None] = [None] * len(texts)
-            if scores:
-                sequences = outputs.view(len(batch), n_best, -1)
-                log_probabilities = (
-                    translation_log_probabilities(
-                        model, inputs["input_ids"], inputs["attention_mask"], sequences, lengths + max_extra_tokens
-                    )
-                    .flatten()
-                    .tolist()
-                )
-            translations = [Translation(text, score) for text, score in zip(texts, log_probabilities)]
-            for row, index in enumerate(batch):
-                results[index] = translations[row * n_best : (row + 1) * n_best]
+        for finished in decode_sources(model, tokenizer, ids, limits, tokens_per_batch=tokens_per_batch, **search):
+            for source in finished:
+                outputs[source.number] = source.outputs
             if progress is not None:
-                progress(len(batch))
+                progress(len(finished))
+        if scores:
+            for numbers in sorted_batches(ids, tokens_per_batch):
+                of_batch = _log_probabilities(model, tokenizer, numbers, ids, outputs, limits)
+                for number, of_source in zip(numbers, of_batch):
+                    log_probabilities[number] = of_source
+    texts = iter(
+        tokenizer.batch_decode([output for of_source in outputs for output in of_source], skip_special_tokens=True)
+    )
+    results: list[list[Translation]] = [[Translation("", 0.0 if scores else None)]] * len(sentences)
+    for index, of_source in zip(filled, log_probabilities):
+        results[index] = [Translation(next(texts), score) for score in of_source]
     return results
 
 
-def _check_lengths(ids: dict[int, list[int]], limit: int | None) -> None:
-    for index, sentence in ids.items():
+def _log_probabilities(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    numbers: list[int],
+    ids: list[list[int]],
+    outputs: list[list[list[int]]],
+    limits: list[int],
+) -> list[list[float | None]]:
+    """The log-probability of each output of the sources `numbers`."""
+    inputs = tokenizer.pad({"input_ids": [ids[number] for number in numbers]}, return_tensors="pt").to(model.device)
+    longest = max(len(output) for number in numbers for output in outputs[number])
+    # What fills the end does not count: it comes after the end token, or after the limit.
+    sequences = torch.tensor(
+        [[output + [0] * (longest - len(output)) for output in outputs[number]] for number in numbers],
+        device=model.device,
+    )
+    return translation_log_probabilities(
+        model,
+        inputs["input_ids"],
+        inputs["attention_mask"],
+        sequences,
+        torch.tensor([limits[number] for number in numbers]),
+    ).tolist()
+
+
+def _check_lengths(indices: list[int], ids: list[list[int]], limit: int | None) -> None:
+    for index, sentence in zip(indices, ids):
         if limit is not None and len(sentence) > limit:
             raise ValueError(
                 f"Sentence {index + 1} has {len(sentence)} tokens, but the model has positions for {limit}. "
                 "Split it, or train with a larger max_position_embeddings."
             )
-
-
-def _batches(ids: dict[int, list[int]], tokens_per_batch: int) -> Iterator[list[int]]:
-    """Indices of sentences of similar length, the longest first, so that a lack of memory shows in the first batch."""
-    batch: list[int] = []
-    for index in sorted(ids, key=lambda index: (-len(ids[index]), index)):
-        longest = len(ids[batch[0]]) if batch else 0
-        if batch and (len(batch) + 1) * longest > tokens_per_batch:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch

@@ -72,7 +72,7 @@ def random_inputs(kind: str, choose: random.Random, rows: int | None = None) -> 
 
 def random_options(choose: random.Random, beams: bool) -> dict[str, Any]:
     """Options of `generate` that the loop serves."""
-    options: dict[str, Any] = {"max_new_tokens": choose.choice([1, 5, 20]), "do_sample": False}
+    options: dict[str, Any] = {"max_new_tokens": choose.choice([1, 5, 20, 50]), "do_sample": False}
     if beams:
         options |= {
             "num_beams": choose.choice([2, 3, 5]),

@@ -12,6 +12,7 @@ from transformers import DataCollatorForSeq2Seq, PreTrainedModel, PreTrainedToke
 from ....data import load_pairs
 from ....evaluation import load_metric
 from ....evaluation_mode import evaluation_mode
+from ....generation.source_queue import decode_sources
 from ....progress import progress_bar
 from ...recipes.finetuning_recipe import FinetuneRecipe
 from ..base_model import BaseModel, require_stack
@@ -107,23 +108,23 @@ class SequenceToSequence(Task):
         """Generates a text for each source with `evaluation.num_beams` beams."""
         sources = self._sources(rows, tokenizer)
         ids = sources["input_ids"]
-        order = sorted(range(len(ids)), key=lambda index: (-len(ids[index]), index))
-        size = self.recipe.evaluation.per_device_eval_batch_size
         generated = [""] * len(ids)
+        longest = self.recipe.text_length.max_target_tokens
         with evaluation_mode(model):
-            starts = range(0, len(order), size)
-            for start in progress_bar(starts, unit="batch", show=None if progress else False):
-                numbers = order[start : start + size]
-                batch = tokenizer.pad({"input_ids": [ids[number] for number in numbers]}, return_tensors="pt")
-                outputs = model.generate(
-                    input_ids=batch["input_ids"].to(model.device),
-                    attention_mask=batch["attention_mask"].to(model.device),
-                    num_beams=self.recipe.evaluation.num_beams,
-                    do_sample=False,
-                    max_new_tokens=self.recipe.text_length.max_target_tokens,
-                )
-                for number, text in zip(numbers, tokenizer.batch_decode(outputs, skip_special_tokens=True)):
-                    generated[number] = text
+            decoded = decode_sources(
+                model,
+                tokenizer,
+                ids,
+                [longest] * len(ids),
+                rows_per_batch=self.recipe.evaluation.per_device_eval_batch_size,
+                num_beams=self.recipe.evaluation.num_beams,
+                do_sample=False,
+            )
+            with progress_bar(unit="text", total=len(ids), show=None if progress else False) as bar:
+                for finished in decoded:
+                    for source in finished:
+                        generated[source.number] = tokenizer.decode(source.outputs[0], skip_special_tokens=True)
+                    bar.update(len(finished))
         return [
             Prediction(source, target, text) for source, target, text in zip(rows["source"], rows["target"], generated)
         ]
