@@ -48,7 +48,7 @@ examples:
   # print the plan, do not train
   hf-vanilla finetune runs/adapted --recipe my-recipe.yaml --dry-run
 
-  # resume an interrupted run (or give the first command again)
+  # resume an interrupted run
   hf-vanilla finetune --resume runs/sentiment
 """
 

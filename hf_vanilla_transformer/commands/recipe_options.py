@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,7 +31,6 @@ class Result(Protocol):
 
     folder: Path
     interrupted: bool
-    signal: int | None
     main_process: bool
 
 
@@ -41,16 +39,6 @@ def add_recipe_options(parser: argparse.ArgumentParser, *, recipe_help: str) -> 
     parser.add_argument("--recipe", metavar="NAME", type=path_or_name, help=recipe_help)
     parser.add_argument(
         "--resume", metavar="FOLDER", type=path_or_name, help="resume the interrupted run in this folder"
-    )
-    parser.add_argument(
-        "--resume-if-exists",
-        action="store_true",
-        help="resume the run in the output folder if there is one, else begin it; a finished run is left as it is",
-    )
-    parser.add_argument(
-        "--accept-changes",
-        action="store_true",
-        help="resume although the data or settings of the training have changed",
     )
     add_output_option(parser, "FOLDER", "new folder for the run (the same as --output.output_dir)")
     parser.add_argument("--fields", action="store_true", help="list every field with its default, then exit")
@@ -155,11 +143,6 @@ def check_resume(arguments: argparse.Namespace, *names: str) -> None:
     for name in ("--recipe", "--output", *names):
         if getattr(arguments, name.removeprefix("--").replace("-", "_").lower()) is not None:
             raise ValueError(f"--resume {arguments.resume} continues the run in that folder: leave out {name}.")
-    if not Path(arguments.resume, "recipe.yaml").is_file():
-        raise FileNotFoundError(
-            f"There is no run to resume in {arguments.resume!r}: it has no recipe.yaml. A run that was stopped before "
-            "it wrote one starts again with its first command."
-        )
 
 
 def print_fields(kind: type) -> None:
@@ -187,36 +170,21 @@ def plan_or_run(
         closing: the last words on the screen, given the result.
 
     Returns:
-        The exit status; for an interrupted run 128 and the number of the signal: 130 for Ctrl-C, 143 for SIGTERM.
+        The exit status: 130 for an interrupted run.
     """
     import transformers
-
-    from ..training.run_folder import RunFinished
 
     # Our own lines of progress replace one bar for each written file.
     transformers.utils.logging.disable_progress_bar()
     if arguments.dry_run:
         print(plan(recipe))
         return 0
-    try:
-        result = run(
-            recipe, resume=_resume(arguments), accept_changes=arguments.accept_changes, command=typed_command()
-        )
-    except RunFinished as finished:  # as after a kill between the last file and the end of the process
-        print(finished, file=sys.stderr)
-        return 0
+    result = run(recipe, resume=arguments.resume is not None, command=typed_command())
     if result.interrupted:
-        return 128 + (result.signal or signal.SIGINT)
+        return 130
     if result.main_process:
         print(closing(result), file=sys.stderr)
     return 0
-
-
-def _resume(arguments: argparse.Namespace) -> bool | str:
-    """What to do with a run in the output folder; see `hf_vanilla_transformer.training.run_folder.Resume`."""
-    if arguments.resume is not None:
-        return True
-    return "if_exists" if arguments.resume_if_exists or arguments.accept_changes else False
 
 
 def closing_text(folder: Path, contents: str, model: Path, use: str = "") -> str:

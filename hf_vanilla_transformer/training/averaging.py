@@ -90,9 +90,5 @@ class WeightAverage:
     def load_state_dict(self, state: dict) -> None:
         """Continues from the result of `state_dict`."""
         self.count = state["count"]
-        self.moving = self._named(state["moving"])
-        self.snapshots = deque(map(self._named, state["snapshots"]), maxlen=self.snapshots.maxlen)
-
-    def _named(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The same tensors under the model's own names: equal strings that are other objects are saved differently."""
-        return {name: tensors[name] for name in self.parameters if name in tensors}
+        self.moving = state["moving"]
+        self.snapshots = deque(state["snapshots"], maxlen=self.snapshots.maxlen)

@@ -25,7 +25,7 @@ from .recipes.objective import OBJECTIVES
 from .recipes.training_recipe import Recipe
 from .row_lengths import check_lengths, check_stream
 from .run import Run, TrainingResult, carry_out, print_scores
-from .run_folder import TRANSLATIONS_FILE, Resume
+from .run_folder import TRANSLATIONS_FILE
 from .split_scores import score_translations
 from .streaming import StreamedRows, is_streamed
 from .token_trainer import TokenTrainer
@@ -33,14 +33,12 @@ from .token_trainer import TokenTrainer
 logger = logging.getLogger(__name__)
 
 
-def run_training(
-    recipe: Recipe, *, resume: Resume = False, accept_changes: bool = False, command: str = ""
-) -> TrainingResult:
+def run_training(recipe: Recipe, *, resume: bool = False, command: str = "") -> TrainingResult:
     """Trains by a recipe and writes the trained model to ``output.output_dir``.
 
     Args:
         recipe: of the training; `output.output_dir` must be set.
-        resume, accept_changes: what to do with an unfinished run in ``output.output_dir``, see `carry_out`.
+        resume: continue the interrupted run in ``output.output_dir``.
         command: the command line, for the model card.
 
     Raises:
@@ -52,7 +50,7 @@ def run_training(
             f"adaptation.base_model={recipe.adaptation.base_model!r} is for adaptation only: run or resume this recipe "
             "with hf-vanilla adapt (run_adaptation)."
         )
-    return carry_out(TrainingRun, recipe, resume=resume, accept_changes=accept_changes, command=command)
+    return carry_out(TrainingRun, recipe, resume=resume, command=command)
 
 
 @dataclass

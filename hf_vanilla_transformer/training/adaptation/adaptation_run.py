@@ -29,8 +29,7 @@ from ..initial_embeddings import untruncated_texts
 from ..model import CLASSES
 from ..recipes.training_recipe import Recipe
 from ..run import TrainingResult, carry_out
-from ..run_folder import METRICS_FILE, Resume
-from ..saved_tokenizer import remove_traces
+from ..run_folder import METRICS_FILE
 from ..token_trainer import TokenTrainer, token_sampler
 from ..training_run import TrainingRun
 from .embeddings import extend_embeddings, rotate_embeddings
@@ -51,9 +50,7 @@ START_FOLDER = "start"
 _COMPARED = 1000
 
 
-def run_adaptation(
-    recipe: Recipe, *, resume: Resume = False, accept_changes: bool = False, command: str = ""
-) -> TrainingResult:
+def run_adaptation(recipe: Recipe, *, resume: bool = False, command: str = "") -> TrainingResult:
     """Adapts a base model to the text of ``data`` and writes the result to ``output.output_dir``, like `run_training`.
 
     In addition to the files of every run, it writes the history of the perplexities as a table (perplexity.md), a
@@ -62,7 +59,7 @@ def run_adaptation(
 
     Args:
         recipe: of the adaptation; ``adaptation.base_model`` and ``output.output_dir`` must be set.
-        resume, accept_changes: what to do with an unfinished run in ``output.output_dir``, see `carry_out`.
+        resume: continue the interrupted run in ``output.output_dir``.
         command: the command line, for the model card.
 
     Raises:
@@ -70,7 +67,7 @@ def run_adaptation(
     """
     if recipe.adaptation.base_model is None:
         raise ValueError("adaptation.base_model is not set: give the model to adapt, as in hf-vanilla adapt MODEL.")
-    return carry_out(AdaptationRun, recipe, resume=resume, accept_changes=accept_changes, command=command)
+    return carry_out(AdaptationRun, recipe, resume=resume, command=command)
 
 
 @dataclass
@@ -138,7 +135,6 @@ class AdaptationRun(TrainingRun):
 
     def begin(self, folder: Path) -> None:
         """Saves the model before the first update: the base model may have moved when the run is resumed."""
-        remove_traces(self.tokenizer)
         with folder_aside(folder / START_FOLDER) as aside:
             self.model.save_pretrained(aside)
             self.tokenizer.save_pretrained(aside)
