@@ -13,7 +13,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 WORKERS ?= 2
 # One thread per test process: several processes with several threads each compete for the same cores.
-TEST = OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+# A test process that dies ends the run: pytest-xdist waits for ever for the tests of its successor.
+TEST = OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0
 
 .PHONY: venv test test-fast test-slow test-floor lint format demo clean
 
@@ -28,7 +29,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 test: lint test-fast
 
 test-fast: venv
-	$(TEST) -m "not slow" --durations=40 --durations-min=3
+	$(TEST) -m "not slow" --durations=40 --durations-min=3 \
+		-o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
 test-slow: venv
 	$(TEST)

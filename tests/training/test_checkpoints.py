@@ -69,7 +69,7 @@ def test_a_full_disk_leaves_the_old_average(tmp_path, monkeypatch):
 
 def test_what_cannot_be_averaged_is_named(tmp_path):
     write_checkpoint(tmp_path, 1, 1)
-    with pytest.raises(FileNotFoundError, match=r"1 checkpoints.*last 5.*checkpoint\.save_steps"):
+    with pytest.raises(FileNotFoundError, match=r"1 checkpoint,.*last 5.*checkpoint\.save_steps"):
         average_checkpoints(tmp_path, last=5)
     with pytest.raises(ValueError, match=r"last.*0"):
         average_checkpoints(tmp_path, last=0)
