@@ -33,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Writes the averaged model."""
     from transformers.utils import logging as transformers_logging
 
+    from ..conversion.model_files import check_model_files
+    from ..conversion.safe_loading import check_untrusted_folder
     from ..training.checkpoints import last_checkpoints, save_average
     from ..training.run_folder import RECIPE_FILE, RESULTS_FILE, check_new
     from ..untrusted_files import read_yaml_text
@@ -41,6 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not (output / "config.json").is_file() or (output / RESULTS_FILE).exists():
         check_new(output)
     chosen = last_checkpoints(arguments.folder, arguments.last)
+    for checkpoint in chosen:
+        if (checkpoint / "config.json").is_file():  # an adapter has none
+            check_untrusted_folder(checkpoint)
+            check_model_files(checkpoint)
     recipe = Path(arguments.folder) / RECIPE_FILE
     transformers_logging.disable_progress_bar()
     save_average(

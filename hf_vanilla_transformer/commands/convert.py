@@ -168,15 +168,15 @@ def _dtype(name: str) -> Any:
 def _tokenizer(arguments: argparse.Namespace, source: Any) -> Any:
     """The requested tokenizer, that of the source, or None."""
     from ..conversion.checkpoint import ORIGINAL_FORMATS
-    from ..conversion.checkpoint_tokenizer import load_tokenizer
+    from ..conversion.checkpoint_tokenizer import CONVERSION_REMEDY, load_tokenizer
 
     if arguments.without_tokenizer:
         return None
     if arguments.tokenizer is not None:
-        return load_tokenizer(replace(source, name=arguments.tokenizer, revision=None))
+        return load_tokenizer(replace(source, name=arguments.tokenizer, revision=None), remedy=CONVERSION_REMEDY)
     if arguments.format in ORIGINAL_FORMATS:
         return ORIGINAL_FORMATS[arguments.format].tokenizer(Path(source.name))
-    return load_tokenizer(source)
+    return load_tokenizer(source, remedy=CONVERSION_REMEDY)
 
 
 def _knobs(model: Any) -> str:

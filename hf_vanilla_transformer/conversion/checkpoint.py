@@ -12,12 +12,13 @@ import transformers
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel
 
-from .checkpoint_files import CheckpointSource, tensor_names
+from .checkpoint_files import CheckpointSource
 from .exporting import COMPUTED
 from .families import FAMILIES
 from .family import Family, Head
 from .importing import check_family_config, from_transformers
 from .loading_report import no_loading_report
+from .model_files import tensor_names
 from .model_tensors import transformers_class
 from .original import OriginalFormat
 from .original_bert import BERT_TENSORFLOW

@@ -19,14 +19,13 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from safetensors import SafetensorError, safe_open
 
 from ..hub_names import check_hub_name
 from ..untrusted_files import read_json_object
+from .config_files import CONFIG, read_config
 
-__all__ = ["MODEL_FILES", "TOKENIZER_FILES", "CheckpointSource", "check_json_object", "tensor_names", "weight_files"]
+__all__ = ["MODEL_FILES", "TOKENIZER_FILES", "CheckpointSource", "check_json_object", "weight_files"]
 
-CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
@@ -115,7 +114,7 @@ class CheckpointSource:
         else:
             self._check_name()
             path = Path(self._from_hub(hf_hub_download, filename=CONFIG))
-        return read_json_object(path, "download it again")
+        return read_config(path)
 
     def folder(self, weights: bool = True) -> Path:
         """The local folder with all files; a model on the Hub is downloaded.
@@ -279,19 +278,3 @@ def weight_files(folder: Path) -> list[Path]:
             f"{folder} lacks {len(missing)} of {len(names)} shards ({', '.join(missing[:3])}); download them again."
         )
     return [folder / name for name in names]
-
-
-def tensor_names(folder: Path) -> set[str]:
-    """Names of the tensors in the safetensors files of `folder`. No tensor is loaded.
-
-    Raises:
-        ValueError: a file is damaged.
-    """
-    names: set[str] = set()
-    for path in weight_files(folder):
-        try:
-            with safe_open(path, framework="pt") as file:
-                names |= set(file.keys())
-        except SafetensorError as error:
-            raise ValueError(f"{path} is damaged or not in safetensors format ({error}); download it again.") from error
-    return names

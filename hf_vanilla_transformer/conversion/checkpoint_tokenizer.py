@@ -9,6 +9,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ..untrusted_files import read_json, read_json_object
 from .checkpoint_files import TOKENIZER_FILES, CheckpointSource
+from .config_files import CONFIG, load_config, read_config
+from .loading_errors import first_line
 
 __all__ = ["has_tokenizer", "load_tokenizer", "read_tokenizer", "tokens_beyond"]
 
@@ -17,22 +19,25 @@ _OBJECTS = ("tokenizer.json", "tokenizer_config.json", "vocab.json")
 _JSON = (*_OBJECTS, "special_tokens_map.json", "added_tokens.json")
 # Suffixes of the models of SentencePiece.
 _SENTENCEPIECE = (".model", ".spm")
-_REMEDY = "download or save it again, or give another tokenizer (--tokenizer; --without-tokenizer for none)"
+_REMEDY = "download or save the tokenizer again"
+# For the conversion of a model, which can be converted without its tokenizer.
+CONVERSION_REMEDY = f"{_REMEDY}, or give another one (--tokenizer; --without-tokenizer for none)"
 
 
-def load_tokenizer(source: CheckpointSource) -> PreTrainedTokenizerBase:
+def load_tokenizer(source: CheckpointSource, *, remedy: str = _REMEDY) -> PreTrainedTokenizerBase:
     """Loads the tokenizer of a checkpoint. No remote code runs.
+
+    Args:
+        source: a folder or a model on the Hub.
+        remedy: what errors recommend.
 
     Raises:
         ValueError: there is no tokenizer, it is damaged or incomplete, or it needs a missing package or remote code.
     """
     folder = source.folder(weights=False)
     if not has_tokenizer(folder):
-        raise ValueError(
-            f"source={source.name!r} has no tokenizer ({', '.join(TOKENIZER_FILES)}); pass the model or folder with "
-            "its tokenizer as --tokenizer, or convert with --without-tokenizer."
-        )
-    return read_tokenizer(folder, source.name)
+        raise ValueError(f"source={source.name!r} has no tokenizer ({', '.join(TOKENIZER_FILES)}); {remedy}.")
+    return read_tokenizer(folder, source.name, remedy=remedy)
 
 
 def has_tokenizer(folder: str | Path) -> bool:
@@ -40,33 +45,41 @@ def has_tokenizer(folder: str | Path) -> bool:
     return any((Path(folder) / name).is_file() for name in TOKENIZER_FILES)
 
 
-def read_tokenizer(folder: str | Path, name: str | None = None) -> PreTrainedTokenizerBase:
+def read_tokenizer(folder: str | Path, name: str | None = None, *, remedy: str = _REMEDY) -> PreTrainedTokenizerBase:
     """Loads the tokenizer in a folder. No remote code runs.
 
     Args:
         folder: a folder with at least one of `TOKENIZER_FILES`.
         name: name of the folder in messages; None for `folder`.
+        remedy: what errors recommend.
 
     Raises:
         ValueError: a file is damaged or missing, or a package is missing.
     """
     folder = Path(folder)
     name = str(folder) if name is None else name
-    _check_json(folder)
-    _check_companions(folder, name)
+    _check_json(folder, remedy)
+    _check_companions(folder, name, remedy)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except ImportError as error:
         raise ValueError(f"The tokenizer of {name} needs a missing package: {' '.join(str(error).split())}") from error
     except Exception as error:  # the library tokenizers raises plain Exception for files that it cannot read
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+        if "trust_remote_code=True" in str(error):
+            raise ValueError(
+                f"The tokenizer of {name} is Python code in its folder, which does not run without permission "
+                f"(trust_remote_code=True of transformers); {remedy}."
+            ) from error
+        if (folder / CONFIG).is_file():
+            load_config(folder)  # names what is wrong in config.json, which can be the reason
         raise ValueError(
-            f"The tokenizer of {name} cannot be loaded ({type(error).__name__}: {first[:200]}); {_REMEDY}."
+            f"The tokenizer of {name} cannot be loaded ({type(error).__name__}: {first_line(error)[:200]}); {remedy}."
         ) from error
+    tokenizer.init_kwargs.pop("local_files_only", None)  # it would be saved with the tokenizer
     if not set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens):
         raise ValueError(
             f"The tokenizer of {name} has no vocabulary: its folder needs tokenizer.json or the file of its class "
-            f"({type(tokenizer).__name__}), such as vocab.txt; {_REMEDY}."
+            f"({type(tokenizer).__name__}), such as vocab.txt; {remedy}."
         )
     return tokenizer
 
@@ -87,16 +100,21 @@ def tokens_beyond(tokenizer: PreTrainedTokenizerBase, vocab_size: int, *, mask: 
     ]
 
 
-def _check_json(folder: Path) -> None:
+def _check_json(folder: Path, remedy: str) -> None:
     """Raises ValueError if a JSON file of the tokenizer is damaged; transformers' message would not name it."""
+    if (folder / CONFIG).is_file():
+        read_config(folder / CONFIG)
     for path in [folder / name for name in _JSON if (folder / name).is_file()]:
         if path.name in _OBJECTS:
-            read_json_object(path, _REMEDY)
+            content = read_json_object(path, remedy)
+            longest = content.get("model_max_length")
+            if path.name == "tokenizer_config.json" and not isinstance(longest, (int, float, type(None))):
+                raise ValueError(f"{path} has model_max_length={longest!r}, which is not a number; {remedy}.")
         else:
-            read_json(path, _REMEDY)
+            read_json(path, remedy)
 
 
-def _check_companions(folder: Path, name: str) -> None:
+def _check_companions(folder: Path, name: str, remedy: str) -> None:
     """Raises ValueError if the tokenizer lacks a package or a second file, for which transformers' errors are vague."""
     if (folder / "tokenizer.json").is_file():
         return
@@ -107,4 +125,4 @@ def _check_companions(folder: Path, name: str) -> None:
             "sentencepiece: pip install 'hf_vanilla_transformer[sentencepiece]'"
         )
     if (folder / "vocab.json").is_file() and not models and not (folder / "merges.txt").is_file():
-        raise ValueError(f"The tokenizer of {name} has vocab.json, but no merges.txt, which belongs to it; {_REMEDY}.")
+        raise ValueError(f"The tokenizer of {name} has vocab.json, but no merges.txt, which belongs to it; {remedy}.")

@@ -8,8 +8,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..models.registration import AUTO_CLASSES
-from ..untrusted_files import read_json_object
 from .checkpoint_tokenizer import has_tokenizer, read_tokenizer, tokens_beyond
+from .config_files import read_config
 from .loading_report import no_loading_report
 from .safe_loading import load_pretrained
 
@@ -36,7 +36,7 @@ def load_saved_model(folder: str | Path, dtype: torch.dtype | str = "auto") -> P
             f"{missing}: give a folder written by `hf-vanilla train` or save_pretrained. Download a model from the Hub "
             "with `hf download USER/MODEL --local-dir FOLDER`."
         )
-    config = read_json_object(path)
+    config = read_config(path)
     model_type, architectures = config.get("model_type"), config.get("architectures") or []
     classes = next(
         (

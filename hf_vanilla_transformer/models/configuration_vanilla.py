@@ -35,6 +35,20 @@ _TRANSFORMERS_KEYWORDS = {
     "use_return_dict",
 }
 
+# Sizes beyond any published model; a larger value is a mistake or an attack, and would take memory without measure.
+_LARGEST_SIZES = {
+    "vocab_size": 10_000_000,
+    "hidden_size": 1_000_000,
+    "num_attention_heads": 100_000,
+    "intermediate_size": 10_000_000,
+    "max_position_embeddings": 10_000_000,
+}
+_MOST_LAYERS = 10_000
+_MOST_LABELS = 1_000_000
+# Positions times width: 512 MB in float32.
+_LARGEST_SINUSOIDS = 1 << 27
+_COMMON_ACTIVATIONS = ("relu", "gelu", "gelu_new", "tanh", "silu")
+
 # Tensor parallelism over several devices: the first map of each sublayer is split by columns (by heads), the second by
 # rows, so that each sublayer needs one all-reduce.
 _LAYER_TENSOR_PARALLEL_PLAN = {
@@ -135,6 +149,9 @@ class VanillaConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         self._refuse_unknown(kwargs)
+        labels = kwargs.get("num_labels")
+        if isinstance(labels, int) and not 0 <= labels <= _MOST_LABELS:  # transformers makes a name for each
+            raise ValueError(f"num_labels must be from 0 to {_MOST_LABELS:,}, not {labels:,}.")
         super().__post_init__(**kwargs)
 
     @classmethod
@@ -239,22 +256,15 @@ class VanillaConfig(PreTrainedConfig):
 
     def validate_architecture(self) -> None:
         """Check the fields. transformers calls this after construction and before saving."""
-        for name in (
-            "vocab_size",
-            "hidden_size",
-            "num_attention_heads",
-            "intermediate_size",
-            "max_position_embeddings",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        for name, largest in _LARGEST_SIZES.items():
+            self._check_size(name, largest, least=1)
         for name in ("dropout", "attention_dropout", "activation_dropout", "classifier_dropout", "label_smoothing"):
             value = getattr(self, name)
             if value is not None and not 0.0 <= value < 1.0:
                 raise ValueError(f"{name} must be at least 0 and less than 1, not {value}.")
         for name in ("type_vocab_size", "position_offset"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}.")
+            self._check_size(name, 1_000_000, least=0)
+        self._check_activation("hidden_act")
         if self.layer_norm_eps <= 0:
             raise ValueError(f"layer_norm_eps must be positive, not {self.layer_norm_eps}.")
         if self.hidden_size % self.num_attention_heads:
@@ -273,6 +283,12 @@ class VanillaConfig(PreTrainedConfig):
             )
         if self.position_embedding_type == "sinusoidal_t2t" and width < 4:
             raise ValueError(f"position_embedding_type='sinusoidal_t2t' needs a {name} of 4, not {width}.")
+        table = self.max_position_embeddings * width
+        if self.position_embedding_type != "learned" and table > _LARGEST_SINUSOIDS:
+            raise ValueError(
+                f"max_position_embeddings={self.max_position_embeddings} and {name}={width} need a table of {table:,} "
+                f"sinusoids, more than {_LARGEST_SINUSOIDS:,}; give the usual length: sinusoids grow on demand."
+            )
         if self.position_embedding_type == "learned" and self.position_offset:
             raise ValueError(
                 f"position_offset={self.position_offset} is for sinusoids; learned positions start at row 0."
@@ -282,6 +298,24 @@ class VanillaConfig(PreTrainedConfig):
                 f"pad_token_id={self.pad_token_id} is not a token: vocab_size={self.vocab_size}. Give an id below "
                 "vocab_size, or None for a model without padding."
             )
+
+    def _check_size(self, name: str, largest: int, *, least: int) -> None:
+        """Raise unless the field is from `least` to `largest`, which is far beyond any published model."""
+        value = getattr(self, name)
+        if value < least:
+            few = "must not be negative, but is" if least == 0 else f"must be at least {least}, not"
+            raise ValueError(f"{name} {few} {value}.")
+        if value > largest:
+            raise ValueError(f"{name} must be at most {largest:,}, not {value:,}.")
+
+    def _check_activation(self, name: str) -> None:
+        value = getattr(self, name)
+        if value not in _COMMON_ACTIVATIONS:
+            from transformers.activations import ACT2FN  # loads torch
+
+            if value not in ACT2FN:
+                near = difflib.get_close_matches(value, list(ACT2FN), n=3, cutoff=0.0)
+                raise ValueError(f"{name}={value!r} is not an activation that transformers knows, such as {near}.")
 
 
 @strict
@@ -364,16 +398,18 @@ class VanillaEncoderConfig(VanillaConfig):
     def validate_architecture(self) -> None:
         if self.embedding_size is not None and self.embedding_size < 1:
             raise ValueError(f"embedding_size must be at least 1, or None, not {self.embedding_size}.")
+        if self.embedding_size is not None:
+            self._check_size("embedding_size", _LARGEST_SIZES["hidden_size"], least=1)
         super().validate_architecture()
-        _require_layers(self, "num_hidden_layers")
+        self._check_size("num_hidden_layers", _MOST_LAYERS, least=1)
+        self._check_activation("pooler_act")
         if self.embedding_width != self.hidden_size and not self.lm_head_transform:
             raise ValueError(
                 f"embedding_size={self.embedding_size} with hidden_size={self.hidden_size} needs "
                 "lm_head_transform=True, which leads back to the width of the embeddings."
             )
         for name in ("parser_arc_size", "parser_label_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}.")
+            self._check_size(name, _LARGEST_SIZES["hidden_size"], least=1)
         if not 0.0 <= self.parser_dropout < 1.0:
             raise ValueError(f"parser_dropout must be at least 0 and less than 1, not {self.parser_dropout}.")
 
@@ -455,7 +491,7 @@ class VanillaDecoderConfig(VanillaConfig):
 
     def validate_architecture(self) -> None:
         super().validate_architecture()
-        _require_layers(self, "num_hidden_layers")
+        self._check_size("num_hidden_layers", _MOST_LAYERS, least=1)
 
 
 @strict
@@ -529,16 +565,11 @@ class VanillaTransformerConfig(VanillaConfig):
 
     def validate_architecture(self) -> None:
         super().validate_architecture()
-        _require_layers(self, "encoder_layers")
-        _require_layers(self, "decoder_layers")
+        self._check_size("encoder_layers", _MOST_LAYERS, least=1)
+        self._check_size("decoder_layers", _MOST_LAYERS, least=1)
         start = self.decoder_start_token_id
         if start is not None and not 0 <= start < self.vocab_size:
             raise ValueError(f"decoder_start_token_id={start} is not a token: vocab_size={self.vocab_size}.")
-
-
-def _require_layers(config: VanillaConfig, name: str) -> None:
-    if getattr(config, name) < 1:
-        raise ValueError(f"{name} must be at least 1, not {getattr(config, name)}.")
 
 
 __all__ = ["VanillaConfig", "VanillaDecoderConfig", "VanillaEncoderConfig", "VanillaTransformerConfig"]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from safetensors import SafetensorError
 
 from ..hub_names import check_hub_name
 from ..model_folders import model_folder
@@ -59,6 +56,11 @@ def load_model(
     import transformers
     from transformers.utils import logging as transformers_logging
 
+    from ..conversion.checkpoint_files import CheckpointSource
+    from ..conversion.checkpoint_tokenizer import load_tokenizer
+    from ..conversion.config_files import load_config
+    from ..conversion.loading_errors import plain_loading_errors
+    from ..conversion.model_files import check_left_over
     from ..conversion.safe_loading import load_pretrained
     from ..device import check_device, default_device
 
@@ -71,8 +73,7 @@ def load_model(
         check_precision(precision, device)
     transformers_logging.disable_progress_bar()
     # Without a decision, transformers asks on standard input, which may be the text of the user.
-    with _plain_errors(source):
-        config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
+    config = load_config(source, trust_remote_code=trust_remote_code)
     supported = [name for name in auto_classes if _supports(getattr(transformers, name), config)]
     if not supported:
         others = dict.fromkeys(
@@ -85,8 +86,12 @@ def load_model(
     saved = (getattr(config, "architectures", None) or ["unknown"])[0]
     matching = [name for name in supported if saved.endswith(name.removeprefix("AutoModel"))]
     auto_class = getattr(transformers, (matching or supported)[0])
-    with _plain_errors(source), _without_report(transformers_logging):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
+    with _without_report(transformers_logging):
+        with plain_loading_errors(source):
+            if Path(source).is_dir() and not trust_remote_code:
+                tokenizer = load_tokenizer(CheckpointSource(source))
+            else:
+                tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
         model, loading_info = load_pretrained(
             auto_class, source, config=config, output_loading_info=True, trust_remote_code=trust_remote_code
         )
@@ -95,6 +100,7 @@ def load_model(
             f"{purpose} needs weights for {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}. {source} does "
             f"not have them, because it was saved as {saved}: fine-tune it first, or use another checkpoint."
         )
+    check_left_over(config, source, loading_info["unexpected_keys"])
     model = model.to(device or default_device()).eval()
     if precision != "float32":
         from ..inference.low_precision import lower_precision
@@ -132,40 +138,6 @@ def _without_report(transformers_logging: Any) -> Iterator[None]:
         yield
     finally:
         transformers_logging.set_verbosity(verbosity)
-
-
-@contextmanager
-def _plain_errors(source: str) -> Iterator[None]:
-    """Turns the errors that a user can cause into one line with a remedy."""
-    try:
-        yield
-    except OSError as error:
-        if Path(source).exists():
-            raise OSError(f"The model in {source} cannot be read: {_first_line(error)}") from error
-        raise FileNotFoundError(
-            f"There is no folder {source}, and the Hub does not give such a model: {_first_line(error)} Check the "
-            "spelling and the connection; private models need a login (`hf auth login`)."
-        ) from error
-    except ValueError as error:
-        if "trust_remote_code=True" not in str(error):
-            raise
-        raise ValueError(
-            f"{source} contains its own Python code, which may do anything on this machine. Read it, then allow it "
-            "with --trust-remote-code (in Python, trust_remote_code=True)."
-        ) from error
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, SafetensorError) as error:
-        raise ValueError(
-            f"The files of {source} are damaged or do not belong together ({type(error).__name__}: "
-            f"{_first_line(error)}): download or save the model again."
-        ) from error
-    except ImportError as error:
-        raise ValueError(
-            f"{source} needs a package that is not installed: {' '.join(str(error).split())[:300]}"
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
 
 
 def _supports(auto_class: Any, config: Any) -> bool:

@@ -260,6 +260,11 @@ def average_files(paths: list[Path]) -> dict[str, torch.Tensor]:
                     f"{name} is {tuple(tensor.shape)} in {path}, but {tuple(total[name].shape)} in {paths[0]}."
                 )
             total[name] += tensor
+            if bool(torch.isnan(total[name].sum())):
+                raise ValueError(
+                    f"{path} has weights in {name} that are not numbers (NaN), or infinite ones: the training "
+                    "diverged, or the file is damaged; average other checkpoints."
+                )
     return {name: (tensor / len(paths)).to(types[name]) for name, tensor in total.items()}
 
 

@@ -11,10 +11,13 @@ from typing import Any
 import datasets
 import numpy as np
 from tokenizers import AddedToken
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
+from ..conversion.checkpoint_files import CheckpointSource
+from ..conversion.checkpoint_tokenizer import load_tokenizer
 from ..data import RowReport, load_pairs, load_texts
 from ..data.readers.splits import choose_split
+from ..model_folders import model_folder
 from ..tokenization import bpe_dropout, train_tokenizer
 from .batches import Rows
 from .recipes.mixture import mixture_sources
@@ -175,7 +178,7 @@ def get_tokenizer(recipe: Recipe, corpus: Corpus) -> PreTrainedTokenizerBase:
     extra = extra_tokens(recipe.task, recipe.objective)
     path = choice.path or recipe.model.start_from
     if path is not None:
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        tokenizer = load_tokenizer(CheckpointSource(str(model_folder(path))))
     else:
         if is_streamed(recipe):
             rows = tokenizer_sample(recipe, corpus.held_out)

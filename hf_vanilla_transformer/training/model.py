@@ -12,6 +12,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..conversion.safe_loading import load_pretrained
+from ..model_folders import model_folder
 from ..models.configuration_vanilla import VanillaDecoderConfig, VanillaEncoderConfig, VanillaTransformerConfig
 from ..models.modeling_vanilla_decoder import VanillaDecoderForCausalLM
 from ..models.modeling_vanilla_encoder import VanillaEncoderForMaskedLM
@@ -106,9 +107,8 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, *, device: s
     """
     _, model_class = CLASSES[recipe.task]
     if recipe.model.start_from is not None:
-        model = load_pretrained(
-            model_class, recipe.model.start_from, attn_implementation=recipe.model.attn_implementation
-        )
+        start = model_folder(recipe.model.start_from)
+        model = load_pretrained(model_class, start, attn_implementation=recipe.model.attn_implementation)
         extra = extra_tokens(recipe.task, recipe.objective)
         if model.config.vocab_size < len(tokenizer) <= model.config.vocab_size + len(extra):
             logger.info("Adding %d embeddings for %s ...", len(tokenizer) - model.config.vocab_size, extra[0])

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..conversion.checkpoint_tokenizer import read_tokenizer
 from ..conversion.safe_loading import load_pretrained
 from ..data import TokenBatchSampler
 from ..device import default_device
@@ -134,7 +135,7 @@ def score_split(
     if rows is None:
         names = " or ".join(map(repr, getattr(recipe.data, split)))
         raise FileNotFoundError(f"data.path={recipe.data.path!r} has no split {names}; name it with --data.{split}.")
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    tokenizer = read_tokenizer(folder)
     _, model_class = CLASSES[recipe.task]
     model = load_pretrained(model_class, folder, attn_implementation=recipe.model.attn_implementation).to(device).eval()
     lower_precision(model, precision)

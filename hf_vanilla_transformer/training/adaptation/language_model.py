@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...conversion import from_checkpoint
 from ...conversion.checkpoint import MissingHeadError, find_class
@@ -252,7 +252,7 @@ def _tokenizer(recipe: Recipe, where: str | Path, own: bool) -> PreTrainedTokeni
     place = recipe.tokenizer.path or where
     if recipe.tokenizer.path is None and own:
         try:
-            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+            tokenizer = load_tokenizer(CheckpointSource(str(place)))
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"The tokenizer of the base model {recipe.adaptation.base_model} cannot be loaded ({error}); set "

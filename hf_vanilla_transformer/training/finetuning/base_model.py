@@ -10,10 +10,8 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import (
-    AutoConfig,
     AutoModel,
     AutoModelForSeq2SeqLM,
-    AutoTokenizer,
     GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
@@ -24,6 +22,7 @@ from ...conversion import from_checkpoint
 from ...conversion.checkpoint import ORIGINAL_FORMATS
 from ...conversion.checkpoint_files import CheckpointSource
 from ...conversion.checkpoint_tokenizer import load_tokenizer, tokens_beyond
+from ...conversion.config_files import load_config
 from ...conversion.loading_report import no_loading_report
 from ...conversion.safe_loading import load_pretrained
 from ...model_folders import model_folder
@@ -146,10 +145,10 @@ def open_base_model(
         tokenizer = ORIGINAL_FORMATS[format].tokenizer(Path(where))
         config, weights, generation_config = model.config, _backbone_weights(model), _generation_config(model)
     elif CheckpointSource(str(where)).config().get("model_type") in STACKS:
-        config, weights = AutoConfig.from_pretrained(where, trust_remote_code=False), {}
+        config, weights = load_config(where), {}
         if not random_weights:
             weights, generation_config = _own_weights(where, config)
-        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
+        tokenizer = load_tokenizer(CheckpointSource(str(where)))
     else:
         model = from_checkpoint(where, head=_transformers_head(where))
         config, weights, generation_config = model.config, _backbone_weights(model), _generation_config(model)
