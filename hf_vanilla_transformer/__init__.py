@@ -48,6 +48,7 @@ _MODULE_OF_NAME = {
         ["VanillaTransformerForConditionalGeneration", "VanillaTransformerModel"], "models.modeling_vanilla_transformer"
     ),
     **dict.fromkeys(["from_checkpoint", "from_transformers", "to_transformers"], "conversion"),
+    "explain": "interpretation",
     "export_to": "conversion.exports",
     "lower_precision": "inference.low_precision",
     "lora_targets": "training.lora",

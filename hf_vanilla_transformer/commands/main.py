@@ -31,6 +31,7 @@ COMMANDS = {
     "generate": "continue prompts",
     "fill": "fill in masked words",
     "classify": "classify lines of text, or label their words",
+    "explain": "follow a sentence through every sublayer of a model",
     "average": "average the last checkpoints of a run",
     "publish": "publish a model on the Hugging Face Hub in one commit",
     "card": "write the card of a model to a file",

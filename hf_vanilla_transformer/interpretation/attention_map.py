@@ -78,12 +78,12 @@ def cross_attention(
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
     with evaluation_mode(model):
         if target is None:
-            generated = model.generate(**inputs, **{**_target_language(tokenizer), **generate_kwargs})[0]
+            generated = model.generate(**inputs, **{**target_language(tokenizer), **generate_kwargs})[0]
             target = tokenizer.decode(generated, skip_special_tokens=True)
-        start, target_ids, target_words = _decoder_tokens(model, tokenizer, target)
+        start, target_ids, target_words = decoder_tokens(model, tokenizer, target)
         # The decoder's input is the target shifted right: its i-th query generates the i-th token.
         decoder_input_ids = torch.tensor([[start, *target_ids[:-1]]], device=model.device)
-        with _eager(model):
+        with eager_attention(model):
             outputs = model(
                 **inputs, decoder_input_ids=decoder_input_ids, output_attentions=True, use_cache=False, return_dict=True
             )
@@ -120,7 +120,7 @@ def self_attention(
         model_to_run = model
     ids, words = tokens_as_words(tokenizer, text)
     input_ids = torch.tensor([ids], device=model.device)
-    with evaluation_mode(model), _eager(model):
+    with evaluation_mode(model), eager_attention(model):
         outputs = model_to_run(
             input_ids=input_ids,
             attention_mask=torch.ones_like(input_ids),
@@ -130,7 +130,7 @@ def self_attention(
     return _word_map(outputs.attentions, words, words)
 
 
-def _target_language(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+def target_language(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     """The argument of `generate` for the language token at the start of translations, if the tokenizer adds one."""
     if getattr(tokenizer, "tgt_lang", None) is None or not hasattr(tokenizer, "_switch_to_target_mode"):
         return {}
@@ -138,7 +138,7 @@ def _target_language(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     return {} if first == tokenizer.eos_token_id else {"forced_bos_token_id": first}
 
 
-def _decoder_tokens(
+def decoder_tokens(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, target: str
 ) -> tuple[int, list[int], TokenWords]:
     """The decoder's start token, the ids of the tokens that it generates for `target`, and their words."""
@@ -161,7 +161,7 @@ def _word_map(attentions: tuple[torch.Tensor, ...], source: TokenWords, target: 
 
 
 @contextmanager
-def _eager(model: PreTrainedModel) -> Iterator[None]:
+def eager_attention(model: PreTrainedModel) -> Iterator[None]:
     """Eager attention during the block; afterwards each part of the model has its previous implementation."""
     # Encoder and decoder have separate configurations, which may differ.
     parts = [module for module in model.modules() if isinstance(module, PreTrainedModel)]

@@ -84,7 +84,7 @@ def load_model(
             + (f"; use {' or '.join(others)}." if others else ".")
         )
     saved = (getattr(config, "architectures", None) or ["unknown"])[0]
-    matching = [name for name in supported if saved.endswith(name.removeprefix("AutoModel"))]
+    matching = [name for name in supported if saved.endswith(name.removeprefix("AutoModel") or "Model")]
     auto_class = getattr(transformers, (matching or supported)[0])
     with _without_report(transformers_logging):
         with plain_loading_errors(source):

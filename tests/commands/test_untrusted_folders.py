@@ -25,6 +25,7 @@ COMMANDS = {
         "translate": "{seq2seq} --device cpu",
         "generate": "{decoder} --device cpu --max-new-tokens 2",
         "fill": "{encoder} --device cpu",
+        "explain": "{seq2seq} text --output {out}/page.html --device cpu",
         "classify": "{classifier} --device cpu",
         "evaluate": "{seq2seq}",
         "export": "{encoder} --output {out}/exported",
