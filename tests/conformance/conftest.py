@@ -36,13 +36,14 @@ _RUN_ALWAYS = {
     ("TestDecoder", "test_tp_backward"),
     ("TestDecoder", "test_fsdp2_save_load"),
     ("TestTransformer", "test_tp_forward_0"),
-    ("TestTransformer", "test_fsdp2_plan_vs_ddp_1_tied"),
 }
+# These train, or save and load in every type, for seconds each.
+_LONG = ("test_training_overfit", "test_bc_torch_dtype")
 
 
 def pytest_collection_modifyitems(items):
-    """Mark as slow what starts several processes."""
+    """Mark as slow what starts several processes and what is long."""
     for item in items:
         place = (getattr(getattr(item, "cls", None), "__name__", ""), item.name)
-        if item.name.startswith(_SEVERAL_PROCESSES) and place not in _RUN_ALWAYS:
+        if item.name.startswith(_LONG) or (item.name.startswith(_SEVERAL_PROCESSES) and place not in _RUN_ALWAYS):
             item.add_marker(pytest.mark.slow)

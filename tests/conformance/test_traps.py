@@ -500,7 +500,9 @@ def test_gradient_checkpointing_changes_nothing(model_class, reentrant):
 
 @pytest.mark.usefixtures("both_losses")
 @pytest.mark.parametrize("model_class", LANGUAGE_MODELS, **by_name)
-@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+@pytest.mark.parametrize(
+    "training", [pytest.param(False, id="evaluation", marks=pytest.mark.slow), pytest.param(True, id="training")]
+)
 def test_a_forward_pass_is_one_graph(model_class, training):
     model = build(model_class).train(training)
     assert model._can_compile_fullgraph

@@ -356,6 +356,7 @@ def git_hash(content: bytes) -> str:
 def _handler(hub: LoopbackHub) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each answer waits 40 ms for the acknowledgement of its headers
 
         def _respond(self) -> None:
             path = unquote(urlsplit(self.path).path)

@@ -45,8 +45,15 @@ MAKE = {
 }
 
 
-@pytest.mark.parametrize("packing", [False, True])
-@pytest.mark.parametrize("task", MAKE)
+# Each task runs always with one packing; the other one is slow.
+@pytest.mark.parametrize(
+    ("task", "packing"),
+    [
+        pytest.param(task, packing, marks=() if packing == (task in ("masked_lm", "span")) else pytest.mark.slow)
+        for task in MAKE
+        for packing in (False, True)
+    ],
+)
 def test_an_interrupted_stream_continues_bit_for_bit(task, packing, texts, tmp_path, monkeypatch):
     """The interruption falls within a chunk of text, within the shuffle buffer and within a pass."""
     more = [

@@ -23,13 +23,8 @@ def exact(report):
     return True
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        pytest.param({}, id="learned"),
-        pytest.param({"position_embedding_type": "sinusoidal"}, id="sinusoids", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("fields", [{}, {"position_embedding_type": "sinusoidal"}], ids=["learned", "sinusoids"])
 def test_a_decoder(fields, tmp_path, capsys):
     folder = small_folder(tmp_path / "ours", "decoder", **fields)
     assert main(["export", str(folder), "--output", str(tmp_path / "onnx"), "--to", "onnx"]) == 0
@@ -51,7 +46,7 @@ def test_an_encoder_decoder(tmp_path):
     assert exact(report)
 
 
-@pytest.mark.parametrize("segments", [2, 0])
+@pytest.mark.parametrize("segments", [pytest.param(2, marks=pytest.mark.slow), 0])
 def test_an_encoder_and_its_heads(segments, tmp_path):
     tokenizer = small_tokenizer("encoder")
     masked = small_model("encoder", tokenizer, type_vocab_size=segments)
