@@ -96,9 +96,4 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     overrides = overrides_of(arguments)
     if arguments.resume is None:
         return load_adaptation_recipe(arguments.base_model, overrides, arguments.recipe or DEFAULT_RECIPE)
-    recipe = load_recipe(arguments.resume, overrides)
-    if recipe.adaptation.base_model is None:
-        raise ValueError(
-            f"The run in {arguments.resume} has no adaptation.base_model: resume it with hf-vanilla train --resume."
-        )
-    return recipe
+    return load_recipe(arguments.resume, overrides)

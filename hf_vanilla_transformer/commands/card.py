@@ -44,7 +44,8 @@ def add_card_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--license",
         metavar="ID",
-        help=f"license of the weights, by the Hub's identifier (apache-2.0, cc-by-4.0); {_NONE} for none",
+        help="license of the weights, by the Hub's identifier (apache-2.0, cc-by-4.0); other for one without, with "
+        f"--set license_name=NAME --set license_link=URL; {_NONE} for none",
     )
     parser.add_argument(
         "--set",
@@ -79,17 +80,21 @@ def card_text(text: ModelCardText, name: str, license: str | None, changes: list
     """The card content of a folder with name, license and the changes of the command line.
 
     Raises:
-        ValueError: the license is unknown and there is no terminal to ask at, or a change is invalid.
+        ValueError: the license is unknown and there is no terminal to ask at, it is none that the Hub knows, or a
+            change is invalid.
     """
     import dataclasses
 
     from ..hub.card_text import changed_card_text
+    from ..hub.licenses import check_license
 
     text = changed_card_text(dataclasses.replace(text, name=name), changes)
+    if any(change.startswith("license=") for change in changes) and text.license is not None:
+        text = dataclasses.replace(text, license=check_license(text.license))
     if license is None and text.license is None:
         license = _ask_license()
     if license is not None:
-        text = dataclasses.replace(text, license=None if license == _NONE else license)
+        text = dataclasses.replace(text, license=None if license == _NONE else check_license(license))
     return text
 
 

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from ..model_folders import model_folder
+from ..wording import counted
 from .card import MODEL_FOLDER_HELP, add_card_arguments, card_text
 from .option_types import path_or_name, plain_text
 from .parser import add_output_option
@@ -124,6 +125,6 @@ def _table(folder: Path) -> str:
         name = path.relative_to(folder).as_posix()
         kind = _EMBEDDING if "/" in name else _KINDS.get(name) or _KINDS.get(path.suffix, "")
         rows.append((name, f"{path.stat().st_size:,}", kind))
-    rows.append((f"{len(files)} files", f"{sum(path.stat().st_size for path in files):,}", ""))
+    rows.append((counted(len(files), "file"), f"{sum(path.stat().st_size for path in files):,}", ""))
     wide, long = (max(len(row[column]) for row in rows) for column in (0, 1))
     return "\n".join(f"{name:{wide}}  {size:>{long}}  {kind}".rstrip() for name, size, kind in rows)

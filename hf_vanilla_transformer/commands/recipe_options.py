@@ -96,7 +96,11 @@ def check_no_rest(command: str, rest: Sequence[str], options: Sequence[str] = ()
 
         fields = [field for field, _ in fields_of(_recipe_class(command))]
         leaf = name.removeprefix("--").replace("-", "_")
-        of_this_name = [f"--{field}" for field in fields if field.rpartition(".")[2] == leaf]
+        of_this_name = [
+            f"--{field}" if "." in field else f"--set {field}=VALUE"
+            for field in fields
+            if field.rpartition(".")[2] == leaf
+        ]
         hint = (
             f"Did you mean {of_this_name[0]}? "
             if of_this_name
@@ -132,17 +136,24 @@ def overrides_of(arguments: argparse.Namespace, **values: str | None) -> list[st
 
 
 def check_resume(arguments: argparse.Namespace, *names: str) -> None:
-    """Raises ValueError for options beside `--resume` that would change the saved recipe or the folder.
+    """Checks the options beside `--resume`, which must not change the saved recipe or the folder, and the folder.
 
     Args:
         arguments: of the command.
         names: more options (`--task`) and positional arguments (`BASE_MODEL`) that have no place beside `--resume`.
+
+    Raises:
+        FileNotFoundError: there is no run in the folder.
+        ValueError: an option has no place beside `--resume`, or the run is that of another command.
     """
     if arguments.resume is None:
         return
     for name in ("--recipe", "--output", *names):
         if getattr(arguments, name.removeprefix("--").replace("-", "_").lower()) is not None:
             raise ValueError(f"--resume {arguments.resume} continues the run in that folder: leave out {name}.")
+    from ..training.run_folder import check_resumed_by
+
+    check_resumed_by(arguments.command, arguments.resume)
 
 
 def print_fields(kind: type) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..conversion.embedding_files import EmbeddingFiles, embedding_files
-from ..conversion.saved_model import load_saved_model, load_saved_tokenizer
+from ..conversion.saved_model import check_tokenizer, load_saved_model, load_saved_tokenizer
 from ..files import check_inside, file_aside
 from ..untrusted_files import parsed_yaml, read_yaml_text
 from .card_text import CARD_TEXT_FILE, card_text_of_recipe, load_card_text
@@ -101,18 +101,20 @@ def read_publication(folder: str | Path) -> Publication:
 
     Raises:
         FileNotFoundError: there is no model in the folder.
-        ValueError: the model is not of this package, its weights are incomplete, or a file to publish is a link to a
-            place outside of the folder.
+        ValueError: the model is not of this package, its weights are incomplete, its tokenizer has more entries than
+            the model, or a file to publish is a link to a place outside of the folder.
     """
     folder = Path(folder)
     pictures = sorted(folder.glob("*.png"))
     embedding = embedding_files(folder)
     copied = (RECIPE_FILE, RESULTS_FILE, CARD_TEXT_FILE, _HISTORY_FILE, *(embedding.names if embedding else ()))
     check_inside(folder, [*pictures, *(folder / name for name in copied)])
+    model, tokenizer = load_saved_model(folder), load_saved_tokenizer(folder)
+    check_tokenizer(model, tokenizer)
     return Publication(
         folder=folder,
-        model=load_saved_model(folder),
-        tokenizer=load_saved_tokenizer(folder),
+        model=model,
+        tokenizer=tokenizer,
         recipe=_read_recipe(folder),
         metrics=read_results(folder),
         plots={_CAPTIONS.get(picture.name, picture.stem): picture for picture in pictures},

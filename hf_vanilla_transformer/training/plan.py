@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from ..wording import counted
 from .batches import NumberedBatch, Rows, SeededCollator
 from .memory import MemoryEstimate, estimate_memory
 from .recipes.sections import short_average
@@ -35,7 +36,7 @@ def end_line(training: Any, updates: int, updates_per_epoch: int) -> Line:
     """
     if updates == UNLIMITED_STEPS:
         return ("end", f"after {training.max_minutes:g} minutes of training")
-    return ("end", f"after {updates:,} updates, {updates / max(updates_per_epoch, 1):.1f} epochs, or earlier")
+    return ("end", f"after {counted(updates, 'update')}, {updates / max(updates_per_epoch, 1):.1f} epochs, or earlier")
 
 
 def output_line(recipe: Any) -> Line:

@@ -190,7 +190,7 @@ def carry_out(kind: type[Run], recipe: Any, *, resume: bool = False, command: st
             return _finish(run, trainer, folder, command)
     steps = trainer.state.global_step
     if main_process:
-        print(f"Interrupted after {steps:,} updates. Resume with: {resume_command(folder)}", file=sys.stderr)
+        print(f"Interrupted after {counted(steps, 'update')}. Resume with: {resume_command(folder)}", file=sys.stderr)
     return run.result(
         folder=folder,
         model=trainer.model,

@@ -15,6 +15,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from .checkpoints import newest_resumable
+from .recipes.recipe_kind import command_of
 
 RECIPE_FILE = "recipe.yaml"
 METRICS_FILE = "metrics.jsonl"
@@ -139,16 +140,41 @@ def saved_recipe(folder: Path) -> dict[str, Any]:
     return recipe
 
 
+def check_resumed_by(command: str, folder: str | Path) -> None:
+    """Checks that a command resumes a run of its own.
+
+    Args:
+        command: `train`, `pretrain`, `adapt` or `finetune`. The first two resume each other's runs.
+        folder: as it was given.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no run in it.
+        ValueError: the run is that of another command, or the folder is only the model of a run.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder {str(folder)!r} to resume: give the output folder of an interrupted run."
+        )
+    if folder.name == MODEL_FOLDER and (folder.parent / RECIPE_FILE).is_file():
+        raise ValueError(f"{folder} is the model of a run, not the run: --resume {folder.parent}.")
+    if not (folder / RECIPE_FILE).is_file():
+        what = "it is the folder of a model" if (folder / "config.json").is_file() else "it is no run"
+        raise FileNotFoundError(
+            f"There is no run to resume in {folder}: it has no {RECIPE_FILE}, so {what}. Give the output folder of an "
+            "interrupted run."
+        )
+    owner = command_of(saved_recipe(folder))
+    if owner != ("train" if command == "pretrain" else command):
+        raise ValueError(
+            f"The run in {folder} is one of hf-vanilla {owner}, not of hf-vanilla {command}: resume it with "
+            f"{resume_command(folder)}."
+        )
+
+
 def resume_command(folder: Path) -> str:
     """The command that resumes the run in `folder`."""
-    recipe = saved_recipe(folder)
-    if "base_model" in recipe:
-        command = "finetune"
-    elif (recipe.get("adaptation") or {}).get("base_model") is not None:
-        command = "adapt"
-    else:
-        command = "train"
-    return f"hf-vanilla {command} --resume {folder}"
+    return f"hf-vanilla {command_of(saved_recipe(folder))} --resume {folder}"
 
 
 def changed_fields(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data import TokenBatchSampler
 from ..evaluation import load_metric
+from ..wording import counted
 from . import schedules
 from .batches import Batches, EpochBatches, Rows, SeededCollator
 from .optimizers import build_optimizer
@@ -52,8 +53,9 @@ def token_sampler(recipe: Recipe, rows: Any, processes: int) -> TokenBatchSample
         )
     except ValueError as error:
         raise ValueError(
-            f"training.tokens_per_batch={training.tokens_per_batch} does not suit the data on {processes} processes "
-            f"with training.gradient_accumulation_steps={training.gradient_accumulation_steps}: {error}"
+            f"training.tokens_per_batch={training.tokens_per_batch} does not suit the data on "
+            f"{counted(processes, 'process', 'processes')} with training.gradient_accumulation_steps="
+            f"{training.gradient_accumulation_steps}: {error}"
         ) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..wording import counted
 from .batches import Rows
 from .collators import collator
 from .plan import Line, end_line, memory_line, output_line, plan_table, token_memory
@@ -35,7 +36,7 @@ def plan(recipe: Recipe, *, processes: int = 1) -> str:
     streamed = isinstance(run.train_rows, StreamedRows)
     for name in ("train", "validation", "test"):
         split = getattr(corpus, name)
-        size = "none" if split is None else f"{len(split):,} rows"
+        size = "none" if split is None else counted(len(split), "row")
         if name == "validation" and corpus.held_out:
             size += ", held out from the training text"
         if name != "train" or not streamed:
@@ -67,7 +68,7 @@ def _batch_lines(recipe: Recipe, rows: Rows, processes: int) -> list[Line]:
     per_epoch = len(sampler) // (processes * training.gradient_accumulation_steps)
     tokens = int(rows.lengths()[:, -1].sum()) // max(per_epoch, 1)
     return [
-        ("rows used", f"{len(rows):,}, {per_epoch:,} updates per epoch"),
+        ("rows used", f"{len(rows):,}, {counted(per_epoch, 'update')} per epoch"),
         ("tokens", f"about {tokens:,} target tokens per update, {sampler.padding():.1%} of a padded batch is padding"),
         end_line(training, planned_updates(training, per_epoch), per_epoch),
     ]
@@ -89,5 +90,5 @@ def _stream_lines(recipe: Recipe, stream: StreamedRows, processes: int) -> list[
         lines.append(("end", f"after {training.max_minutes:g} minutes of training"))
     else:
         tokens = f"{per_step * training.max_steps:,} tokens"
-        lines.append(("end", f"after {training.max_steps:,} updates, at most {tokens}, or earlier"))
+        lines.append(("end", f"after {counted(training.max_steps, 'update')}, at most {tokens}, or earlier"))
     return lines

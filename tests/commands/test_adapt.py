@@ -168,7 +168,7 @@ def test_train_refuses_the_recipe_of_an_adaptation(causal_base, domain, tmp_path
     assert main(["train", "--recipe", str(output / "recipe.yaml"), "--output", str(tmp_path / "x")]) == 2
     assert "hf-vanilla adapt" in capsys.readouterr().err
     assert main(["adapt", "--resume", str(causal_base)]) == 2
-    assert "adaptation.base_model" in capsys.readouterr().err
+    assert f"hf-vanilla train --resume {causal_base}" in capsys.readouterr().err
 
 
 def test_the_card_names_base_model_and_data_of_the_hub(causal_base, domain, tmp_path):  # noqa: F811

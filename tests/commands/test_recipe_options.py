@@ -94,7 +94,9 @@ def test_a_value_is_not_taken_for_the_base_model_of_an_adaptation(tmp_path, reci
 def test_fields_are_listed_without_any_other_option(command, capsys):
     assert main([command, "--fields"]) == 0
     listed = capsys.readouterr().out
-    assert re.search(r"^training\.seed = 0 +\(whole number, at least 0 and below 4294967296\)$", listed, re.MULTILINE)
+    assert re.search(
+        r"^training\.seed = 0 +\(whole number, at least 0 and below 4,294,967,296\)$", listed, re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize("command", ["train", "pretrain", "adapt", "finetune"])

@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...text_lines import text_lines
+from ...wording import counted
 
 __all__ = ["SENTENCES", "Samples", "make_samples", "read_sentences"]
 
@@ -97,7 +98,7 @@ def make_samples(
             f"The tokenizer returns the id {highest}, but the model has vocab_size={config.vocab_size}: use the "
             "model's own tokenizer."
         )
-    return Samples(tuple(rows), f"{len(rows)} {'sample' if sentences is None else 'given'} sentences")
+    return Samples(tuple(rows), counted(len(rows), f"{'sample' if sentences is None else 'given'} sentence"))
 
 
 def _random_rows(model: PreTrainedModel) -> tuple[tuple[int, ...], ...]:

@@ -14,6 +14,8 @@ from ...text_lines import without_compression
 # The end of the name of a file that holds one part of a split: train-00003-of-00010.parquet, also with a fingerprint
 # (train-00003-of-00010-a1b2c3.parquet), and with a dot as in C4 (c4-train.00003-of-01024.json.gz).
 _SHARD = re.compile(r"[-.](\d+)-of-\d+(?:-[0-9a-f]+)?$")
+# Names that recipes try without knowing the data.
+_USUAL_NAMES = frozenset({"train", "validation", "valid", "val", "dev", "test"})
 
 
 def split_name(file: Path) -> str:
@@ -85,7 +87,7 @@ def choose_split(
 
     Raises:
         FileNotFoundError: `path` does not exist, a name looks like a file that does not exist, or no name exists and
-            one is required.
+            one is required, or none of them is a usual name.
     """
     for name in names:
         if Path(name).suffix and Path(name).is_file():
@@ -93,15 +95,23 @@ def choose_split(
         if Path(name).suffix and len(Path(name).parts) > 1:
             raise FileNotFoundError(f"data.{split}={name!r} looks like a file, but there is no such file.")
     available = available_splits(path, config, field=field)
+    # A name that somebody chose must exist; the usual ones are tried.
+    asked = bool(names) and not _USUAL_NAMES & set(names)
     if available is None:
+        if asked and not required:
+            raise FileNotFoundError(
+                f"{field}={path!r} is a single file without splits, so there is no data.{split}="
+                f"{' or '.join(map(repr, names))}: give a file, or data.{split}=[] to leave it out."
+            )
         return (path, split) if required else None
     chosen = next((name for name in names if name in available), None)
     if chosen is not None:
         return path, chosen
-    if required:
+    if required or asked:
+        leave_out = "" if required else f", or leave it out with data.{split}=[]"
         raise FileNotFoundError(
             f"{field}={path!r} has no split {' or '.join(map(repr, names))}; it has "
-            f"{', '.join(map(repr, available)) or 'none'}. Name one of them with data.{split}."
+            f"{', '.join(map(repr, available)) or 'none'}. Name one of them with data.{split}{leave_out}."
         )
     return None
 

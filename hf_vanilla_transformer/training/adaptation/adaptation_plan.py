@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...wording import counted
 from ..collators import collator
 from ..finetuning.base_model import describe, lineage
 from ..plan import end_line, memory_line, output_line, plan_table, token_memory
@@ -33,7 +34,10 @@ def plan(recipe: Recipe, *, processes: int = 1) -> str:
         ("model", f"{type(model).__name__}, {model.num_parameters():,} parameters, all trained"),
         ("objective", describe_objective(recipe.task, recipe.objective, reverse=recipe.data.reverse)),
         ("vocabulary", f"{len(run.tokenizer):,} tokens"),
-        ("domain", f"{recipe.data.path}: {len(corpus.train):,} texts, validated on {len(corpus.validation):,}"),
+        (
+            "domain",
+            f"{recipe.data.path}: {counted(len(corpus.train), 'text')}, validated on {len(corpus.validation):,}",
+        ),
     ]
     if adaptation.new_words:
         new_words, new_tokens = run.facts_before.get("new_words", []), run.facts_before["new_tokens"]
@@ -43,7 +47,7 @@ def plan(recipe: Recipe, *, processes: int = 1) -> str:
     if general is None:
         lines.append(("general text", "none: forgetting is not measured"))
     else:
-        measured = f"validated on {len(general.validation):,} texts"
+        measured = f"validated on {counted(len(general.validation), 'text')}"
         replayed = f", {adaptation.replay:.0%} of the training tokens" if adaptation.replay else ", not replayed"
         lines.append(("general text", f"{adaptation.general.path}: {measured}{replayed}"))
     lines.append(("L2-SP", f"{adaptation.l2_sp:g}" if adaptation.l2_sp else "none"))

@@ -15,6 +15,7 @@ import torch
 from packaging.requirements import Requirement
 
 from ...device import default_device, hardware
+from ...wording import counted
 from ..memory import size
 from .finding import Finding, ok, problem, warning
 
@@ -67,15 +68,21 @@ def examine_device(local_rank: int, local_world_size: int) -> list[Finding]:
         count = torch.accelerator.device_count()
         text = f"{hardware()}, {count} on this machine"
         if local_rank >= count:
-            remedy = f"start at most {count} processes on this machine"
+            remedy = f"start at most {counted(count, 'process', 'processes')} on this machine"
             return [problem("device", f"{text}, but this is process {local_rank} here", remedy)]
         return [ok("device", text)]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = torch.get_num_threads()
-    text = f"{hardware()}, no accelerator; {threads} thread{'s' if threads != 1 else ''} a process"
+    text = f"{hardware()}, no accelerator; {counted(threads, 'thread')} a process"
     if threads * local_world_size > cores:
         remedy = f"export OMP_NUM_THREADS={max(1, cores // local_world_size)}"
-        return [warning("device", f"{text}, {local_world_size} processes on {cores} cores", remedy)]
+        return [
+            warning(
+                "device",
+                f"{text}, {counted(local_world_size, 'process', 'processes')} on {counted(cores, 'core')}",
+                remedy,
+            )
+        ]
     return [ok("device", text)]
 
 

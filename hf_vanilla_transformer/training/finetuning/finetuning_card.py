@@ -7,6 +7,7 @@ from pathlib import Path
 from ...hub import ModelCardText
 from ...hub.local_paths import strip_path
 from ...hub_names import is_hub_name
+from ...wording import counted
 from ..recipes.finetuning_recipe import FinetuneRecipe
 from .base_model import BaseModel, describe
 
@@ -34,7 +35,7 @@ def card_text(
         tested: whether the model has scores on the test split.
     """
     source = f"`{strip_path(recipe.data.path)}`"
-    data = f"Fine-tuned on {train_rows:,} rows of {source}"
+    data = f"Fine-tuned on {counted(train_rows, 'row')} of {source}"
     if base_model.lineage:
         data += f", starting from {describe(base_model.lineage)}"
     if recipe.backward_base_model is not None and not recipe.from_scratch:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...wording import counted
 from ..plan import memory_line, output_line, plan_table, training_memory
 from ..recipes.finetuning_recipe import FinetuneRecipe
 from ..trainer import planned_updates
@@ -64,7 +65,7 @@ def plan(recipe: FinetuneRecipe, *, processes: int = 1) -> str:
     history = trainable_schedule(recipe, model, steps, per_epoch)
     return (
         f"{plan_table(lines)}\n\nTrainable parts by update, with their highest learning rates "
-        f"({recipe.rates.lr_scheduler_type}, over {steps:,} updates):\n{trainable_table(history)}"
+        f"({recipe.rates.lr_scheduler_type}, over {counted(steps, 'update')}):\n{trainable_table(history)}"
     )
 
 
@@ -105,7 +106,7 @@ def _row_lines(run: FinetuningRun) -> list[tuple[str, str]]:
     lines = []
     for split in ("train", "validation", "test"):
         rows = getattr(run.splits, split)
-        value = "none" if rows is None else f"{len(rows):,} rows"
+        value = "none" if rows is None else counted(len(rows), "row")
         if split == "train":
             if len(rows) < run.available:
                 value += f" of {run.available:,} (data.max_labels)"

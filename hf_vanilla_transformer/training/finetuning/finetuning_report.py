@@ -9,6 +9,7 @@ from typing import Any
 
 from ...files import write_text
 from ...reports.task_report import ReportRecords, kind_of, write_report
+from ...wording import counted
 from ..callbacks import higher_is_better
 from ..history import read_history
 from ..recipes.finetuning_recipe import load_finetune_recipe
@@ -107,7 +108,7 @@ def _facts(recipe: Any, results: dict[str, Any], command: str) -> dict[str, str]
         "started from": shape + (", made from ".join(ancestors) or f"`{Path(str(recipe.base_model)).name}`"),
         "data": f"`{Path(str(recipe.data.path)).name}`, {rows} training rows",
         "gain": "; ".join(gains),
-        "training": f"{results.get('steps', 0):,} updates in {results.get('training_seconds', 0):,.0f} s on "
+        "training": f"{counted(results.get('steps', 0), 'update')} in {results.get('training_seconds', 0):,.0f} s on "
         f"{results.get('hardware', 'unknown hardware')}, {results.get('finished', '')}; "
         f"weights: {results.get('weights')}",
         "command": f"`{command}`" if command else "",

@@ -28,9 +28,9 @@ class GeneralTextRecipe:
     """Split that forgetting is measured on. Of several names, the first that exists is used."""
     sample_by: Literal["line", "paragraph", "document"] = "line"
     """What one text of a plain text file is: a line, a paragraph or the entire file."""
-    hold_out: int = bounded(200, at_least=0)
+    hold_out: int = bounded(200, at_least=0, at_most=1_000_000_000)
     """Without a validation split, the first this many training texts are the validation split."""
-    max_rows: int | None = bounded(None, at_least=1)
+    max_rows: int | None = bounded(None, at_least=1, at_most=1_000_000_000_000)
     """Use only the first this many rows of the training split."""
 
 
@@ -56,9 +56,9 @@ class AdaptationRecipe:
     embeddings: Literal["base_model", "cooccurrence"] = "base_model"
     """Keep the embeddings of the base model, or rotate each one, at its length, in the direction of the tokens that
     occur together with its token in the domain's text (`cooccurrence`); see `turn_embeddings`."""
-    new_words: int = bounded(0, at_least=0)
+    new_words: int = bounded(0, at_least=0, at_most=1_000_000)
     """Add at most this many words to the tokenizer: frequent words of the domain that it splits."""
-    min_count: int = bounded(10, at_least=1)
+    min_count: int = bounded(10, at_least=1, at_most=1_000_000_000)
     """Occurrences in the training text that a new word needs."""
 
 

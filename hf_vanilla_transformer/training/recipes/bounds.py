@@ -42,7 +42,7 @@ class Bounds:
 
     def __str__(self) -> str:
         limits = (("at least", self.at_least), ("above", self.above), ("at most", self.at_most), ("below", self.below))
-        return " and ".join(f"{words} {limit:.15g}" for words, limit in limits if limit is not None) or "finite"
+        return " and ".join(f"{words} {limit:,.15g}" for words, limit in limits if limit is not None) or "finite"
 
 
 def bounded(

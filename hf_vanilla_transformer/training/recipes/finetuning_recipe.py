@@ -67,9 +67,9 @@ class LabelledDataRecipe:
     validation_part: Number = bounded(0.1, at_least=0, at_most=0.9)
     """Without a validation split, this fraction of the training rows is held out for validation. The rows are the same
     for every `training.seed`."""
-    max_rows: int | None = bounded(None, at_least=1)
+    max_rows: int | None = bounded(None, at_least=1, at_most=1_000_000_000_000)
     """Use only the first this many rows of the training split."""
-    max_labels: int | None = bounded(None, at_least=1)
+    max_labels: int | None = bounded(None, at_least=1, at_most=1_000_000_000_000)
     """Train on only this many rows, sampled with `sample_seed` and as balanced between the classes as possible."""
     sample_seed: int | None = bounded(None, at_least=0, below=2**32)
     """Seed of that sample; null for `training.seed`."""
@@ -85,14 +85,14 @@ class LabelledDataRecipe:
 class TextLengthRecipe:
     """How texts that are longer than the model can read are treated."""
 
-    max_tokens: int | None = bounded(None, at_least=4)
+    max_tokens: int | None = bounded(None, at_least=4, at_most=1_000_000)
     """Longest row in tokens, special tokens included; null for the longest that the model can read."""
     too_long: Literal["truncate", "window", "refuse"] = "truncate"
     """`truncate` reads the beginning, `window` reads the entire text in overlapping windows and averages their
     predictions, `refuse` stops with the number of the row."""
-    overlap: int | None = bounded(None, at_least=0)
+    overlap: int | None = bounded(None, at_least=0, at_most=1_000_000)
     """Tokens that a window shares with the previous one; null for a quarter of it."""
-    max_target_tokens: int = bounded(128, at_least=2)
+    max_target_tokens: int = bounded(128, at_least=2, at_most=1_000_000)
     """Longest target of a sequence-to-sequence task, in tokens."""
 
 
@@ -122,7 +122,7 @@ class BackboneRecipe:
     train: Literal["full", "frozen", "lora"] = "full"
     """All weights (`full`), none (`frozen`: probes what the base model knows), or low-rank adapters by PEFT that are
     merged into the weights at the end (`lora`)."""
-    lora_rank: int = bounded(8, at_least=1)
+    lora_rank: int = bounded(8, at_least=1, at_most=100_000)
     """Rank of the adapters (Hu et al. 2021)."""
     lora_alpha: Number = bounded(16.0, above=0)
     """The adapters are scaled by `lora_alpha / lora_rank`."""
@@ -173,8 +173,8 @@ class FinetuneTrainingRecipe(TrainingSection):
     adam_epsilon: Number = bounded(1e-8, above=0)
     weight_decay: Number = bounded(0.01, at_least=0)
     max_grad_norm: Number = bounded(1.0, at_least=0)
-    logging_steps: int = bounded(20, at_least=1)
-    per_device_train_batch_size: int = bounded(32, at_least=1)
+    logging_steps: int = bounded(20, at_least=1, at_most=1_000_000_000)
+    per_device_train_batch_size: int = bounded(32, at_least=1, at_most=1_000_000)
     """Rows of a batch."""
 
 
@@ -183,13 +183,13 @@ class FinetuneTrainingRecipe(TrainingSection):
 class FinetuneEvaluationRecipe(EvaluationSection):
     """When the model is scored on the validation split, and what follows from the score."""
 
-    eval_steps: int | None = bounded(None, at_least=1)
+    eval_steps: int | None = bounded(None, at_least=1, at_most=1_000_000_000)
     """Updates between two evaluations; null evaluates once per epoch."""
     num_beams: int = bounded(4, at_least=1, at_most=1000)
     """Beam width of a sequence-to-sequence task."""
     metric_for_best_model: str | None = None
     """Decides which model is best, and with `patience` when training stops; null for the main metric of the task."""
-    per_device_eval_batch_size: int = bounded(64, at_least=1)
+    per_device_eval_batch_size: int = bounded(64, at_least=1, at_most=1_000_000)
     """Rows of a batch."""
     test: bool = True
     """Score the final model on the test split too. Turn it off while you still compare settings."""
@@ -200,9 +200,9 @@ class FinetuneEvaluationRecipe(EvaluationSection):
 class FinetuneCheckpointRecipe(CheckpointRecipe):
     """What is kept on disk while a model is fine-tuned."""
 
-    save_steps: int | None = bounded(None, at_least=1)
+    save_steps: int | None = bounded(None, at_least=1, at_most=1_000_000_000)
     """Updates between two checkpoints; null saves one per epoch."""
-    save_total_limit: int = bounded(2, at_least=1)
+    save_total_limit: int = bounded(2, at_least=1, at_most=1_000_000)
 
 
 @strict

@@ -36,11 +36,11 @@ class ObjectiveRecipe:
     keeps 10 %; `all` replaces all of them by the mask token."""
     mean_span_length: Number | None = bounded(None, at_least=1)
     """Mean length of a span, in words for `masked_lm` (3.8 if null) and in tokens for the others (3 if null)."""
-    max_span_length: int = bounded(10, at_least=1)
+    max_span_length: int = bounded(10, at_least=1, at_most=1_000_000)
     """`masked_lm` only: longest span, in words."""
     permute_sentences: bool = True
     """`denoising` only: put the sentences of a text in random order."""
-    sentinels: int = bounded(100, at_least=1)
+    sentinels: int = bounded(100, at_least=1, at_most=100_000)
     """`span` only: sentinel tokens of the tokenizer, which limit the spans of one text."""
 
 

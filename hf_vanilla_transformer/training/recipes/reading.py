@@ -22,6 +22,7 @@ import yaml
 from ...files import home_expanded, write_text
 from ...untrusted_files import read_yaml_text, yaml_node
 from ...wording import did_you_mean
+from .recipe_kind import check_kind
 from .renamed_fields import renamed
 
 RECIPES_FOLDER = Path(__file__).parent
@@ -96,6 +97,7 @@ def read_recipe(kind: type[AnyRecipe], name_or_path: str | Path | None, override
         root = _parse(read_yaml_text(path), f" in {path}", str(path))
         if not isinstance(root.content, dict):
             raise ValueError(f"{path} must contain a mapping such as `training: {{max_steps: 1000}}`, not {root}.")
+        check_kind(root.plain(), kind, str(path))
     for override in overrides:
         _apply(root, override, kind)
     problems: list[str] = []

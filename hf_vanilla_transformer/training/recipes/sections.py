@@ -17,11 +17,11 @@ class TrainingSection:
 
     num_train_epochs: Number | None = bounded(None, above=0)
     """Passes over the training data. Training ends at the first of `num_train_epochs`, `max_steps`, `max_minutes`."""
-    max_steps: int | None = bounded(None, at_least=1)
+    max_steps: int | None = bounded(None, at_least=1, at_most=1_000_000_000)
     """Updates after which training ends."""
     max_minutes: Number | None = bounded(None, above=0)
     """Minutes after which training ends. Evaluations and the writing of checkpoints do not count."""
-    gradient_accumulation_steps: int = bounded(1, at_least=1)
+    gradient_accumulation_steps: int = bounded(1, at_least=1, at_most=1_000_000)
     """Batches whose gradients are accumulated for one update. The gradient equals that of one batch of them all."""
     adam_beta1: Number = bounded(0.9, at_least=0, below=1)
     """Adam's decay of the average gradient."""
@@ -36,9 +36,9 @@ class TrainingSection:
     average: Literal["none", "last", "ema"] = "none"
     """Keep an average of the weights in memory: of the last snapshots (`last`) or an exponential one (`ema`). The
     averaged weights are evaluated and saved, unless checkpoints are averaged."""
-    average_last: int = bounded(5, at_least=1)
+    average_last: int = bounded(5, at_least=1, at_most=1_000)
     """Snapshots in the average `last`."""
-    average_every: int = bounded(100, at_least=1)
+    average_every: int = bounded(100, at_least=1, at_most=1_000_000_000)
     """Updates between two snapshots."""
     ema_decay: Number = bounded(0.999, at_least=0, below=1)
     """Decay of the average `ema`, per snapshot."""
@@ -46,7 +46,7 @@ class TrainingSection:
     """`bf16` and `fp16` are autocast; the weights stay float32."""
     gradient_checkpointing: bool = False
     """Save memory: compute activations again in the backward pass."""
-    logging_steps: int = bounded(50, at_least=1)
+    logging_steps: int = bounded(50, at_least=1, at_most=1_000_000_000)
     """Updates between two lines of progress."""
     seed: int = bounded(0, at_least=0, below=2**32)
     """Seed of new weights, of the order of the data, of dropout and of masking."""
@@ -57,13 +57,13 @@ class TrainingSection:
 class EvaluationSection:
     """When the model is scored on the validation split, and what follows from the score."""
 
-    eval_steps: int | None = bounded(None, at_least=1)
+    eval_steps: int | None = bounded(None, at_least=1, at_most=1_000_000_000)
     """Updates between two evaluations."""
-    patience: int | None = bounded(None, at_least=1)
+    patience: int | None = bounded(None, at_least=1, at_most=1_000_000_000)
     """Training stops after this many evaluations without a better `metric_for_best_model`; null never stops early."""
     load_best_model_at_end: bool = True
     """The final model is the best of the evaluated ones, not the last one, unless weights are averaged."""
-    max_rows: int | None = bounded(None, at_least=1)
+    max_rows: int | None = bounded(None, at_least=1, at_most=1_000_000_000_000)
     """Rows of the validation split that are scored during training; null scores all."""
     num_beams: int = bounded(1, at_least=1, at_most=1000)
     """Beam width of the texts that are generated for scoring during training."""
@@ -74,11 +74,11 @@ class EvaluationSection:
 class CheckpointRecipe:
     """What is kept on disk while a model is trained."""
 
-    save_steps: int | None = bounded(None, at_least=1)
+    save_steps: int | None = bounded(None, at_least=1, at_most=1_000_000_000)
     """Updates between two checkpoints; null saves one when the run is interrupted and one at the end."""
-    save_total_limit: int = bounded(5, at_least=1)
+    save_total_limit: int = bounded(5, at_least=1, at_most=1_000_000)
     """The newest checkpoints that are kept. The best model is kept as well."""
-    average_last: int = bounded(0, at_least=0)
+    average_last: int = bounded(0, at_least=0, at_most=1_000)
     """The final model is the average of the last this many checkpoints; 0 does not average."""
     save_only_model: bool = False
     """Leave out the state of the optimizer. A checkpoint is then a third as large, and a run cannot resume from it."""

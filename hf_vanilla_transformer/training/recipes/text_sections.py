@@ -38,7 +38,7 @@ class TokenizerRecipe:
     """Folder or Hub name of an existing tokenizer. The other fields then have no effect, except `dropout`."""
     kind: Literal["bpe", "byte_bpe", "wordpiece", "unigram"] = "bpe"
     """Algorithm of a new tokenizer."""
-    vocab_size: int = bounded(37000, at_least=8)
+    vocab_size: int = bounded(37000, at_least=8, at_most=1_000_000)
     """Size of a new tokenizer, special tokens included. Source and target share it, as in the paper."""
     lowercase: bool = False
     """Convert the text to lower case. The scores are then of lower-case text too."""
@@ -46,7 +46,7 @@ class TokenizerRecipe:
     """The text is tokenized already, as by the Moses scripts: words and punctuation are separated by spaces."""
     dropout: Number | None = bounded(None, at_least=0, below=1)
     """BPE dropout during training (Provilkov et al. 2020). The saved tokenizer has none."""
-    max_rows: int | None = bounded(None, at_least=1)
+    max_rows: int | None = bounded(None, at_least=1, at_most=1_000_000_000_000)
     """Train the tokenizer on the first this many rows; null uses all rows, or the first 100,000 of a stream."""
 
 
@@ -77,7 +77,7 @@ class DataRecipe:
     """Test split. Of several names, the first that exists is used."""
     sample_by: Literal["line", "paragraph", "document"] = "line"
     """What one text of a plain text file is: a line, a paragraph or the entire file."""
-    hold_out: int = bounded(0, at_least=0)
+    hold_out: int = bounded(0, at_least=0, at_most=1_000_000_000)
     """For language models without a validation split: the first this many training texts become the validation split
     and are not trained on."""
     reverse: bool = False
@@ -85,15 +85,15 @@ class DataRecipe:
     streaming: bool = False
     """Read the text during training instead of loading it into memory. Language models tokenize, pack and shuffle on
     the fly, so the text may have any size; translation avoids only the download of the complete data set."""
-    shuffle_buffer: int = bounded(10000, at_least=1)
+    shuffle_buffer: int = bounded(10000, at_least=1, at_most=100_000_000)
     """Rows of a stream among which the next row is drawn."""
-    max_rows: int | None = bounded(None, at_least=1)
+    max_rows: int | None = bounded(None, at_least=1, at_most=1_000_000_000_000)
     """Use only the first this many rows of the training split (of each source of a mixture)."""
     on_bad_row: Literal["skip", "error"] = "skip"
     """Skip and count a bad row, or stop at the first one."""
     max_length_ratio: Number | None = bounded(9.0, at_least=1)
     """A pair of sentences is a bad row if one is more than this many times as long as the other; null never."""
-    max_length: int = bounded(256, at_least=2)
+    max_length: int = bounded(256, at_least=2, at_most=1_000_000)
     """Longest sequence in tokens, end token included. Longer pairs are left out of training and counted; running text
     is split into blocks of this length."""
     packing: bool = False
@@ -105,7 +105,7 @@ class DataRecipe:
 class TrainingRecipe(TrainingSection):
     """How the weights are updated. The defaults are those of Vaswani et al. 2017, sections 5.1 to 5.4."""
 
-    tokens_per_batch: int = bounded(25000, at_least=1)
+    tokens_per_batch: int = bounded(25000, at_least=1, at_most=1_000_000_000)
     """Largest number of tokens, padding included, of one side (source or target) of a batch of one process."""
     optim: Literal["adam", "muon"] = "adam"
     """`adam` has decoupled weight decay, so `weight_decay: 0` is the paper's Adam. `muon` updates the matrices inside
@@ -119,7 +119,7 @@ class TrainingRecipe(TrainingSection):
     schedule_by: Literal["steps", "minutes"] = "steps"
     """Progress measure of `linear` and `cosine`: updates, or minutes (`max_minutes`; with a limit of updates too,
     whichever limit is nearer)."""
-    warmup_steps: int = bounded(4000, at_least=0)
+    warmup_steps: int = bounded(4000, at_least=0, at_most=1_000_000_000)
     """Updates of linear warmup."""
     final_learning_rate_ratio: Number = bounded(0.0, at_least=0, at_most=1)
     """Final learning rate of `linear` and `cosine`, as a fraction of the peak."""
@@ -129,7 +129,7 @@ class TrainingRecipe(TrainingSection):
     """Momentum of Muon."""
     torch_compile: bool = False
     """Compile the model with `torch.compile`."""
-    dataloader_num_workers: int = bounded(0, at_least=0)
+    dataloader_num_workers: int = bounded(0, at_least=0, at_most=1_024)
     """Processes that make batches beside the training process; 0 makes them in the training process."""
 
 
@@ -142,7 +142,7 @@ class EvaluationRecipe(EvaluationSection):
     """Decides which model is best, and with `patience` when training stops."""
     predict_with_generate: bool = True
     """Translate the validation split and compute BLEU and chrF (`translation` only); otherwise only the loss."""
-    tokens_per_batch: int = bounded(8192, at_least=1)
+    tokens_per_batch: int = bounded(8192, at_least=1, at_most=1_000_000_000)
     """Source tokens in a batch of translations or of the loss."""
     bleu_tokenize: Literal["13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "flores200", "none"] = "13a"
     """Tokenizer of sacreBLEU; `none` for text that is tokenized already."""
@@ -160,5 +160,5 @@ class GenerationRecipe:
     length_penalty_form: Literal["gnmt", "power"] = "gnmt"
     """`gnmt` divides by ((5 + |Y|) / 6)^a (Wu et al. 2016, Eq. 14, the paper's choice), `power` by |Y|^a
     (transformers')."""
-    max_extra_tokens: int = bounded(50, at_least=0)
+    max_extra_tokens: int = bounded(50, at_least=0, at_most=1_000_000)
     """An output is at most this many tokens longer than its input."""
