@@ -20,9 +20,18 @@ class Batches(ABC):
 
     Attributes:
         updates_per_epoch: updates in one pass over the rows; None for a stream, whose length is not known.
+        processes: number of processes that train on different batches.
+        accumulation: batches per process that are accumulated for one update.
     """
 
     updates_per_epoch: int | None = None
+    processes: int
+    accumulation: int
+
+    @property
+    def batches_per_update(self) -> int:
+        """Batches of all processes in one update: the global batch."""
+        return self.processes * self.accumulation
 
     @abstractmethod
     def loader(self, updates: int, rank: int) -> DataLoader:
@@ -142,24 +151,29 @@ class Rows(Dataset):
 
 
 class SeededCollator:
-    """Runs a collator with random numbers that depend only on the seed, the process and the number of the batch.
+    """Runs a collator with random numbers that depend only on the seed and the number of the batch.
 
-    Masking is then independent of earlier computations, of the number of data-loading workers and of a resume, and does
-    not change the random numbers of dropout.
+    The number counts the batches of all processes. Masking is then independent of the number of processes, of earlier
+    computations, of the number of data-loading workers and of a resume, and does not change the random numbers of
+    dropout.
 
     Args:
         collator: makes tensors of a list of rows.
         seed: of the run.
-        rank: of the process, so that processes mask differently.
+        rank, processes: batch `number` of this process is batch `number * processes + rank` of all of them.
     """
 
-    def __init__(self, collator: Callable[[list], dict[str, torch.Tensor]], seed: int, rank: int = 0) -> None:
+    def __init__(
+        self, collator: Callable[[list], dict[str, torch.Tensor]], seed: int, *, rank: int = 0, processes: int = 1
+    ) -> None:
         self.collator = collator
         self.seed = seed
         self.rank = rank
+        self.processes = processes
 
     def __call__(self, rows: list) -> dict[str, torch.Tensor]:
-        sequence = np.random.SeedSequence([self.seed, self.rank, getattr(rows, "number", 0)])
+        number = getattr(rows, "number", 0) * self.processes + self.rank
+        sequence = np.random.SeedSequence([self.seed, number])
         seed = int(sequence.generate_state(1)[0])
         python_state, numpy_state = random.getstate(), np.random.get_state()
         try:
@@ -257,7 +271,8 @@ class EpochBatches(Batches):
             return [rows for index, rows in enumerate(self.sampler) if index % self.processes == rank]
 
         stream = BatchStream(new_epoch, updates * self.accumulation)
-        return batch_loader(dataset, stream, SeededCollator(self.collator, self.seed, rank), self.workers)
+        collator = SeededCollator(self.collator, self.seed, rank=rank, processes=self.processes)
+        return batch_loader(dataset, stream, collator, self.workers)
 
     def epochs(self, updates: int) -> float:
         """Passes over the rows after `updates` updates."""

@@ -31,8 +31,9 @@ from ..reports.curves import plot_curves
 from ..wording import counted
 from .callbacks import BestModel, RestoreRunState, Schedule, StopConditions
 from .checkpoints import best_folder, checkpoints, put_weights, remove_newer, save_average, update_of
+from .global_batch import keep_global_batch
 from .history import History, read_history, trim_history
-from .launch import check_launch
+from .launch import check_launch, this_launch
 from .recipes.sections import OutputRecipe, short_average
 from .run_folder import (
     CURVES_FILE,
@@ -175,12 +176,15 @@ def carry_out(kind: type[Run], recipe: Any, *, resume: bool = False, command: st
         check_new(folder)
     if note := short_average(recipe.training, recipe.checkpoint):
         logger.warning("%s.", note[0].upper() + note[1:])
+    given = recipe
+    if resume_from is not None:
+        recipe = keep_global_batch(recipe, resume_from, this_launch().world_size)
     run = kind.prepare(recipe, folder, resume_from=resume_from)
     trainer = run.make_trainer(folder)
     main_process = trainer.is_world_process_zero()
     with lock_folder(folder) if main_process else nullcontext():
         if main_process:
-            _open_folder(run, folder, resume_from)
+            _open_folder(run, given, folder, resume_from)
         trainer.barrier()
         interrupted = _train(trainer, folder, resume_from)
         history = read_history(folder / METRICS_FILE)
@@ -282,9 +286,9 @@ def _main_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def _open_folder(run: Run, folder: Path, resume_from: Path | None) -> None:
-    """Writes the recipe; in a resumed run, removes history and checkpoints of later updates."""
-    run.recipe.save(folder / RECIPE_FILE)
+def _open_folder(run: Run, recipe: Any, folder: Path, resume_from: Path | None) -> None:
+    """Writes the recipe as given; in a resumed run, removes history and checkpoints of later updates."""
+    recipe.save(folder / RECIPE_FILE)
     (folder / RESULTS_FILE).unlink(missing_ok=True)
     step = 0 if resume_from is None else update_of(resume_from)
     trim_history(folder / METRICS_FILE, step)

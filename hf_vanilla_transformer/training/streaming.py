@@ -257,7 +257,7 @@ class StreamBatches(Batches):
         self._sampler = StreamedBatchSampler(
             self.rows, updates * self.accumulation, rank=rank, processes=self.processes, ahead=ahead
         )
-        collator = SeededCollator(self.collator, self.seed, rank)
+        collator = SeededCollator(self.collator, self.seed, rank=rank, processes=self.processes)
         return batch_loader(_RowsAsGiven(len(self._sampler)), self._sampler, collator, self.workers)
 
     def epochs(self, updates: int) -> float:

@@ -272,6 +272,7 @@ class RecipeTrainer(Trainer):
             "logged_step": self._globalstep_last_logged,
             "average": None if self.average is None else self.average.state_dict(),
             "batches": self.batches.state_dict(self.state.global_step),
+            "batches_per_update": self.batches.batches_per_update,
             "rows": self.batches.fingerprint(),
         }
 
