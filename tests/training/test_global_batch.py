@@ -25,16 +25,14 @@ def test_masks_depend_on_the_batch_and_not_on_the_process(streamed, texts, tmp_p
     recipe = masked_lm_recipe(texts, tmp_path, *more)
     corpus = load_corpus(recipe)
     tokenizer = get_tokenizer(recipe, corpus)
-    in_memory = encode(recipe, tokenizer, corpus.train, training=True)
+    in_memory = None if streamed else encode(recipe, tokenizer, corpus.train, training=True)
 
     def updates(processes):
         """Four updates of four batches, as the processes make them."""
         recipe.training.gradient_accumulation_steps = 4 // processes
         made = []
         for rank in range(processes):
-            rows = (
-                StreamedRows(recipe, tokenizer) if streamed else encode(recipe, tokenizer, corpus.train, training=True)
-            )
+            rows = StreamedRows(recipe, tokenizer) if streamed else in_memory
             batches = token_batches(recipe, rows, collator(recipe, tokenizer), processes)
             assert batches.batches_per_update == 4
             made.append(list(batches.loader(4, rank)))
