@@ -32,6 +32,7 @@ Padding = Literal["none", "right", "left"]
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 ROWS, LENGTH, VOCABULARY, PAD = 3, 9, 67, 1
+FRAMES, MEL = 22, 5
 
 _TOKENS = {"vocab_size": VOCABULARY, "pad_token_id": PAD, "bos_token_id": 0, "eos_token_id": 2}
 _ENCODER = _TOKENS | {
@@ -129,6 +130,8 @@ SMALL_CONFIGS: dict[str, dict[str, Any]] = {
     "m2m_100": _ENCODER_DECODER,
     "fsmt": {name: value for name, value in _ENCODER_DECODER.items() if name != "vocab_size"}
     | {"src_vocab_size": VOCABULARY, "tgt_vocab_size": VOCABULARY, "decoder_start_token_id": 2},
+    "speech_to_text": {name: value for name, value in _ENCODER_DECODER.items() if name != "max_position_embeddings"}
+    | {"max_target_positions": 40, "input_feat_per_channel": MEL, "conv_channels": 24},
 }
 # With labels only, these do not start the target with `decoder_start_token_id`, but with its last token (mBART) or the
 # source (FSMT).
@@ -211,6 +214,8 @@ def inputs(family: Family, head: Head, padding: Padding, seed: int = 0) -> tuple
             mask[row, slice(LENGTH - padded, None) if padding == "right" else slice(None, padded)] = 0
     source = random_ids(ROWS * choices, LENGTH).masked_fill(mask == 0, PAD)
     arguments = {"input_ids": source, "attention_mask": mask}
+    if family.model_type == "speech_to_text":
+        arguments = _speech(padding, generator)
     kept = mask.bool()
     if family.model_type in ("bert", "electra"):
         arguments["token_type_ids"] = (torch.arange(LENGTH) > 4).long().expand_as(source).contiguous()
@@ -245,6 +250,15 @@ def inputs(family: Family, head: Head, padding: Padding, seed: int = 0) -> tuple
     return arguments, kept
 
 
+def _speech(padding: Padding, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Features and mask. Speech is padded on the right; Speech2Text does not support another side."""
+    mask = torch.ones(ROWS, FRAMES, dtype=torch.long)
+    for row in range(ROWS if padding != "none" else 0):
+        mask[row, FRAMES - 3 * row :] = 0
+    features = torch.randn(ROWS, FRAMES, MEL, generator=generator)
+    return {"input_features": features.masked_fill(mask[..., None] == 0, 0.0), "attention_mask": mask}
+
+
 def compare(
     family: Family,
     head: Head,
@@ -267,6 +281,7 @@ def compare(
     if not family.only_eager:
         reference.set_attn_implementation(attention)
     arguments, kept = inputs(family, head, padding)
+    arguments = {name: value.to(dtype) if value.is_floating_point() else value for name, value in arguments.items()}
     labels = {name: value for name, value in arguments.items() if "label" in name or name.endswith("_positions")}
     plain = {name: value for name, value in arguments.items() if name not in labels}
     if family.stack == "vanilla_transformer" and "decoder_input_ids" not in plain:
@@ -368,9 +383,10 @@ def _gradient_difference(family: Family, head: Head, reference: PreTrainedModel,
 def generated(model: PreTrainedModel, family: Family, beams: int, use_cache: bool) -> torch.Tensor:
     """Generated tokens, (batch, sequence), for a batch padded on the left."""
     arguments, _ = inputs(family, family.heads[0], "left", seed=1)
+    source = model.main_input_name
     with torch.no_grad():
         return model.generate(
-            input_ids=arguments["input_ids"],
+            arguments[source].to(model.dtype) if source == "input_features" else arguments[source],
             attention_mask=arguments["attention_mask"],
             num_beams=beams,
             do_sample=False,

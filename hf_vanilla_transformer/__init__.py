@@ -45,8 +45,15 @@ _MODULE_OF_NAME = {
         "models.modeling_vanilla_decoder",
     ),
     **dict.fromkeys(
-        ["VanillaTransformerForConditionalGeneration", "VanillaTransformerModel"], "models.modeling_vanilla_transformer"
+        [
+            "VanillaTransformerForConditionalGeneration",
+            "VanillaTransformerForSpeechSeq2Seq",
+            "VanillaTransformerModel",
+            "VanillaTransformerSpeechModel",
+        ],
+        "models.modeling_vanilla_transformer",
     ),
+    "VanillaFeatureExtractor": "models.feature_extraction_vanilla",
     **dict.fromkeys(["from_checkpoint", "from_transformers", "to_transformers"], "conversion"),
     "explain": "interpretation",
     "export_to": "conversion.exports",

@@ -53,6 +53,7 @@ HEADS = {
     "pretraining": "ForPreTraining",
     "causal-lm": "ForCausalLM",
     "seq2seq-lm": "ForConditionalGeneration",
+    "speech-seq2seq": "ForSpeechSeq2Seq",
     "sequence-classification": "ForSequenceClassification",
     "token-classification": "ForTokenClassification",
     "question-answering": "ForQuestionAnswering",
@@ -90,8 +91,9 @@ def from_checkpoint(
 
     Args:
         source: `user/model` on the Hub, or a folder written by `save_pretrained`.
-        head: `base`, `masked-lm`, `pretraining`, `causal-lm`, `seq2seq-lm`, `sequence-classification`,
-            `token-classification`, `question-answering` or `multiple-choice`; None for the head in config.json.
+        head: `base`, `masked-lm`, `pretraining`, `causal-lm`, `seq2seq-lm`, `speech-seq2seq`,
+            `sequence-classification`, `token-classification`, `question-answering` or `multiple-choice`; None for the
+            head in config.json.
         dtype: type of the weights; `"auto"` keeps the saved type.
         format: the library that saved the checkpoint: `transformers`; for a folder also `bert-tf` (the original BERT)
             or `fairseq`, with tensors exported to safetensors (docs/conversion.md).

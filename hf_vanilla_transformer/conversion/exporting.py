@@ -29,10 +29,10 @@ def to_transformers(model: PreTrainedModel, family: str | None = None) -> PreTra
     """Converts a model of ours to one of transformers. Logits and generated tokens stay the same.
 
     The class is the first family that can express the configuration, in the order BERT, RoBERTa, XLM-RoBERTa,
-    CamemBERT, DistilBERT, ELECTRA; GPT-2, OPT, GPT, BioGPT, XGLM; Marian, Pegasus, BART, mBART, M2M100, FSMT. Sinusoids
-    that a family lacks are converted: the paper's interleaved ones by a permutation of the hidden dimensions (Marian,
-    Pegasus), others by storing them as learned positions. An embedding scale that the family lacks is multiplied into
-    the embeddings, which are then untied from the output matrix.
+    CamemBERT, DistilBERT, ELECTRA; GPT-2, OPT, GPT, BioGPT, XGLM; Marian, Pegasus, BART, mBART, M2M100, FSMT; and
+    Speech2Text for speech. Sinusoids that a family lacks are converted: the paper's interleaved ones by a permutation
+    of the hidden dimensions (Marian, Pegasus), others by storing them as learned positions. An embedding scale that the
+    family lacks is multiplied into the embeddings, which are then untied from the output matrix.
 
     ```python
     to_transformers(model).save_pretrained("folder")

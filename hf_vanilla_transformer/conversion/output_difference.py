@@ -25,11 +25,12 @@ OUTPUTS = (
 _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 _TOLERANCE_OF_HALF = 0.1
 _LENGTH = 24
+_FRAMES = 70
 
 
 @torch.no_grad()
 def largest_difference(reference: PreTrainedModel, ours: PreTrainedModel, seed: int = 0) -> float:
-    """The largest absolute difference between the outputs of two models for one row of random tokens, without dropout.
+    """The largest absolute difference between the outputs of two models for one random row, without dropout.
 
     Args:
         reference: a model of transformers.
@@ -73,8 +74,14 @@ def _random_inputs(reference: PreTrainedModel, ours: PreTrainedModel, seed: int)
         return ids.masked_fill(ids == config.pad_token_id, other).to(reference.device)
 
     choices = (1, 2) if "MultipleChoice" in type(reference).__name__ else (1,)
-    arguments: dict[str, Any] = {"input_ids": tokens(*choices, length)}
-    arguments["attention_mask"] = torch.ones_like(arguments["input_ids"])
+    arguments: dict[str, Any] = {}
+    if ours.main_input_name == "input_features":
+        frames = torch.randn(1, _FRAMES, config.num_mel_bins, generator=generator)
+        arguments["input_features"] = frames.to(reference.device, reference.dtype)
+        arguments["attention_mask"] = torch.ones(1, _FRAMES, dtype=torch.long, device=reference.device)
+    else:
+        arguments["input_ids"] = tokens(*choices, length)
+        arguments["attention_mask"] = torch.ones_like(arguments["input_ids"])
     if config.is_encoder_decoder:
         arguments["decoder_input_ids"] = tokens(1, min(length, 12))
         # With a cache, FSMT does not mask later tokens of the decoder input.

@@ -58,7 +58,7 @@ _REASONS: Mapping[str, str] = {
     "fnet": "it mixes tokens by a Fourier transform instead of attention",
     "mamba": "it is a state-space model without attention",
     "rwkv": "it is recurrent, without attention",
-    "whisper": "it encodes speech with convolutions; only text models are supported",
+    "whisper": "its first convolution does not subsample; of speech models, only Speech2Text is supported",
     "vit": "it encodes images; only text models are supported",
     "clip": "it encodes images; only text models are supported",
     "blenderbot": "it normalises its embeddings in other places than BART and mBART",

@@ -504,6 +504,13 @@ class VanillaTransformerConfig(VanillaConfig):
         share_encoder_decoder_embeddings: one embedding matrix for source and target. With `tie_word_embeddings` it
             is the three-way tie of section 3.4.
         decoder_start_token_id: the first input of the decoder; labels are shifted right behind it.
+        num_mel_bins: speech only: features of each frame (`VanillaTransformerForSpeechSeq2Seq`).
+        conv_channels: speech only: channels between the convolutions that subsample; the gates of the linear units
+            take one half of them.
+        conv_kernel_sizes: speech only: the width of each convolution, an odd number of frames. Each halves the number
+            of frames.
+        mask_convolutions: speech only: whether the convolutions read zeros in padding, so that padding changes
+            nothing. Speech2Text reads there what the layer before computes, and the last positions depend on it.
     """
 
     model_type = "vanilla_transformer"
@@ -512,6 +519,7 @@ class VanillaTransformerConfig(VanillaConfig):
         "AutoConfig": "configuration_vanilla.VanillaTransformerConfig",
         "AutoModel": "modeling_vanilla_transformer.VanillaTransformerModel",
         "AutoModelForSeq2SeqLM": "modeling_vanilla_transformer.VanillaTransformerForConditionalGeneration",
+        "AutoModelForSpeechSeq2Seq": "modeling_vanilla_transformer.VanillaTransformerForSpeechSeq2Seq",
     }
     base_model_tp_plan = {
         **{f"encoder.{name}": style for name, style in _LAYER_TENSOR_PARALLEL_PLAN.items()},
@@ -530,6 +538,10 @@ class VanillaTransformerConfig(VanillaConfig):
     eos_token_id: int | list[int] | None = 1
     bos_token_id: int | None = 3
     decoder_start_token_id: int | None = 3
+    num_mel_bins: int = 80
+    conv_channels: int = 1024
+    conv_kernel_sizes: list[int] | tuple[int, ...] = (5, 5)
+    mask_convolutions: bool = True
 
     @classmethod
     def tiny(cls, **overrides: Any) -> "VanillaTransformerConfig":
@@ -547,6 +559,12 @@ class VanillaTransformerConfig(VanillaConfig):
         """The paper's big model: 6+6 layers, 1024, 4096, 16 heads, dropout 0.3; 214 M parameters (table 3: 213 M)."""
         size = {"hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16, "dropout": 0.3}
         return cls(**{**size, **overrides})
+
+    @classmethod
+    def speech_small(cls, **overrides: Any) -> "VanillaTransformerConfig":
+        """The small Speech2Text (Wang et al. 2020): pre-norm, 12+6 layers, 256, 2048, 4 heads; 30 M parameters."""
+        size = {"encoder_layers": 12, "decoder_layers": 6, "hidden_size": 256, "intermediate_size": 2048}
+        return cls(**{**size, "num_attention_heads": 4, "norm_first": True, "vocab_size": 10000, **overrides})
 
     def encoder_config(self) -> "VanillaEncoderConfig":
         """The configuration of the encoder alone."""
@@ -570,6 +588,19 @@ class VanillaTransformerConfig(VanillaConfig):
         start = self.decoder_start_token_id
         if start is not None and not 0 <= start < self.vocab_size:
             raise ValueError(f"decoder_start_token_id={start} is not a token: vocab_size={self.vocab_size}.")
+        self._check_size("num_mel_bins", 10_000, least=1)
+        self._check_size("conv_channels", _LARGEST_SIZES["hidden_size"], least=2)
+        if self.conv_channels % 2:
+            raise ValueError(
+                f"conv_channels must be even, not {self.conv_channels}: gated linear units halve it; use "
+                f"{self.conv_channels + 1}."
+            )
+        sizes = list(self.conv_kernel_sizes)
+        if not 1 <= len(sizes) <= 8 or any(size % 2 == 0 or not 1 <= size <= 1000 for size in sizes):
+            raise ValueError(
+                f"conv_kernel_sizes must be 1 to 8 odd numbers of frames, such as [5, 5], not {sizes}; an odd kernel "
+                "has a frame in its middle."
+            )
 
 
 __all__ = ["VanillaConfig", "VanillaDecoderConfig", "VanillaEncoderConfig", "VanillaTransformerConfig"]

@@ -1,4 +1,4 @@
-"""The Transformer: encoder and decoder together (Vaswani et al. 2017, Figure 1)."""
+"""The Transformer: encoder and decoder together (Vaswani et al. 2017, Figure 1), for text and for speech."""
 
 import torch
 from torch import nn
@@ -19,6 +19,7 @@ from .modeling_vanilla_decoder import VanillaDecoderModel
 from .modeling_vanilla_encoder import VanillaEncoderModel
 from .outputs_vanilla import Seq2SeqLMTrainingOutput, has_logits
 from .packing_vanilla import packed_sequences, sequence_starts
+from .speech_encoder_vanilla import VanillaSpeechEncoder
 from .stack_vanilla import VanillaPreTrainedModel
 
 
@@ -302,8 +303,156 @@ class VanillaTransformerForConditionalGeneration(
         return shifted.masked_fill(labels_before == 0, start)
 
 
+class VanillaTransformerSpeechModel(VanillaTransformerModel):
+    """Both stacks, the encoder for speech, without a head."""
+
+    main_input_name = "input_features"
+
+    def __init__(self, config: VanillaTransformerConfig) -> None:
+        # The encoder has no table of tokens to share, so the steps of the text model do not apply.
+        VanillaTransformerPreTrainedModel.__init__(self, config)
+        self.encoder = VanillaSpeechEncoder(config)
+        self.decoder = VanillaDecoderModel(config.decoder_config())
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The decoder's token embeddings."""
+        return self.decoder.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the decoder's table of tokens."""
+        self.decoder.set_input_embeddings(value)
+        self.config.vocab_size = self.decoder.config.vocab_size
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_features: torch.FloatTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        decoder_input_ids: torch.LongTensor | None = None,
+        decoder_attention_mask: torch.Tensor | None = None,
+        decoder_position_ids: torch.LongTensor | None = None,
+        encoder_outputs: BaseModelOutput | tuple | None = None,
+        past_key_values: Cache | None = None,
+        decoder_inputs_embeds: torch.Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> Seq2SeqModelOutput:
+        """Encode the speech and decode the text.
+
+        Args:
+            input_features: the frames, (batch, frames, mel).
+            attention_mask: (batch, frames), 1 for frames and 0 for padding, also with encoder_outputs.
+            **kwargs: passed to the attention. Other arguments as in `VanillaTransformerModel`.
+
+        Returns:
+            `last_hidden_state` (batch, target, hidden) of the decoder and `encoder_last_hidden_state`.
+        """
+        if encoder_outputs is None:
+            flags = {name: kwargs.get(name) for name in ("output_attentions", "output_hidden_states")}
+            flags = {name: getattr(self.config, name) if flag is None else flag for name, flag in flags.items()}
+            encoder_outputs = self.encoder(input_features, attention_mask, **{**kwargs, **flags, "return_dict": True})
+        return super().forward(
+            attention_mask=self.encoder.subsampler.subsampled_mask(attention_mask),
+            decoder_input_ids=decoder_input_ids,
+            decoder_attention_mask=decoder_attention_mask,
+            decoder_position_ids=decoder_position_ids,
+            encoder_outputs=encoder_outputs,
+            past_key_values=past_key_values,
+            decoder_inputs_embeds=decoder_inputs_embeds,
+            use_cache=use_cache,
+            **{**kwargs, "return_dict": True},
+        )
+
+
+class VanillaTransformerForSpeechSeq2Seq(LanguageModelHead, VanillaTransformerPreTrainedModel, GenerationMixin):
+    """The Transformer that writes down what it hears."""
+
+    main_input_name = "input_features"
+    _tied_weights_keys = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
+    _tp_plan = {"lm_head": "colwise_gather_output"}
+    _fsdp_plan = {"lm_head": "keep_full_weight"}
+
+    def __init__(self, config: VanillaTransformerConfig) -> None:
+        super().__init__(config)
+        self.model = VanillaTransformerSpeechModel(config)
+        self.add_language_model_head(config)
+        # By the name of the class, transformers would choose a loss that shifts labels. Here the input is shifted.
+        self.loss_type = "ForMaskedLM"
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_features: torch.FloatTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        decoder_input_ids: torch.LongTensor | None = None,
+        decoder_attention_mask: torch.Tensor | None = None,
+        decoder_position_ids: torch.LongTensor | None = None,
+        encoder_outputs: BaseModelOutput | tuple | None = None,
+        past_key_values: Cache | None = None,
+        decoder_inputs_embeds: torch.Tensor | None = None,
+        labels: torch.LongTensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | torch.Tensor = 0,
+        return_logits: bool | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> Seq2SeqLMOutput:
+        """Predict the tokens of the text.
+
+        Args:
+            input_features: the frames, (batch, frames, mel).
+            attention_mask: (batch, frames), 1 for frames and 0 for padding.
+            labels: (batch, target), the text with its end token; -100 is ignored. Without decoder_input_ids, the
+                decoder reads the labels, shifted right behind `decoder_start_token_id`.
+            **kwargs: as the other arguments, see `VanillaTransformerForConditionalGeneration`.
+
+        Returns:
+            `loss`, `logits` (batch, target, vocabulary), `past_key_values` and `encoder_last_hidden_state`.
+        """
+        if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
+            decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
+        outputs = self.model(
+            input_features,
+            attention_mask=attention_mask,
+            decoder_input_ids=decoder_input_ids,
+            decoder_attention_mask=decoder_attention_mask,
+            decoder_position_ids=decoder_position_ids,
+            encoder_outputs=encoder_outputs,
+            past_key_values=past_key_values,
+            decoder_inputs_embeds=decoder_inputs_embeds,
+            use_cache=use_cache,
+            **{**kwargs, "return_dict": True},
+        )
+        loss, logits = self.loss_and_logits(
+            outputs.last_hidden_state,
+            labels,
+            return_logits,
+            logits_to_keep,
+            num_items_in_batch=kwargs.get("num_items_in_batch"),
+        )
+        output_class = Seq2SeqLMOutput if has_logits(logits, return_logits) else Seq2SeqLMTrainingOutput
+        return output_class(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            decoder_hidden_states=outputs.decoder_hidden_states,
+            decoder_attentions=outputs.decoder_attentions,
+            cross_attentions=outputs.cross_attentions,
+            encoder_last_hidden_state=outputs.encoder_last_hidden_state,
+            encoder_hidden_states=outputs.encoder_hidden_states,
+            encoder_attentions=outputs.encoder_attentions,
+        )
+
+    prepare_decoder_input_ids_from_labels = (
+        VanillaTransformerForConditionalGeneration.prepare_decoder_input_ids_from_labels
+    )
+
+
 __all__ = [
     "VanillaTransformerForConditionalGeneration",
+    "VanillaTransformerForSpeechSeq2Seq",
     "VanillaTransformerModel",
     "VanillaTransformerPreTrainedModel",
+    "VanillaTransformerSpeechModel",
 ]

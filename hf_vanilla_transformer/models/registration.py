@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 
 import transformers
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoFeatureExtractor
 
 from .configuration_vanilla import VanillaConfig, VanillaDecoderConfig, VanillaEncoderConfig, VanillaTransformerConfig
+from .feature_extraction_vanilla import VanillaFeatureExtractor
 from .stack_vanilla import VanillaPreTrainedModel
 
 
@@ -32,3 +33,4 @@ def register_auto_classes() -> None:
         AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
         for auto_class, model_class in models.items():
             getattr(transformers, auto_class).register(config_class, model_class, exist_ok=True)
+    AutoFeatureExtractor.register(VanillaTransformerConfig, VanillaFeatureExtractor, exist_ok=True)

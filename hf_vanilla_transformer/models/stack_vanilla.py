@@ -117,7 +117,7 @@ class VanillaPreTrainedModel(PreTrainedModel):
         if isinstance(module, SinusoidalPositions):
             init.copy_(module.table, module.build_table(module.table.shape[0]))
         elif config.initializer == "xavier":
-            if isinstance(module, nn.Linear):
+            if isinstance(module, (nn.Linear, nn.Conv1d)):
                 init.xavier_uniform_(module.weight)
             elif isinstance(module, nn.Embedding):
                 init.normal_(module.weight, mean=0.0, std=module.embedding_dim**-0.5)

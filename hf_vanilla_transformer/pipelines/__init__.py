@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "DependencyParsingPipeline": "dependency_parsing",
         "QuestionAnsweringPipeline": "question_answering",
+        "SpeechRecognitionPipeline": "speech_recognition",
         "SummarizationPipeline": "text_to_text",
         "Text2TextGenerationPipeline": "text_to_text",
         "TranslationPipeline": "text_to_text",

@@ -17,9 +17,14 @@ TASKS = {
     ),
 }
 
+# Task of transformers: our subclass of its pipeline, which does the same for models of transformers.
+EXTENDED_TASKS = {"automatic-speech-recognition": "speech_recognition.SpeechRecognitionPipeline"}
+
 
 def register_pipelines(pipelines: ModuleType) -> None:
     """Adds each task of `TASKS` that transformers does not support to its public pipeline registry.
+
+    Those of `EXTENDED_TASKS` get our subclass.
 
     A second call changes nothing. If a version of transformers supports a task, it keeps its own pipeline.
 
@@ -35,6 +40,9 @@ def register_pipelines(pipelines: ModuleType) -> None:
         pipeline_class, model_class = _class(f".{pipeline_name}"), _class(model_name)
         registry.register_pipeline(task, pipeline_class=pipeline_class, pt_model=model_class, type="text")
         removed.pop(task, None)
+    for task, pipeline_name in EXTENDED_TASKS.items():
+        if task in registry.supported_tasks:
+            registry.supported_tasks[task] = {**registry.supported_tasks[task], "impl": _class(f".{pipeline_name}")}
 
 
 def _class(name: str) -> type:

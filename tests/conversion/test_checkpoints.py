@@ -32,6 +32,7 @@ def test_the_families_of_the_documentation_exist():
         *("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra"),
         *("openai-gpt", "gpt2", "opt", "xglm", "biogpt"),
         *("marian", "fsmt", "bart", "mbart", "pegasus", "m2m_100"),
+        "speech_to_text",
     }
 
 

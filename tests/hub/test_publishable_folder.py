@@ -56,6 +56,7 @@ def test_the_auto_map_names_every_head():
         "AutoConfig": "configuration_vanilla.VanillaTransformerConfig",
         "AutoModel": "modeling_vanilla_transformer.VanillaTransformerModel",
         "AutoModelForSeq2SeqLM": "modeling_vanilla_transformer.VanillaTransformerForConditionalGeneration",
+        "AutoModelForSpeechSeq2Seq": "modeling_vanilla_transformer.VanillaTransformerForSpeechSeq2Seq",
     }
     for config_class, heads in AUTO_CLASSES.items():
         files = {entry.split(".")[0] for auto, entry in auto_map(config_class()).items() if auto != "AutoConfig"}

@@ -15,6 +15,7 @@ from .mbart import MBART
 from .opt import OPT
 from .pegasus import PEGASUS
 from .roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
+from .speech_to_text import SPEECH_TO_TEXT
 from .xglm import XGLM
 
 __all__ = ["FAMILIES"]
@@ -22,5 +23,8 @@ __all__ = ["FAMILIES"]
 _ENCODERS = (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, DISTILBERT, ELECTRA)
 _DECODERS = (GPT2, OPT, GPT1, BIOGPT, XGLM)
 _ENCODER_DECODERS = (MARIAN, PEGASUS, BART, MBART, M2M100, FSMT)
+_SPEECH = (SPEECH_TO_TEXT,)
 
-FAMILIES: dict[str, Family] = {family.model_type: family for family in (*_ENCODERS, *_DECODERS, *_ENCODER_DECODERS)}
+FAMILIES: dict[str, Family] = {
+    family.model_type: family for family in (*_ENCODERS, *_DECODERS, *_ENCODER_DECODERS, *_SPEECH)
+}

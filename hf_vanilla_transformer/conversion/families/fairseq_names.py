@@ -8,6 +8,7 @@ from ..family import Field, Head, Requirement
 from ..tensor_rules import Flatten, Repeat, Rule, SkipRows, layers, module, tensor, within
 
 __all__ = [
+    "DECODER_LAYER",
     "DECODER_ONLY_LAYER",
     "ENCODER_DECODER_EQUAL",
     "ENCODER_DECODER_FIELDS",
@@ -38,7 +39,7 @@ DECODER_ONLY_LAYER = (
     *module("mlp.fc2", "fc2"),
     *module("mlp_norm", "final_layer_norm"),
 )
-_DECODER_LAYER = (*DECODER_ONLY_LAYER, *_attention("cross_attn", "encoder_attn"))
+DECODER_LAYER = (*DECODER_ONLY_LAYER, *_attention("cross_attn", "encoder_attn"))
 
 ENCODER_DECODER_FIELDS = (
     Field("vocab_size", "vocab_size"),
@@ -116,7 +117,7 @@ def encoder_decoder_tensors(
     rules.append(tensor("decoder.embed_tokens.weight", "decoder.embed_tokens.weight"))
     for stack, count, layer in (
         ("encoder", config.encoder_layers, DECODER_ONLY_LAYER),
-        ("decoder", config.decoder_layers, _DECODER_LAYER),
+        ("decoder", config.decoder_layers, DECODER_LAYER),
     ):
         stack_rules: list[Rule] = []
         if learned_positions:
