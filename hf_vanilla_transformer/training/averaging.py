@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from .sharding import is_sharded, like
+
 
 class WeightAverage:
     """A running average of a model's weights. It needs memory for copies of them, but no checkpoints.
@@ -50,6 +52,10 @@ class WeightAverage:
             return
         if not self.moving:
             self.moving = {name: torch.zeros_like(parameter) for name, parameter in self.parameters.items()}
+        if is_sharded(self.parameters.values()):
+            for name, parameter in self.parameters.items():
+                self.moving[name].lerp_(parameter, 1 - self.decay)
+            return
         torch._foreach_lerp_(list(self.moving.values()), list(self.parameters.values()), 1 - self.decay)
 
     @torch.no_grad()
@@ -88,7 +94,10 @@ class WeightAverage:
         return {"count": self.count, "moving": self.moving, "snapshots": list(self.snapshots)}
 
     def load_state_dict(self, state: dict) -> None:
-        """Continues from the result of `state_dict`."""
+        """Continues from the result of `state_dict`, also with whole tensors for parameters that are divided."""
         self.count = state["count"]
-        self.moving = state["moving"]
-        self.snapshots = deque(state["snapshots"], maxlen=self.snapshots.maxlen)
+        self.moving = self._divided(state["moving"])
+        self.snapshots = deque(map(self._divided, state["snapshots"]), maxlen=self.snapshots.maxlen)
+
+    def _divided(self, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {name: like(tensor, self.parameters[name]) for name, tensor in weights.items()}

@@ -34,6 +34,7 @@ from .checkpoints import best_folder, checkpoints, put_weights, remove_newer, sa
 from .global_batch import keep_global_batch
 from .history import History, read_history, trim_history
 from .launch import check_launch, this_launch
+from .recipes.distributed_recipe import data_parallel_size, problem_of_processes
 from .recipes.sections import OutputRecipe, short_average
 from .run_folder import (
     CURVES_FILE,
@@ -169,6 +170,9 @@ def carry_out(kind: type[Run], recipe: Any, *, resume: bool = False, command: st
         OSError: a checkpoint could not be written; earlier ones are complete.
     """
     check_launch()
+    processes = this_launch().world_size
+    if problem := problem_of_processes(recipe.distributed, processes):
+        raise ValueError(problem)
     _check_output(recipe.output)
     folder = Path(recipe.output.output_dir)
     resume_from = check_resumable(folder, recipe) if resume else None
@@ -178,7 +182,7 @@ def carry_out(kind: type[Run], recipe: Any, *, resume: bool = False, command: st
         logger.warning("%s.", note[0].upper() + note[1:])
     given = recipe
     if resume_from is not None:
-        recipe = keep_global_batch(recipe, resume_from, this_launch().world_size)
+        recipe = keep_global_batch(recipe, resume_from, data_parallel_size(recipe.distributed, processes))
     run = kind.prepare(recipe, folder, resume_from=resume_from)
     trainer = run.make_trainer(folder)
     main_process = trainer.is_world_process_zero()
@@ -248,6 +252,10 @@ def choose_weights(trainer: RecipeTrainer, folder: Path) -> str:
         Their source, in words.
     """
     recipe = trainer.recipe
+    averaged = trainer.average is not None and trainer.average.count and not recipe.checkpoint.average_last
+    if averaged:
+        trainer.average.copy_to_model()
+    trainer.finish_sharding()
     if recipe.checkpoint.average_last:
         found = checkpoints(folder)[-recipe.checkpoint.average_last :]
         if trainer.args.should_save:
@@ -255,8 +263,7 @@ def choose_weights(trainer: RecipeTrainer, folder: Path) -> str:
         trainer.barrier()
         put_weights(trainer.model, folder / "averaged")
         return f"average of the last {counted(len(found), 'checkpoint')}"
-    if trainer.average is not None and trainer.average.count:
-        trainer.average.copy_to_model()
+    if averaged:
         kept = len(trainer.average.snapshots)
         return "moving average" if recipe.training.average == "ema" else f"average of the last {kept} snapshots"
     best = trainer.state.best_global_step

@@ -33,6 +33,7 @@ _MAY_CHANGE = {
     "comparison",
     "generation",
     "checkpoint",
+    "distributed",
     "output",
     "evaluation.eval_steps",
     "evaluation.patience",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerState, TrainingArguments
-from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback
 
 from ..device import default_device
@@ -27,11 +27,14 @@ from .checkpoints import (
     RUN_STATE,
     best_folder,
     explained_write_errors,
+    put_weights,
     remove_old,
     remove_old_best,
 )
 from .clock import TrainingClock
+from .recipes.distributed_recipe import data_parallel_size
 from .schedules import Schedule
+from .sharding import ShardedModel, whole_state
 
 # Number of updates for a training that minutes or patience end; Trainer requires a number.
 UNLIMITED_STEPS = 10**9
@@ -64,7 +67,7 @@ class RecipeTrainer(Trainer):
         recipe: a recipe with the sections `training`, `evaluation`, `checkpoint` and `output`.
         model: its parameters are trained.
         tokenizer: saved with every checkpoint.
-        batches: called with the number of processes; returns the batches of the training.
+        batches: called with the number of processes that train on different batches; returns the batches.
         folder: the output folder of the run.
         evaluates: whether there are rows to evaluate on.
         arguments: further arguments of TrainingArguments.
@@ -96,12 +99,16 @@ class RecipeTrainer(Trainer):
         self.signatures: dict[str, str] = {}
         self._checkpoint_run_dir: str | None = None
         training = recipe.training
+        args = _training_arguments(recipe, folder / CHECKPOINTS_FOLDER, arguments or {})
+        self.sharded: ShardedModel | None = None
+        if recipe.distributed.sharded:
+            self.sharded = ShardedModel(model, recipe.distributed, args.device)
+            model = self.sharded.model
         self.average: WeightAverage | None = None
         if training.average != "none":
             self.average = WeightAverage(model, training.average, last=training.average_last, decay=training.ema_decay)
-        args = _training_arguments(recipe, folder / CHECKPOINTS_FOLDER, arguments or {})
         # Before Trainer creates the output folder, so that a training that cannot start leaves no folder.
-        self.batches = batches(args.world_size)
+        self.batches = batches(data_parallel_size(recipe.distributed, args.world_size))
         args.max_steps = planned_updates(training, self.batches.updates_per_epoch)
         super().__init__(model=model, args=args, processing_class=tokenizer, callbacks=callbacks, **options)
         self.remove_callback(PrinterCallback)
@@ -135,6 +142,22 @@ class RecipeTrainer(Trainer):
         """Updates between two checkpoints; None for a checkpoint at the end or an interruption only."""
         return self.recipe.checkpoint.save_steps
 
+    # ---- Processes
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """Like Trainer, but accelerate is not told of tensor parallelism.
+
+        It would only divide batches, which `Batches` does, and it refuses tensor parallelism on CPU.
+        """
+        if self.sharded is None:
+            super().create_accelerator_and_postprocess()
+            return
+        size, self.sharded.model._tp_size = self.sharded.model._tp_size, None
+        try:
+            super().create_accelerator_and_postprocess()
+        finally:
+            self.sharded.model._tp_size = size
+
     # ---- Batches
 
     @property
@@ -144,7 +167,8 @@ class RecipeTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         """All batches of this process; Trainer skips those that a resumed run has used."""
-        return self.batches.loader(self.args.max_steps, self.args.process_index)
+        # The processes of one group of tensor parallelism have neighbouring ranks and the same batches.
+        return self.batches.loader(self.args.max_steps, self.args.process_index // self.recipe.distributed.tp_size)
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         """Like Trainer; also counts the labels of all processes."""
@@ -165,7 +189,7 @@ class RecipeTrainer(Trainer):
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
         """The recipe's scores on the validation rows, of the averaged weights if the recipe keeps an average."""
-        with self.clock.paused(), self.averaged_weights(), evaluation_mode(self.model):
+        with self.clock.paused(), self.averaged_weights(), self.whole_model(), evaluation_mode(self.model):
             metrics = self.scores()
         # Reporters such as TensorBoard accept numbers only.
         self.signatures = {name: value for name, value in metrics.items() if isinstance(value, str)}
@@ -177,6 +201,27 @@ class RecipeTrainer(Trainer):
     def averaged_weights(self):
         """A context in which the model has the averaged weights, if there are any yet."""
         return self.average.applied() if self.average is not None and self.average.count else nullcontext()
+
+    @contextmanager
+    def whole_model(self) -> Iterator[None]:
+        """Within the context, `model` has all weights, also where they are divided among processes.
+
+        All processes enter it. `model` can be evaluated and saved there, and not trained.
+        """
+        if self.sharded is None or self.model is self.sharded.whole:
+            yield
+            return
+        try:
+            with self.sharded.gathered(self.args.device) as self.model:
+                yield
+        finally:
+            self.model = self.sharded.model
+
+    def finish_sharding(self) -> None:
+        """Makes `model` the whole model for good: it has its final weights or gets them next."""
+        if self.sharded is not None:
+            self.sharded.gather()
+            self.model = self.sharded.whole.to(self.args.device)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Like Trainer; ends the run if the loss is not finite, because the weights are lost then."""
@@ -231,8 +276,9 @@ class RecipeTrainer(Trainer):
                     self.barrier()
                     self._checkpoint_run_dir = str(aside)
                     super()._save_checkpoint(model, trial)
+                    state = self.run_state()
                     if self.args.should_save:
-                        torch.save(self.run_state(), aside / name / RUN_STATE)
+                        torch.save(state, aside / name / RUN_STATE)
                     self.barrier()
                     if self.args.should_save:
                         replace_folder(aside / name, folder / name)
@@ -245,16 +291,40 @@ class RecipeTrainer(Trainer):
             self.barrier()
 
     def save_best(self) -> None:
-        """Saves the weights of the current evaluation as the best so far."""
-        if not self.args.should_save:
+        """Saves the weights of the current evaluation as the best so far; all processes call it."""
+        if self.sharded is None and not self.args.should_save:
             return
         folder = Path(self.args.output_dir)
         target = best_folder(folder, self.state.global_step)
-        with self.clock.paused(), explained_write_errors(target.name, folder):
-            with folder_aside(target) as aside, self.averaged_weights():
-                self.model.save_pretrained(aside)
-                self.processing_class.save_pretrained(aside)
-            remove_old_best(folder, self.state.global_step)
+        with self.clock.paused(), self.averaged_weights(), self.whole_model():
+            if not self.args.should_save:
+                return
+            with explained_write_errors(target.name, folder):
+                with folder_aside(target) as aside:
+                    self.model.save_pretrained(aside)
+                    self.processing_class.save_pretrained(aside)
+                remove_old_best(folder, self.state.global_step)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Like Trainer; a model that is divided among processes is saved whole."""
+        with self.whole_model():
+            super().save_model(output_dir, _internal_call)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if self.sharded is None:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        state = whole_state(self.optimizer.state_dict())
+        if self.args.should_save:
+            torch.save(state, Path(output_dir, OPTIMIZER_NAME))
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir, SCHEDULER_NAME))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if self.sharded is None:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        put_weights(self.sharded.whole, Path(resume_from_checkpoint))
+        self.sharded.scatter()
 
     def _issue_warnings_after_load(self, load_result) -> None:
         # Tied weights are stored once, so one of their names is missing in the file.
@@ -270,7 +340,7 @@ class RecipeTrainer(Trainer):
             "evaluations_without_gain": self.evaluations_without_gain,
             "loss_since_log": float(self._tr_loss),
             "logged_step": self._globalstep_last_logged,
-            "average": None if self.average is None else self.average.state_dict(),
+            "average": None if self.average is None else whole_state(self.average.state_dict()),
             "batches": self.batches.state_dict(self.state.global_step),
             "batches_per_update": self.batches.batches_per_update,
             "rows": self.batches.fingerprint(),
@@ -338,6 +408,7 @@ def _training_arguments(recipe: Any, output: Path, more: dict[str, Any]) -> Trai
         disable_tqdm=True,
         remove_unused_columns=False,
         report_to=recipe.output.report_to,
+        ddp_timeout=round(60 * recipe.distributed.timeout_minutes),
         # Without it, several processes on a machine without an accelerator would not connect.
         use_cpu=default_device().type == "cpu",
         **checkpointing,

@@ -15,7 +15,9 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from .. import schedules
 from ..batches import EpochBatches, TableRows
+from ..optimizers import fuses
 from ..recipes.finetuning_recipe import FinetuneRecipe, RatesRecipe
+from ..sharding import loads_whole_state
 from ..trainer import RecipeTrainer
 from .parameter_groups import discriminative_groups
 from .task import Task
@@ -159,7 +161,10 @@ class TaskTrainer(RecipeTrainer):
                 training.weight_decay,
             )
             betas = (training.adam_beta1, training.adam_beta2)
-            self.optimizer = torch.optim.AdamW(groups, betas=betas, eps=training.adam_epsilon, fused=True)
+            fused = fuses(self.model.parameters())
+            self.optimizer = loads_whole_state(
+                torch.optim.AdamW(groups, betas=betas, eps=training.adam_epsilon, fused=fused, foreach=False)
+            )
         return self.optimizer
 
     def schedule(self, updates: int) -> schedules.Schedule:

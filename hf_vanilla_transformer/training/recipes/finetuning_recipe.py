@@ -10,6 +10,7 @@ from huggingface_hub.dataclasses import strict
 
 from ..lora import TargetModulesPreset
 from .bounds import Number, bounded
+from .distributed_recipe import DistributedRecipe, problems_of_distributed
 from .reading import WritableRecipe, read_recipe
 from .sections import CheckpointRecipe, EvaluationSection, OutputRecipe, TrainingSection, problems_of_sections
 
@@ -255,6 +256,7 @@ class FinetuneRecipe(WritableRecipe):
     evaluation: FinetuneEvaluationRecipe = field(default_factory=FinetuneEvaluationRecipe)
     checkpoint: FinetuneCheckpointRecipe = field(default_factory=FinetuneCheckpointRecipe)
     comparison: ComparisonRecipe = field(default_factory=ComparisonRecipe)
+    distributed: DistributedRecipe = field(default_factory=DistributedRecipe)
     output: OutputRecipe = field(default_factory=OutputRecipe)
 
 
@@ -281,7 +283,14 @@ def validate(recipe: FinetuneRecipe) -> None:
         ValueError: all contradictions, one a line, each with its remedy.
     """
     problems = problems_of_sections(recipe.training, recipe.evaluation, recipe.checkpoint)
+    problems += problems_of_distributed(recipe.distributed, recipe.training)
     train, length = recipe.backbone.train, recipe.text_length
+    if recipe.distributed.sharded and (train == "lora" or recipe.unfreezing.mode == "gradual"):
+        field, value = ("backbone.train", train) if train == "lora" else ("unfreezing.mode", recipe.unfreezing.mode)
+        problems.append(
+            f"{field}={value!r} was never tried with weights that are divided among processes: set "
+            "distributed.fsdp_size and distributed.tp_size to 1 (DDP)."
+        )
     if recipe.unfreezing.mode == "gradual" and train != "full":
         problems.append(
             f"unfreezing.mode='gradual' unfreezes the backbone layer by layer, but backbone.train={train!r} never "

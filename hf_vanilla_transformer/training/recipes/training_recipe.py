@@ -14,6 +14,7 @@ from typing import Literal
 from huggingface_hub.dataclasses import strict
 
 from .adaptation_recipe import AdaptationRecipe, problems_of_adaptation
+from .distributed_recipe import DistributedRecipe, problems_of_distributed
 from .mixture import mixture_sources
 from .objective import OBJECTIVES, ObjectiveRecipe, problems_of_objective
 from .reading import WritableRecipe, read_recipe
@@ -46,6 +47,7 @@ class Recipe(WritableRecipe):
     evaluation: EvaluationRecipe = field(default_factory=EvaluationRecipe)
     generation: GenerationRecipe = field(default_factory=GenerationRecipe)
     checkpoint: CheckpointRecipe = field(default_factory=CheckpointRecipe)
+    distributed: DistributedRecipe = field(default_factory=DistributedRecipe)
     output: OutputRecipe = field(default_factory=OutputRecipe)
 
 
@@ -64,6 +66,8 @@ def validate(recipe: Recipe) -> None:
     """
     problems = [
         *problems_of_sections(recipe.training, recipe.evaluation, recipe.checkpoint),
+        *problems_of_distributed(recipe.distributed, recipe.training),
+        *_problems_of_layout(recipe),
         *_problems_of_schedule(recipe.training),
         *_problems_of_embeddings(recipe),
         *problems_of_objective(recipe.task, recipe.objective),
@@ -80,6 +84,16 @@ def validate(recipe: Recipe) -> None:
     if problems:
         raise ValueError("\n".join(problems))
     mixture_sources(recipe.data)
+
+
+def _problems_of_layout(recipe: Recipe) -> list[str]:
+    """What cannot be trained while the weights are divided among processes."""
+    if recipe.distributed.sharded and recipe.adaptation.l2_sp:
+        return [
+            f"adaptation.l2_sp={recipe.adaptation.l2_sp} compares whole weights with those of the base model: set "
+            "distributed.fsdp_size and distributed.tp_size to 1 (DDP), or adaptation.l2_sp to 0."
+        ]
+    return []
 
 
 def _problems_of_schedule(training: TrainingRecipe) -> list[str]:
