@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from transformers import TrainerCallback
 
+from .lost_process import write_place
 from .trainer import RecipeTrainer
 
 # Scores for which lower is better.
@@ -122,6 +123,20 @@ class StopConditions(RunCallback):
         votes = torch.tensor([int(flag) for flag in flags], device=self.trainer.args.device)
         dist.all_reduce(votes, op=dist.ReduceOp.MAX)
         return [bool(vote) for vote in votes.tolist()]
+
+
+class Whereabouts(RunCallback):
+    """Tells the other processes after each update how far this one is, so that they can name it if it stops."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Tells the update at the beginning."""
+        if args.world_size > 1:
+            write_place(state.global_step)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        """Tells the update."""
+        if args.world_size > 1:
+            write_place(state.global_step)
 
 
 class BestModel(RunCallback):

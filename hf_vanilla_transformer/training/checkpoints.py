@@ -24,6 +24,7 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from ..files import folder_aside, remove_folder
 from ..wording import counted
+from .lost_process import is_lost_process
 
 logger = logging.getLogger(__name__)
 
@@ -171,6 +172,9 @@ def explained_write_errors(name: str, folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        # An error of the network is no error of the disk: `explained_lost_process` names the process that is missing.
+        if is_lost_process(error):
+            raise
         # tokenizers raises a plain Exception with the message of the operating system.
         if not isinstance(error, (OSError, RuntimeError, SafetensorError)) and "os error" not in str(error):
             raise

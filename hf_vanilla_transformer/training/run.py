@@ -29,11 +29,12 @@ from ..files import folder_aside, replace_files, write_text
 from ..hub import ModelCardText, export_folder
 from ..reports.curves import plot_curves
 from ..wording import counted
-from .callbacks import BestModel, RestoreRunState, Schedule, StopConditions
+from .callbacks import BestModel, RestoreRunState, Schedule, StopConditions, Whereabouts
 from .checkpoints import best_folder, checkpoints, put_weights, remove_newer, save_average, update_of
 from .global_batch import keep_global_batch
 from .history import History, read_history, trim_history
 from .launch import check_launch, this_launch
+from .lost_process import explained_lost_process
 from .recipes.distributed_recipe import data_parallel_size, problem_of_processes
 from .recipes.sections import OutputRecipe, short_average
 from .run_folder import (
@@ -312,13 +313,21 @@ def _train(trainer: RecipeTrainer, folder: Path, resume_from: Path | None) -> bo
     stop = StopConditions(trainer)
     if resume_from is not None:
         trainer.add_callback(RestoreRunState(trainer, resume_from))
-    for callback in (Schedule(trainer), stop, History(trainer, folder / METRICS_FILE), BestModel(trainer)):
+    for callback in (
+        Whereabouts(trainer),
+        Schedule(trainer),
+        stop,
+        History(trainer, folder / METRICS_FILE),
+        BestModel(trainer),
+    ):
         trainer.add_callback(callback)
-    try:
-        trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
-    finally:
-        stop.release()
-    return stop.agree()
+    minutes = trainer.recipe.distributed.timeout_minutes
+    with explained_lost_process(f"Rank {trainer.args.process_index}", minutes):
+        try:
+            trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+        finally:
+            stop.release()
+        return stop.agree()
 
 
 def _write_model(run: Run, result: TrainingResult, command: str) -> None:
