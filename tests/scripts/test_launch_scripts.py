@@ -28,7 +28,11 @@ def checked(command):
 
 def run_with_stand_ins(script, folder, *arguments, **variables):
     """Runs a bash script where `srun` runs its arguments and the other programs print them; returns words of lines."""
-    programs = {"srun": 'exec "$@"', "torchrun": 'echo torchrun "$@"; exit ${FAIL:-0}', "scontrol": 'echo node1 "$@"'}
+    programs = {
+        "srun": 'exec "$@"',
+        "torchrun": 'echo torchrun "$@"; exit ${FAIL:-0}',
+        "scontrol": 'if [ "$1" = show ]; then echo node1; else echo "$@"; fi',
+    }
     (folder / "bin").mkdir()
     for name, line in programs.items():
         path = folder / "bin" / name
@@ -76,7 +80,7 @@ def test_a_slurm_job_is_requeued_once_the_run_has_begun(begun, restarts, requeue
     variables = {**SLURM, "FAIL": "1", "SLURM_RESTART_COUNT": str(restarts)}
     code, lines, _ = run_with_stand_ins(script, tmp_path, "wmt14-en-de-base", "run", **variables)
     assert code == 1
-    assert (["node1", "requeue", "7"] in lines) == requeued
+    assert (["requeue", "7"] in lines) == requeued
 
 
 def test_the_sky_file_starts_a_legal_command(tmp_path):
