@@ -3,6 +3,7 @@
 import io
 import json
 import runpy
+import signal
 import sys
 from pathlib import Path
 
@@ -131,8 +132,14 @@ def test_average_writes_a_model_that_can_be_evaluated(trained, tmp_path, capsys)
 )
 def test_scripts_are_the_same_commands(command, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", [f"{command}.py", "--help"])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(SCRIPTS / f"{command}.py"), run_name="__main__")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(SCRIPTS / f"{command}.py"), run_name="__main__")
+    finally:
+        # A script ends with its process and leaves the effect that ends one: other tests would die of their signals.
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     assert ended.value.code == 0
     assert f"hf-vanilla {command}" in capsys.readouterr().out
 

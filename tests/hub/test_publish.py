@@ -295,4 +295,9 @@ def test_from_the_folder_to_the_hub_and_back(run, tmp_path):
     for name, needed in (("pushed", MODEL - {"tokenizer.json", "tokenizer_config.json"}), ("trained", MODEL)):
         assert needed | CODE <= hub.visible(f"someone/{name}"), name
         config = json.loads(hub.repositories[f"someone/{name}"].head.files["config.json"])
-        assert set(config["auto_map"]) == {"AutoConfig", "AutoModel", "AutoModelForSeq2SeqLM"}
+        assert set(config["auto_map"]) == {
+            "AutoConfig",
+            "AutoModel",
+            "AutoModelForSeq2SeqLM",
+            "AutoModelForSpeechSeq2Seq",
+        }

@@ -245,7 +245,7 @@ def test_contradictions_are_found_before_any_work(overrides, message):
     [
         (["model.config.hidden_sise=4"], "hidden_sise.*'hidden_size'"),
         (["model.preset=tinny"], "'tinny'.*'tiny'"),
-        (["model.preset=bert_base"], "'bert_base'.*base, big, tiny"),
+        (["model.preset=bert_base"], "'bert_base'.*base, big, speech_small, tiny"),
         (["model.config.vocab_size=5"], "vocab_size.*tokenizer"),
         (["model.config.num_attention_heads=3"], "num_attention_heads=3"),
         (["model.config.dropout=2.0"], "dropout.*2.0"),
