@@ -13,6 +13,7 @@ from typing import Any
 from .import_hooks import after_import
 from .lazy_names import lazy_names
 from .models.decoding_loop_vanilla import register_decoding_loop
+from .models.encoding_vanilla import register_encoder_layers
 from .pipelines.task_registry import register_pipelines
 
 __version__ = "0.1.0"
@@ -77,6 +78,13 @@ def _decode(*args: Any, **kwargs: Any) -> Any:
     return decode(*args, **kwargs)
 
 
+def _encode(*args: Any, **kwargs: Any) -> Any:
+    from .inference.flat_encoder import encode
+
+    return encode(*args, **kwargs)
+
+
 register_decoding_loop(_decode)
+register_encoder_layers(_encode)
 after_import("transformers.models.auto.configuration_auto", _register_models)
 after_import("transformers.pipelines", register_pipelines)

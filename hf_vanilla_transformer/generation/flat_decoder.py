@@ -16,36 +16,24 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from ..inference.low_precision import LowPrecisionLinear
-from ..inference.packed_weights import PackedLinear, keep_packed
+from ..inference.linear_maps import FlatFeedForward, LinearMap, joined_map, linear_map
+from ..inference.norms import Norm
+from ..inference.packed_weights import keep_packed
 from .key_value_pool import KeyValuePool, SourceKeysAndValues
-
-
-class _Norm(NamedTuple):
-    """The weights of a layer normalisation."""
-
-    shape: tuple[int, ...]
-    weight: torch.Tensor
-    bias: torch.Tensor
-    eps: float
-
-    def __call__(self, states: torch.Tensor) -> torch.Tensor:
-        return torch.layer_norm(states, self.shape, self.weight, self.bias, self.eps)
 
 
 class _Layer(NamedTuple):
     """The weights of a layer. What belongs to cross-attention is None in a decoder without a source."""
 
-    self_norm: _Norm
+    self_norm: Norm
     query_key_value: LinearMap
     self_output: LinearMap
-    cross_norm: _Norm | None
+    cross_norm: Norm | None
     cross_query: LinearMap | None
     cross_key_value: LinearMap | None
     cross_output: LinearMap | None
-    mlp_norm: _Norm
-    fc1: LinearMap
-    fc2: LinearMap
+    mlp_norm: Norm
+    mlp: FlatFeedForward
 
 
 class FlatDecoder:
@@ -65,18 +53,16 @@ class FlatDecoder:
         self.norm_first = config.norm_first
         self.has_cross_attention = config.add_cross_attention
         self.dtype = stack.embed_tokens.weight.dtype
-        self._activation = stack.layers[0].mlp.activation
-        self._activation_name = "relu" if isinstance(self._activation, nn.ReLU) else "none"
         self._stack = weakref.ref(stack)
         with torch.no_grad():
             self._tokens = stack.embed_tokens.weight.detach()
             self._scale = stack.embed_scale
             self._positions = self._position_rows(0)
-            self._embedding_norm = _norm(stack.embed_norm) if config.layernorm_embedding else None
+            self._embedding_norm = Norm.of(stack.embed_norm) if config.layernorm_embedding else None
             self.layers = [self._layer(layer) for layer in stack.layers]
-            self._final_norm = _norm(stack.norm) if config.norm_first else None
+            self._final_norm = Norm.of(stack.norm) if config.norm_first else None
             self._head_transform = model.lm_head_transform if config.lm_head_transform else None
-            self._head = _linear(model.lm_head)
+            self._head = linear_map(model.lm_head)
 
     def _layer(self, layer: nn.Module) -> _Layer:
         attention = layer.self_attn
@@ -85,21 +71,20 @@ class FlatDecoder:
         cross_norm = cross_query = cross_key_value = cross_output = None
         if self.has_cross_attention:
             cross = layer.cross_attn
-            cross_norm = _norm(layer.cross_attn_norm)
-            cross_query = _joined([(cross.q_proj, cross.scaling)])
-            cross_key_value = _joined([(cross.k_proj, 1.0), (cross.v_proj, 1.0)])
-            cross_output = _linear(cross.o_proj)
+            cross_norm = Norm.of(layer.cross_attn_norm)
+            cross_query = joined_map([(cross.q_proj, cross.scaling)])
+            cross_key_value = joined_map([(cross.k_proj, 1.0), (cross.v_proj, 1.0)])
+            cross_output = linear_map(cross.o_proj)
         return _Layer(
-            _norm(layer.self_attn_norm),
-            _joined(projections),
-            _linear(attention.o_proj),
+            Norm.of(layer.self_attn_norm),
+            joined_map(projections),
+            linear_map(attention.o_proj),
             cross_norm,
             cross_query,
             cross_key_value,
             cross_output,
-            _norm(layer.mlp_norm),
-            _linear(layer.mlp.fc1),
-            _linear(layer.mlp.fc2),
+            Norm.of(layer.mlp_norm),
+            FlatFeedForward.of(layer.mlp),
         )
 
     def source_keys_and_values(self, source: torch.Tensor, mask: torch.Tensor | None) -> SourceKeysAndValues:
@@ -251,13 +236,10 @@ class FlatDecoder:
 
     def _feed_forward(self, states: torch.Tensor, layer: _Layer) -> torch.Tensor:
         inputs = layer.mlp_norm(states) if self.norm_first else states
-        inner = layer.fc1(inputs, self._activation_name)
-        if self._activation_name == "none":
-            inner = self._activation(inner)
-        states = layer.fc2(inner).add_(states)
+        states = layer.mlp(inputs).add_(states)
         return states if self.norm_first else layer.mlp_norm(states)
 
-    def _residual(self, states: torch.Tensor, norm: _Norm, sublayer: Any) -> torch.Tensor:
+    def _residual(self, states: torch.Tensor, norm: Norm, sublayer: Any) -> torch.Tensor:
         if self.norm_first:
             return sublayer(norm(states)).add_(states)
         return norm(sublayer(states).add_(states))
@@ -295,57 +277,6 @@ class FlatDecoder:
 def decoder_of(model: PreTrainedModel) -> Any:
     """The decoder stack of a model with a language modeling head."""
     return model.get_decoder() if model.config.is_encoder_decoder else model.model
-
-
-def _norm(module: nn.LayerNorm) -> _Norm:
-    return _Norm(tuple(module.normalized_shape), module.weight.detach(), module.bias.detach(), module.eps)
-
-
-def _joined(projections: list[tuple[nn.Module, float]]) -> LinearMap:
-    """Several linear maps of the same input, each times a factor, as one."""
-    maps = [linear for linear, _ in projections]
-    weight = torch.cat([linear.weight * factor for linear, factor in projections])
-    bias = None
-    if maps[0].bias is not None:
-        bias = torch.cat([linear.bias * factor for linear, factor in projections])
-    if all(isinstance(linear, LowPrecisionLinear) for linear in maps):
-        return _ReducedLinear(LowPrecisionLinear(weight, bias, maps[0].precision))
-    # Only float32 can be packed.
-    return PackedLinear(weight, bias) if weight.dtype == torch.float32 else _PlainLinear(weight, bias)
-
-
-def _linear(linear: nn.Module) -> LinearMap:
-    """A linear map by itself; float32 weights are not copied before they are packed."""
-    if isinstance(linear, LowPrecisionLinear):
-        return _ReducedLinear(linear)
-    packs = linear.weight.dtype == torch.float32
-    return (PackedLinear if packs else _PlainLinear)(linear.weight, linear.bias)
-
-
-class _ReducedLinear:
-    """The same call as `PackedLinear`, for a map in fewer bits."""
-
-    def __init__(self, linear: LowPrecisionLinear) -> None:
-        self.linear = linear
-
-    def __call__(self, states: torch.Tensor, activation: str = "none") -> torch.Tensor:
-        output = self.linear(states)
-        return output.relu_() if activation == "relu" else output
-
-
-class _PlainLinear:
-    """The same call as `PackedLinear`, for float64."""
-
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
-        self.weight = weight.detach()
-        self.bias = None if bias is None else bias.detach()
-
-    def __call__(self, states: torch.Tensor, activation: str = "none") -> torch.Tensor:
-        output = nn.functional.linear(states, self.weight, self.bias)
-        return output.relu_() if activation == "relu" else output
-
-
-LinearMap = PackedLinear | _PlainLinear | _ReducedLinear
 
 
 def flat_decoder(model: PreTrainedModel) -> FlatDecoder:

@@ -16,7 +16,6 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from ..models.kernels_activation_vanilla import activation as activation_module
 from ..models.kernels_linear_vanilla import by_onednn, reordered_for_onednn
 
 T = TypeVar("T")
@@ -24,19 +23,47 @@ T = TypeVar("T")
 # oneDNN takes 25 µs for a call in which MKL takes 3. From this number of weights on, it makes up for them.
 _LARGE = 1 << 19
 
-# Between these numbers of rows, oneDNN multiplies large weights sooner than MKL; the layout is chosen for the third.
-_ONEDNN_ROWS = (3, 32, 8)
+# From this number of rows on, oneDNN multiplies large weights sooner than MKL.
+_FEWEST_ROWS = 3
 
-# From this number of rows on, the order of the weight no longer matters.
+# From this number of rows on, AMD's processors without AVX-512 gain nothing from oneDNN. With AVX-512 they always do.
+_MOST_ROWS = 32
+
+# From this number of multiplications on, oneDNN makes up for its calls with smaller weights, too, on AMD with AVX-512.
+_FEWEST_MULTIPLICATIONS = 1 << 21
+
+# From this number of rows on, MKL is as fast with the weight as it was saved.
 _MANY_ROWS = 64
+
+# The layout of oneDNN is chosen for a number of rows. Measured layouts are equal for 8 and for 1,600.
+_TYPICAL_ROWS = 8
+
+# Activation functions that oneDNN computes before the output of a product leaves the cache, and its names for them.
+_OF_ONEDNN = {"none": ("none", ""), "relu": ("relu", ""), "gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh")}
 
 
 @functools.cache
-def _is_amd_without_avx512() -> bool:
-    """Whether the measurements behind the constants above hold: AMD from Zen 1 to Zen 3, with torch's MKL."""
+def _features() -> frozenset[str]:
+    """What the choices below depend on: "mkl", "avx2", "avx512" and "amd", as far as this processor has them."""
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    is_amd = capabilities.get("sse4a", False)  # only AMD has it
-    return torch.backends.mkl.is_available() and is_amd and capabilities.get("avx2", False)
+    present = {"mkl": torch.backends.mkl.is_available(), "amd": capabilities.get("sse4a", False)}  # only AMD has it
+    present |= {"avx2": capabilities.get("avx2", False), "avx512": capabilities.get("avx512_f", False)}
+    return frozenset(name for name, is_present in present.items() if is_present)
+
+
+def _takes_transposed(rows: int) -> bool:
+    """Whether MKL multiplies few rows sooner with a transposed weight: measured on Zen 2 to 5 and Sapphire Rapids."""
+    return rows <= _MANY_ROWS and {"mkl", "avx2"} <= _features()
+
+
+def _takes_onednn(rows: int, weights: int) -> bool:
+    """Whether oneDNN multiplies sooner: it uses all instructions of AMD's processors, and MKL does not."""
+    if not ({"mkl", "avx2", "amd"} <= _features() and torch.backends.mkldnn.enabled):
+        return False
+    if "avx512" in _features():
+        enough = weights >= _LARGE or rows * weights >= _FEWEST_MULTIPLICATIONS
+        return enough and rows >= _FEWEST_ROWS
+    return weights >= _LARGE and _FEWEST_ROWS <= rows <= _MOST_ROWS
 
 
 class PackedLinear:
@@ -89,22 +116,18 @@ class PackedLinear:
 
         Args:
             states: float32 on a CPU.
-            activation: a name of `config.hidden_act`, or "none".
+            activation: "none", "relu", "gelu" or "gelu_new", as in `config.hidden_act`.
         """
         rows = math.prod(states.shape[:-1])
-        output = self._multiply(states, rows)
-        return output if activation == "none" else _activations(activation)(output)
-
-    def _multiply(self, states: torch.Tensor, rows: int) -> torch.Tensor:
-        first, last, typical = _ONEDNN_ROWS
-        if not _is_amd_without_avx512() or rows > _MANY_ROWS:
-            return nn.functional.linear(states, self.weight, self.bias)
-        if self.weight.numel() >= _LARGE and first <= rows <= last and torch.backends.mkldnn.enabled:
+        if _takes_onednn(rows, self.weight.numel()):
             if self._reordered is None:
-                self._reordered = reordered_for_onednn(self.weight, typical)
+                self._reordered = reordered_for_onednn(self.weight, _TYPICAL_ROWS)
             if self._reordered is not None:
-                return by_onednn(states, self._reordered, self.bias)
-        if rows == 1 and self.in_features > self.out_features:
+                return by_onednn(states, self._reordered, self.bias, *_OF_ONEDNN[activation])
+        return activated(self._by_mkl(states, rows), activation)
+
+    def _by_mkl(self, states: torch.Tensor, rows: int) -> torch.Tensor:
+        if not _takes_transposed(rows) or (rows == 1 and self.in_features > self.out_features):
             return nn.functional.linear(states, self.weight, self.bias)
         if self._transposed is None:
             self._transposed = self.weight.t().contiguous()
@@ -115,10 +138,18 @@ class PackedLinear:
         return nn.functional.linear(states, self._transposed.t(), self.bias)
 
 
-@functools.cache
-def _activations(name: str) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The activation function of that name; ReLU in place, because nobody else holds the output of a map."""
-    return torch.relu_ if name == "relu" else activation_module(name)
+def activated(output: torch.Tensor, activation: str) -> torch.Tensor:
+    """The activation function of that name on the output of a map; ReLU in place, because nobody else holds it.
+
+    Args:
+        output: any shape.
+        activation: "none", "relu", "gelu" or "gelu_new", as in `config.hidden_act`.
+    """
+    if activation == "none":
+        return output
+    if activation == "relu":
+        return output.relu_()
+    return nn.functional.gelu(output, approximate=_OF_ONEDNN[activation][1])
 
 
 class WeightWatch:
@@ -206,4 +237,4 @@ def drop_packed_weights(model: nn.Module) -> None:
     _KEPT.pop(model, None)
 
 
-__all__ = ["PackedLinear", "WeightWatch", "drop_packed_weights", "keep_packed"]
+__all__ = ["PackedLinear", "WeightWatch", "activated", "drop_packed_weights", "keep_packed"]

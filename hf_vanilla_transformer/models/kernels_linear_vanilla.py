@@ -67,9 +67,21 @@ def takes_onednn(left: torch.Tensor, right: torch.Tensor, multiplications: int) 
     )
 
 
-def by_onednn(inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """`inputs @ weight.T + bias`: (..., in) with (out, in) to (..., out). `weight` may be a `reordered_for_onednn`."""
-    return _linear()(inputs, weight, bias, "none", [], "")
+def by_onednn(
+    inputs: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    activation: str = "none",
+    variant: str = "",
+) -> torch.Tensor:
+    """`activation(inputs @ weight.T + bias)`: (..., in) with (out, in) to (..., out).
+
+    Args:
+        weight: a matrix, or a `reordered_for_onednn`.
+        activation: a name of oneDNN: `none`, `relu`, or `gelu`, which has the variants `none` (exact) and `tanh`.
+        variant: of the activation.
+    """
+    return _linear()(inputs, weight, bias, activation, [], variant)
 
 
 def reordered_for_onednn(weight: torch.Tensor, rows: int) -> torch.Tensor | None:

@@ -17,6 +17,7 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .attention_vanilla import SelfAttention
 from .configuration_vanilla import VanillaEncoderConfig
+from .encoding_vanilla import served_layers
 from .heads_vanilla import LanguageModelHead, QuestionAnsweringHead, TokenClassificationHead, classifier_dropout
 from .kernels_activation_vanilla import activation
 from .layers_vanilla import TransformerLayer
@@ -24,6 +25,7 @@ from .losses_vanilla import IGNORED_LABEL, class_numbers, sequence_loss, token_c
 from .masks_vanilla import check_mask, self_attention_mask
 from .outputs_vanilla import LogitsWhenRead, MaskedLMTrainingOutput, has_logits, when_read
 from .packing_vanilla import packed_sequences
+from .plain_values_vanilla import has_plain_cpu_values
 from .pooling_vanilla import POOLED_VECTORS, kept_tokens, pool
 from .stack_vanilla import VanillaPreTrainedModel, VanillaStack
 
@@ -93,12 +95,17 @@ class VanillaEncoderModel(VanillaEncoderPreTrainedModel, VanillaStack):
         check_mask("attention_mask", attention_mask, *inputs_embeds.shape[:2])
         seq_idx = packed_sequences(seq_idx, position_ids, attention_mask, None)
         hidden_states = self.embed(inputs_embeds, attention_mask, position_ids, token_type_ids, seq_idx=seq_idx)
-        mask = self_attention_mask(self.config, hidden_states, attention_mask, None, seq_idx, is_causal=False)
-        for layer in self.layers:
-            hidden_states = layer(hidden_states, attention_mask=mask, **kwargs)
-        hidden_states = self.finish(hidden_states)
-        pooled = self.pooler(hidden_states) if self.pooler is not None else None
-        return BaseModelOutputWithPooling(last_hidden_state=hidden_states, pooler_output=pooled)
+        output = None
+        if seq_idx is None and has_plain_cpu_values(hidden_states):
+            # Outside of training, another computation of the same layers may serve; see `encoding_vanilla.py`.
+            output = served_layers(self, hidden_states, attention_mask, kwargs)
+        if output is None:
+            mask = self_attention_mask(self.config, hidden_states, attention_mask, None, seq_idx, is_causal=False)
+            for layer in self.layers:
+                hidden_states = layer(hidden_states, attention_mask=mask, **kwargs)
+            output = self.finish(hidden_states)
+        pooled = self.pooler(output) if self.pooler is not None else None
+        return BaseModelOutputWithPooling(last_hidden_state=output, pooler_output=pooled)
 
 
 class VanillaEncoderForMaskedLM(LanguageModelHead, VanillaEncoderPreTrainedModel):

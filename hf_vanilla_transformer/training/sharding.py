@@ -103,6 +103,7 @@ def _tensor_parallel(whole: PreTrainedModel, layout: DistributedRecipe) -> PreTr
         state_dict={name: tensor.clone() for name, tensor in whole.state_dict().items()},
         distributed_config=DistributedConfig(tp_size=layout.tp_size),
         attn_implementation=whole.config._attn_implementation,
+        trust_remote_code=False,
     )
     if whole.can_generate():
         model.generation_config = whole.generation_config

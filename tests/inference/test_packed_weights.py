@@ -15,11 +15,18 @@ from hf_vanilla_transformer.inference.packed_weights import (
     keep_packed,
 )
 
+PROCESSORS = {
+    "AMD with AVX-512": {"mkl", "amd", "avx2", "avx512"},
+    "AMD without AVX-512": {"mkl", "amd", "avx2"},
+    "Intel": {"mkl", "avx2", "avx512"},
+    "other": set(),
+}
 
-@pytest.fixture(params=[True, False], ids=["measured processor", "other processor"])
+
+@pytest.fixture(params=PROCESSORS)
 def processor(request, monkeypatch):
-    """Both choices run on every processor; small weights count as large, so that oneDNN is used too."""
-    monkeypatch.setattr(packed_weights, "_is_amd_without_avx512", lambda: request.param)
+    """The choices of all processors run on every processor; small weights count as large, so that oneDNN is used."""
+    monkeypatch.setattr(packed_weights, "_features", lambda: frozenset(PROCESSORS[request.param]))
     monkeypatch.setattr(packed_weights, "_LARGE", 1)
     return request.param
 
@@ -72,7 +79,8 @@ def test_memory_counts_the_copies(processor):
     assert packed.memory == 0
     packed(torch.randn(1, 24))
     packed(torch.randn(8, 24))
-    assert packed.memory == (2 * 56 * 24 * 4 if processor else 0)
+    copies = {"other": 0, "Intel": 1}.get(processor, 2)
+    assert packed.memory == copies * 56 * 24 * 4
 
 
 class Model(nn.Module):

@@ -31,8 +31,8 @@ def test_every_load_passes_its_decision_about_the_code_of_a_model():
 
 
 def test_weights_are_loaded_in_one_place_that_unpickles_nothing():
-    """Exports read back what they have just written. Everything else goes through `load_pretrained`."""
-    own = {"safe_loading.py", "to_onnx.py", "to_gguf.py", "to_transformers.py"}
+    """Exports read back what they have just written, and sharding reads no file. The rest calls `load_pretrained`."""
+    own = {"safe_loading.py", "sharding.py", "to_onnx.py", "to_gguf.py", "to_transformers.py"}
     others = [
         f"{path.name}:{node.lineno}"
         for path in sorted(PACKAGE.rglob("*.py"))
