@@ -81,6 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
     model, tokenizer = load_for_lines(
         arguments, "AutoModelForSequenceClassification", "AutoModelForTokenClassification"
     )
+    from ..inference.flat_encoder import skipped_padding
+
     head = type(model).__name__
     labels_words = head.endswith("TokenClassification")
     if labels_words and (labels is not None or arguments.pair):
@@ -102,10 +104,11 @@ def run(arguments: argparse.Namespace) -> int:
     images = AttentionImages(arguments.attention, model, tokenizer)
     with answer_writer(arguments) as writer:
         for lines in windows:
-            if labels_words:
-                answered = _words(lines, writer.lines, model, tokenizer, arguments, long_lines)
-            else:
-                answered = _sequences(lines, writer.lines, model, tokenizer, labels, arguments, long_lines)
+            with skipped_padding():  # labels depend on tokens only
+                if labels_words:
+                    answered = _words(lines, writer.lines, model, tokenizer, arguments, long_lines)
+                else:
+                    answered = _sequences(lines, writer.lines, model, tokenizer, labels, arguments, long_lines)
             for line, answers in zip(lines, answered):
                 writer.write(line, answers)
                 if writer.lines not in long_lines.numbers:
@@ -157,13 +160,19 @@ def _sequences(
         if arguments.pair:
             texts = [_pair(line, number) for number, line in enumerate(lines, before + 1) if line.strip()]
         filled = [number for number, line in enumerate(lines, before + 1) if line.strip()]
+        lengths = []
         for number, text in zip(filled, texts):
             both = text if isinstance(text, dict) else {"text": text}
-            long_lines.is_long(number, len(tokenizer(**both, verbose=False)["input_ids"]))
+            lengths.append(len(tokenizer(**both, verbose=False)["input_ids"]))
+            long_lines.is_long(number, lengths[-1])
+        # Texts of similar length in a batch need little padding.
+        order = sorted(range(len(texts)), key=lambda index: -lengths[index])
         # A head with one output is a regression, whose number a sigmoid would change.
         number_options = {"function_to_apply": "none"} if _is_regression(model) else {}
         limit = {} if long_lines.limit is None else {"max_length": long_lines.limit}
-        outputs = classify(texts, batch_size=arguments.batch_size, truncation=True, **limit, **number_options)
+        sorted_texts = [texts[index] for index in order]
+        found = classify(sorted_texts, batch_size=arguments.batch_size, truncation=True, **limit, **number_options)
+        outputs = [output for _, output in sorted(zip(order, found), key=lambda pair: pair[0])]
         if _is_regression(model):
             values = [output[0]["score"] for output in outputs]
             ranked = [[(f"{value:.4f}", value)] for value in values]
@@ -229,6 +238,7 @@ def _words(
             continue  # a word that is longer than the model
         columns = (encoded.first_words, encoded.words, encoded.input_ids, encoded.word_ids)
         rows += [(index, *row) for row in zip(*columns)]
+    rows.sort(key=lambda row: -len(row[3]))  # rows of similar length in a batch need little padding
     sums = [torch.zeros(len(words), model.config.num_labels, dtype=torch.float64) for words in sentences]
     left = tokenizer.padding_side == "left"
     # In a decoder only the last token of a word attends to all of it.

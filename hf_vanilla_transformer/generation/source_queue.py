@@ -19,6 +19,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
+from ..inference.flat_encoder import skipped_padding
 from .beam_search import BeamBatch, BeamSearch
 from .decoding_loop import reason_against_switch
 from .decoding_options import judge_first_token_only, only_exclude_tokens, reason_against_options
@@ -262,13 +263,15 @@ class SourceQueue:
         ids = torch.tensor([[*self._sources[one], *[padding] * (longest - len(self._sources[one]))] for one in numbers])
         lengths = torch.tensor([len(self._sources[number]) for number in numbers])
         mask = (torch.arange(longest) < lengths[:, None]).long()
+        with skipped_padding():  # cross-attention does not see it
+            source = self._model.get_encoder()(ids, attention_mask=mask)[0]
         limits = [1 + self._limits[number] for number in numbers]
         request = SearchRequest(
             decoder=self._decoder,
             prompts=options.start.expand(len(numbers), 1),
             positions=torch.zeros(1, 1, dtype=torch.long),
             prompt_mask=None,
-            source=self._model.get_encoder()(ids, attention_mask=mask)[0],
+            source=source,
             source_mask=mask,
             first_processors=options.processors,
             processors=LogitsProcessorList(),

@@ -1,18 +1,17 @@
-"""The layers of an encoder as few operations on tensors: the same numbers as the modules, without padding.
+"""The layers of an encoder as few operations on tensors: the same numbers as the modules, without their overhead.
 
-Texts of a batch have different lengths, and the modules compute the padding as if it were tokens. Here, every part of a
-layer sees only tokens, one after the other; attention gathers the texts into groups of similar length. Queries, keys
-and values come from one product, and weights are packed (see `packed_weights.py`).
+Queries, keys and values come from one product, and weights are packed (see `packed_weights.py`).
 
-The states of padding are zero in the output. Those of the modules depend on the length of the batch; heads and pooling
-read neither.
+Texts of a batch have different lengths, and the modules compute the padding as if it were tokens. A caller who does not
+read the states of padding says so with `skipped_padding`. Then every part of a layer sees only tokens, one after the
+other; attention gathers the texts into groups of similar length, and the states of padding are zero.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -26,20 +25,45 @@ from .packed_weights import keep_packed
 from .plain_modules import reason_against_modules, reason_against_stack
 
 SWITCH = "HF_VANILLA_ENCODER"
-_switched_off: ContextVar[bool] = ContextVar("switched_off", default=False)
+_COMPUTATIONS = ("flat", "modules", "tokens")
+_chosen: ContextVar[str | None] = ContextVar("chosen", default=None)
 
 # Texts up to this length are padded to each other's length for attention. It is cheap there; another group costs more.
 _SHORT = 32
 
 
-@contextmanager
-def encoder_modules() -> Iterator[None]:
+def encoder_modules() -> AbstractContextManager[None]:
     """A context in which encoders compute with their modules."""
-    token = _switched_off.set(True)
+    return _computation("modules")
+
+
+def skipped_padding() -> AbstractContextManager[None]:
+    """A context in which encoders compute no padding: for callers who do not read its states, which are zero then.
+
+    No head of this package reads them, nor does pooling. `HF_VANILLA_ENCODER=tokens` does the same for a process.
+    """
+    return _computation("tokens")
+
+
+@contextmanager
+def _computation(name: str) -> Iterator[None]:
+    token = _chosen.set(name)
     try:
         yield
     finally:
-        _switched_off.reset(token)
+        _chosen.reset(token)
+
+
+def _computation_now() -> str:
+    """The computation that the innermost context or the environment variable asks for.
+
+    Raises:
+        ValueError: the environment variable has a value that it does not know.
+    """
+    name = _chosen.get() or os.environ.get(SWITCH, "flat")
+    if name not in _COMPUTATIONS:
+        raise ValueError(f"{SWITCH}={name!r} must be one of {', '.join(_COMPUTATIONS)}.")
+    return name
 
 
 def encode(
@@ -57,12 +81,15 @@ def encode(
         keywords: what the caller passes to the attention.
 
     Returns:
-        The output of the encoder, (batch, length, hidden), zero at padding; None for what this computation does not
-        know, which the modules serve.
+        The output of the encoder, (batch, length, hidden); None for what this computation does not know, which the
+        modules serve.
+
+    Raises:
+        ValueError: the environment variable `HF_VANILLA_ENCODER` has a value that it does not know.
     """
     if reason_against(encoder, hidden_states, attention_mask, keywords) is not None:
         return None
-    return _flat_encoder(encoder)(hidden_states, attention_mask)
+    return _flat_encoder(encoder)(hidden_states, attention_mask, skips_padding=_computation_now() == "tokens")
 
 
 def reason_against(
@@ -78,13 +105,8 @@ def reason_against(
     """
     if torch.is_grad_enabled() and (hidden_states.requires_grad or any(p.requires_grad for p in encoder.parameters())):
         return "gradients are on"
-    if _switched_off.get():
+    if _computation_now() == "modules":
         return "it is switched off"
-    switch = os.environ.get(SWITCH, "flat")
-    if switch not in ("flat", "modules"):
-        raise ValueError(f"{SWITCH}={switch!r} must be 'flat' or 'modules'.")
-    if switch == "modules":
-        return f"{SWITCH}=modules"
     asked = [name for name, value in keywords.items() if value and name != "use_cache"]
     asked += [name for name in ("output_attentions", "output_hidden_states") if getattr(encoder.config, name, False)]
     if asked:
@@ -100,8 +122,8 @@ def reason_against(
     if attention_mask is not None:
         if attention_mask.dim() != 2 or not attention_mask.is_cpu:
             return "the mask is not one of padding on CPU"
-        if not bool((attention_mask[:, 0] != 0).all()):
-            return "padding is on the left, where BERT's pooler reads it, or a row has no tokens"
+        if not bool((attention_mask != 0).any(1).all()):
+            return "a row has no tokens"
     return reason_against_modules(_modules(encoder), (type(encoder),), (), dtype)
 
 
@@ -155,17 +177,21 @@ class FlatEncoder:
         )
 
     @torch.no_grad()
-    def __call__(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    def __call__(
+        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None, *, skips_padding: bool
+    ) -> torch.Tensor:
         """All layers and the final normalisation.
 
         Args:
             hidden_states: (batch, length, hidden), the embedded tokens.
             attention_mask: (batch, length), 0 at padding; None without padding.
+            skips_padding: whether padding gets zeros. Padding on the left is computed nevertheless, because BERT's
+                pooler reads the first column.
 
         Returns:
-            (batch, length, hidden), zero at padding.
+            (batch, length, hidden).
         """
-        texts = _Texts(*hidden_states.shape[:2], attention_mask)
+        texts = _Texts(*hidden_states.shape[:2], attention_mask, skips_padding)
         states = texts.without_padding(hidden_states)
         for layer in self.layers:
             inputs = layer.self_norm(states) if self.norm_first else states
@@ -199,8 +225,8 @@ class _Group(NamedTuple):
         tokens: the number of their tokens.
         texts: the number of texts.
         longest: the number of tokens of the longest.
-        slots: (tokens,), the place of each token in (texts · longest); None if all texts have the same length.
-        visible: (texts, 1, 1, longest), whether there is a token; None likewise.
+        slots: (tokens,), the place of each token in (texts · longest); None if every place has its own.
+        visible: (texts, 1, 1, longest), whether there is a token; None if there is one everywhere.
     """
 
     tokens: int
@@ -217,14 +243,18 @@ class _Texts:
         batch: number of texts.
         length: number of columns.
         attention_mask: (batch, length), 0 at padding; None without padding.
+        skips_padding: whether to leave out padding that is not on the left.
     """
 
-    def __init__(self, batch: int, length: int, attention_mask: torch.Tensor | None) -> None:
+    def __init__(self, batch: int, length: int, attention_mask: torch.Tensor | None, skips_padding: bool) -> None:
         self.shape = (batch, length)
         self._places: torch.Tensor | None = None
         is_token = None if attention_mask is None else attention_mask != 0
         if is_token is None or bool(is_token.all()):
             self._groups = [_Group(batch * length, batch, length, None, None)]
+            return
+        if not skips_padding or not bool(is_token[:, 0].all()):
+            self._groups = [_Group(batch * length, batch, length, None, is_token[:, None, None, :])]
             return
         lengths, order = is_token.sum(1).sort(descending=True, stable=True)
         rows, columns = is_token[order].nonzero(as_tuple=True)
@@ -244,12 +274,12 @@ class _Texts:
             first += texts
 
     def without_padding(self, states: torch.Tensor) -> torch.Tensor:
-        """(batch, length, hidden) to (tokens, hidden), longest text first."""
+        """(batch, length, hidden) to (tokens, hidden); longest text first, where padding is left out."""
         flat = states.reshape(-1, states.shape[-1])
         return flat if self._places is None else flat.index_select(0, self._places)
 
     def with_padding(self, states: torch.Tensor) -> torch.Tensor:
-        """(tokens, hidden) back to (batch, length, hidden), zero at padding."""
+        """(tokens, hidden) back to (batch, length, hidden), zero at padding that was left out."""
         batch, length = self.shape
         if self._places is not None:
             padded = states.new_zeros(batch * length, states.shape[-1])
@@ -293,4 +323,4 @@ def _group_sizes(lengths: list[int]) -> list[int]:
     return sizes
 
 
-__all__ = ["FlatEncoder", "encode", "encoder_modules", "reason_against"]
+__all__ = ["FlatEncoder", "encode", "encoder_modules", "reason_against", "skipped_padding"]

@@ -9,6 +9,7 @@ from transformers.pipelines.base import Pipeline
 
 from ..data.collators.dependency_parsing import DependencyParsingCollator
 from ..data.word_pieces import encode_words
+from ..inference.flat_encoder import skipped_padding
 
 
 class DependencyParsingPipeline(Pipeline):
@@ -89,7 +90,8 @@ class DependencyParsingPipeline(Pipeline):
     def _forward(self, model_inputs: dict[str, Any], single_root: bool = True) -> dict[str, Any]:
         sentences = model_inputs.pop("sentence")
         word_ids = model_inputs.pop("word_ids") - 1
-        trees = self.model.parse(**model_inputs, word_ids=word_ids, single_root=single_root)
+        with skipped_padding():  # trees have only words
+            trees = self.model.parse(**model_inputs, word_ids=word_ids, single_root=single_root)
         # The base class splits a batch into its items.
         return {"trees": list(zip([sentences] if isinstance(sentences, _Words) else sentences, trees))}
 

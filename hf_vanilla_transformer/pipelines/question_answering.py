@@ -9,6 +9,7 @@ import torch
 from transformers.pipelines.base import ChunkPipeline
 
 from ..generation.answer_spans import AnswerWindow, best_spans, complete_offsets
+from ..inference.flat_encoder import skipped_padding
 
 _PREPROCESS = ("doc_stride", "max_seq_len")
 _POSTPROCESS = ("top_k", "max_answer_len", "handle_impossible_answer")
@@ -116,7 +117,8 @@ class QuestionAnsweringPipeline(ChunkPipeline):
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
         rest = {name: model_inputs.pop(name) for name in ("offsets", "context", "is_last")}
-        outputs = self.model(**model_inputs)
+        with skipped_padding():  # spans of an answer have none
+            outputs = self.model(**model_inputs)
         return {
             "start_logits": outputs.start_logits,
             "end_logits": outputs.end_logits,

@@ -9,7 +9,7 @@ from torch import nn
 import hf_vanilla_transformer as vanilla
 from hf_vanilla_transformer import VanillaEncoderModel, lower_precision
 from hf_vanilla_transformer.inference import flat_encoder, low_precision
-from hf_vanilla_transformer.inference.flat_encoder import encoder_modules, reason_against
+from hf_vanilla_transformer.inference.flat_encoder import encoder_modules, reason_against, skipped_padding
 from hf_vanilla_transformer.models import encoding_vanilla
 
 from ..tiny_models import tiny_model, tokens
@@ -39,8 +39,9 @@ def served(monkeypatch):
     return answers
 
 
-def batch(lengths=LENGTHS):
+def batch(lengths=LENGTHS, left=False):
     mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
+    mask = mask.flip(1) if left else mask
     return {"input_ids": tokens(len(lengths), max(lengths)), "attention_mask": mask}
 
 
@@ -49,19 +50,23 @@ def by_modules(model, **inputs):
         return model(**inputs)
 
 
+@pytest.mark.parametrize("left", [False, True], ids=["padding on the right", "padding on the left"])
 @pytest.mark.parametrize("lengths", [LENGTHS, [7, 7], [5], [40, 1]], ids=str)
 @pytest.mark.parametrize("fields", KINDS.values(), ids=KINDS)
-def test_states_are_those_of_the_modules_and_zero_at_padding(fields, lengths, served):
+def test_states_are_those_of_the_modules(fields, lengths, left, served):
     model = tiny_model(VanillaEncoderModel, **fields).eval()
-    inputs = batch(lengths)
+    inputs = batch(lengths, left)
     expected = by_modules(model, **inputs)
     with torch.inference_mode():
         found = model(**inputs)
-    assert served[-1] is not None
+        with skipped_padding():
+            skipped = model(**inputs)
+    assert len(served) == 3 and served[1] is not None and served[2] is not None
+    torch.testing.assert_close(found.to_tuple(), expected.to_tuple())
     is_token = inputs["attention_mask"].bool()
-    torch.testing.assert_close(found.last_hidden_state[is_token], expected.last_hidden_state[is_token])
-    torch.testing.assert_close(found.pooler_output, expected.pooler_output)
-    assert not found.last_hidden_state[~is_token].any()
+    torch.testing.assert_close(skipped.last_hidden_state[is_token], expected.last_hidden_state[is_token])
+    torch.testing.assert_close(skipped.pooler_output, expected.pooler_output)
+    assert left or not skipped.last_hidden_state[~is_token].any()
 
 
 def test_numbers_are_those_of_float64(served):
@@ -69,7 +74,7 @@ def test_numbers_are_those_of_float64(served):
     precise = copy.deepcopy(model).double()
     exact = by_modules(precise, **batch()).last_hidden_state
     served.clear()
-    with torch.inference_mode():
+    with torch.inference_mode(), skipped_padding():
         single, double = (one(**batch()).last_hidden_state for one in (model, precise))
     assert len(served) == 2 and not any(answer is None for answer in served)
     is_token = batch()["attention_mask"].bool()
@@ -93,7 +98,7 @@ def test_heads_give_the_same_answers(name, served):
     if "Parsing" in name:
         inputs["word_ids"] = torch.where(inputs["attention_mask"].bool(), torch.arange(9), -1)
     expected = by_modules(model, **inputs)
-    with torch.inference_mode():
+    with torch.inference_mode(), skipped_padding():
         found = model(**inputs)
     assert served[-1] is not None
     is_token = inputs["attention_mask"].bool()
@@ -119,7 +124,7 @@ def test_maps_in_fewer_bits_are_served(precision, served, monkeypatch):
     model = tiny_model(VanillaEncoderModel).eval()
     lower_precision(model, precision)
     expected = by_modules(model, **batch()).last_hidden_state
-    with torch.inference_mode():
+    with torch.inference_mode(), skipped_padding():
         found = model(**batch()).last_hidden_state
     assert served[-1] is not None
     is_token = batch()["attention_mask"].bool()
@@ -144,8 +149,10 @@ def test_weights_are_copied_again_after_an_update(served):
     torch.testing.assert_close(after[is_token], by_modules(model, **inputs).last_hidden_state[is_token])
 
 
-def left_padding(model):
-    return {"attention_mask": batch()["attention_mask"].flip(1)}
+def no_tokens(model):
+    mask = batch()["attention_mask"]
+    mask[2] = 0
+    return {"attention_mask": mask}
 
 
 def four_dimensions(model):
@@ -173,7 +180,7 @@ def train(model):
 
 
 REASONS = {
-    "padding on the left": left_padding,
+    "a row without tokens": no_tokens,
     "a mask with four dimensions": four_dimensions,
     "packed rows": packed_rows,
     "a hook": watch,
@@ -207,8 +214,10 @@ def test_the_switch_turns_it_off_and_names_a_wrong_value(served, monkeypatch):
         monkeypatch.setenv("HF_VANILLA_ENCODER", "modules")
         model(**batch())
         assert served == [None]
+        monkeypatch.setenv("HF_VANILLA_ENCODER", "tokens")
+        assert not model(**batch()).last_hidden_state[1 - batch()["attention_mask"] > 0].any()
         monkeypatch.setenv("HF_VANILLA_ENCODER", "fast")
-        with pytest.raises(ValueError, match=r"HF_VANILLA_ENCODER='fast'.*'flat'.*'modules'"):
+        with pytest.raises(ValueError, match=r"HF_VANILLA_ENCODER='fast'.*flat, modules, tokens"):
             model(**batch())
 
 

@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedModel
 
 from ...evaluation_mode import evaluation_mode
+from ...inference.flat_encoder import skipped_padding
 from ...progress import progress_bar
 from ..recipes.finetuning_recipe import TextLengthRecipe
 from .base_model import BaseModel
@@ -66,5 +67,7 @@ def outputs_by_length(
         for start in range(0, len(order), batch_size):
             numbers = order[start : start + batch_size]
             batch = {name: value.to(model.device) for name, value in collate([rows[n] for n in numbers]).items()}
-            yield numbers, (call or model)(**batch)
+            with skipped_padding():  # no head reads it
+                outputs = (call or model)(**batch)
+            yield numbers, outputs
             bar.update(len(numbers))
