@@ -1,4 +1,4 @@
-"""Trained models in use on a CPU: packed weights, linear maps in fewer bits."""
+"""Trained models in use on a CPU: packed weights, linear maps in fewer bits, encoders without padding."""
 
 from ..lazy_names import lazy_names
 
@@ -9,6 +9,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "check_precision": "low_precision",
         "describe_precision": "low_precision",
         "drop_packed_weights": "packed_weights",
+        "encoder_modules": "flat_encoder",
         "lower_precision": "low_precision",
+        "skipped_padding": "flat_encoder",
     },
 )
