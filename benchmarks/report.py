@@ -1,6 +1,6 @@
-"""`python -m benchmarks.report`: writes the tables of docs/benchmarks.md from the JSON files in benchmarks/results.
+"""`python -m benchmarks.report`: writes the tables of the pages in docs/ from the JSON files in benchmarks/results.
 
-All figures of the page come from files that benchmarks wrote. `--check` fails if the page and the files differ.
+All figures of the tables come from files that benchmarks wrote. `--check` fails if the pages and the files differ.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from . import decoding, exports, loss, multi30k, multi30k_ablation, precision, products, training
+from . import decoding, exports, loss, multi30k, multi30k_ablation, precision, products, real_checkpoint, training
 from .records import RESULTS, read_json, write_text
 from .training_sides import SETTINGS
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE = DOCS / "benchmarks.md"
+# Benchmarks whose table stands on a page of its own.
+OTHER_PAGES = {"real_checkpoint": (real_checkpoint, DOCS / "real-checkpoints.md")}
 MISSING = "Not measured yet."
 
 
@@ -48,15 +51,19 @@ def sections(results: Path) -> dict[str, str]:
         "multi30k_ablation": multi30k_ablation,
     }
     for name, module in modules.items():
-        file = results / f"{name}.json"
-        if file.is_file():
-            record = read_json(file)
-            texts[name] = f"{where(record)}\n\n{module.table(record)}"
-        else:
-            texts[name] = MISSING
+        texts[name] = section(results, name, module)
     if (results / "multi30k.png").is_file() and texts["multi30k"] != MISSING:
         texts["multi30k"] += "\n\n![BLEU against minutes of training](../benchmarks/results/multi30k.png)"
     return texts
+
+
+def section(results: Path, name: str, module: Any) -> str:
+    """The machine and the table of one record."""
+    file = results / f"{name}.json"
+    if not file.is_file():
+        return MISSING
+    record = read_json(file)
+    return f"{where(record)}\n\n{module.table(record)}"
 
 
 def render(page: str, texts: dict[str, str]) -> str:
@@ -75,22 +82,23 @@ def render(page: str, texts: dict[str, str]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Renders or checks the page."""
+    """Renders or checks the pages."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--check", action="store_true", help="only check that the page is up to date")
     options = parser.parse_args(arguments)
-    before = options.page.read_text(encoding="utf-8")
-    after = render(before, sections(options.results))
-    if options.check:
+    pages = {options.page: sections(options.results)}
+    if options.page == PAGE:
+        pages |= {page: {name: section(options.results, name, of)} for name, (of, page) in OTHER_PAGES.items()}
+    for page, texts in pages.items():
+        before = page.read_text(encoding="utf-8")
+        after = render(before, texts)
+        if after != before and options.check:
+            raise SystemExit(f"{page} differs from the records in {options.results}: run python -m benchmarks.report")
         if after != before:
-            raise SystemExit(
-                f"{options.page} differs from the records in {options.results}: run python -m benchmarks.report"
-            )
-    elif after != before:
-        write_text(options.page, after)
-        print(f"written: {options.page}")
+            write_text(page, after)
+            print(f"written: {page}")
 
 
 if __name__ == "__main__":
