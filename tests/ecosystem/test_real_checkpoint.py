@@ -16,7 +16,7 @@ def test_minilm(tmp_path, capsys):
     for name in ("imdb", "rt_polarity"):
         if not (data_folder() / name).is_dir():
             pytest.skip(f"the data set {name} is not here")
-    sizes = ["--reviews", "200", "--updates", "8", "--labels", "32", "--epochs", "1"]
+    sizes = ["--reviews", "300", "--updates", "8", "--labels", "32", "--epochs", "1"]
     real_checkpoint.main([*sizes, "--output", str(tmp_path / "record.json")])
     steps = json.loads((tmp_path / "record.json").read_text())["steps"]
     refused = {name for name, step in steps.items() if step.get("status")}
