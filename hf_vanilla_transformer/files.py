@@ -170,13 +170,31 @@ def remove_folder(path: Path) -> None:
         _flush_folder(path.parent)
 
 
-def replace_files(new: Path, folder: Path) -> None:
-    """Moves each file of the folder `new` into `folder`, over a file of the same name, and removes `new`."""
-    for file in sorted(new.iterdir()):
-        _finish(file, 0o666 & ~_umask())
-        os.replace(file, folder / file.name)
-    new.rmdir()
-    _flush_folder(folder)
+@contextmanager
+def files_aside(folder: Path) -> Iterator[Path]:
+    """Yields a new folder to write to, whose files move into `folder` on success, over files of the same name.
+
+    Weights move last, and after them the index of several files of weights. So the files of a model that is found by
+    its weights are all there.
+    """
+    with _explained_write_error(folder / "new"), _holder(folder / "new") as holder:
+        aside = holder / "new"
+        aside.mkdir()
+        yield aside
+        for file in aside.iterdir():
+            _finish(file, 0o666 & ~_umask())
+        for file in sorted(aside.iterdir(), key=_order_of_a_model):
+            os.replace(file, folder / file.name)
+        _flush_folder(folder)
+
+
+def _order_of_a_model(file: Path) -> tuple[bool, bool, str]:
+    return ".safetensors" in file.name, file.name.endswith(".safetensors.index.json"), file.name
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether `path` is the hidden folder of a write that is not finished, or never will be."""
+    return path.is_dir() and re.fullmatch(rf"\..*\{_PARTIAL}", path.name) is not None
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -187,8 +205,7 @@ def remove_leftovers(folder: Path) -> None:
     from filelock import FileLock
 
     with suppress(OSError):
-        names = [name for name in os.listdir(folder) if re.fullmatch(rf"\..*\{_PARTIAL}", name)]
-        for holder in (folder / name for name in names):
+        for holder in [folder / name for name in os.listdir(folder) if is_leftover(folder / name)]:
             with suppress(OSError):  # among them Timeout: a living process has the lock
                 # A folder of this name that is not ours has other files and no lock.
                 is_ours = (holder / _LOCK).is_file() or not any(holder.iterdir())
@@ -282,6 +299,9 @@ def _locked_holder(path: Path) -> tuple[Path, FileLock]:
         except (FileNotFoundError, TimeoutError):
             # Another process took the holder for a leftover before it was locked.
             continue
+        except OSError:
+            shutil.rmtree(holder, ignore_errors=True)
+            raise
 
 
 def _discard(holder: Path, lock: FileLock) -> None:

@@ -16,7 +16,7 @@ import re
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +70,11 @@ class _Watch:
         finally:
             self.busy = False
 
+    def written(self, path: str) -> None:
+        """Remembers a file that may not be on disk."""
+        if path.startswith(self.root):
+            self.unflushed.add(path)
+
     def renamed(self, old: str, new: str) -> None:
         """Follows unflushed files to their new names."""
         moved = {path for path in self.unflushed if path == old or path.startswith(old + os.sep)}
@@ -89,7 +94,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
             return
         path = _absolute(path)
         watch.operation("open", path)
-        watch.unflushed.add(path)
+        watch.written(path)
     elif event in _EVENTS:
         descriptor = arguments[-1] if isinstance(arguments[-1], int) else -1
         path = _absolute(arguments[1] if event == "os.rename" else arguments[0], descriptor)
@@ -122,7 +127,7 @@ def _watching(watch: _Watch) -> Iterator[None]:
                 return save(*arguments, **options)
             path = _absolute(arguments[position])
             watch.operation(kind, path)
-            watch.unflushed.add(path)
+            watch.written(path)
             return save(*arguments, **options)
 
         return saved
@@ -148,32 +153,47 @@ def operations(root: Path, run: Callable[[], Any]) -> list[Operation]:
     return found
 
 
-def states(root: Path, run: Callable[[], Any], store: Path) -> list[Path]:
+def states(root: Path, run: Callable[[], Any], store: Path, *, appended: Collection[str] = ()) -> list[Path]:
     """The different states in which a kill can leave `root` during a call of `run`, each as a copy of `root`.
 
     Args:
         root: the watched folder.
         run: the code, which is called once.
         store: an empty folder for the copies, outside of `root`.
+        appended: names of files that grow line by line. Of their lines that were not flushed, half of the last is cut.
 
     Raises:
-        AssertionError: at some time, a file that was not flushed to disk had a finished name.
+        AssertionError: at some time, another file that was not flushed to disk had a finished name.
     """
     copies: list[Path] = []
     seen: set[Hashable] = set()
+    last: Operation | None = None
 
     def copy(operation: Operation | None) -> None:
+        nonlocal last
+        before, last = last, operation
+        if before is not None and before.kind != "os.rename" and _deep_in_unfinished(before.path):
+            return  # it changed nothing that distinguishes two states
         half = {path for path in watch.unflushed if os.path.isfile(path)}
-        finished = [path for path in half if not any(map(_UNFINISHED.fullmatch, Path(path).parts))]
+        grown = {path for path in half if os.path.basename(path) in appended}
+        finished = [path for path in half - grown if not any(map(_UNFINISHED.fullmatch, Path(path).parts))]
         assert not finished, f"{finished} are not on disk, but have finished names, before {operation}"
         state = _state(root, half)
         if state not in seen:
             seen.add(state)
             copies.append(store / str(len(copies)))
-            shutil.copytree(root, copies[-1], symlinks=True)
+
+            def link(path: str, copied: str) -> None:
+                """Complete files are replaced, not changed, so that a link is as good as a copy, and sooner made."""
+                changes = os.path.realpath(path) in half or os.path.basename(path) in appended
+                (shutil.copy2 if changes else os.link)(path, copied)
+
+            shutil.copytree(root, copies[-1], symlinks=True, copy_function=link)
             for path in half:
                 torn = copies[-1] / os.path.relpath(path, watch.root)
-                os.truncate(torn, torn.stat().st_size // 2)
+                size = torn.stat().st_size
+                line = len(torn.read_bytes().rstrip(b"\n").rpartition(b"\n")[2]) if path in grown else size
+                os.truncate(torn, size - (line + 1) // 2)
 
     watch = _Watch(root, copy)
     with _watching(watch):
@@ -201,7 +221,7 @@ def failures(
     found = operations(root, run)
     chosen = {operation.site if not each else number: number for number, operation in enumerate(found)}
     for number in sorted(chosen.values()):
-        if found[number].kind in _FREE:
+        if _needs_no_space(found[number]):
             continue
         reset()
         left = number
@@ -215,6 +235,110 @@ def failures(
         with _watching(_Watch(root, fail)):
             result = run()
         yield found[number], result
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What follows from one failed operation.
+
+    Attributes:
+        operation: that failed.
+        error: name of the class of the exception that `run` raised; empty if it raised none.
+        message: of the exception.
+        state: a copy of the folder, as the exception left it.
+    """
+
+    operation: Operation
+    error: str
+    message: str
+    state: Path
+
+
+def failures_of_one_run(root: Path, run: Callable[[], Any], store: Path, *, each: bool = False) -> list[Failure]:
+    """Like `failures`, but `run` is called once: each failure happens in a copy of the process, which then ends.
+
+    Args:
+        root: the watched folder.
+        run: the code.
+        store: an empty folder for the copies, outside of `root`.
+        each: whether to fail every operation; otherwise one of each line that writes, and one of each line that calls
+            `files.py`.
+    """
+    found: list[Failure] = []
+    seen: set[Hashable] = set()
+    parent = os.getpid()
+
+    def fail(operation: Operation) -> None:
+        if os.getpid() != parent or _needs_no_space(operation):
+            return
+        ours = [place for place in operation.site if _is_ours(place[0])]
+        writer = (operation.kind, *(place for place in ours if place[0].endswith("files.py")))
+        caller = tuple(place for place in ours if not place[0].endswith("files.py"))
+        if {writer, caller} <= seen and not each:
+            return
+        seen.update((writer, caller))
+        before = store / "before"
+        shutil.copytree(root, before, symlinks=True)
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(read)
+            global _write_to
+            _write_to = write
+            raise _full_disk(operation)
+        os.close(write)
+        with os.fdopen(read, encoding="utf-8") as pipe:
+            error, _, message = pipe.read().partition(" ")
+        os.waitpid(child, 0)
+        state = store / str(len(found))
+        shutil.copytree(root, state, symlinks=True)
+        found.append(Failure(operation, error, message, state))
+        _restore(root, before)
+        shutil.rmtree(before)
+
+    error = ""
+    try:
+        with _watching(_Watch(root, fail)):
+            run()
+    except BaseException as raised:
+        if os.getpid() == parent:
+            raise
+        error = f"{type(raised).__name__} {raised}"
+    if os.getpid() != parent:
+        os.write(_write_to, error.encode())
+        os._exit(0)
+    return found
+
+
+_write_to = -1
+
+
+def _restore(root: Path, before: Path) -> None:
+    """Makes `root` equal to its copy again; unchanged files stay, because the process may have them open."""
+    for folder, folders, names in os.walk(root, topdown=False):
+        copied = before / os.path.relpath(folder, root)
+        for name in names:
+            if not os.path.lexists(copied / name):
+                os.remove(os.path.join(folder, name))
+        for name in folders:
+            if not os.path.lexists(copied / name):
+                os.rmdir(os.path.join(folder, name))
+    for folder, folders, names in os.walk(before):
+        target = root / os.path.relpath(folder, before)
+        for name in folders:
+            (target / name).mkdir(exist_ok=True)
+        for name in names:
+            old, now = os.lstat(os.path.join(folder, name)), target / name
+            if not now.exists() or (now.stat().st_mtime_ns, now.stat().st_size) != (old.st_mtime_ns, old.st_size):
+                shutil.copy2(os.path.join(folder, name), now)
+
+
+def _needs_no_space(operation: Operation) -> bool:
+    return operation.kind in _FREE or (operation.kind == "os.mkdir" and operation.path.is_dir())
+
+
+def _is_ours(file: str) -> bool:
+    return f"{os.sep}hf_vanilla_transformer{os.sep}" in file
 
 
 def _full_disk(operation: Operation) -> Exception:
@@ -235,21 +359,28 @@ def _full_disk(operation: Operation) -> Exception:
 def _state(root: Path, unflushed: set[str]) -> Hashable:
     """What distinguishes two states: the finished files; of unfinished writes, the parts and what they replace."""
     found = []
-    for folder, folders, names in os.walk(root):
-        for name in [*names, *(name for name in folders if os.path.islink(os.path.join(folder, name)))]:
-            path = os.path.join(folder, name)
-            status = os.lstat(path)
-            found.append((os.path.relpath(path, root), status.st_ino, status.st_size, status.st_mtime_ns))
-        for name in list(folders):
-            if (unfinished := _UNFINISHED.fullmatch(name)) is not None:
-                holder = os.path.join(folder, name)
-                replaced = os.path.join(holder, "replaced")
-                old = tuple(sorted(os.listdir(replaced))) if os.path.isdir(replaced) else ()
-                found.append((os.path.relpath(folder, root), unfinished[1], *sorted(os.listdir(holder)), old))
-                folders.remove(name)
+    waiting = [os.fspath(root)]
+    while waiting:
+        folder = waiting.pop()
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False):
+                if (unfinished := _UNFINISHED.fullmatch(entry.name)) is not None:
+                    replaced = os.path.join(entry.path, "replaced")
+                    old = tuple(sorted(os.listdir(replaced))) if os.path.isdir(replaced) else ()
+                    found.append((folder, unfinished[1], *sorted(os.listdir(entry.path)), old))
+                else:
+                    found.append((entry.path,))
+                    waiting.append(entry.path)
             else:
-                found.append((os.path.relpath(os.path.join(folder, name), root),))
+                status = entry.stat(follow_symlinks=False)
+                found.append((entry.path, status.st_ino, status.st_size, status.st_mtime_ns))
     return frozenset(found)
+
+
+def _deep_in_unfinished(path: Path) -> bool:
+    """Whether a file is inside a folder of an unfinished write, two levels below its holder or more."""
+    parts = path.parts
+    return any(map(_UNFINISHED.fullmatch, parts[:-2]))
 
 
 def _site() -> tuple[tuple[str, int], ...]:

@@ -13,10 +13,10 @@ from safetensors import SafetensorError
 
 from hf_vanilla_transformer.files import (
     file_aside,
+    files_aside,
     folder_aside,
     remove_folder,
     remove_leftovers,
-    replace_files,
     replace_folder,
     temporary_folder,
     write_text,
@@ -90,9 +90,8 @@ def test_permissions_are_those_of_the_umask(tmp_path, umask, mask, file, folder)
         (aside / "part").mkdir(mode=0o700)
         (aside / "part" / "weights").write_text("1")
         (aside / "part" / "weights").chmod(0o600)
-    (tmp_path / "new").mkdir()
-    (tmp_path / "new" / "config").touch(mode=0o600)
-    replace_files(tmp_path / "new", tmp_path / "model")
+    with files_aside(tmp_path / "model") as aside:
+        (aside / "config").touch(mode=0o600)
     assert mode(tmp_path / "a.txt") == mode(tmp_path / "model" / "config") == file
     assert mode(tmp_path / "model" / "part" / "weights") == file
     assert mode(tmp_path / "model") == mode(tmp_path / "model" / "part") == folder
@@ -161,14 +160,28 @@ def test_a_failed_rename_puts_the_old_folder_back(tmp_path, monkeypatch):
 
 
 def test_files_move_into_a_folder_that_keeps_its_others(tmp_path):
-    new, folder = tmp_path / "tmp", tmp_path / "model"
-    new.mkdir()
+    folder = tmp_path / "model"
     folder.mkdir()
-    for path, text in ((new / "a", "new"), (folder / "a", "old"), (folder / "b", "kept")):
-        path.write_text(text)
-    replace_files(new, folder)
+    for name in ("a", "b"):
+        (folder / name).write_text("old")
+    with pytest.raises(ValueError), files_aside(folder) as aside:
+        (aside / "a").write_text("half")
+        raise ValueError
+    with files_aside(folder) as aside:
+        (aside / "a").write_text("new")
+        assert (folder / "a").read_text() == "old"
     assert names(tmp_path) == ["model"]
-    assert {name: (folder / name).read_text() for name in names(folder)} == {"a": "new", "b": "kept"}
+    assert {name: (folder / name).read_text() for name in names(folder)} == {"a": "new", "b": "old"}
+
+
+def test_weights_arrive_after_the_other_files_of_a_model(tmp_path, monkeypatch):
+    moved = []
+    monkeypatch.setattr(os, "replace", lambda source, target: moved.append(Path(target).name))
+    parts = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
+    with files_aside(tmp_path) as aside:
+        for name in (*parts, "tokenizer.json", "config.json"):
+            (aside / name).touch()
+    assert moved == ["config.json", "tokenizer.json", *parts]
 
 
 @posix

@@ -42,7 +42,7 @@ examples:
   # print the plan, do not train
   hf-vanilla adapt runs/base --data.path reviews.txt --dry-run
 
-  # resume an interrupted run
+  # resume an interrupted run (or give the first command again)
   hf-vanilla adapt --resume runs/reviews
 """
 

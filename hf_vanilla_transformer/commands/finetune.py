@@ -48,7 +48,7 @@ examples:
   # print the plan, do not train
   hf-vanilla finetune runs/adapted --recipe my-recipe.yaml --dry-run
 
-  # resume an interrupted run
+  # resume an interrupted run (or give the first command again)
   hf-vanilla finetune --resume runs/sentiment
 """
 

@@ -27,7 +27,7 @@ examples:
   # print the plan, do not train
   hf-vanilla pretrain --objective denoising --data.path data/brown --dry-run
 
-  # resume an interrupted run
+  # resume an interrupted run (or give the first command again)
   hf-vanilla pretrain --resume runs/brown
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ class Result(Protocol):
 
     folder: Path
     interrupted: bool
+    signal: int | None
     main_process: bool
 
 
@@ -39,6 +41,16 @@ def add_recipe_options(parser: argparse.ArgumentParser, *, recipe_help: str) -> 
     parser.add_argument("--recipe", metavar="NAME", type=path_or_name, help=recipe_help)
     parser.add_argument(
         "--resume", metavar="FOLDER", type=path_or_name, help="resume the interrupted run in this folder"
+    )
+    parser.add_argument(
+        "--resume-if-exists",
+        action="store_true",
+        help="resume the run in the output folder if there is one, else begin it; a finished run is left as it is",
+    )
+    parser.add_argument(
+        "--accept-changes",
+        action="store_true",
+        help="resume although the data or settings of the training have changed",
     )
     add_output_option(parser, "FOLDER", "new folder for the run (the same as --output.output_dir)")
     parser.add_argument("--fields", action="store_true", help="list every field with its default, then exit")
@@ -181,21 +193,36 @@ def plan_or_run(
         closing: the last words on the screen, given the result.
 
     Returns:
-        The exit status: 130 for an interrupted run.
+        The exit status; for an interrupted run 128 and the number of the signal: 130 for Ctrl-C, 143 for SIGTERM.
     """
     import transformers
+
+    from ..training.run_folder import RunFinished
 
     # Our own lines of progress replace one bar for each written file.
     transformers.utils.logging.disable_progress_bar()
     if arguments.dry_run:
         print(plan(recipe))
         return 0
-    result = run(recipe, resume=arguments.resume is not None, command=typed_command())
+    try:
+        result = run(
+            recipe, resume=_resume(arguments), accept_changes=arguments.accept_changes, command=typed_command()
+        )
+    except RunFinished as finished:  # as after a kill between the last file and the end of the process
+        print(finished, file=sys.stderr)
+        return 0
     if result.interrupted:
-        return 130
+        return 128 + (result.signal or signal.SIGINT)
     if result.main_process:
         print(closing(result), file=sys.stderr)
     return 0
+
+
+def _resume(arguments: argparse.Namespace) -> bool | str:
+    """What to do with a run in the output folder; see `hf_vanilla_transformer.training.run_folder.Resume`."""
+    if arguments.resume is not None:
+        return True
+    return "if_exists" if arguments.resume_if_exists or arguments.accept_changes else False
 
 
 def closing_text(folder: Path, contents: str, model: Path, use: str = "") -> str:

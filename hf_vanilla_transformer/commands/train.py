@@ -34,7 +34,7 @@ examples:
   # a quick look at the plan, without training
   hf-vanilla train --recipe wmt14-en-de-base --dry-run
 
-  # resume an interrupted run
+  # resume an interrupted run (or give the first command again)
   hf-vanilla train --resume runs/tiny
 
   # list the recipes of the package, and every field of a recipe

@@ -100,4 +100,5 @@ class WeightAverage:
         self.snapshots = deque(map(self._divided, state["snapshots"]), maxlen=self.snapshots.maxlen)
 
     def _divided(self, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        return {name: like(tensor, self.parameters[name]) for name, tensor in weights.items()}
+        """The weights as the parameters are, under the model's own names: pickle writes equal strings twice."""
+        return {name: like(weights[name], own) for name, own in self.parameters.items() if name in weights}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import random
+import signal
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -50,7 +53,16 @@ class Batches(ABC):
         raise NotImplementedError
 
     def fingerprint(self) -> int | None:
-        """A number that differs if the rows or their order in the data differ; None if they are not in memory."""
+        """A number that differs if the rows or their order in the data differ; None if that is not known."""
+        return None
+
+    def rows_of(self, update: int, rank: int) -> list[list[int]] | None:
+        """The numbers of the training rows in each batch of an update of process `rank`; None for a stream.
+
+        Args:
+            update: its number, from 1.
+            rank: of the process.
+        """
         return None
 
 
@@ -274,6 +286,21 @@ class EpochBatches(Batches):
         collator = SeededCollator(self.collator, self.seed, rank=rank, processes=self.processes)
         return batch_loader(dataset, stream, collator, self.workers)
 
+    def rows_of(self, update: int, rank: int) -> list[list[int]]:
+        """The numbers of the training rows in each batch of an update of process `rank`."""
+        sampler = copy.copy(self.sampler)  # the training goes on with its own
+
+        def new_epoch(epoch: int) -> list[list[int]]:
+            sampler.set_epoch(epoch)
+            return [rows for index, rows in enumerate(sampler) if index % self.processes == rank]
+
+        first, end = (update - 1) * self.accumulation, update * self.accumulation
+        numbers = getattr(self.rows, "numbers", None)
+        return [
+            [int(row if numbers is None else numbers[row]) for row in rows]
+            for rows in islice(BatchStream(new_epoch, end), first, end)
+        ]
+
     def epochs(self, updates: int) -> float:
         """Passes over the rows after `updates` updates."""
         return updates / self.updates_per_epoch
@@ -294,6 +321,14 @@ def batch_loader(
         batch_sampler=batch_sampler,
         collate_fn=collator,
         num_workers=workers,
+        worker_init_fn=_leave_signals_to_the_training,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=False,
     )
+
+
+def _leave_signals_to_the_training(worker: int) -> None:
+    """Ignores signals, which often reach all processes of a terminal or a job: the training still needs its batches."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)

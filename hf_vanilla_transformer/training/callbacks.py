@@ -19,6 +19,10 @@ from .trainer import RecipeTrainer
 _LOWER_IS_BETTER = ("loss", "mse", "mae", "perplexity")
 
 
+# SIGHUP does not exist on Windows.
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
 def higher_is_better(metric: str) -> bool:
     """Whether a higher value of a score is better."""
     return metric.removeprefix("eval_") not in _LOWER_IS_BETTER
@@ -77,39 +81,43 @@ class Schedule(RunCallback):
 class StopConditions(RunCallback):
     """Ends a run when its minutes are over or when it is interrupted, on all processes after the same update.
 
-    After the first Ctrl-C (or SIGTERM, which job schedulers send), the run finishes its update and saves a checkpoint.
-    A second one ends the process at once.
+    After the first Ctrl-C, SIGTERM (which job schedulers send) or SIGHUP (a closed terminal), the run finishes its
+    update and saves a checkpoint. A second one ends the process at once. A signal that the process ignores, as under
+    nohup, stays ignored.
     """
 
     def __init__(self, trainer: RecipeTrainer) -> None:
         super().__init__(trainer)
-        self.interrupted = False
+        self.signal: int | None = None
         self._handlers: dict[int, Any] = {}
 
     def on_train_begin(self, args, state, control, **kwargs):
-        """Handles SIGINT and SIGTERM; Python allows that in the main thread only."""
+        """Handles the signals; Python allows that in the main thread only."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._handlers[number] = signal.signal(number, self._interrupt)
+            for number in _SIGNALS:
+                if signal.getsignal(number) != signal.SIG_IGN:
+                    self._handlers[number] = signal.signal(number, self._interrupt)
 
     def on_step_end(self, args, state, control, **kwargs):
         """Stops all processes if one of them has to stop."""
-        self.interrupted, out_of_time = self._any(self.interrupted, self.trainer.out_of_time)
-        if self.interrupted or out_of_time:
+        self.signal, out_of_time = self._largest(self.signal or 0, self.trainer.out_of_time)
+        if self.signal or out_of_time:
             control.should_training_stop = True
             control.should_save = True
-        if out_of_time and not self.interrupted:
+        if out_of_time and not self.signal:
             control.should_log = True
             control.should_evaluate = self.trainer.eval_steps is not None
 
-    def agree(self) -> bool:
-        """Whether any process was interrupted: a signal may arrive after the last update, and at one process alone."""
-        (self.interrupted,) = self._any(self.interrupted)
-        return self.interrupted
+    def agree(self) -> int | None:
+        """The signal that interrupted any process: it may arrive after the last update, and at one process alone."""
+        (number,) = self._largest(self.signal or 0)
+        return number or None
 
     def _interrupt(self, number: int, frame: Any) -> None:
-        self.interrupted = True
-        self.release()
+        self.signal = number
+        # The next signal ends the process, even in a library that is not written in Python.
+        for each, former in self._handlers.items():
+            signal.signal(each, former if each == signal.SIGINT else signal.SIG_DFL)
 
     def release(self) -> None:
         """Restores the former signal handlers."""
@@ -117,12 +125,12 @@ class StopConditions(RunCallback):
             signal.signal(number, handler)
         self._handlers.clear()
 
-    def _any(self, *flags: bool) -> list[bool]:
+    def _largest(self, *votes: int) -> list[int]:
         if self.trainer.args.world_size == 1:
-            return list(flags)
-        votes = torch.tensor([int(flag) for flag in flags], device=self.trainer.args.device)
-        dist.all_reduce(votes, op=dist.ReduceOp.MAX)
-        return [bool(vote) for vote in votes.tolist()]
+            return [int(vote) for vote in votes]
+        gathered = torch.tensor([int(vote) for vote in votes], device=self.trainer.args.device)
+        dist.all_reduce(gathered, op=dist.ReduceOp.MAX)
+        return gathered.tolist()
 
 
 class Whereabouts(RunCallback):

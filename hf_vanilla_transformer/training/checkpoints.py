@@ -11,9 +11,9 @@ import logging
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,7 +24,7 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from ..files import folder_aside, remove_folder
 from ..wording import counted
-from .lost_process import is_lost_process
+from .checksums import CHECKSUMS_FILE, damaged_file
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ _TRAINING_FILES = {
     TRAINER_STATE_NAME,
     "training_args.bin",
     RUN_STATE,
+    CHECKSUMS_FILE,
 }
 
 
@@ -87,24 +88,48 @@ def newest_resumable(folder: Path) -> Path | None:
         logger.warning("%s cannot be resumed: %s.", checkpoint, damage)
     if not found:
         return None
+    damage = _damage(found[-1])
+    why = " (checkpoint.save_only_model=true saves no optimizer state)" if "has no" in damage else ""
     raise FileNotFoundError(
-        f"{found[-1]} cannot be resumed: {_damage(found[-1])} (checkpoint.save_only_model=true saves no optimizer "
-        f"state). Its weights can start a new run: --model.start_from {found[-1]}."
+        f"{found[-1]} cannot be resumed: {damage}{why}. Its weights can start a new run: --model.start_from "
+        f"{found[-1]}."
     )
+
+
+def recipe_of(checkpoint: Path) -> dict[str, Any] | None:
+    """The recipe with which a checkpoint was trained; None if it was saved by an older version."""
+    # Mapped into memory, because the averages of weights beside the recipe are large.
+    return torch.load(checkpoint / RUN_STATE, weights_only=True, map_location="cpu", mmap=True).get("recipe")
 
 
 def _damage(checkpoint: Path) -> str | None:
     """The first missing or damaged file that a resume needs, in words; None if the checkpoint is complete."""
     names = {path.name for path in checkpoint.iterdir()}
-    for needed in (OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME, RUN_STATE):
-        if needed not in names:
-            return f"it has no {needed}"
+    needed = [OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME, RUN_STATE]
+    for name in needed:
+        if name not in names:
+            return f"it has no {name}"
     if not any(name.startswith("rng_state") for name in names):
         return "it has no rng_state.pth"
-    if not names & {SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, _ADAPTER_WEIGHTS}:
+    weights = names & {SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, _ADAPTER_WEIGHTS}
+    if not weights:
         return f"it has no {SAFE_WEIGHTS_NAME}"
-    for name in sorted(names):
-        path = checkpoint / name
+    if (damage := damaged_file(checkpoint, needed=[*needed, *weights])) is not None:
+        return damage
+    if CHECKSUMS_FILE not in names and (damage := _damaged_format(checkpoint)) is not None:
+        return damage
+    recipe, best = recipe_of(checkpoint), best_update_of(checkpoint)
+    if recipe is not None and recipe["evaluation"]["load_best_model_at_end"] and best is not None:
+        # The run may end with these weights.
+        folder = best_folder(checkpoint.parent, best)
+        damage = damaged_file(folder) if folder.is_dir() else "there is no such folder"
+        return None if damage is None else f"it needs the best weights in {folder.name}, but {damage}"
+    return None
+
+
+def _damaged_format(checkpoint: Path) -> str | None:
+    """The first file that is no valid file of its format, in words, for checkpoints without checksums."""
+    for path in sorted(checkpoint.iterdir()):
         try:
             if path.suffix == ".safetensors":
                 with safe_open(path, framework="pt"):
@@ -112,12 +137,17 @@ def _damage(checkpoint: Path) -> str | None:
             elif path.suffix in (".pt", ".pth"):
                 with zipfile.ZipFile(path) as archive:
                     if archive.testzip() is not None:
-                        return f"{name} is damaged"
+                        return f"{path.name} is damaged"
             elif path.suffix == ".json":
                 json.loads(path.read_text(encoding="utf-8"))
         except (SafetensorError, zipfile.BadZipFile, ValueError):
-            return f"{name} is damaged"
+            return f"{path.name} is damaged"
     return None
+
+
+def best_update_of(checkpoint: Path) -> int | None:
+    """The update with the best validation score when a checkpoint was saved; None before the first evaluation."""
+    return json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8")).get("best_global_step")
 
 
 def remove_newer(folder: Path, update: int) -> None:
@@ -150,8 +180,8 @@ def remove_old_best(folder: Path, current: int | None = None) -> None:
     """
     kept = {current}
     for path in checkpoints(folder):
-        state = json.loads((path / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
-        kept.add(state.get("best_global_step"))
+        with suppress(OSError, ValueError):  # a damaged checkpoint, which no run resumes
+            kept.add(best_update_of(path))
     for path in _best(folder):
         if update_of(path) not in kept:
             remove_folder(path)
@@ -161,35 +191,18 @@ def _best(folder: Path) -> list[Path]:
     return [path for path in folder.glob("best-*") if re.fullmatch(r"best-\d+", path.name)]
 
 
-@contextmanager
-def explained_write_errors(name: str, folder: Path) -> Iterator[None]:
-    """Turns errors of torch, safetensors and tokenizers on a full disk into an OSError with a remedy.
-
-    Args:
-        name: of the folder that is written.
-        folder: of the checkpoints.
-    """
-    try:
-        yield
-    except Exception as error:
-        # An error of the network is no error of the disk: `explained_lost_process` names the process that is missing.
-        if is_lost_process(error):
-            raise
-        # tokenizers raises a plain Exception with the message of the operating system.
-        if not isinstance(error, (OSError, RuntimeError, SafetensorError)) and "os error" not in str(error):
-            raise
-        left = checkpoints(folder)
-        remedy = f"The newest complete checkpoint is {left[-1]}" if left else "There is no earlier checkpoint"
-        raise OSError(
-            f"{name} could not be written to {folder}: {error}. {remedy}; free some space and resume the run."
-        ) from error
-
-
 # ---- Weights
 
 
 def load_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """The weights of a model folder, from one or several safetensors files; for adapters, their weights."""
+    """The weights of a model folder, from one or several safetensors files; for adapters, their weights.
+
+    Raises:
+        FileNotFoundError: the folder has no weights.
+        ValueError: they differ from their checksums, if the folder has any.
+    """
+    if (damage := damaged_file(Path(folder), only=".safetensors")) is not None:
+        raise ValueError(f"The weights in {folder} are damaged: {damage}.")
     return {name: tensor for path in _weight_files(Path(folder)) for name, tensor in load_file(path).items()}
 
 

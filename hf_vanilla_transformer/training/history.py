@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -11,6 +14,7 @@ from ..files import write_text
 from ..progress import duration
 from .callbacks import RunCallback
 from .trainer import UNLIMITED_STEPS, RecipeTrainer
+from .write_errors import explained_write_errors
 
 
 class History(RunCallback):
@@ -55,8 +59,13 @@ class History(RunCallback):
         elif any(name.startswith("eval_") for name in logs):
             record |= {f"eval_{name}": signature for name, signature in trainer.signatures.items()}
             self._print_evaluation(record)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        with explained_write_errors(self.path.name, self.path.parent):
+            trainer.check_place()
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(_json_line(record))
+                file.flush()
+                # A checkpoint must not survive a power failure that takes the records before it.
+                os.fsync(file.fileno())
 
     def _print_step(self, record: dict[str, Any], state) -> None:
         left = self._seconds_left(state, record["steps_per_second"])
@@ -92,6 +101,14 @@ class History(RunCallback):
         print(text, file=self.stream, flush=True)
 
 
+def _json_line(record: dict[str, Any]) -> str:
+    """A record as a line of JSON, which has no NaN and no infinity: such a score becomes null."""
+    record = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in record.items()
+    }
+    return json.dumps(record, allow_nan=False) + "\n"
+
+
 def _is_score(name: str, value: Any) -> bool:
     return name.startswith("eval_") and isinstance(value, float)
 
@@ -99,18 +116,26 @@ def _is_score(name: str, value: Any) -> bool:
 def trim_history(path: Path, step: int) -> None:
     """Removes the records after `step`: a run that resumes there writes them again."""
     if path.is_file():
-        kept = [record for record in read_history(path) if record["step"] <= step]
-        write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
+        write_text(path, "".join(f"{line}\n" for line, record in _lines(path) if record["step"] <= step))
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl, oldest first; none if there is no file. A line cut off by a crash is left out."""
-    records: list[dict[str, Any]] = []
+    """The records of a metrics.jsonl, oldest first; none if there is no file. A line cut off by a crash is left out.
+
+    Scores that were not finite are left out.
+    """
     if not path.is_file():
-        return records
-    for line in path.read_text(encoding="utf-8").splitlines():
+        return []
+    return [{name: value for name, value in record.items() if value is not None} for _, record in _lines(path)]
+
+
+def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The lines of a history with their records, up to a line that is none."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            records.append(json.loads(line))
+            record = json.loads(line)
         except json.JSONDecodeError:
-            break
-    return records
+            return
+        if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+            return
+        yield line, record

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
-import shutil
+import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -25,12 +26,23 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..device import hardware
-from ..files import folder_aside, replace_files, write_text
+from ..files import files_aside, remove_folder, remove_leftovers, write_text
 from ..hub import ModelCardText, export_folder
 from ..reports.curves import plot_curves
 from ..wording import counted
+from .bad_updates import BadUpdates
 from .callbacks import BestModel, RestoreRunState, Schedule, StopConditions, Whereabouts
-from .checkpoints import best_folder, checkpoints, put_weights, remove_newer, save_average, update_of
+from .checkpoints import (
+    CHECKPOINTS_FOLDER,
+    best_folder,
+    checkpoints,
+    put_weights,
+    remove_newer,
+    remove_old,
+    save_average,
+    update_of,
+)
+from .checksums import CHECKSUMS_FILE, write_checksums
 from .global_batch import keep_global_batch
 from .history import History, read_history, trim_history
 from .launch import check_launch, this_launch
@@ -43,14 +55,19 @@ from .run_folder import (
     MODEL_FOLDER,
     RECIPE_FILE,
     RESULTS_FILE,
-    check_new,
-    check_resumable,
+    Resume,
+    RunFinished,
+    Start,
+    find_start,
     lock_folder,
     resume_command,
 )
+from .saved_tokenizer import remove_traces
 from .trainer import RecipeTrainer
 
 logger = logging.getLogger(__name__)
+
+_WEIGHTS = "*.safetensors"
 
 
 @dataclass
@@ -64,6 +81,7 @@ class TrainingResult:
         metrics: final scores on the validation and the test split, and facts of the training, as in results.json.
         chosen: source of the final weights, in words.
         interrupted: whether a signal stopped the run, which can be resumed; `metrics` may be empty.
+        signal: the number of that signal.
         steps: total number of updates.
         main_process: whether this process writes files, if there are several.
     """
@@ -74,6 +92,7 @@ class TrainingResult:
     metrics: dict[str, Any] = field(default_factory=dict)
     chosen: str = "last"
     interrupted: bool = False
+    signal: int | None = None
     steps: int = 0
     main_process: bool = True
 
@@ -154,20 +173,26 @@ class Run(ABC):
         """
 
 
-def carry_out(kind: type[Run], recipe: Any, *, resume: bool = False, command: str = "") -> Any:
+def carry_out(
+    kind: type[Run], recipe: Any, *, resume: Resume = False, accept_changes: bool = False, command: str = ""
+) -> Any:
     """Carries out all steps of a run.
 
     Args:
         kind: subclass of `Run` for the command.
         recipe: of the run; `output.output_dir` must be set.
-        resume: continue the interrupted run in ``output.output_dir``.
+        resume: what to do with an unfinished run in ``output.output_dir``. False: it goes on if it has the same recipe.
+            True: there must be one, and it goes on. ``"if_exists"``: like True, but without one a new run begins.
+        accept_changes: with `resume`, whether the run may go on with other data or other rates; it is then another run.
         command: the command line, for the model card.
 
     Returns:
         The result of `kind.result`, a `TrainingResult`.
 
     Raises:
+        RunFinished: the folder holds a finished run of this recipe.
         ValueError, FileNotFoundError, ImportError: recipe, data and model do not fit; raised before training starts.
+            ValueError also: the loss became NaN, infinite or too large, see `BadUpdates`.
         OSError: a checkpoint could not be written; earlier ones are complete.
     """
     check_launch()
@@ -176,35 +201,48 @@ def carry_out(kind: type[Run], recipe: Any, *, resume: bool = False, command: st
         raise ValueError(problem)
     _check_output(recipe.output)
     folder = Path(recipe.output.output_dir)
-    resume_from = check_resumable(folder, recipe) if resume else None
-    if not resume and _main_process():  # other processes may check later, when the folder is in use
-        check_new(folder)
-    if note := short_average(recipe.training, recipe.checkpoint):
-        logger.warning("%s.", note[0].upper() + note[1:])
-    given = recipe
-    if resume_from is not None:
-        recipe = keep_global_batch(recipe, resume_from, data_parallel_size(recipe.distributed, processes))
-    run = kind.prepare(recipe, folder, resume_from=resume_from)
-    trainer = run.make_trainer(folder)
-    main_process = trainer.is_world_process_zero()
+    main_process = _main_process()
     with lock_folder(folder) if main_process else nullcontext():
+        try:
+            start = find_start(folder, recipe, resume, accept_changes=accept_changes)
+        except RunFinished:
+            if main_process:
+                _clear(folder, kind.keeps_checkpoints)
+            raise
+        if main_process and start.goes_on:
+            _announce(folder, start)
+        if note := short_average(recipe.training, recipe.checkpoint):
+            logger.warning("%s.", note[0].upper() + note[1:])
+        given = recipe
+        if start.checkpoint is not None:
+            recipe = keep_global_batch(recipe, start.checkpoint, data_parallel_size(recipe.distributed, processes))
+        run = kind.prepare(recipe, folder, resume_from=start.checkpoint)
+        trainer = run.make_trainer(folder)
+        trainer.given_recipe, trainer.accept_changes = given, accept_changes
         if main_process:
-            _open_folder(run, given, folder, resume_from)
+            _open_folder(run, given, folder, start.checkpoint)
         trainer.barrier()
-        interrupted = _train(trainer, folder, resume_from)
+        trainer.mark_place()
+        stopped_by = _train(trainer, folder, start.checkpoint)
         history = read_history(folder / METRICS_FILE)
         if main_process and recipe.output.plot and history:  # empty for a short run
             plot_curves(history, folder / CURVES_FILE, **run.curve())
-        if not interrupted:
+        if stopped_by is None:
             return _finish(run, trainer, folder, command)
     steps = trainer.state.global_step
     if main_process:
-        print(f"Interrupted after {counted(steps, 'update')}. Resume with: {resume_command(folder)}", file=sys.stderr)
+        name, updates = signal.Signals(stopped_by).name, counted(steps, "update")
+        print(
+            f"Interrupted by {name} after {updates}. Resume with: {resume_command(folder)}, or run the same command "
+            "again.",
+            file=sys.stderr,
+        )
     return run.result(
         folder=folder,
         model=trainer.model,
         tokenizer=run.tokenizer,
         interrupted=True,
+        signal=stopped_by,
         steps=steps,
         main_process=main_process,
     )
@@ -239,10 +277,10 @@ def _finish(run: Run, trainer: RecipeTrainer, folder: Path, command: str) -> Tra
     trainer.barrier()
     run.conclude(result, command)
     if main_process and not result.interrupted:
+        write_checksums(folder, [file for place in (folder, folder / MODEL_FOLDER) for file in place.glob(_WEIGHTS)])
         # Written last: results mark a finished run.
-        write_text(folder / RESULTS_FILE, json.dumps(result.metrics, indent=2) + "\n")
-        if not run.keeps_checkpoints:
-            shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
+        write_text(folder / RESULTS_FILE, json.dumps(_finite(result.metrics), indent=2, allow_nan=False) + "\n")
+        _clear(folder, run.keeps_checkpoints)
     return result
 
 
@@ -294,27 +332,51 @@ def _main_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
+def _announce(folder: Path, start: Start) -> None:
+    """Says that a run goes on, where, and with which changes of its recipe."""
+    place = "from its beginning" if start.checkpoint is None else f"after update {update_of(start.checkpoint):,}"
+    print(f"The run in {folder} goes on {place}.", file=sys.stderr)
+    for name, (before, now) in start.changes.items():
+        print(f"  {name} was {before!r} and is {now!r}", file=sys.stderr)
+
+
+def _clear(folder: Path, keeps_checkpoints: bool) -> None:
+    """Removes from a finished run what it no longer needs, and what was left of unfinished writes."""
+    if not keeps_checkpoints and (folder / CHECKPOINTS_FOLDER).is_dir():
+        remove_folder(folder / CHECKPOINTS_FOLDER)
+    _remove_leftovers(folder)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for place, _, _ in os.walk(folder):
+        remove_leftovers(Path(place))
+
+
 def _open_folder(run: Run, recipe: Any, folder: Path, resume_from: Path | None) -> None:
-    """Writes the recipe as given; in a resumed run, removes history and checkpoints of later updates."""
+    """Writes the recipe as given, and removes what the run will write again: later history and checkpoints."""
+    _remove_leftovers(folder)
+    # Before the recipe: at any time, results belong to the recipe beside them.
+    for name in (RESULTS_FILE, CHECKSUMS_FILE):
+        (folder / name).unlink(missing_ok=True)
     recipe.save(folder / RECIPE_FILE)
-    (folder / RESULTS_FILE).unlink(missing_ok=True)
     step = 0 if resume_from is None else update_of(resume_from)
     trim_history(folder / METRICS_FILE, step)
+    remove_newer(folder / CHECKPOINTS_FOLDER, step)
+    remove_old(folder / CHECKPOINTS_FOLDER, run.recipe.checkpoint.save_total_limit)
     if resume_from is None:
         run.begin(folder)
-    else:
-        remove_newer(resume_from.parent, step)
 
 
-def _train(trainer: RecipeTrainer, folder: Path, resume_from: Path | None) -> bool:
-    """Trains to the end, unless the checkpoint is the end; returns whether the training was interrupted."""
+def _train(trainer: RecipeTrainer, folder: Path, resume_from: Path | None) -> int | None:
+    """Trains to the end, unless the checkpoint is the end; returns the signal that stopped the training, if one did."""
     if resume_from is not None and trainer.restore_if_ended(resume_from):
-        return False
+        return None
     stop = StopConditions(trainer)
     if resume_from is not None:
         trainer.add_callback(RestoreRunState(trainer, resume_from))
     for callback in (
         Whereabouts(trainer),
+        BadUpdates(trainer, folder),
         Schedule(trainer),
         stop,
         History(trainer, folder / METRICS_FILE),
@@ -330,16 +392,23 @@ def _train(trainer: RecipeTrainer, folder: Path, resume_from: Path | None) -> bo
         return stop.agree()
 
 
+def _finite(value: Any) -> Any:
+    """A value for JSON, which has no NaN and no infinity: they become null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
 def _write_model(run: Run, result: TrainingResult, command: str) -> None:
     """Writes the model folder with its card and, depending on the command, the model in the output folder itself."""
     folder = result.folder
+    remove_traces(result.tokenizer)
     if run.model_in_output_folder:
-        # Files are moved into place after all are written.
-        aside = folder / ".finished"
-        with folder_aside(aside) as written:
-            result.model.save_pretrained(written)
-            result.tokenizer.save_pretrained(written)
-        replace_files(aside, folder)
+        with files_aside(folder) as aside:
+            result.model.save_pretrained(aside)
+            result.tokenizer.save_pretrained(aside)
     curves = folder / CURVES_FILE
     plots = {"Training and validation.": curves} if curves.is_file() else {}
     history = folder / METRICS_FILE
@@ -349,7 +418,7 @@ def _write_model(run: Run, result: TrainingResult, command: str) -> None:
         folder / MODEL_FOLDER,
         card=replace(run.card_text(result), command=command),
         recipe=run.recipe,
-        metrics=result.metrics,
+        metrics=_finite(result.metrics),
         plots={**plots, **run.card_plots(folder)},
         files=[*([history] if history.is_file() else []), *run.card_files(folder)],
         overwrite=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase
 
 from ..data import RowReport, load_texts
-from ..data.readers.splits import choose_split
+from ..data.readers.splits import choose_split, files_of_split
 from ..data.streams import Mixture, OpenTexts, RowStream, ShuffleBuffer, TextStream, first_texts, pack_rows, unpack_rows
 from .batches import Batches, NumberedBatch, SeededCollator, batch_loader
 from .recipes.mixture import TextSource, mixture_sources
@@ -24,6 +25,8 @@ from .text_rows import TextRows
 
 # Number of texts of a stream for training its tokenizer, if tokenizer.max_rows is not set.
 _TOKENIZER_TEXTS = 100_000
+# How much of each file of a stream is compared when a run resumes.
+_BLOCKS, _BLOCK = 16, 2**16
 
 
 def is_streamed(recipe: Recipe) -> bool:
@@ -80,6 +83,24 @@ def tokenizer_sample(recipe: Recipe, held_out: int = 0) -> datasets.IterableData
     """The texts for training the tokenizer of a stream: the first texts of each source."""
     openers, weights = open_sources(recipe, held_out)
     return first_texts(openers, weights, recipe.tokenizer.max_rows or _TOKENIZER_TEXTS)
+
+
+def source_fingerprint(recipe: Recipe) -> int:
+    """A number that differs if the files of a stream differ in name, size or one of a few blocks that are read.
+
+    The entire text is not read, because it may have any size. Of data sets on the Hub, only the names count.
+    """
+    checksum = 0
+    for source in mixture_sources(recipe.data):
+        path, split = choose_split(source.path, source.config, source.split, "train", field="source")
+        for file in files_of_split(path, split):
+            size = file.stat().st_size
+            checksum = zlib.crc32(f"{file.name} {size}".encode(), checksum)
+            with file.open("rb") as opened:
+                for part in range(_BLOCKS):
+                    opened.seek(max(0, size - _BLOCK) * part // (_BLOCKS - 1))
+                    checksum = zlib.crc32(opened.read(_BLOCK), checksum)
+    return checksum
 
 
 class StreamedRows:
@@ -249,6 +270,7 @@ class StreamBatches(Batches):
         self.accumulation = accumulation
         self.workers = workers
         self._sampler: StreamedBatchSampler | None = None
+        self._fingerprint: int | None = None
 
     def loader(self, updates: int, rank: int) -> DataLoader:
         """All batches of process `rank` in a training of `updates` updates."""
@@ -263,6 +285,12 @@ class StreamBatches(Batches):
     def epochs(self, updates: int) -> float:
         """Complete passes over the sources."""
         return float(self.rows.passes)
+
+    def fingerprint(self) -> int:
+        """A checksum of parts of the files."""
+        if self._fingerprint is None:
+            self._fingerprint = source_fingerprint(self.rows.recipe)
+        return self._fingerprint
 
     def state_dict(self, updates: int) -> dict[str, Any]:
         """The position in the stream, with the batches that were made and not used."""

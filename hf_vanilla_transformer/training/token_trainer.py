@@ -171,6 +171,10 @@ class TokenTrainer(RecipeTrainer):
             progress = along_updates
         return schedules.decay(training.lr_scheduler_type, warmup, training.final_learning_rate_ratio, progress)
 
+    def validation_fingerprint(self) -> int | None:
+        """A checksum of the tokens of the validation rows; None if there are none."""
+        return None if self.validation_rows is None else self.validation_rows.fingerprint()
+
     def scores(self) -> dict[str, Any]:
         """Exact mean loss per token of the validation rows, its perplexity, and the task's own scores."""
         metrics: dict[str, Any] = {}

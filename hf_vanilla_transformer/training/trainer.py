@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import math
-import shutil
+import os
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch.optim.lr_scheduler import LambdaLR
@@ -19,22 +23,29 @@ from transformers.trainer_callback import PrinterCallback
 
 from ..device import default_device
 from ..evaluation_mode import evaluation_mode
-from ..files import folder_aside, replace_folder
+from ..files import folder_aside
 from .averaging import WeightAverage
 from .batches import Batches
 from .checkpoints import (
     CHECKPOINTS_FOLDER,
     RUN_STATE,
     best_folder,
-    explained_write_errors,
+    checkpoints,
     put_weights,
     remove_old,
     remove_old_best,
+    update_of,
 )
+from .checksums import write_checksums
 from .clock import TrainingClock
+from .losses import Losses
 from .recipes.distributed_recipe import data_parallel_size
+from .saved_tokenizer import remove_traces
 from .schedules import Schedule
-from .sharding import ShardedModel, whole_state
+from .sharding import ShardedModel, whole_state, whole_tensor
+from .write_errors import explained_write_errors
+
+logger = logging.getLogger(__name__)
 
 # Number of updates for a training that minutes or patience end; Trainer requires a number.
 UNLIMITED_STEPS = 10**9
@@ -97,6 +108,18 @@ class RecipeTrainer(Trainer):
         self.tokens_seen = 0
         self.evaluations_without_gain = 0
         self.signatures: dict[str, str] = {}
+        self.losses = Losses()
+        # Of the current update: its batches, their losses, and the norm of the gradient, before clipping.
+        self.update_inputs: list[dict[str, Any]] = []
+        self._update_losses: list[torch.Tensor] = []
+        self.gradient_norm: torch.Tensor | None = None
+        self._before: dict[str, Any] = {}
+        # As the user gave it; another number of processes can change the number of accumulated batches.
+        self.given_recipe = recipe
+        # Whether a resumed run may have other training rows or another learning rate than its checkpoint.
+        self.accept_changes = False
+        self._folder = folder
+        self._place: tuple[int, int] | None = None
         self._checkpoint_run_dir: str | None = None
         training = recipe.training
         args = _training_arguments(recipe, folder / CHECKPOINTS_FOLDER, arguments or {})
@@ -125,6 +148,10 @@ class RecipeTrainer(Trainer):
 
     def scores(self) -> dict[str, Any]:
         """Scores of the model, in evaluation mode, on the validation rows; strings among them are signatures."""
+        raise NotImplementedError
+
+    def validation_fingerprint(self) -> int | None:
+        """A checksum of the validation rows; None if there are none."""
         raise NotImplementedError
 
     @property
@@ -172,9 +199,52 @@ class RecipeTrainer(Trainer):
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         """Like Trainer; also counts the labels of all processes."""
+        self._before = {"tokens_seen": self.tokens_seen}
+        self.update_inputs, self._update_losses, self.gradient_norm = [], [], None
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
         self.tokens_seen += int(items) if items is not None else 0
         return batches, items
+
+    # ---- One update, see `BadUpdates`
+
+    def training_step(self, model, inputs, num_items_in_batch=None) -> torch.Tensor:
+        """Like Trainer; remembers the batch and its loss until the update, and the state before the first batch."""
+        if not self.update_inputs:
+            self._before |= {"loss": self._tr_loss.clone(), "random": _random_states()}
+        self.update_inputs.append(inputs)
+        loss = super().training_step(model, dict(inputs), num_items_in_batch)
+        self._update_losses.append(loss)
+        # A bad loss is not part of the mean that is logged.
+        return loss.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+
+    def _get_grad_norm(self, model, grad_norm=None):
+        norm = super()._get_grad_norm(model, grad_norm)
+        if self.accelerator.scaler is None:  # a scaler itself skips updates with an infinite gradient
+            self.gradient_norm = torch.as_tensor(norm, device=self.args.device)
+        return norm
+
+    def update_loss(self) -> torch.Tensor:
+        """The loss of the current update in this process."""
+        return torch.stack(self._update_losses).sum()
+
+    def skip_update(self) -> None:
+        """Makes the current update change nothing: an optimizer skips parameters without a gradient."""
+        self.model.zero_grad(set_to_none=True)
+        self._tr_loss.copy_(self._before["loss"])
+        self.tokens_seen = self._before["tokens_seen"]
+        self._globalstep_last_logged += 1  # the logged mean is that of the updates that were made
+
+    def save_before_update(self) -> None:
+        """Saves a checkpoint of the state before the current update, unless there is one or nothing was trained."""
+        self._tr_loss.copy_(self._before["loss"])
+        self.tokens_seen = self._before["tokens_seen"]
+        saved = checkpoints(Path(self.args.output_dir))
+        if self.state.global_step == 0 or (saved and update_of(saved[-1]) == self.state.global_step):
+            return
+        _set_random_states(self._before["random"])
+        if self._lost_weights() is None:
+            # No older checkpoint is removed: these weights may have gone wrong already.
+            self._save_checkpoint(self.model, None, keep_all=True)
 
     # ---- Optimisation
 
@@ -184,6 +254,19 @@ class RecipeTrainer(Trainer):
             self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self.schedule(num_training_steps))
             self._created_lr_scheduler = True
         return self.lr_scheduler
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Like Trainer; if changes are accepted, rates and constants are those of the recipe, not of the checkpoint."""
+        optimizer, scheduler = self.optimizer, self.lr_scheduler
+        constants = [{name: group[name] for name in group if name != "params"} for group in optimizer.param_groups]
+        rates = list(scheduler.base_lrs)
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None or not self.accept_changes:
+            return
+        scheduler.base_lrs = rates
+        factor = scheduler.lr_lambdas[0](scheduler.last_epoch)
+        for group, own, rate in zip(optimizer.param_groups, constants, rates):
+            group.update(own | {"lr": rate * factor})
 
     # ---- Evaluation
 
@@ -223,19 +306,6 @@ class RecipeTrainer(Trainer):
             self.sharded.gather()
             self.model = self.sharded.whole.to(self.args.device)
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Like Trainer; ends the run if the loss is not finite, because the weights are lost then."""
-        self._refuse_nan(logs.get("loss", 0.0))
-        super().log(logs, start_time)
-
-    def _refuse_nan(self, loss: float) -> None:
-        if not math.isfinite(loss):
-            raise ValueError(
-                f"The training loss is {loss} at update {self.state.global_step}: the weights are lost. Resume from "
-                "the last checkpoint with other data, or start again with a lower learning rate, more warm-up or "
-                "training.max_grad_norm=1."
-            )
-
     # ---- The end
 
     @property
@@ -260,35 +330,48 @@ class RecipeTrainer(Trainer):
     def _get_output_dir(self, trial) -> str:
         return self._checkpoint_run_dir or super()._get_output_dir(trial)
 
-    def _save_checkpoint(self, model, trial) -> None:
+    def _save_checkpoint(self, model, trial, *, keep_all: bool = False) -> None:
         """Writes a checkpoint aside, then renames it, so that an error never damages earlier checkpoints."""
-        self._refuse_nan(float(self._tr_loss))  # before it replaces a good checkpoint
+        lost = self._lost_weights()
+        if lost is not None:  # before they replace good ones
+            raise ValueError(
+                f"{lost} has values that are not finite after update {self.state.global_step}: no checkpoint is saved. "
+                "Resume from the last checkpoint with a lower learning rate (--accept-changes), or start again with "
+                "more warm-up or training.max_grad_norm=1."
+            )
         name = f"checkpoint-{self.state.global_step}"
         folder = Path(self.args.output_dir)
-        # All processes write into this folder, so its name is fixed.
-        aside = folder / ".partial"
-        with self.clock.paused():
-            try:
-                with explained_write_errors(name, folder):
-                    if self.args.should_save:
-                        shutil.rmtree(aside, ignore_errors=True)
-                        aside.mkdir(parents=True)
-                    self.barrier()
-                    self._checkpoint_run_dir = str(aside)
+        with self.clock.paused(), explained_write_errors(name, self._folder):
+            self.check_place()
+            with self._shared_aside(folder / name) as aside:
+                self._checkpoint_run_dir = str(aside)
+                remove_traces(self.processing_class)
+                try:
                     super()._save_checkpoint(model, trial)
-                    state = self.run_state()
-                    if self.args.should_save:
-                        torch.save(state, aside / name / RUN_STATE)
-                    self.barrier()
-                    if self.args.should_save:
-                        replace_folder(aside / name, folder / name)
-            finally:
-                self._checkpoint_run_dir = None
+                finally:
+                    self._checkpoint_run_dir = None
+                state = self.run_state()
+                self.barrier()
                 if self.args.should_save:
-                    shutil.rmtree(aside, ignore_errors=True)
-            if self.args.should_save:
+                    for file in (aside / name).iterdir():
+                        os.replace(file, aside / file.name)
+                    (aside / name).rmdir()
+                    torch.save(state, aside / RUN_STATE)
+                    write_checksums(aside)
+        with self.clock.paused(), explained_write_errors("the list of checkpoints", self._folder):
+            if self.args.should_save and not keep_all:
                 remove_old(folder, self.recipe.checkpoint.save_total_limit)
             self.barrier()
+
+    @contextmanager
+    def _shared_aside(self, target: Path) -> Iterator[Path]:
+        """`folder_aside`, made by the process that saves, for all processes to write into."""
+        with folder_aside(target) if self.args.should_save else nullcontext() as aside:
+            if self.args.world_size > 1:
+                place = [None if aside is None else str(aside)]
+                dist.broadcast_object_list(place, src=0)
+                aside = Path(place[0])
+            yield aside
 
     def save_best(self) -> None:
         """Saves the weights of the current evaluation as the best so far; all processes call it."""
@@ -299,10 +382,13 @@ class RecipeTrainer(Trainer):
         with self.clock.paused(), self.averaged_weights(), self.whole_model():
             if not self.args.should_save:
                 return
-            with explained_write_errors(target.name, folder):
+            with explained_write_errors(target.name, self._folder):
+                self.check_place()
                 with folder_aside(target) as aside:
                     self.model.save_pretrained(aside)
+                    remove_traces(self.processing_class)
                     self.processing_class.save_pretrained(aside)
+                    write_checksums(aside)
                 remove_old_best(folder, self.state.global_step)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -326,6 +412,29 @@ class RecipeTrainer(Trainer):
         put_weights(self.sharded.whole, Path(resume_from_checkpoint))
         self.sharded.scatter()
 
+    def mark_place(self) -> None:
+        """Remembers the output folder; see `check_place`."""
+        status = self._folder.stat()
+        self._place = status.st_dev, status.st_ino
+
+    def check_place(self) -> None:
+        """Raises OSError if the output folder was removed, or its disk is gone: writing would begin another folder."""
+        try:
+            status = self._folder.stat()
+            found = status.st_dev, status.st_ino
+        except OSError:
+            found = None
+        if self._place is not None and found != self._place:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(self._folder))
+
+    def _lost_weights(self) -> str | None:
+        """The name of a parameter with a value that is not finite; None if there is none."""
+        named = [(name, value) for name, value in self.model.named_parameters() if value.requires_grad]
+        if not named:
+            return None
+        finite = torch.stack([whole_tensor(value.detach().isfinite().all()) for _, value in named]).tolist()
+        return None if all(finite) else named[finite.index(False)][0]
+
     def _issue_warnings_after_load(self, load_result) -> None:
         # Tied weights are stored once, so one of their names is missing in the file.
         missing = [key for key in load_result.missing_keys if key not in self.model.all_tied_weights_keys]
@@ -344,6 +453,9 @@ class RecipeTrainer(Trainer):
             "batches": self.batches.state_dict(self.state.global_step),
             "batches_per_update": self.batches.batches_per_update,
             "rows": self.batches.fingerprint(),
+            "validation_rows": self.validation_fingerprint(),
+            "losses": self.losses.state_dict(),
+            "recipe": self.given_recipe.to_dict(),
         }
 
     def restore_training(self, checkpoint: Path) -> None:
@@ -368,22 +480,52 @@ class RecipeTrainer(Trainer):
         # With several processes on a CPU, the device is `cpu:0`, which torch.load does not accept.
         place = "cpu" if device.type == "cpu" else device
         state = torch.load(checkpoint / RUN_STATE, weights_only=True, map_location=place)
-        if state["rows"] != self.batches.fingerprint():
-            raise ValueError(
-                f"The training rows differ from those of {checkpoint}: data.path or its files have changed. Restore "
-                "them, or start a new run from the weights of the checkpoint."
-            )
+        self._check_rows(state, checkpoint)
         self.clock.load_state_dict(state["clock"])
         self.tokens_seen = state["tokens_seen"]
         self.evaluations_without_gain = state["evaluations_without_gain"]
+        best = self.state.best_global_step
+        if best is not None and self.keeps_best and not best_folder(Path(self.args.output_dir), best).is_dir():
+            logger.warning("The best weights so far were not saved: the best ones from here on are taken.")
+            self.state.best_global_step = self.state.best_metric = None
+        if "losses" in state:
+            self.losses.load_state_dict(state["losses"])
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
         return state
+
+    def _check_rows(self, state: dict[str, Any], checkpoint: Path) -> None:
+        """Raises ValueError if the rows differ from those of the checkpoint and the user has not accepted that."""
+        found = {"rows": self.batches.fingerprint(), "validation_rows": self.validation_fingerprint()}
+        words = {"rows": "training rows", "validation_rows": "validation rows"}
+        changed = [words[name] for name, value in found.items() if name in state and state[name] != value]
+        if changed and self.accept_changes:
+            logger.warning("The %s differ from those of %s.", " and ".join(changed), checkpoint)
+        elif changed:
+            raise ValueError(
+                f"The {' and '.join(changed)} differ from those of {checkpoint}: data.path or its files have changed. "
+                "Restore them, start a new run from the weights of the checkpoint, or add --accept-changes to go on "
+                "with other rows."
+            )
 
     def barrier(self) -> None:
         """Waits for the other processes, if there are any."""
         if self.args.world_size > 1:
             dist.barrier()
+
+
+def _random_states() -> dict[str, Any]:
+    """The states of the generators of random numbers of this process."""
+    cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+    return {"python": random.getstate(), "numpy": np.random.get_state(), "cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def _set_random_states(states: dict[str, Any]) -> None:
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    torch.set_rng_state(states["cpu"])
+    if states["cuda"] is not None:
+        torch.cuda.set_rng_state(states["cuda"])
 
 
 def _training_arguments(recipe: Any, output: Path, more: dict[str, Any]) -> TrainingArguments:

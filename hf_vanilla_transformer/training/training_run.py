@@ -25,7 +25,7 @@ from .recipes.objective import OBJECTIVES
 from .recipes.training_recipe import Recipe
 from .row_lengths import check_lengths, check_stream
 from .run import Run, TrainingResult, carry_out, print_scores
-from .run_folder import TRANSLATIONS_FILE
+from .run_folder import TRANSLATIONS_FILE, Resume
 from .split_scores import score_translations
 from .streaming import StreamedRows, is_streamed
 from .token_trainer import TokenTrainer
@@ -33,12 +33,14 @@ from .token_trainer import TokenTrainer
 logger = logging.getLogger(__name__)
 
 
-def run_training(recipe: Recipe, *, resume: bool = False, command: str = "") -> TrainingResult:
+def run_training(
+    recipe: Recipe, *, resume: Resume = False, accept_changes: bool = False, command: str = ""
+) -> TrainingResult:
     """Trains by a recipe and writes the trained model to ``output.output_dir``.
 
     Args:
         recipe: of the training; `output.output_dir` must be set.
-        resume: continue the interrupted run in ``output.output_dir``.
+        resume, accept_changes: what to do with an unfinished run in ``output.output_dir``, see `carry_out`.
         command: the command line, for the model card.
 
     Raises:
@@ -50,7 +52,7 @@ def run_training(recipe: Recipe, *, resume: bool = False, command: str = "") -> 
             f"adaptation.base_model={recipe.adaptation.base_model!r} is for adaptation only: run or resume this recipe "
             "with hf-vanilla adapt (run_adaptation)."
         )
-    return carry_out(TrainingRun, recipe, resume=resume, command=command)
+    return carry_out(TrainingRun, recipe, resume=resume, accept_changes=accept_changes, command=command)
 
 
 @dataclass

@@ -28,10 +28,12 @@ def test_a_csv_file_becomes_a_fine_tuned_model(masked_lm, reviews, tmp_path, cap
     printed = capsys.readouterr().err
     assert "validation:" in printed and "trainable" in printed and 'pipeline("text-classification"' in printed
     assert json.loads((tmp_path / "run" / "results.json").read_text())["main_metric"] == "accuracy"
-    assert finetune(masked_lm, reviews, tmp_path / "run") == 2
-    assert str(tmp_path / "run") in capsys.readouterr().err
-    assert main(["finetune", "--resume", str(tmp_path / "run")]) == 2
+    before = (tmp_path / "run" / "results.json").read_text()
+    assert finetune(masked_lm, reviews, tmp_path / "run") == 0
+    assert str(tmp_path / "run") in (said := capsys.readouterr().err) and "is finished" in said
+    assert main(["finetune", "--resume", str(tmp_path / "run")]) == 0
     assert "results.json" in capsys.readouterr().err
+    assert (tmp_path / "run" / "results.json").read_text() == before
 
 
 def test_a_dry_run_writes_nothing(masked_lm, reviews, tmp_path, capsys):

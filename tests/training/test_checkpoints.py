@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,8 +24,11 @@ from hf_vanilla_transformer.training.checkpoints import (
     remove_old_best,
     save_average,
 )
+from hf_vanilla_transformer.training.checksums import damaged_file
+from hf_vanilla_transformer.training.run_folder import RunFinished
+from hf_vanilla_transformer.training.trainer import RecipeTrainer
 
-from .test_training_run import assert_same, losses
+from .test_training_run import assert_same, losses, rates
 from .toy import toy_recipe
 
 
@@ -111,12 +115,26 @@ def test_what_comes_after_the_resumed_update_is_removed(tmp_path):
     assert names(tmp_path / "checkpoints") == ["best-100", "best-150", "checkpoint-100"]
 
 
+CHECKPOINTS = ["checkpoint.save_steps=4", "evaluation.eval_steps=4"]
+
+
 @pytest.fixture(scope="module")
 def run_with_checkpoints(pairs, tmp_path_factory):
-    """A finished run with checkpoints after 4, 8 and 12 updates."""
+    """A finished run with checkpoints and evaluations after 4, 8 and 12 updates. It reads a copy of the data."""
     folder = tmp_path_factory.mktemp("checkpoints") / "run"
-    run_training(toy_recipe(pairs, folder, "checkpoint.save_steps=4"))
+    data = shutil.copytree(pairs, folder.parent / "data")
+    run_training(toy_recipe(data, folder, *CHECKPOINTS))
+    assert (
+        json.loads((folder / "checkpoints" / "checkpoint-12" / "trainer_state.json").read_text())["best_global_step"]
+        == 12
+    )
     return folder
+
+
+@pytest.fixture
+def data(run_with_checkpoints):
+    """The data of that run."""
+    return run_with_checkpoints.parent / "data"
 
 
 def unfinished_copy(run, folder):
@@ -137,6 +155,13 @@ def unfinished_copy(run, folder):
         ("optimizer.pt", "truncated"),
         ("optimizer.pt", "flipped"),
         ("trainer_state.json", "truncated"),
+        ("model.safetensors", "flipped"),
+        ("rng_state.pth", "flipped"),
+        ("tokenizer.json", "flipped"),
+        ("config.json", "missing"),
+        ("sha256sums.txt", "truncated"),
+        ("../best-12/model.safetensors", "flipped"),
+        ("../best-12", "missing"),
     ],
 )
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_resumed(
@@ -144,38 +169,104 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_resumed(
 ):
     folder = unfinished_copy(run_with_checkpoints, tmp_path / "run")
     file = folder / "checkpoints" / "checkpoint-12" / name
-    content = bytearray(file.read_bytes())
+    content = bytearray(file.read_bytes() if file.is_file() else b"")
     if damage == "missing":
-        file.unlink()
+        file.unlink() if file.is_file() else shutil.rmtree(file)
     elif damage == "truncated":
         file.write_bytes(content[: len(content) // 2])
     else:
         content[len(content) // 2] ^= 1
         file.write_bytes(content)
     assert newest_resumable(folder).name == "checkpoint-8"
-    assert "checkpoint-12" in caplog.text and name in caplog.text
+    assert "checkpoint-12" in caplog.text and Path(name).name in caplog.text
 
 
-def test_a_run_without_its_newest_checkpoint_ends_as_before(run_with_checkpoints, pairs, tmp_path):
+def test_a_run_without_its_newest_checkpoint_ends_as_before(run_with_checkpoints, data, tmp_path):
     folder = unfinished_copy(run_with_checkpoints, tmp_path / "run")
     (folder / "checkpoints" / "checkpoint-12" / "optimizer.pt").unlink()
-    recipe = toy_recipe(pairs, folder, "checkpoint.save_steps=4")
-    assert run_training(recipe, resume=True).steps == 12
+    assert run_training(toy_recipe(data, folder, *CHECKPOINTS)).steps == 12
     assert_same(load_weights(folder), load_weights(run_with_checkpoints))
     assert losses(folder) == losses(run_with_checkpoints)
 
 
-def test_other_training_rows_are_not_resumed(run_with_checkpoints, pairs, tmp_path):
+def test_a_checkpoint_without_checksums_is_resumed_if_its_files_can_be_read(run_with_checkpoints, tmp_path, caplog):
+    """As earlier versions saved them."""
+    folder = unfinished_copy(run_with_checkpoints, tmp_path / "run")
+    for path in checkpoints(folder):
+        (path / "sha256sums.txt").unlink()
+    assert newest_resumable(folder).name == "checkpoint-12"
+    (folder / "checkpoints" / "checkpoint-12" / "trainer_state.json").write_text("{")
+    assert newest_resumable(folder).name == "checkpoint-8" and "trainer_state.json is damaged" in caplog.text
+
+
+def test_checksums_are_those_of_sha256sum(run_with_checkpoints):
+    if shutil.which("sha256sum") is None:
+        pytest.skip("no sha256sum")
+    for folder in (run_with_checkpoints, *(run_with_checkpoints / "checkpoints").iterdir()):
+        subprocess.run(["sha256sum", "--check", "--quiet", "sha256sums.txt"], cwd=folder, check=True)
+
+
+def test_checksums_name_no_file_of_another_folder(tmp_path):
+    (tmp_path / "secret").write_text("1")
+    (tmp_path / "model").mkdir()
+    for name in ("../secret", str(tmp_path / "secret")):
+        (tmp_path / "model" / "sha256sums.txt").write_text(f"{'0' * 64}  {name}\n")
+        assert damaged_file(tmp_path / "model") == "sha256sums.txt is damaged (line 1)"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model/model.safetensors"])
+def test_a_damaged_final_model_is_written_again(name, run_with_checkpoints, data, tmp_path, caplog):
+    folder = tmp_path / "run"
+    shutil.copytree(run_with_checkpoints, folder)
+    recipe = toy_recipe(data, folder, *CHECKPOINTS)
+    with pytest.raises(RunFinished):
+        run_training(recipe)
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ValueError, match=rf"{name} is damaged"):
+        load_weights(folder)
+    assert run_training(recipe).steps == 12
+    assert f"{name} is damaged" in caplog.text and (folder / name).read_bytes() == whole
+
+
+def test_other_rows_are_not_resumed_unless_that_is_accepted(run_with_checkpoints, data, tmp_path, caplog):
     folder = unfinished_copy(run_with_checkpoints, tmp_path / "run")
     shutil.rmtree(folder / "checkpoints" / "checkpoint-12")
-    recipe = toy_recipe(pairs, folder, "checkpoint.save_steps=4")
-    shutil.copytree(pairs, tmp_path / "reversed")
-    rows = (pairs / "train.tsv").read_text().splitlines()
-    (tmp_path / "reversed" / "train.tsv").write_text("\n".join(reversed(rows)) + "\n")
-    recipe.data.path = str(tmp_path / "reversed")
+    recipe = toy_recipe(data, folder, *CHECKPOINTS)
+    before = {split: (data / f"{split}.tsv").read_text() for split in ("train", "validation")}
+    for split, text in before.items():
+        try:
+            (data / f"{split}.tsv").write_text("\n".join(reversed(text.splitlines())) + "\n")
+            words = {"train": "training rows", "validation": "validation rows"}[split]
+            with pytest.raises(ValueError, match=rf"The {words} differ.*checkpoint-8.*data\.path.*--accept-changes"):
+                run_training(recipe)
+            if split == "train":
+                assert run_training(recipe, resume=True, accept_changes=True).steps == 12
+                assert "training rows differ" in caplog.text
+                assert losses(folder)[:4] == losses(run_with_checkpoints)[:4] != losses(folder)[4:]
+                shutil.rmtree(folder)
+                unfinished_copy(run_with_checkpoints, folder)
+                shutil.rmtree(folder / "checkpoints" / "checkpoint-12")
+        finally:
+            (data / f"{split}.tsv").write_text(text)
+
+
+def test_a_recipe_that_was_edited_in_the_folder_is_noticed(run_with_checkpoints, data, tmp_path):
+    folder = unfinished_copy(run_with_checkpoints, tmp_path / "run")
+    recipe = toy_recipe(data, folder, *CHECKPOINTS, "training.learning_rate=1e-4")
     recipe.save(folder / "recipe.yaml")
-    with pytest.raises(ValueError, match=r"training rows.*checkpoint-8.*data\.path"):
-        run_training(recipe, resume=True)
+    for resume in (False, True):
+        with pytest.raises(ValueError, match=r"training\.learning_rate was 0\.005 and is 0\.0001.*--accept-changes"):
+            run_training(recipe, resume=resume)
+
+
+def test_an_accepted_rate_applies_from_the_checkpoint_on(run_with_checkpoints, data, tmp_path):
+    folder = unfinished_copy(run_with_checkpoints, tmp_path / "run")
+    shutil.rmtree(folder / "checkpoints" / "checkpoint-12")
+    recipe = toy_recipe(data, folder, *CHECKPOINTS, "training.learning_rate=5e-4")
+    assert run_training(recipe, resume=True, accept_changes=True).steps == 12
+    old, new = rates(run_with_checkpoints), rates(folder)
+    assert new[:4] == old[:4] and new[4:] == pytest.approx([rate / 10 for rate in old[4:]])
 
 
 def test_old_checkpoints_are_deleted_by_number(pairs, tmp_path):
@@ -224,10 +315,31 @@ class TestFullDisk:
             patch.setattr(torch, "save", full)
             with pytest.raises(OSError, match=r"checkpoint-12.*No space.*resume"):
                 run_training(recipe)
-        with pytest.raises(ValueError, match="--resume"):
-            run_training(recipe)
-        assert run_training(recipe, resume=True).steps == 12
+        assert run_training(recipe).steps == 12
         assert [step for step, _ in losses(tmp_path / "run")] == [2, 4, 6, 8, 10, 12]
+
+    @pytest.mark.parametrize("empty", [True, False])
+    def test_a_folder_that_has_gone_is_not_begun_anew(self, empty, pairs, tmp_path, monkeypatch):
+        """The folder was removed, or its network disk is gone and the empty mount point is left."""
+        recipe = toy_recipe(pairs, tmp_path / "disk" / "run", "checkpoint.save_steps=4")
+        step = RecipeTrainer.training_step
+
+        def unmount(self, *arguments, **keywords):
+            if self.state.global_step == 5:
+                (tmp_path / "disk").rename(tmp_path / "elsewhere")
+                if empty:
+                    (tmp_path / "disk" / "run").mkdir(parents=True)
+            return step(self, *arguments, **keywords)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RecipeTrainer, "training_step", unmount)
+            with pytest.raises(OSError, match=r"could not be written.*the folder was removed, or its disk"):
+                run_training(recipe)
+        assert not list(tmp_path.glob("disk/run/*"))
+        shutil.rmtree(tmp_path / "disk", ignore_errors=True)
+        (tmp_path / "elsewhere").rename(tmp_path / "disk")
+        assert run_training(recipe).steps == 12
+        assert [step for step, _ in losses(tmp_path / "disk" / "run")] == [2, 4, 6, 8, 10, 12]
 
     @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small disk needs root")
     def test_a_real_one(self, pairs, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -101,8 +102,11 @@ class TestFinishedRun:
             run_training(finished_recipe, resume=True)
 
     def test_its_folder_takes_no_other_run(self, result, finished_recipe):
-        with pytest.raises(ValueError, match=r"finished run.*--output"):
+        with pytest.raises(ValueError, match=r"is finished.*--output"):
             run_training(finished_recipe)
+        other = replace(finished_recipe, description="another")
+        with pytest.raises(ValueError, match=r"finished run of another recipe: description.*--output"):
+            run_training(other)
 
 
 def test_training_lowers_the_loss(pairs, tmp_path):

@@ -37,6 +37,11 @@ def split_files(folder: Path, split: str) -> list[Path]:
     return sorted(files, key=lambda file: (shard_number(file), file.name))
 
 
+def files_of_split(path: str | Path, split: str) -> list[Path]:
+    """The files from which a split of a local source is read; empty for a data set on the Hub."""
+    return [Path(path)] if Path(path).is_file() else split_files(Path(path), split)
+
+
 def available_splits(path: str | Path, config: str | None = None, *, field: str = "data.path") -> list[str] | None:
     """The names of the splits of a source; None for a single file, which has no splits.
 

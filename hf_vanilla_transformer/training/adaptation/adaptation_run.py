@@ -29,7 +29,8 @@ from ..initial_embeddings import untruncated_texts
 from ..model import CLASSES
 from ..recipes.training_recipe import Recipe
 from ..run import TrainingResult, carry_out
-from ..run_folder import METRICS_FILE
+from ..run_folder import METRICS_FILE, Resume
+from ..saved_tokenizer import remove_traces
 from ..token_trainer import TokenTrainer, token_sampler
 from ..training_run import TrainingRun
 from .embeddings import extend_embeddings, rotate_embeddings
@@ -50,7 +51,9 @@ START_FOLDER = "start"
 _COMPARED = 1000
 
 
-def run_adaptation(recipe: Recipe, *, resume: bool = False, command: str = "") -> TrainingResult:
+def run_adaptation(
+    recipe: Recipe, *, resume: Resume = False, accept_changes: bool = False, command: str = ""
+) -> TrainingResult:
     """Adapts a base model to the text of ``data`` and writes the result to ``output.output_dir``, like `run_training`.
 
     In addition to the files of every run, it writes the history of the perplexities as a table (perplexity.md), a
@@ -59,7 +62,7 @@ def run_adaptation(recipe: Recipe, *, resume: bool = False, command: str = "") -
 
     Args:
         recipe: of the adaptation; ``adaptation.base_model`` and ``output.output_dir`` must be set.
-        resume: continue the interrupted run in ``output.output_dir``.
+        resume, accept_changes: what to do with an unfinished run in ``output.output_dir``, see `carry_out`.
         command: the command line, for the model card.
 
     Raises:
@@ -67,7 +70,7 @@ def run_adaptation(recipe: Recipe, *, resume: bool = False, command: str = "") -
     """
     if recipe.adaptation.base_model is None:
         raise ValueError("adaptation.base_model is not set: give the model to adapt, as in hf-vanilla adapt MODEL.")
-    return carry_out(AdaptationRun, recipe, resume=resume, command=command)
+    return carry_out(AdaptationRun, recipe, resume=resume, accept_changes=accept_changes, command=command)
 
 
 @dataclass
@@ -135,6 +138,7 @@ class AdaptationRun(TrainingRun):
 
     def begin(self, folder: Path) -> None:
         """Saves the model before the first update: the base model may have moved when the run is resumed."""
+        remove_traces(self.tokenizer)
         with folder_aside(folder / START_FOLDER) as aside:
             self.model.save_pretrained(aside)
             self.tokenizer.save_pretrained(aside)

@@ -20,7 +20,7 @@ from ...files import write_text
 from ...hub import ModelCardText
 from ..recipes.finetuning_recipe import FinetuneRecipe, validate
 from ..run import Run, TrainingResult, carry_out, print_scores
-from ..run_folder import PREDICTIONS_FILE, RECIPE_FILE, RESULTS_FILE
+from ..run_folder import PREDICTIONS_FILE, RESULTS_FILE, Resume
 from .backbone import finished_model, prepare_backbone
 from .base_model import BaseModel, open_base_model
 from .comparison import Gain, check_comparison, compared_recipes, gain_table, read_gain
@@ -51,19 +51,21 @@ class FinetuneResult(TrainingResult):
     gains: list[Gain] = field(default_factory=list)
 
 
-def run_finetuning(recipe: FinetuneRecipe, *, resume: bool = False, command: str = "") -> FinetuneResult:
+def run_finetuning(
+    recipe: FinetuneRecipe, *, resume: Resume = False, accept_changes: bool = False, command: str = ""
+) -> FinetuneResult:
     """Fine-tunes by a recipe and writes model, predictions and report to ``output.output_dir``.
 
     Args:
         recipe: of the fine-tuning; `base_model`, `data.path` and `output.output_dir` must be set.
-        resume: continue the interrupted run in ``output.output_dir``.
+        resume, accept_changes: what to do with an unfinished run in ``output.output_dir``, see `carry_out`.
         command: the command line, for the model card.
 
     Raises:
         ValueError, FileNotFoundError, ImportError: recipe, data and base model do not fit; raised before training
             starts.
     """
-    return carry_out(FinetuningRun, recipe, resume=resume, command=command)
+    return carry_out(FinetuningRun, recipe, resume=resume, accept_changes=accept_changes, command=command)
 
 
 @dataclass
@@ -224,8 +226,9 @@ class FinetuningRun(Run):
                 target = Path(other.output.output_dir)
                 if not (target / RESULTS_FILE).is_file():
                     print(f"\nComparison with another initialisation: {name}", file=sys.stderr)
-                    if run_finetuning(other, resume=(target / RECIPE_FILE).is_file()).interrupted:
-                        result.interrupted = True
+                    compared = run_finetuning(other, resume="if_exists")
+                    if compared.interrupted:
+                        result.interrupted, result.signal = True, compared.signal
                         return
                 other = target
             result.gains.append(read_gain(name, Path(other), metric, result.metrics))

@@ -171,6 +171,10 @@ class TaskTrainer(RecipeTrainer):
         """The recipe's schedule over all updates."""
         return rate_schedule(self.recipe.rates, updates)
 
+    def validation_fingerprint(self) -> int | None:
+        """A checksum of the validation rows that are scored; None if there are none."""
+        return None if self.validation_rows is None else TableRows(self.validation_rows).fingerprint()
+
     def scores(self) -> dict[str, Any]:
         """The task's scores on the validation rows (at most `evaluation.max_rows`), and the loss."""
         scores = self.task.metrics(self.task.predict(self.model, self.processing_class, self.validation_rows))

@@ -33,6 +33,15 @@ class TrainingSection:
     """Decoupled weight decay of matrices. Biases and normalisation weights do not decay."""
     max_grad_norm: Number = bounded(0.0, at_least=0)
     """Gradients are clipped to this norm; 0 does not clip."""
+    on_bad_loss: Literal["stop", "skip"] = "stop"
+    """What happens at an update whose loss or gradient is NaN or infinite, or whose loss exceeds `loss_limit`: the run
+    saves the weights of before and stops, or it leaves out the update and goes on. The batch is kept in
+    `bad_updates`."""
+    loss_limit: Number | None = bounded(100.0, above=1)
+    """A loss has exploded if it is more than this many times the larger of the first loss and the running mean of the
+    losses; null for NaN and infinite losses only."""
+    max_bad_losses: int = bounded(10, at_least=1)
+    """With `on_bad_loss: skip`, the run stops at this many bad updates in a row."""
     average: Literal["none", "last", "ema"] = "none"
     """Keep an average of the weights in memory: of the last snapshots (`last`) or an exponential one (`ema`). The
     averaged weights are evaluated and saved, unless checkpoints are averaged."""
@@ -120,6 +129,11 @@ def problems_of_sections(
         problems.append(
             "Training never ends: set training.max_steps, training.num_train_epochs or training.max_minutes, for "
             "example --training.max_steps 1000."
+        )
+    if training.on_bad_loss == "skip" and training.precision == "fp16":
+        problems.append(
+            "training.on_bad_loss='skip' does not go with training.precision='fp16', whose loss scaling skips updates "
+            "itself: set training.precision to bf16, or training.on_bad_loss to stop."
         )
     average_last, save_steps, limit = checkpoint.average_last, checkpoint.save_steps, checkpoint.save_total_limit
     if average_last > 1 and save_steps is None:
