@@ -56,6 +56,7 @@ _MODULE_OF_NAME = {
     ),
     "VanillaFeatureExtractor": "models.feature_extraction_vanilla",
     **dict.fromkeys(["from_checkpoint", "from_transformers", "to_transformers"], "conversion"),
+    **dict.fromkeys(["from_stock", "to_stock"], "conversion.former_names"),
     "explain": "interpretation",
     "export_to": "conversion.exports",
     "lower_precision": "inference.low_precision",

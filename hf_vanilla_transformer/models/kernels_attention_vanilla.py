@@ -59,8 +59,8 @@ def sdpa_attention_forward(
 ) -> tuple[torch.Tensor, None]:
     """The `sdpa` kernel of transformers, or a faster equivalent on CPU.
 
-    Packed rows are attended to sequence by sequence. Training with dropout or with short sequences uses
-    `plain_sdpa_forward`, and so does a batch without rows. Shapes as in `eager_attention_forward`.
+    Packed rows are attended to sequence by sequence. Dropout, gradients of short sequences, and a batch without rows
+    use `plain_sdpa_forward`. Shapes as in `eager_attention_forward`.
     """
     if isinstance(attention_mask, PackedSequences):
 
@@ -68,17 +68,18 @@ def sdpa_attention_forward(
             return sdpa_attention_forward(module, *group, **kwargs)[0]
 
         return attention_mask.attend(query, key, value, attend), None
-    if _takes_plain(module, key, kwargs.get("dropout", 0.0)):
+    if _takes_plain(query, key, kwargs.get("dropout", 0.0)):
         return plain_sdpa_forward(module, query, key, value, attention_mask, **kwargs)
     return TRANSFORMERS_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, attention_mask, **kwargs)
 
 
-def _takes_plain(module: nn.Module, key: torch.Tensor, dropout: float) -> bool:
+def _takes_plain(query: torch.Tensor, key: torch.Tensor, dropout: float) -> bool:
     if not has_plain_cpu_values(key):
         return False
     if key.numel() == 0:  # a batch without rows, which the fused kernel refuses
         return True
-    return module.training and (dropout > 0 or key.shape[2] <= _SHORT)
+    # Not by the mode of the module: without dropout, training mode gives the numbers of evaluation.
+    return dropout > 0 or (query.requires_grad and key.shape[2] <= _SHORT)
 
 
 def plain_sdpa_forward(
@@ -116,7 +117,7 @@ def plain_sdpa_forward(
     scores = torch.matmul(query * scaling, key.contiguous().transpose(2, 3))
     if attention_mask is not None:
         scores += attention_mask
-    weights = drop(nn.functional.softmax(scores, dim=-1), dropout, module.training)
+    weights = drop(nn.functional.softmax(scores, dim=-1), dropout, True)
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), None
 
 

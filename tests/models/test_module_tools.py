@@ -31,7 +31,7 @@ _HEADS = [
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
 @pytest.mark.parametrize("stack", ["encoder", "decoder", "seq2seq"])
 def test_setting_p_of_every_dropout_module_switches_dropout_off(stack, implementation):
-    model = tiny_model(stack, dropout=0.2, attention_dropout=0.2, activation_dropout=0.2).double()
+    model = tiny_model(stack, dropout=0.2, attention_dropout=0.2, activation_dropout=0.2)
     model.set_attn_implementation(implementation)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
@@ -39,8 +39,9 @@ def test_setting_p_of_every_dropout_module_switches_dropout_off(stack, implement
     inputs = {"input_ids": tokens(2, 7)}
     if stack == "seq2seq":
         inputs["decoder_input_ids"] = tokens(2, 5)
-    with torch.no_grad():
-        torch.testing.assert_close(model.train()(**inputs).logits, model.eval()(**inputs).logits)
+    for gradients in (False, True):
+        with torch.set_grad_enabled(gradients):
+            assert torch.equal(model.train()(**inputs).logits, model.eval()(**inputs).logits)
 
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
