@@ -6,7 +6,7 @@ Weights are read from safetensors only. Pickled weights can run arbitrary code w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,10 @@ __all__ = ["MODEL_FILES", "TOKENIZER_FILES", "CheckpointSource", "check_json_obj
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+# Files that packages and releases contain in place of a folder.
+_ARCHIVES = (".zip", ".whl", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+# How far a model is searched below a folder without one, to name it in the error message.
+_LEVELS, _MOST_FOLDERS = 5, 1000
 _SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 # Files to download. Subfolders of a repository contain exports to other formats.
 _WANTED_WEIGHTS = (WEIGHTS, "model-*-of-*.safetensors")
@@ -110,7 +114,7 @@ class CheckpointSource:
             path = Path(self.name) / CONFIG
             if not path.is_file():
                 names = [entry.name for entry in Path(self.name).iterdir()]
-                raise _no_config(self.name, names, _models_below(Path(self.name)))
+                raise _no_config(self.name, names, _first_model_below(Path(self.name)))
         else:
             self._check_name()
             path = Path(self._from_hub(hf_hub_download, filename=CONFIG))
@@ -145,6 +149,11 @@ class CheckpointSource:
     def _check_name(self) -> None:
         """Raises an error if the name is a local file, or a path that does not exist."""
         if Path(self.name).is_file():
+            if self.name.lower().endswith(_ARCHIVES):
+                raise ValueError(
+                    f"source={self.name!r} is an archive: unpack it (python -m zipfile -e or python -m tarfile -e) and "
+                    f"give the unpacked folder that contains {CONFIG}."
+                )
             raise ValueError(f"source={self.name!r} is a file; give its folder, which must contain {CONFIG}.")
         check_hub_name(self.name, "source")
 
@@ -205,13 +214,29 @@ class CheckpointSource:
         )
 
 
-def _models_below(folder: Path) -> list[Path]:
-    """Folders with a model below `folder`: of old versions of sentence-transformers, and in the cache of the Hub."""
-    found = sorted([*folder.glob(f"*/{CONFIG}"), *folder.glob(f"snapshots/*/{CONFIG}")])
-    return [path.parent for path in found if b'"model_type"' in path.read_bytes()]
+def _first_model_below(folder: Path) -> Path | None:
+    """The nearest folder below `folder` that contains a model, or None.
+
+    Packages, old versions of sentence-transformers and the cache of the Hub have the model some levels down. Hidden
+    folders are not searched.
+    """
+    level = [folder]
+    for _ in range(_LEVELS):
+        level = sorted(path for one in level for path in _folders_in(one))[:_MOST_FOLDERS]
+        for path in level:
+            if (path / CONFIG).is_file() and b'"model_type"' in (path / CONFIG).read_bytes():
+                return path
+    return None
 
 
-def _no_config(name: str, files: Iterable[str], below: Sequence[Path] = ()) -> Exception:
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    except OSError:  # without permission to read it
+        return []
+
+
+def _no_config(name: str, files: Iterable[str], below: Path | None = None) -> Exception:
     files = sorted(files)
     if "adapter_config.json" in files:
         return ValueError(
@@ -228,8 +253,19 @@ def _no_config(name: str, files: Iterable[str], below: Sequence[Path] = ()) -> E
             f"source={name!r} is a checkpoint of the original BERT in TensorFlow; docs/conversion.md describes its "
             "conversion (--format bert-tf)."
         )
-    if below:
-        return FileNotFoundError(f"source={name!r} has no {CONFIG}, but its folder {below[0]} has one: give that one.")
+    if {"meta.json", "config.cfg"} <= set(files):
+        return ValueError(
+            f"source={name!r} is a pipeline of spaCy. Save its Transformer with transformers, "
+            "spacy.load(...).get_pipe('transformer').model.transformer.save_pretrained(folder), and the tokenizer in "
+            "the same way (model.tokenizer); then convert that folder."
+        )
+    if below is not None:
+        return FileNotFoundError(f"source={name!r} has no {CONFIG}, but its folder {below} has one: give that one.")
+    if archives := [file for file in files if file.lower().endswith(_ARCHIVES)]:
+        return FileNotFoundError(
+            f"source={name!r} has no {CONFIG}, but an archive, {archives[0]}: unpack it (python -m zipfile -e or "
+            f"python -m tarfile -e), and give the unpacked folder that contains {CONFIG}."
+        )
     return FileNotFoundError(
         f"source={name!r} has no {CONFIG}. Give a folder written by save_pretrained, or the name of a model on the Hub."
     )

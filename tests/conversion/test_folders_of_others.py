@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertTokenizer
 
 from hf_vanilla_transformer import from_checkpoint
+from hf_vanilla_transformer.commands.main import main
 from hf_vanilla_transformer.conversion.checkpoint_files import CheckpointSource
 from hf_vanilla_transformer.conversion.checkpoint_tokenizer import load_tokenizer
 from hf_vanilla_transformer.conversion.output_difference import largest_difference
@@ -118,11 +119,59 @@ def test_weights_of_another_name(name, message, tmp_path):
         from_checkpoint(tmp_path)
 
 
-@pytest.mark.parametrize("place", ["0_BERT", "snapshots/0123"])
+@pytest.mark.parametrize("place", ["0_BERT", "snapshots/0123", "package/data/embeddings/user__model"])
 def test_a_model_in_a_folder_of_the_given_one(place, tmp_path):
     save("bert", tmp_path / place)
     with pytest.raises(FileNotFoundError, match=rf"no config\.json, but its folder .*{place} has one"):
         from_checkpoint(tmp_path)
+
+
+def test_the_nearest_model_is_named_and_hidden_folders_are_not_searched(tmp_path):
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    save("bert", tmp_path / ".cache" / "model")
+    with pytest.raises(FileNotFoundError, match=r"has no config\.json\. Give a folder"):
+        from_checkpoint(tmp_path)
+    for place in ("a/deep/model", "b/model"):
+        save("bert", tmp_path / place)
+    with pytest.raises(FileNotFoundError, match=r"its folder .*b/model has one"):
+        from_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.zip", "model-1.0-py3-none-any.whl", "model.tar.gz"])
+def test_an_archive_must_be_unpacked(name, tmp_path, capsys):
+    (tmp_path / name).write_bytes(b"not opened")
+    for source in (tmp_path, tmp_path / name):
+        assert main(["convert", str(source), "--output", str(tmp_path / "out")]) == 2
+        message = capsys.readouterr().err
+        assert message.count("\n") == 1 and name in message and "unpack it" in message and "config.json" in message
+
+
+def test_a_pipeline_of_spacy(tmp_path):
+    for name in ("meta.json", "config.cfg", "tokenizer"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(ValueError, match=r"pipeline of spaCy.*model\.transformer\.save_pretrained"):
+        from_checkpoint(tmp_path)
+
+
+def test_files_that_belong_to_no_model_are_not_copied(tmp_path):
+    """Packages ship a model with the caches of the Hub client, training scripts and notes of its training data."""
+    source = tmp_path / "source"
+    save("bert", source, "BertModel")
+    write_vocabulary(source)
+    others = {
+        "train_script.py",
+        "data_config.json",
+        ".gitattributes",
+        ".cache/huggingface/download/config.json.metadata",
+    }
+    for name in others:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text("{}")
+    assert main(["convert", str(source), "--output", str(tmp_path / "ours")]) == 0
+    copied = {path.relative_to(tmp_path / "ours").as_posix() for path in (tmp_path / "ours").rglob("*")}
+    assert not copied & others and ".cache" not in copied
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= copied
 
 
 def test_generation_settings_in_the_configuration_of_the_model(tmp_path):
