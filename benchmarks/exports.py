@@ -34,7 +34,8 @@ from hf_vanilla_transformer import (
     to_transformers,
 )
 from hf_vanilla_transformer.conversion.exports import export_to
-from hf_vanilla_transformer.conversion.exports.samples import SENTENCES, read_sentences
+from hf_vanilla_transformer.conversion.exports.samples import SENTENCES
+from hf_vanilla_transformer.conversion.exports.sentence_file import read_sentences
 from hf_vanilla_transformer.conversion.saved_model import load_saved_model, load_saved_tokenizer
 from hf_vanilla_transformer.tokenization import train_tokenizer
 

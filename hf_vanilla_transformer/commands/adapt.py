@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from .option_types import path_or_name
 from .recipe_options import (
     add_recipe_options,
+    check_paths,
     check_resume,
     closing_text,
     overrides_of,
@@ -64,8 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Adapts, or prints the plan or the fields."""
     # Imported here, so that `--help` and the restart with another allocator do not wait for torch.
-    from ..training.adaptation.adaptation_plan import plan
-    from ..training.adaptation.adaptation_run import run_adaptation
+    from ..training.recipes.adaptation_recipe import DEFAULT_RECIPE
+    from ..training.recipes.reading import read_recipe
     from ..training.recipes.training_recipe import Recipe
     from ..training.run_folder import MODEL_FOLDER
 
@@ -75,6 +76,13 @@ def run(arguments: argparse.Namespace) -> int:
     check_resume(arguments, "BASE_MODEL")
     if arguments.base_model is None and arguments.resume is None:
         raise ValueError("Name the BASE_MODEL to adapt, or the folder of an interrupted run with --resume.")
+    if arguments.resume is None:
+        recipe = read_recipe(Recipe, arguments.recipe or DEFAULT_RECIPE, overrides_of(arguments))
+        check_paths(recipe, arguments, arguments.base_model)
+
+    from ..training.adaptation.adaptation_plan import plan
+    from ..training.adaptation.adaptation_run import run_adaptation
+
     recipe = _recipe(arguments)
 
     def closing(result: TrainingResult) -> str:
@@ -90,7 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
-    from ..training.adaptation.language_model import DEFAULT_RECIPE, load_adaptation_recipe
+    from ..training.adaptation.language_model import load_adaptation_recipe
+    from ..training.recipes.adaptation_recipe import DEFAULT_RECIPE
     from ..training.recipes.training_recipe import load_recipe
 
     overrides = overrides_of(arguments)

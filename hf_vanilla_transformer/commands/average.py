@@ -31,17 +31,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the averaged model."""
-    from transformers.utils import logging as transformers_logging
-
-    from ..conversion.model_files import check_model_files
-    from ..conversion.safe_loading import check_untrusted_folder
-    from ..training.checkpoints import last_checkpoints, save_average
     from ..training.run_folder import RECIPE_FILE, RESULTS_FILE, check_new
     from ..untrusted_files import read_yaml_text
 
     output = Path(required_output(arguments, "the new folder"))
     if not (output / "config.json").is_file() or (output / RESULTS_FILE).exists():
         check_new(output)
+    if not Path(arguments.folder).is_dir():
+        raise FileNotFoundError(f"There is no folder {arguments.folder}: give the output folder of a run.")
+
+    from transformers.utils import logging as transformers_logging
+
+    from ..conversion.model_files import check_model_files
+    from ..conversion.safe_loading import check_untrusted_folder
+    from ..training.checkpoints import last_checkpoints, save_average
+
     chosen = last_checkpoints(arguments.folder, arguments.last)
     for checkpoint in chosen:
         if (checkpoint / "config.json").is_file():  # an adapter has none

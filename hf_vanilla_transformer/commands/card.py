@@ -61,13 +61,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Writes the card."""
     from pathlib import Path
 
-    import transformers
-
-    from ..hub import read_card_text, read_publication
+    from ..conversion.config_values import saved_config
 
     output = required_output(arguments, "the file of the card")
     name = arguments.name or Path(output).stem
     folder = model_folder(arguments.folder)
+    saved_config(folder)
+
+    import transformers
+
+    from ..hub import read_card_text, read_publication
+
     text = card_text(read_card_text(folder), name, arguments.license, arguments.set)
     transformers.utils.logging.disable_progress_bar()
     publication = read_publication(folder)

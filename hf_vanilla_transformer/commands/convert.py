@@ -69,15 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Converts the model, compares both models, and writes the folder."""
-    from transformers.utils import logging
-
-    from ..conversion.checkpoint import find_class
     from ..conversion.checkpoint_files import CheckpointSource
-    from ..hub import ModelCardText, export_folder
-    from ..hub.publishable_folder import check_export_folder
-    from ..hub.source_card import declared_facts
+    from ..hub.export_folders import check_export_folder
 
-    logging.disable_progress_bar()
     output = Path(required_output(arguments, "the new folder"))
     check_export_folder(output)
     source = CheckpointSource(
@@ -86,9 +80,19 @@ def run(arguments: argparse.Namespace) -> int:
         cache_dir=arguments.cache_dir,
         local_files_only=arguments.offline,
     )
-    dtype = _dtype(arguments.dtype)
-    if arguments.format != "transformers" and not source.is_folder:
+    if arguments.format == "transformers":
+        source.config()
+    elif not source.is_folder:
         raise ValueError(f"SOURCE {source.name} is not a local folder, which --format {arguments.format} needs.")
+
+    from transformers.utils import logging
+
+    from ..conversion.checkpoint import find_class
+    from ..hub import ModelCardText, export_folder
+    from ..hub.source_card import declared_facts
+
+    logging.disable_progress_bar()
+    dtype = _dtype(arguments.dtype)
     if arguments.format == "transformers":
         find_class(source, arguments.head)
     tokenizer = _tokenizer(arguments, source)

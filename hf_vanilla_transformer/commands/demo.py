@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ..model_folders import model_folder
 from .lines import add_language_arguments, add_precision_argument
 from .option_types import path_or_name, plain_text, seed, whole_number
 from .parser import add_output_option
@@ -93,12 +92,16 @@ def run(arguments: argparse.Namespace) -> int:
             else f"{', '.join(given)}: only for the training demo; leave out the MODEL {arguments.model}."
         )
     if arguments.model is not None:
-        arguments.model = str(model_folder(arguments.model))
         return _show_model(arguments)
+    from ..demo.demo_folder import check_demo_folder
+
+    output = "runs/demo" if arguments.output is None else arguments.output
+    check_demo_folder(output)
+
     from ..demo.translation_demo import run_translation_demo
 
     finished = run_translation_demo(
-        "runs/demo" if arguments.output is None else arguments.output,
+        output,
         sentences=_SENTENCES if arguments.sentences is None else arguments.sentences,
         steps=arguments.steps,
         seed=0 if arguments.seed is None else arguments.seed,
@@ -108,8 +111,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show_model(arguments: argparse.Namespace) -> int:
     """Serves the page of the model until it is interrupted, or writes the folder of a Space."""
-    from ..web.page import import_gradio
+    from ..pipelines.model_source import find_model
+    from ..web.gradio_library import import_gradio
 
+    arguments.model = find_model(arguments.model)
     try:
         import_gradio()  # before the model is loaded
     except ImportError as error:

@@ -59,11 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the findings; the exit status is 1 if there is a problem."""
-    from ..training.doctor import Status, examine, findings_table
-    from ..training.launch import this_launch
     from ..training.recipes.training_recipe import load_recipe
 
     recipe = None if arguments.recipe is None else load_recipe(arguments.recipe, [])
+
+    from ..training.doctor import Status, examine, findings_table
+    from ..training.launch import this_launch
+
     folder = Path(arguments.output or ".")
     findings = examine(folder, processes=arguments.processes, recipe=recipe, timeout=arguments.timeout)
     findings.append(_examine_allocator())

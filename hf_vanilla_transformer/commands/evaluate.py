@@ -50,10 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluates the model and writes its scores, one a line."""
     from ..files import write_text
-    from ..pipelines.loading import find_model
+    from ..pipelines.model_source import find_model
     from ..training.recipes.training_recipe import load_recipe
     from ..training.run_folder import RECIPE_FILE, RESULTS_FILE, saved_recipe
-    from ..training.split_scores import score_split
 
     for option in ("output", "translations"):
         given = getattr(arguments, option)
@@ -75,6 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = load_recipe(folder, [*arguments.set, *arguments.overrides])
     if arguments.translations is not None and recipe.task != "translation":
         raise ValueError(f"--translations is for translation, not for task={recipe.task!r}: leave it out.")
+
+    from ..training.split_scores import score_split
+
     translations: list[str] = []
     scores = score_split(recipe, folder, arguments.split, precision=arguments.precision, translations=translations)
     if arguments.json:

@@ -54,8 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the page."""
-    from ..interpretation import explain
-    from ..pipelines.languages import set_languages
     from ..pipelines.loading import load_model
 
     model, tokenizer = load_model(
@@ -65,6 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         trust_remote_code=arguments.trust_remote_code,
     )
+
+    from ..interpretation import explain
+    from ..pipelines.languages import set_languages
+
     options = set_languages(tokenizer, arguments.src_lang, arguments.tgt_lang)
     path = explain(
         model, arguments.text, arguments.output or _PAGE, tokenizer=tokenizer, target=arguments.target, **options

@@ -7,6 +7,7 @@ The output is written only if both models compute the same function. The largest
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from ..model_folders import model_folder
 from .option_types import path_or_name
@@ -56,17 +57,24 @@ def run(arguments: argparse.Namespace) -> int:
     """Exports the model and prints the differences."""
     import sys
 
+    from ..conversion.config_values import saved_config
+    from ..conversion.exports.output_folder import check_output
+    from ..conversion.exports.sentence_file import read_sentences
+
+    output = required_output(arguments, "the new folder")
+    check_output(Path(output))
+    folder = model_folder(arguments.folder)
+    saved_config(folder)
+    sentences = None if arguments.verify_with is None else read_sentences(arguments.verify_with)
+
     from transformers.utils import logging as transformers_logging
 
     from ..conversion.exports import export_to
-    from ..conversion.exports.samples import read_sentences
 
-    output = required_output(arguments, "the new folder")
     transformers_logging.disable_progress_bar()
-    sentences = None if arguments.verify_with is None else read_sentences(arguments.verify_with)
     try:
         report = export_to(
-            model_folder(arguments.folder),
+            folder,
             output,
             arguments.to,
             family=arguments.family,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from .option_types import path_or_name
 from .recipe_options import (
     add_recipe_options,
+    check_paths,
     check_resume,
     closing_text,
     overrides_of,
@@ -81,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("Name the model to fine-tune: hf-vanilla finetune BASE_MODEL --task ...; see --help.")
     overrides = overrides_of(arguments, base_model=arguments.base_model, task=arguments.task)
     recipe = load_finetune_recipe(arguments.resume or arguments.recipe, overrides)
+    check_paths(recipe, arguments, recipe.base_model if recipe.base_model_format == "transformers" else None)
 
     from ..training.finetuning.finetuning_plan import plan
     from ..training.finetuning.finetuning_run import run_finetuning

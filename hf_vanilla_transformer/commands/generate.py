@@ -87,23 +87,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Continues all prompts."""
+    from ..pipelines.model_source import check_task, find_model, number_in_config
+
     check_line_arguments(arguments)
     options = _generate_options(arguments)
     streams = _streams(arguments)
     if arguments.prompt is not None and arguments.input is not None:
         raise ValueError("--prompt and --input exclude each other: give one of them.")
     windows = iter([[arguments.prompt]]) if arguments.prompt is not None else windows_of_lines(arguments.input)
+    source = find_model(arguments.model)
+    check_task(source, ["AutoModelForCausalLM"], "hf-vanilla generate")
+    _check_room(number_in_config(source, "max_position_embeddings"), arguments.max_new_tokens)
     model, tokenizer = load_for_lines(arguments, "AutoModelForCausalLM")
     if arguments.seed is not None:
         from transformers import set_seed
 
         set_seed(arguments.seed)
     positions = getattr(model.config, "max_position_embeddings", None)
-    if positions is not None and options["max_new_tokens"] >= positions:
-        raise ValueError(
-            f"--max-new-tokens {options['max_new_tokens']} leaves no room for a prompt, for the model has {positions} "
-            f"positions: give at most {positions - 1}."
-        )
+    _check_room(positions, arguments.max_new_tokens)
     treatment = f"not continued, because of --max-new-tokens {options['max_new_tokens']}"
     long_lines = LongLines("generate", positions, treatment)
     images = AttentionImages(arguments.attention, model, tokenizer)
@@ -124,6 +125,15 @@ def run(arguments: argparse.Namespace) -> int:
     images.report()
     long_lines.report()
     return 0
+
+
+def _check_room(positions: int | None, new_tokens: int) -> None:
+    """Raises ValueError if a model with this number of positions has none left for a prompt."""
+    if positions is not None and new_tokens >= positions:
+        raise ValueError(
+            f"--max-new-tokens {new_tokens} leaves no room for a prompt, for the model has {positions} positions: give "
+            f"at most {positions - 1}."
+        )
 
 
 def _generate_options(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from .option_types import path_or_name
 
 # The longest line of text that reads well.
 _WIDTH = 120
+# Names of outputs, as examples in messages.
+_EXAMPLES = {"average": "averaged", "card": "card.md", "convert": "converted", "export": "exported"}
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -96,7 +98,7 @@ def required_output(arguments: argparse.Namespace, what: str) -> str:
         ValueError: it is not given.
     """
     if arguments.output is None:
-        raise ValueError(f"--output is missing: name {what}, such as --output runs/{arguments.command}ed.")
+        raise ValueError(f"--output is missing: name {what}, such as --output runs/{_EXAMPLES[arguments.command]}.")
     return arguments.output
 
 

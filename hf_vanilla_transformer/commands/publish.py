@@ -56,16 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the folder, and uploads it unless this is a dry run."""
-    import transformers
-
+    from ..conversion.config_values import saved_config
     from ..files import temporary_folder
-    from ..hub import push_folder, read_card_text, read_publication
     from ..hub_names import check_repository_name
 
     if arguments.output is not None and not arguments.dry_run:
         raise ValueError(f"--output {arguments.output} is only for --dry-run, which uploads nothing: add it.")
     check_repository_name(arguments.repository)
     folder = model_folder(arguments.folder)
+    saved_config(folder)
     card = None
     if arguments.card is not None:
         if not Path(arguments.card).is_file():
@@ -74,6 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
             card = Path(arguments.card).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise ValueError(f"--card {arguments.card} is not UTF-8 ({error}): save it as UTF-8.") from error
+
+    import transformers
+
+    from ..hub import push_folder, read_card_text, read_publication
+
     text = read_card_text(folder)
     if card is None:
         # Ask for the license before loading a large model.

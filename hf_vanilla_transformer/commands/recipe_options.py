@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import signal
@@ -166,6 +167,47 @@ def check_resume(arguments: argparse.Namespace, *names: str) -> None:
     from ..training.run_folder import check_resumed_by
 
     check_resumed_by(arguments.command, arguments.resume)
+
+
+def check_paths(recipe: Any, arguments: argparse.Namespace, base_model: str | None = None) -> None:
+    """Checks the paths of a recipe as far as this is possible without torch, which takes seconds to import.
+
+    The run checks them again, and asks the Hub for what is not here.
+
+    Args:
+        recipe: the recipe.
+        arguments: of the command.
+        base_model: as it was given; None if there is none, or one that is no model of transformers.
+
+    Raises:
+        FileNotFoundError: there is no such data or base model, and it is no name on the Hub.
+        ValueError: the output folder holds other files, the base model is damaged, or a recipe names no text.
+    """
+    from ..hub_names import check_hub_name
+    from ..pipelines.model_source import find_model
+    from ..training.recipes.text_sections import check_path_is_set
+    from ..training.run_folder import RECIPE_FILE, check_place
+
+    folder = arguments.resume or recipe.output.output_dir
+    if folder is not None and (Path(folder) / RECIPE_FILE).is_file():
+        return  # whether the run that is there goes on, and what it still needs, is decided with its checkpoints
+    # The other processes of a run may come here when the first one already writes.
+    if folder is not None and not arguments.dry_run and os.environ.get("RANK", "0") == "0":
+        check_place(Path(folder))
+    if base_model is not None:
+        find_model(base_model, "BASE_MODEL")
+    if not getattr(recipe.data, "mixture", []):
+        check_path_is_set(recipe.data.path, recipe.task)
+    for field, path in _data_paths(recipe):
+        if not Path(path).expanduser().exists():
+            check_hub_name(path, field)
+
+
+def _data_paths(recipe: Any) -> list[tuple[str, str]]:
+    """The sources of a recipe, each with the name of its field."""
+    paths = [("data.path", recipe.data.path)]
+    paths += [("data.mixture", source.get("path")) for source in getattr(recipe.data, "mixture", [])]
+    return [(field, path) for field, path in paths if isinstance(path, str)]
 
 
 def print_fields(kind: type) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from .recipe_options import (
     add_recipe_options,
+    check_paths,
     check_resume,
     closing_text,
     loading_code,
@@ -81,6 +82,9 @@ def train(recipe: Recipe, arguments: argparse.Namespace, next_steps: str = "") -
         next_steps: the last line on the screen; `{folder}` in it is replaced by the folder of the run.
     """
     from ..training.run_folder import MODEL_FOLDER
+
+    check_paths(recipe, arguments)
+
     from ..training.training_plan import plan
     from ..training.training_run import run_training
 

@@ -78,8 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
     check_line_arguments(arguments)
     windows = windows_of_lines(arguments.input, one_window=arguments.output is not None)
     _check_n_best(arguments)
-    model, tokenizer = load_for_lines(arguments, "AutoModelForSeq2SeqLM")
     options = _search_options(arguments)
+    model, tokenizer = load_for_lines(arguments, "AutoModelForSeq2SeqLM")
 
     from ..pipelines.languages import set_languages
 
@@ -112,7 +112,7 @@ def _search_options(arguments: argparse.Namespace) -> dict[str, Any]:
     from dataclasses import asdict
     from pathlib import Path
 
-    from ..pipelines.loading import find_model
+    from ..pipelines.model_source import find_model
     from ..training.recipes.finetuning_recipe import load_finetune_recipe
     from ..training.recipes.text_sections import GenerationRecipe
     from ..training.recipes.training_recipe import load_recipe

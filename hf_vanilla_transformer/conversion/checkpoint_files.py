@@ -22,7 +22,7 @@ from huggingface_hub.errors import (
 
 from ..hub_names import check_hub_name
 from ..untrusted_files import read_json_object
-from .config_files import CONFIG, read_config
+from .config_values import CONFIG, read_config
 
 __all__ = ["MODEL_FILES", "TOKENIZER_FILES", "CheckpointSource", "check_json_object", "weight_files"]
 

@@ -9,7 +9,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ..untrusted_files import read_json, read_json_object
 from .checkpoint_files import TOKENIZER_FILES, CheckpointSource
-from .config_files import CONFIG, load_config, read_config
+from .config_files import load_config
+from .config_values import CONFIG, read_config
 from .loading_errors import first_line
 
 __all__ = ["has_tokenizer", "load_tokenizer", "read_tokenizer", "tokens_beyond"]

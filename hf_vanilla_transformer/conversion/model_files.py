@@ -22,7 +22,8 @@ from transformers import initialization as init
 from ..models.registration import AUTO_CLASSES
 from ..untrusted_files import read_json_object
 from .checkpoint_files import INDEX, weight_files
-from .config_files import CONFIG, REMEDY, config_reason, load_config, read_config
+from .config_files import config_reason, load_config
+from .config_values import CONFIG, REMEDY, read_config
 from .families import FAMILIES
 
 __all__ = ["StoredTensor", "check_left_over", "check_model_files", "check_numbers", "stored_tensors", "tensor_names"]

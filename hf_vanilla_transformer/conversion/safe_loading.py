@@ -14,7 +14,8 @@ from transformers import PreTrainedConfig
 
 from ..untrusted_files import read_json_object
 from .checkpoint_files import check_json_object, other_weights, weight_files
-from .config_files import CONFIG, load_config
+from .config_files import load_config
+from .config_values import CONFIG
 from .loading_errors import plain_loading_errors
 from .model_files import check_model_files, check_numbers
 

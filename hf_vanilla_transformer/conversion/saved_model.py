@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..models.registration import AUTO_CLASSES
 from .checkpoint_tokenizer import has_tokenizer, read_tokenizer, tokens_beyond
-from .config_files import read_config
+from .config_values import saved_config
 from .loading_report import no_loading_report
 from .safe_loading import load_pretrained
 
@@ -30,13 +30,7 @@ def load_saved_model(folder: str | Path, dtype: torch.dtype | str = "auto") -> P
     """
     folder = Path(folder)
     path = folder / "config.json"
-    if not path.is_file():
-        missing = f"There is no config.json in {folder}" if folder.is_dir() else f"There is no folder {folder}"
-        raise FileNotFoundError(
-            f"{missing}: give a folder written by `hf-vanilla train` or save_pretrained. Download a model from the Hub "
-            "with `hf download USER/MODEL --local-dir FOLDER`."
-        )
-    config = read_config(path)
+    config = saved_config(folder)
     model_type, architectures = config.get("model_type"), config.get("architectures") or []
     classes = next(
         (

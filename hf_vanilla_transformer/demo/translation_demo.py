@@ -13,6 +13,7 @@ from ..hub import ModelCardText, export_folder
 from ..interpretation import cross_attention, plot_attention
 from ..training import TrainingResult, load_recipe, run_training
 from ..training.run_folder import CURVES_FILE, RECIPE_FILE, TRANSLATIONS_FILE
+from .demo_folder import check_demo_folder
 from .grammar import GrammarCorpus, SentencePair, grammar_corpus
 
 RECIPE = Path(__file__).with_name("demo.yaml")
@@ -60,10 +61,7 @@ def run_translation_demo(folder: str | Path, *, sentences: int, steps: int | Non
     """
     began = time.monotonic()
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"The output folder {folder} is a file: choose another with --output.")
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"The output folder {folder} is not empty: remove it, or choose another with --output.")
+    check_demo_folder(folder)
     if sentences < 1:
         raise ValueError(f"--sentences {sentences} must be at least 1.")
     if steps is not None and steps < 1:

@@ -15,7 +15,6 @@ from ..untrusted_files import read_yaml
 from .local_paths import strip_command, strip_path
 from .model_card import ModelCardText
 
-CARD_TEXT_FILE = "card.yaml"
 _LISTS = ("languages", "datasets", "tags")
 
 

@@ -14,7 +14,8 @@ from ..conversion.embedding_files import EmbeddingFiles, embedding_files
 from ..conversion.saved_model import check_tokenizer, load_saved_model, load_saved_tokenizer
 from ..files import check_inside, file_aside
 from ..untrusted_files import parsed_yaml, read_yaml_text
-from .card_text import CARD_TEXT_FILE, card_text_of_recipe, load_card_text
+from .card_text import card_text_of_recipe, load_card_text
+from .export_folders import CARD_TEXT_FILE
 from .model_card import ModelCardText, write_card
 from .publishable_folder import export_folder
 from .run_record import RESULTS_FILE, read_results

@@ -18,13 +18,10 @@ from ..conversion.exporting import padding_note, to_transformers
 from ..conversion.saved_model import check_tokenizer
 from ..files import folder_aside
 from ..models.registration import AUTO_CLASSES
-from .card_text import CARD_TEXT_FILE, save_card_text
+from .card_text import save_card_text
+from .export_folders import CARD_TEXT_FILE, check_export_folder
 from .local_paths import strip_recipe
 from .model_card import ModelCardText, write_card
-
-# `overwrite` replaces a folder only if it has all of the first and one of the second: then `export_folder` wrote it.
-_FILES_OF_EXPORT = ("config.json", "README.md")
-_FILES_OF_OURS = ("configuration_vanilla.py", CARD_TEXT_FILE)
 
 
 def auto_map(config: PretrainedConfig) -> dict[str, str]:
@@ -141,19 +138,3 @@ def _check_copied(files: list[Path]) -> None:
             raise FileNotFoundError(f"There is no file {file}: create it before the export, or leave it out.")
         if names.count(file.name) > 1:
             raise ValueError(f"Two files to copy into the folder have the name {file.name}: rename one.")
-
-
-def check_export_folder(folder: str | Path) -> None:
-    """Raises ValueError before any work if `folder` is neither new nor an earlier export."""
-    folder = Path(folder)
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is a file, not a folder: choose another name.")
-    if not any(folder.iterdir()):
-        return
-    exported = all((folder / name).is_file() for name in _FILES_OF_EXPORT) and any(
-        (folder / name).is_file() for name in _FILES_OF_OURS
-    )
-    if not exported:
-        raise ValueError(f"{folder} is not empty and not an exported model: choose another folder.")

@@ -7,22 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..hub_names import check_hub_name
-from ..model_folders import model_folder
+from .model_source import COMMANDS, check_task, find_model, unsupported
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from ..inference.low_precision import Precision
-
-# The command for models of each Auto class.
-COMMANDS = {
-    "AutoModelForSeq2SeqLM": "hf-vanilla translate",
-    "AutoModelForCausalLM": "hf-vanilla generate",
-    "AutoModelForMaskedLM": "hf-vanilla fill",
-    "AutoModelForSequenceClassification": "hf-vanilla classify",
-    "AutoModelForTokenClassification": "hf-vanilla classify",
-}
 
 
 def load_model(
@@ -52,6 +42,7 @@ def load_model(
         OSError: there is no such model.
     """
     source = find_model(source)
+    check_task(source, auto_classes, purpose)
 
     import transformers
     from transformers.utils import logging as transformers_logging
@@ -76,13 +67,8 @@ def load_model(
     config = load_config(source, trust_remote_code=trust_remote_code)
     supported = [name for name in auto_classes if _supports(getattr(transformers, name), config)]
     if not supported:
-        others = dict.fromkeys(
-            command for name, command in COMMANDS.items() if _supports(getattr(transformers, name), config)
-        )
-        raise ValueError(
-            f"{purpose} does not support the {type(config).__name__} of {source}"
-            + (f"; use {' or '.join(others)}." if others else ".")
-        )
+        others = [name for name in COMMANDS if _supports(getattr(transformers, name), config)]
+        raise unsupported(purpose, type(config).__name__, source, others)
     saved = (getattr(config, "architectures", None) or ["unknown"])[0]
     matching = [name for name in supported if saved.endswith(name.removeprefix("AutoModel") or "Model")]
     auto_class = getattr(transformers, (matching or supported)[0])
@@ -107,26 +93,6 @@ def load_model(
 
         lower_precision(model, precision)
     return model, tokenizer
-
-
-def find_model(source: str) -> str:
-    """The folder of a model (see `model_folder`), or its name on the Hub.
-
-    Raises:
-        FileNotFoundError, ValueError: `source` is neither the folder of a model nor a possible name on the Hub.
-    """
-    if not Path(source).exists():
-        check_hub_name(source, "MODEL")
-        return source
-    if not Path(source).is_dir():
-        raise ValueError(f"MODEL {source} is a file: give the folder of a model, or its name on the Hub.")
-    folder = Path(model_folder(source))
-    if not (folder / "config.json").is_file():
-        raise FileNotFoundError(
-            f"The folder {source} has no model (neither config.json nor model/config.json): give the folder of a model "
-            "or of a finished run."
-        )
-    return str(folder)
 
 
 @contextmanager

@@ -24,11 +24,11 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from ..files import folder_aside, remove_folder
 from ..wording import counted
+from .checkpoint_names import checkpoints, update_of
 from .checksums import CHECKSUMS_FILE, damaged_file
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINTS_FOLDER = "checkpoints"
 # State of a run that transformers' Trainer does not save.
 RUN_STATE = "run_state.pt"
 
@@ -46,21 +46,6 @@ _TRAINING_FILES = {
     RUN_STATE,
     CHECKSUMS_FILE,
 }
-
-
-def checkpoints(folder: str | Path) -> list[Path]:
-    """The checkpoints in `folder`, or in its ``checkpoints``, ordered by update number."""
-    folder = Path(folder)
-    for place in (folder / CHECKPOINTS_FOLDER, folder):
-        found = [path for path in place.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
-        if found:
-            return sorted(found, key=update_of)
-    return []
-
-
-def update_of(checkpoint: Path) -> int:
-    """The number of the update after which a checkpoint was saved."""
-    return int(checkpoint.name.rpartition("-")[2])
 
 
 def best_folder(folder: Path, update: int) -> Path:

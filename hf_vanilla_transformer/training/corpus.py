@@ -22,7 +22,7 @@ from ..tokenization import bpe_dropout, train_tokenizer
 from .batches import Rows
 from .recipes.mixture import mixture_sources
 from .recipes.objective import OBJECTIVES, extra_tokens
-from .recipes.text_sections import DataRecipe
+from .recipes.text_sections import DataRecipe, check_path_is_set
 from .recipes.training_recipe import Recipe
 from .streaming import is_streamed, tokenizer_sample
 from .text_rows import TextRows
@@ -103,11 +103,7 @@ def load_corpus(recipe: Recipe, splits: Sequence[str] = ("train", "validation", 
         ValueError: data.path is not set, data.hold_out holds out all texts, or no row is valid.
     """
     data = scored_data(recipe)
-    if data.path is None:
-        raise ValueError(
-            "data.path is not set: give a folder, a file or a Hub name, such as --data.path "
-            + ("bentrevett/multi30k" if recipe.task == "translation" else "corpus.txt")
-        )
+    check_path_is_set(data.path, recipe.task)
     corpus = Corpus(train=None)
     alone = len(splits) == 1
     for split in splits:

@@ -19,7 +19,7 @@ import yaml
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from ..files import is_leftover
-from .checkpoints import CHECKPOINTS_FOLDER, checkpoints, newest_resumable, recipe_of
+from .checkpoint_names import CHECKPOINTS_FOLDER, checkpoints
 from .checksums import damaged_file
 from .recipes.reading import read_recipe
 from .recipes.recipe_kind import command_of
@@ -132,7 +132,7 @@ class Start:
 def check_new(folder: str | Path) -> None:
     """Raises ValueError, before any work, unless `folder` is new or empty."""
     folder = Path(folder)
-    _check_place(folder)
+    check_place(folder)
     if (folder / RECIPE_FILE).is_file():
         state = "a finished run" if (folder / RESULTS_FILE).is_file() else "an unfinished run"
         raise ValueError(f"The output folder {folder} holds {state}; choose another with --output.")
@@ -158,8 +158,10 @@ def find_start(folder: Path, recipe: Any, resume: Resume = False, *, accept_chan
                 f"There is no run to resume in {folder}: it has no {RECIPE_FILE}. A run that was stopped before it "
                 "wrote one starts again with its first command."
             )
-        _check_place(folder)
+        check_place(folder)
         return Start()
+    from .checkpoints import newest_resumable, recipe_of  # imports torch, which a wrong command does not wait for
+
     changes = _changes(read_recipe(type(recipe), folder / RECIPE_FILE).to_dict(), recipe)
     finished = (folder / RESULTS_FILE).is_file()
     allowed = _MAY_CHANGE | (_MAY_CHANGE_IF_ACCEPTED if accept_changes else set())
@@ -178,7 +180,7 @@ def find_start(folder: Path, recipe: Any, resume: Resume = False, *, accept_chan
     return Start(True, checkpoint, changes)
 
 
-def _check_place(folder: Path) -> None:
+def check_place(folder: Path) -> None:
     """Raises ValueError if `folder` is a file, or holds more than a run leaves that was killed at its beginning."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"The output folder {folder} is a file; choose another with --output.")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..interpretation import AttentionMap
 from .drawings import all_heads_html, attention_html, bars_html, ranking_html
+from .gradio_library import import_gradio
 from .page_model import PageModel
 from .request_limits import MOST_CHARACTERS, MOST_WAITING
 
@@ -46,21 +46,6 @@ def build_page(model: PageModel, *, examples: list[str] | None = None) -> gradio
         gradio.Markdown(f"# {model.name}\n{_INTRODUCTIONS[model.task].format(mask=model.tokenizer.mask_token)}")
         add_components[model.task](gradio, model, examples or [])
     return page.queue(max_size=MOST_WAITING)
-
-
-def import_gradio() -> Any:
-    """Imports Gradio with its analytics turned off.
-
-    Raises:
-        ImportError: Gradio is not installed.
-    """
-    # Gradio reads this variable when it is imported, and again when a page starts.
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    try:
-        import gradio
-    except ImportError as error:
-        raise ImportError("The page needs Gradio: pip install 'hf_vanilla_transformer[web]'.") from error
-    return gradio
 
 
 def _translation(gradio: Any, model: PageModel, examples: list[str]) -> None:

@@ -14,7 +14,7 @@ from packaging.version import Version
 from ..conversion.checkpoint_files import MODEL_FILES
 from ..files import check_inside, folder_aside
 from ..hub_names import check_hub_name
-from .page import import_gradio
+from .gradio_library import import_gradio
 
 _PACKAGE = Path(__file__).parents[1]
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ...text_lines import text_lines
 from ...wording import counted
 
-__all__ = ["SENTENCES", "Samples", "make_samples", "read_sentences"]
+__all__ = ["SENTENCES", "Samples", "make_samples"]
 
 # Short and long sentences with names, numbers, punctuation, and characters outside ASCII.
 SENTENCES = (
@@ -52,26 +50,6 @@ class Samples:
                 ids[number, : len(row)] = torch.tensor(row)
                 mask[number, : len(row)] = 1
             yield ids, mask
-
-
-def read_sentences(path: str | Path) -> list[str]:
-    """The lines of a text file that are not blank; see `text_lines`.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not UTF-8, not text, or without text.
-    """
-    path = Path(path)
-    if not path.exists() or path.is_dir():
-        raise FileNotFoundError(f"There is no file {path}; give a text file with one sentence per line.")
-    sentences = []
-    for number, line in enumerate(text_lines(path), start=1):
-        if isinstance(line, UnicodeDecodeError):
-            raise ValueError(f"{path}:{number} is not UTF-8: {line}.") from line
-        sentences += [line.strip()] if line.strip() else []
-    if not sentences:
-        raise ValueError(f"{path} has no text; give a text file with one sentence per line.")
-    return sentences
 
 
 def make_samples(

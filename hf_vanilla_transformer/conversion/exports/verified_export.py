@@ -16,14 +16,12 @@ from ...evaluation_mode import evaluation_mode
 from ...files import folder_aside
 from ..embedding_files import MODULES_FILE, embedding_files
 from ..saved_model import check_tokenizer, load_saved_model, load_saved_tokenizer
+from .output_folder import REPORT_FILE, check_output
 from .protocol import ExportReport, Request
 from .samples import make_samples
 from .targets import MODULES, TARGETS
 
 __all__ = ["REPORT_FILE", "export_to"]
-
-# Every exported folder contains it, so that `overwrite` replaces earlier exports only.
-REPORT_FILE = "export_report.json"
 
 
 def export_to(
@@ -71,7 +69,7 @@ def export_to(
     target = importlib.import_module(f".{name}", __package__)
     _check_options(target, to, family, quantization)
     target.requirements()
-    _check_output(output)
+    check_output(output)
     embedding = None
     if isinstance(source, PreTrainedModel):
         model = source
@@ -110,16 +108,6 @@ def _check_options(target: ModuleType, to: str, family: str | None, quantization
             f"quantization={quantization!r} does not exist for to={to!r}; "
             + (f"choose from {', '.join(target.QUANTIZATIONS)}." if len(target.QUANTIZATIONS) > 1 else "leave it out.")
         )
-
-
-def _check_output(output: Path) -> None:
-    """Raises ValueError before any work if `output` is neither new nor an earlier export."""
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
-        return
-    if not output.is_dir():
-        raise ValueError(f"output={str(output)!r} is a file, not a folder; choose another name.")
-    if not (output / REPORT_FILE).is_file():
-        raise ValueError(f"output={str(output)!r} is not empty and not an earlier export; choose another folder.")
 
 
 def _refuse_difference(report: ExportReport) -> None:

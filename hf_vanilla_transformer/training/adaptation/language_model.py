@@ -24,13 +24,12 @@ from ...model_folders import model_folder
 from ...untrusted_files import read_yaml
 from ..finetuning.base_model import STACKS, give_padding, recipe_of
 from ..model import CLASSES
+from ..recipes.adaptation_recipe import DEFAULT_RECIPE
 from ..recipes.objective import OBJECTIVES
 from ..recipes.reading import as_override, recipe_file
 from ..recipes.training_recipe import Recipe, load_recipe
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_RECIPE = "adapt"
 
 # The head of each stack that predicts tokens, as `from_checkpoint` names it.
 _HEADS = {"vanilla_encoder": "masked-lm", "vanilla_decoder": "causal-lm", "vanilla_transformer": "seq2seq-lm"}

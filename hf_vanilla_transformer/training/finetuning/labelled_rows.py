@@ -15,6 +15,7 @@ from ...data.readers.csv_files import CsvFormat
 from ...data.readers.splits import choose_split
 from ...data.readers.validation_split import split_off_validation
 from ..recipes.finetuning_recipe import LabelledDataRecipe
+from ..recipes.text_sections import check_path_is_set
 from .task import Splits
 
 logger = logging.getLogger(__name__)
@@ -34,8 +35,7 @@ def read_splits(data: LabelledDataRecipe, read: Reader, *, column: str | None = 
         FileNotFoundError: the data or its training split does not exist.
         ValueError: data.path is not set.
     """
-    if data.path is None:
-        raise ValueError("data.path is not set: give a folder, a file or a Hub name, such as --data.path reviews.csv")
+    check_path_is_set(data.path, None)
     splits: dict[str, Any] = {}
     reports = []
     for split in ("train", "validation", "test"):

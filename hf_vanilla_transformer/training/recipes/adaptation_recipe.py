@@ -10,6 +10,9 @@ from huggingface_hub.dataclasses import strict
 from .bounds import Number, bounded
 from .text_sections import DataRecipe, EvaluationRecipe, ModelRecipe, TrainingRecipe
 
+# The recipe of an adaptation that names no other.
+DEFAULT_RECIPE = "adapt"
+
 
 @strict
 @dataclass

@@ -100,6 +100,20 @@ class DataRecipe:
     """Put several sequences into one row of up to `max_length` tokens, so that batches have almost no padding."""
 
 
+# Values of `data.path` that messages give as examples.
+_PATHS = {
+    "translation": "bentrevett/multi30k",
+    **dict.fromkeys(["causal_lm", "masked_lm", "denoising", "span"], "corpus.txt"),
+}
+
+
+def check_path_is_set(path: str | None, task: str | None) -> None:
+    """Raises ValueError if a recipe of this task names no data, by `data.path` or the first source of its mixture."""
+    if path is None:
+        example = _PATHS.get(task or "", "reviews.csv")
+        raise ValueError(f"data.path is not set: give a folder, a file or a Hub name, such as --data.path {example}")
+
+
 @strict
 @dataclass
 class TrainingRecipe(TrainingSection):

@@ -18,5 +18,6 @@ def nothing_installed(monkeypatch):
 def test_the_message_names_the_extra(target, nothing_installed, tmp_path, capsys):
     with pytest.raises(ImportError, match=rf"pip install 'hf_vanilla_transformer\[{target}\]'"):
         export_to(tmp_path / "nowhere", tmp_path / "exported", target)
-    assert main(["export", str(tmp_path / "nowhere"), "--output", str(tmp_path / "exported"), "--to", target]) == 2
+    (tmp_path / "config.json").write_text("{}")
+    assert main(["export", str(tmp_path), "--output", str(tmp_path / "exported"), "--to", target]) == 2
     assert f"hf_vanilla_transformer[{target}]" in capsys.readouterr().err
