@@ -32,8 +32,8 @@ from ..reports.curves import plot_curves
 from ..wording import counted
 from .bad_updates import BadUpdates
 from .callbacks import BestModel, RestoreRunState, Schedule, StopConditions, Whereabouts
+from .checkpoint_names import CHECKPOINTS_FOLDER
 from .checkpoints import (
-    CHECKPOINTS_FOLDER,
     best_folder,
     checkpoints,
     put_weights,

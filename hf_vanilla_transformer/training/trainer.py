@@ -26,8 +26,8 @@ from ..evaluation_mode import evaluation_mode
 from ..files import folder_aside
 from .averaging import WeightAverage
 from .batches import Batches
+from .checkpoint_names import CHECKPOINTS_FOLDER
 from .checkpoints import (
-    CHECKPOINTS_FOLDER,
     RUN_STATE,
     best_folder,
     checkpoints,
