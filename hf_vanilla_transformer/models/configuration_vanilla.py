@@ -65,11 +65,6 @@ _CROSS_ATTENTION_TENSOR_PARALLEL_PLAN = {
     "layers.*.cross_attn.v_proj": "colwise",
     "layers.*.cross_attn.o_proj": "rowwise",
 }
-_STACK_PIPELINE_PLAN = {
-    "embed_tokens": (["input_ids"], ["inputs_embeds"]),
-    "layers": (["hidden_states", "attention_mask"], ["hidden_states"]),
-    "norm": (["hidden_states"], ["hidden_states"]),
-}
 
 
 @strict
@@ -353,7 +348,6 @@ class VanillaEncoderConfig(VanillaConfig):
         "AutoModelForMultipleChoice": "modeling_vanilla_encoder.VanillaEncoderForMultipleChoice",
     }
     base_model_tp_plan = _LAYER_TENSOR_PARALLEL_PLAN
-    base_model_pp_plan = _STACK_PIPELINE_PLAN
 
     vocab_size: int = 30522
     hidden_size: int = 768
@@ -437,7 +431,6 @@ class VanillaDecoderConfig(VanillaConfig):
         "AutoModelForQuestionAnswering": "modeling_vanilla_decoder.VanillaDecoderForQuestionAnswering",
     }
     base_model_tp_plan = _LAYER_TENSOR_PARALLEL_PLAN
-    base_model_pp_plan = _STACK_PIPELINE_PLAN
 
     vocab_size: int = 50257
     hidden_size: int = 768

@@ -14,6 +14,7 @@ from .kernels_linear_vanilla import linear
 from .kernels_loss_vanilla import (
     chunking_is_faster,
     compiler_needs_chunks,
+    divided_head_needs_chunks,
     labelled_rows,
     linear_cross_entropy,
     recomputed_cross_entropy,
@@ -98,6 +99,10 @@ class LanguageModelHead:
             states, labels = labelled_rows(hidden_states, labels)
             weight, bias = self.lm_head.weight, self.lm_head.bias
             loss = linear_cross_entropy(self.transformed(states), weight, bias, labels, num_items_in_batch, smoothing)
+            return loss, None if return_logits is False else self._pending_logits(hidden_states, logits_to_keep)
+        if may_wait and divided_head_needs_chunks(self.lm_head, hidden_states, labels):
+            states, labels = labelled_rows(hidden_states, labels)
+            loss = recomputed_cross_entropy(self.logits, states, labels, num_items_in_batch, smoothing)
             return loss, None if return_logits is False else self._pending_logits(hidden_states, logits_to_keep)
         if may_wait and compiler_needs_chunks(labels, self.config.vocab_size):
             return recomputed_cross_entropy(self.logits, hidden_states, labels, num_items_in_batch, smoothing), None

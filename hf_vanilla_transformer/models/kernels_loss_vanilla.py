@@ -172,6 +172,19 @@ def chunking_is_faster(head: nn.Module, hidden_states: torch.Tensor, labels: tor
     )
 
 
+def divided_head_needs_chunks(head: nn.Module, hidden_states: torch.Tensor, labels: torch.Tensor) -> bool:
+    """Whether the loss should use `recomputed_cross_entropy`, because `head` is divided among processes.
+
+    Each call of such a module gathers its logits, so a call for the whole batch would put all of them into the memory
+    of every process. The arguments are those of `chunking_is_faster`.
+    """
+    return (
+        hasattr(head.weight, "device_mesh")
+        and has_plain_values(hidden_states)
+        and labels.numel() * head.weight.shape[0] > _FEW_LOGITS
+    )
+
+
 def _call_does_more(head: nn.Module) -> bool:
     """Whether a hook watches calls of the module (or of every module), or its `forward` was replaced."""
     return bool(
@@ -240,11 +253,11 @@ def recomputed_cross_entropy(
     num_items_in_batch: torch.Tensor | int | None = None,
     label_smoothing: float = 0.0,
 ) -> torch.Tensor:
-    """`token_cross_entropy` in parts of the batch, for compilers: the backward pass computes the logits again.
+    """`token_cross_entropy` in parts of the batch: the backward pass computes the logits again.
 
-    A compiler can follow it, unlike `linear_cross_entropy`, whose work depends on the number of labels. It takes a
-    third more operations for the logits than computing them all at once (Chen et al. 2016, "Training Deep Nets with
-    Sublinear Memory Cost").
+    It is for compilers and for heads that are divided among processes. A compiler can follow it, unlike
+    `linear_cross_entropy`, whose work depends on the number of labels. It takes a third more operations for the logits
+    than computing them all at once (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
 
     Args:
         logits_of: the head, (rows, hidden) to (rows, vocabulary).
@@ -269,6 +282,7 @@ def recomputed_cross_entropy(
 __all__ = [
     "chunking_is_faster",
     "compiler_needs_chunks",
+    "divided_head_needs_chunks",
     "labelled_rows",
     "linear_cross_entropy",
     "recomputed_cross_entropy",

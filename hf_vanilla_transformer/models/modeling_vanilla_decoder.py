@@ -144,7 +144,6 @@ class VanillaDecoderForCausalLM(LanguageModelHead, VanillaDecoderPreTrainedModel
 
     _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}
     _tp_plan = {"lm_head": "colwise_gather_output"}
-    _pp_plan = {"lm_head": (["hidden_states"], ["logits"])}
     _fsdp_plan = {"lm_head": "keep_full_weight"}
 
     def __init__(self, config: VanillaDecoderConfig) -> None:

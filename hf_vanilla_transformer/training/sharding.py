@@ -1,4 +1,4 @@
-"""A model whose weights are divided among processes: by torch's FSDP2, or by transformers' tensor parallelism.
+"""A model whose weights are divided among processes: by torch's FSDP2, transformers' tensor parallelism, or both.
 
 Training works on the divided model. Everything else (evaluation, checkpoints, the final model) works on a whole copy in
 the memory of each process, into which the weights are gathered. A checkpoint is therefore the same, whatever the layout
@@ -8,20 +8,26 @@ that wrote it.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
+import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor, Replicate
+from torch.distributed.tensor.placement_types import _StridedShard
 from transformers import PreTrainedModel
 from transformers.distributed import DistributedConfig
+from transformers.distributed.tensor_parallel import apply_tensor_parallelism
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .recipes.distributed_recipe import DistributedRecipe
+from .recipes.distributed_recipe import DistributedRecipe, data_parallel_size
 
+# Names of the dimensions of the processes: copies of the model, FSDP2, tensor parallelism.
+_MESH = ("replica", "shard", "tensor")
 AnyOptimizer = TypeVar("AnyOptimizer", bound=torch.optim.Optimizer)
 
 
@@ -46,7 +52,7 @@ class ShardedModel:
     def __init__(self, whole: PreTrainedModel, layout: DistributedRecipe, device: torch.device) -> None:
         check_divisible(whole, layout)
         self.whole = whole.cpu()
-        self.model = _fully_sharded(whole, layout, device) if layout.fsdp_size > 1 else _tensor_parallel(whole, layout)
+        self.model = _divided(whole, layout, device)
         trained = {name: parameter.requires_grad for name, parameter in whole.named_parameters()}
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(trained[name])
@@ -75,39 +81,53 @@ class ShardedModel:
             self.whole.cpu()
 
 
-def _fully_sharded(whole: PreTrainedModel, layout: DistributedRecipe, device: torch.device) -> PreTrainedModel:
-    """A copy whose layers, and the rest of the model, are divided by FSDP2.
+def _divided(whole: PreTrainedModel, layout: DistributedRecipe, device: torch.device) -> PreTrainedModel:
+    """A copy whose matrices are divided by tensor parallelism, and whose layers are then divided by FSDP2.
 
     `from_pretrained(distributed_config=...)` of transformers 5.23 divides a tied head apart from the embeddings; a
     masked language model then keeps the first weights of its head. Here both are in the part of the rest.
     """
+    replicas = data_parallel_size(layout, dist.get_world_size()) // layout.fsdp_size
+    mesh = init_device_mesh(device.type, (replicas, layout.fsdp_size, layout.tp_size), mesh_dim_names=_MESH)
+    if layout.tp_size > 1 and layout.fsdp_size > 1:
+        mesh["shard", "tensor"]._flatten("shard_tensor")  # sums over both, such as the norm of the gradient, are one
     model = copy.deepcopy(whole).to(device)
-    mesh = init_device_mesh(device.type, (layout.fsdp_size,), mesh_dim_names=("fsdp",))
-    for module in model.modules():
-        if isinstance(module, GradientCheckpointingLayer):
-            fully_shard(module, mesh=mesh)
-    fully_shard(model, mesh=mesh)
-    # Trainer knows by these that the model is divided, and wraps it in nothing else.
-    model.config.distributed_config = DistributedConfig(fsdp_size=layout.fsdp_size)
-    model._is_distributed_loading_by_transformers = True
-    model._is_fsdp_managed_module = True
-    return model
-
-
-def _tensor_parallel(whole: PreTrainedModel, layout: DistributedRecipe) -> PreTrainedModel:
-    """A copy whose matrices are divided by transformers' tensor parallelism."""
-    model = type(whole).from_pretrained(
-        None,
-        config=whole.config,
-        # Copies: a part may be a view of what it was cut from, and then change with it.
-        state_dict={name: tensor.clone() for name, tensor in whole.state_dict().items()},
-        distributed_config=DistributedConfig(tp_size=layout.tp_size),
-        attn_implementation=whole.config._attn_implementation,
-        trust_remote_code=False,
+    if layout.tp_size > 1:
+        names = {parameter: name for name, parameter in model.named_parameters()}
+        tied = {name: names[parameter] for name, parameter in model.named_parameters(remove_duplicate=False)}
+        apply_tensor_parallelism(model, mesh["tensor"], _tensor_parallel_plan(model))
+        for name, first in tied.items():  # the other names of a tied parameter
+            module, _, own = name.rpartition(".")
+            setattr(model.get_submodule(module), own, model.get_parameter(first))
+    if replicas * layout.fsdp_size > 1:
+        part = mesh["replica", "shard"] if replicas > 1 else mesh["shard"]
+        for module in model.modules():
+            if isinstance(module, GradientCheckpointingLayer):
+                fully_shard(module, mesh=part)
+        fully_shard(model, mesh=part)
+        model._is_fsdp_managed_module = True
+    # Trainer knows by these that the model is divided, wraps it in nothing else, and counts each batch once.
+    model.config.distributed_config = DistributedConfig(
+        tp_size=layout.tp_size, fsdp_size=layout.fsdp_size, dp_replicate_size=replicas
     )
-    if whole.can_generate():
-        model.generation_config = whole.generation_config
+    model._is_distributed_loading_by_transformers = True
+    model._tp_size = layout.tp_size
     return model
+
+
+def _tensor_parallel_plan(model: PreTrainedModel) -> dict[str, str]:
+    """The styles of the modules, and of their own parameters before them, by their names in the model.
+
+    A tied parameter has only its first name.
+    """
+    parameters, plan = dict(model.named_parameters()), {}
+    for name, module in model.named_modules():
+        style = model.tp_plan.get(re.sub(r"\.\d+\.", ".*.", name))
+        if style is not None:
+            own = (f"{name}.{parameter}" for parameter, _ in module.named_parameters(recurse=False))
+            plan |= {parameter: style for parameter in own if parameter in parameters}
+            plan[name] = style
+    return plan
 
 
 def check_divisible(model: PreTrainedModel, layout: DistributedRecipe) -> None:
@@ -136,7 +156,11 @@ def check_divisible(model: PreTrainedModel, layout: DistributedRecipe) -> None:
 
 def whole_tensor(tensor: torch.Tensor) -> torch.Tensor:
     """The whole tensor on every process; an ordinary tensor is whole already."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    if not isinstance(tensor, DTensor):
+        return tensor
+    for dimension in range(tensor.device_mesh.ndim - 1):  # one by one: torch warns of those that it cannot join
+        tensor = tensor.redistribute(placements=[*[Replicate()] * (dimension + 1), *tensor.placements[dimension + 1 :]])
+    return tensor.full_tensor()
 
 
 def like(tensor: torch.Tensor, example: torch.Tensor) -> torch.Tensor:
@@ -144,8 +168,24 @@ def like(tensor: torch.Tensor, example: torch.Tensor) -> torch.Tensor:
     tensor = tensor.to(example.device)
     if not isinstance(example, DTensor):
         return tensor
-    # Without a source rank, every process takes its part of its own copy and nothing is sent.
-    return distribute_tensor(tensor, example.device_mesh, example.placements, src_data_rank=None)
+    part = tensor.detach()
+    mesh = example.device_mesh
+    # FSDP2 divides what tensor parallelism left to a process, so the last dimension of the mesh comes first.
+    for dimension in reversed(range(mesh.ndim)):
+        placement = example.placements[dimension]
+        if placement.is_shard() or isinstance(placement, _StridedShard):
+            parts = part.chunk(mesh.size(dimension), placement.dim)
+            number = mesh.get_local_rank(dimension)
+            part = parts[number] if number < len(parts) else part.narrow(placement.dim, 0, 0)
+    return DTensor.from_local(
+        # A copy: a part may be a view of what it was cut from, and then change with it.
+        part.clone(memory_format=torch.contiguous_format),
+        mesh,
+        example.placements,
+        run_check=False,
+        shape=example.shape,
+        stride=example.stride(),
+    )
 
 
 def is_sharded(parameters: Any) -> bool:
@@ -172,11 +212,11 @@ def loads_whole_state(optimizer: AnyOptimizer) -> AnyOptimizer:
 
     Its parameters keep their kernel, which depends on the layout too.
     """
-    optimizer.register_load_state_dict_pre_hook(_divided)
+    optimizer.register_load_state_dict_pre_hook(_divided_state)
     return optimizer
 
 
-def _divided(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+def _divided_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
     """The state with every tensor of the shape of its parameter divided like the parameter."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     numbers = [number for group in state["param_groups"] for number in group["params"]]

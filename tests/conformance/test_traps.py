@@ -552,11 +552,12 @@ def test_plans_for_several_devices_name_what_exists(model_class):
 
 
 @pytest.mark.parametrize("model_class", BASE_MODELS[:2], **by_name)
-def test_a_stack_has_one_list_of_layers_and_a_pipeline_plan(model_class):
+def test_a_stack_has_one_list_of_layers_and_no_pipeline_plan(model_class):
+    """transformers' pipeline stages give a decoder wrong logits, so no plan invites to them."""
     model = build(model_class)
     lists = [name for name, module in model.named_modules() if isinstance(module, torch.nn.ModuleList)]
     assert lists == ["layers"]
-    assert list(model._pp_plan) == ["embed_tokens", "layers", "norm"]
+    assert not model._pp_plan
 
 
 def test_saved_generation_settings_do_not_disturb_the_config(tmp_path):

@@ -4,13 +4,18 @@ import json
 
 import pytest
 import torch
+import torch.distributed as dist
+import yaml
 
+from hf_vanilla_transformer import VanillaDecoderConfig
+from hf_vanilla_transformer.models import heads_vanilla, kernels_loss_vanilla
+from hf_vanilla_transformer.models.losses_vanilla import token_cross_entropy
 from hf_vanilla_transformer.models.modeling_vanilla_decoder import VanillaDecoderForCausalLM
 from hf_vanilla_transformer.training import run_training
 from hf_vanilla_transformer.training.checkpoints import load_weights
 from hf_vanilla_transformer.training.model import build_config
 from hf_vanilla_transformer.training.recipes.distributed_recipe import DistributedRecipe, problem_of_processes
-from hf_vanilla_transformer.training.sharding import check_divisible
+from hf_vanilla_transformer.training.sharding import ShardedModel, check_divisible, whole_tensor
 
 from ..old_transformers import skipped_before_tested
 from .forked import in_processes
@@ -18,7 +23,14 @@ from .test_training_run import losses
 from .toy import causal_lm_recipe, masked_lm_recipe, toy_recipe
 
 MAKE = {"transformer": toy_recipe, "encoder": masked_lm_recipe, "decoder": causal_lm_recipe}
-LAYOUTS = {"DDP": "distributed={}", "FSDP2": "distributed.fsdp_size=2", "TP2": "distributed.tp_size=2"}
+LAYOUTS = {
+    "DDP": "distributed={}",
+    "FSDP2": "distributed={fsdp_size: 2}",
+    "TP2": "distributed={tp_size: 2}",
+    "TP2xFSDP2": "distributed={tp_size: 2, fsdp_size: 2}",
+    "HSDP2x2": "distributed={dp_replicate_size: 2, fsdp_size: 2}",
+}
+PROCESSES = {"DDP": 2, "FSDP2": 2, "TP2": 2, "TP2xFSDP2": 4, "HSDP2x2": 4}
 COMMON = [
     "model.config.dropout=0.0", "model.config.attention_dropout=0.0", "training.logging_steps=1",
     "training.max_steps=8", "training.max_grad_norm=1.0", "evaluation={eval_steps: 4}", "checkpoint.save_steps=4",
@@ -26,8 +38,8 @@ COMMON = [
 
 
 def of_one_process(make, data, folder, layout, *overrides):
-    """The run on one process that sees the same batches as two in a layout."""
-    accumulation = 1 if layout == "TP2" else 2
+    """The run on one process that sees the same batches as those of a layout."""
+    accumulation = {"TP2": 1, "HSDP2x2": 4}.get(layout, 2)
     more = f"training.gradient_accumulation_steps={accumulation}"
     return run_training(make(data, folder, *COMMON, *overrides, more))
 
@@ -73,7 +85,7 @@ def test_every_layout_trains_like_one_process(stack, layout, pairs, texts, tmp_p
     make, data = MAKE[stack], pairs if stack == "transformer" else texts
     of_one_process(make, data, tmp_path / "one", layout)
     recipe = make(data, tmp_path / "two", *COMMON, LAYOUTS[layout])
-    in_processes(lambda: run_training(recipe), tmp_path)
+    in_processes(lambda: run_training(recipe), tmp_path, PROCESSES[layout])
     loss, weight = assert_equal_runs(tmp_path / "one", tmp_path / "two")
     print(f"{stack} {layout}: largest difference of a loss {loss:.1e}, of a weight {weight:.1e}")
 
@@ -89,6 +101,7 @@ def test_every_layout_trains_like_one_process(stack, layout, pairs, texts, tmp_p
         ["checkpoint.average_last=2"],
         ["training.gradient_checkpointing=true"],
         ["training.precision=bf16"],
+        ["model.config.tie_word_embeddings=false"],
     ],
 )
 @pytest.mark.parametrize("layout", ["FSDP2", "TP2"])
@@ -98,6 +111,45 @@ def test_techniques_work_in_every_layout(layout, overrides, texts, tmp_path):
     in_processes(lambda: run_training(recipe), tmp_path)
     loose = {"loss_tolerance": 1e-2, "weight_tolerance": 2e-2} if overrides == ["training.precision=bf16"] else {}
     assert_equal_runs(tmp_path / "one", tmp_path / "two", **loose)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the processes would choose the GPU")
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("layout", ["FSDP2", "TP2", "TP2xFSDP2"])
+def test_gradients_are_those_of_one_process_and_no_process_has_all_logits(layout, tied, tmp_path):
+    torch.manual_seed(0)
+    vocab_size, rows, length = 5000, 4, 128  # more logits than the loss computes at once
+    config = VanillaDecoderConfig(
+        vocab_size=vocab_size, hidden_size=16, intermediate_size=32, num_attention_heads=2, num_hidden_layers=2,
+        max_position_embeddings=length, dropout=0.0, attention_dropout=0.0, tie_word_embeddings=tied, lm_head_bias=True,
+    )  # fmt: skip
+    whole = VanillaDecoderForCausalLM(config).train()
+    batch = torch.randint(vocab_size, (rows, length))
+    whole(input_ids=batch, labels=batch).loss.backward()
+    expected = {name: parameter.grad.clone() for name, parameter in whole.named_parameters()}
+    whole.zero_grad()
+
+    def in_one():
+        dist.init_process_group("gloo")
+        section = DistributedRecipe(**yaml.safe_load(LAYOUTS[layout].partition("=")[2]))
+        sharded = ShardedModel(whole, section, torch.device("cpu"))
+        most = 0
+
+        def watched(tensor, *_, **__):
+            nonlocal most
+            most = max(most, tensor.shape[:-1].numel() if tensor.shape[-1] == vocab_size else 0)
+            return token_cross_entropy(tensor, *_, **__)
+
+        kernels_loss_vanilla.token_cross_entropy = heads_vanilla.token_cross_entropy = watched
+        part = dist.get_rank() // section.tp_size
+        own = batch.chunk(section.fsdp_size)[part]
+        sharded.model.train()(input_ids=own, labels=own).loss.backward()
+        for name, parameter in sharded.model.named_parameters():
+            torch.testing.assert_close(whole_tensor(parameter.grad), expected[name], rtol=1e-4, atol=1e-6, msg=name)
+        assert most < own.numel() / 4, f"{most} rows of logits at once"
+
+    in_processes(in_one, tmp_path, PROCESSES[layout])
 
 
 @pytest.mark.slow
@@ -134,7 +186,10 @@ def test_a_checkpoint_of_one_layout_continues_in_another(first, second, optimize
         (["distributed.fsdp_size=2"], "fsdp_size=2 .* needs 2 processes, but this is a single one: .*torchrun"),
         (["distributed.dp_replicate_size=3"], "dp_replicate_size=3 .* needs 3 processes"),
         (["distributed.pp_size=2"], "pipeline stages are not supported.*wrong logits"),
-        (["distributed.fsdp_size=2", "distributed.tp_size=2"], "never tried together"),
+        (
+            ["distributed.fsdp_size=2", "distributed.tp_size=2"],
+            r"fsdp_size=2 \* distributed.tp_size=2 needs 4 processes",
+        ),
         (["distributed.fsdp_size=2", "training.torch_compile=true"], "torch_compile"),
         (["distributed.tp_size=2", "training.precision=fp16"], "fp16"),
     ],

@@ -19,12 +19,14 @@ class DistributedRecipe:
 
     fsdp_size: int = bounded(1, at_least=1)
     """Processes that divide weights, gradients and optimizer state, and train on different batches (FSDP2, which is
-    ZeRO-3): all processes, or 1 to not divide them."""
+    ZeRO-3); 1 to not divide them."""
     tp_size: int = bounded(1, at_least=1)
     """Processes that divide the matrices of every layer by heads and columns, and train on the same batch (tensor
-    parallelism): all processes, or 1. It must divide the attention heads."""
+    parallelism); 1 to not divide them. It must divide the attention heads. They have neighbouring ranks, so that they
+    are on one machine."""
     dp_replicate_size: int | None = bounded(None, at_least=1)
-    """Copies of the model that train on different batches. null is what the other sizes leave of the processes."""
+    """Copies of the model that train on different batches; with `fsdp_size` this is HSDP. null is what the other sizes
+    leave of the processes."""
     pp_size: int = bounded(1, at_least=1)
     """Pipeline stages. Only 1 is possible: transformers' stages give the decoder wrong logits."""
     timeout_minutes: Number = bounded(10, above=0)
@@ -48,11 +50,6 @@ def problems_of_distributed(distributed: DistributedRecipe, training: TrainingSe
         )
     if not distributed.sharded:
         return problems
-    if (distributed.fsdp_size > 1 and distributed.tp_size > 1) or (distributed.dp_replicate_size or 1) > 1:
-        problems.append(
-            f"distributed: fsdp_size={distributed.fsdp_size}, tp_size={distributed.tp_size} and dp_replicate_size="
-            f"{distributed.dp_replicate_size} were never tried together: set two of them to 1."
-        )
     sizes = f"distributed.fsdp_size={distributed.fsdp_size} with distributed.tp_size={distributed.tp_size}"
     if getattr(training, "torch_compile", False):
         problems.append(f"training.torch_compile=true was never tried with {sizes}: set it to false.")
@@ -72,11 +69,13 @@ def problem_of_processes(distributed: DistributedRecipe, processes: int) -> str 
     """
     divided = distributed.fsdp_size * distributed.tp_size
     given = f"distributed.fsdp_size={distributed.fsdp_size} * distributed.tp_size={distributed.tp_size}"
-    replicas = 1 if distributed.sharded else distributed.dp_replicate_size
-    wanted = divided * (replicas or 1)
-    if not distributed.sharded:
+    replicas = distributed.dp_replicate_size
+    if replicas is None and processes % divided == 0:
+        return None
+    if replicas is not None:
         given = f"distributed.dp_replicate_size={replicas} * {given}"
-    if processes == wanted or replicas is None:
+    wanted = divided * (replicas or 1)
+    if processes == wanted:
         return None
     start = f"torchrun --nproc_per_node {wanted} -m hf_vanilla_transformer.commands.main ..."
     if processes == 1:
