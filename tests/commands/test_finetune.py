@@ -2,10 +2,15 @@
 
 import json
 import re
+import unicodedata
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from hf_vanilla_transformer.commands.main import main
+
+from ..tiny_models import tiny_folder, tiny_tokenizer
 
 
 @pytest.fixture
@@ -82,3 +87,33 @@ def test_mistakes_are_reported_before_the_work(masked_lm, reviews, tmp_path, cap
 def test_a_base_model_is_needed(capsys):
     assert main(["finetune", "--task", "classification"]) == 2
     assert "BASE_MODEL" in capsys.readouterr().err
+
+
+def test_answers_in_decomposed_korean_from_shards(tmp_path, capsys):
+    """Hangul and their offsets as macOS writes them (NFD), in Parquet files with the names of the Hub."""
+    contexts = ["서울은 한국의 수도이다.", "노인이 강가에서 책을 읽는다."]
+    answers = [("한국의 수도는?", contexts[0], "서울"), ("누가 읽는가?", contexts[1], "노인")]
+    rows = []
+    for texts in answers:
+        question, context, answer = (unicodedata.normalize("NFD", text) for text in texts)
+        found = {"text": [answer], "answer_start": [context.index(answer)]}
+        rows.append({"question": question, "context": context, "answers": found})
+    folder = tmp_path / "data"
+    folder.mkdir()
+    table = pyarrow.Table.from_pylist(rows * 8)
+    for shard in range(2):
+        parquet.write_table(table.slice(8 * shard, 8), folder / f"train-{shard:05}-of-00002.parquet")
+    parquet.write_table(table.slice(0, 4), folder / "validation-00000-of-00001.parquet")
+    tokenizer = tiny_tokenizer("encoder", contexts + [question for question, _, _ in answers])
+    base = tiny_folder(tmp_path / "base", "encoder", tokenizer, noise=0.0, layers=1)
+    status = main(
+        ["finetune", str(base), "--task", "question_answering", "--data.path", str(folder), "--output",
+         str(tmp_path / "run"), "--rates.learning_rate", "2e-2", "--training.num_train_epochs", "20",
+         "--evaluation.eval_steps", "1000", "--output.plot", "false"]
+    )  # fmt: skip
+    assert status == 0, capsys.readouterr().err
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["run"]["train_rows"] == 16 and results["validation_exact_match"] == 1.0
+    assert json.loads((tmp_path / "run" / "notes.json").read_text()) == []  # no span was counted as misplaced
+    predictions = [json.loads(line) for line in (tmp_path / "run" / "predictions_validation.jsonl").open()]
+    assert {one["predicted"] for one in predictions} == {row["answers"]["text"][0] for row in rows}
