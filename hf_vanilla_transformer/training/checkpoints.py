@@ -157,6 +157,21 @@ def remove_old(folder: Path, keep: int) -> None:
     remove_old_best(folder)
 
 
+def remove_interim(folder: Path) -> None:
+    """Removes checkpoints between those of the schedule, except the newest, from which the run goes on.
+
+    An interrupted run saves one. The finished run must not differ from one that was never interrupted, also where it
+    averages its last checkpoints.
+
+    Args:
+        folder: the folder of the checkpoints.
+    """
+    for path in checkpoints(folder)[:-1]:
+        with suppress(OSError, ValueError, RuntimeError):  # a damaged checkpoint, which says nothing
+            if torch.load(path / RUN_STATE, weights_only=True, map_location="cpu", mmap=True).get("interim"):
+                remove_folder(path)
+
+
 def remove_old_best(folder: Path, current: int | None = None) -> None:
     """Removes best weights, except those of update `current` and those that a checkpoint refers to.
 

@@ -37,6 +37,7 @@ from .checkpoints import (
     best_folder,
     checkpoints,
     put_weights,
+    remove_interim,
     remove_newer,
     remove_old,
     save_average,
@@ -362,6 +363,7 @@ def _open_folder(run: Run, recipe: Any, folder: Path, resume_from: Path | None) 
     step = 0 if resume_from is None else update_of(resume_from)
     trim_history(folder / METRICS_FILE, step)
     remove_newer(folder / CHECKPOINTS_FOLDER, step)
+    remove_interim(folder / CHECKPOINTS_FOLDER)
     remove_old(folder / CHECKPOINTS_FOLDER, run.recipe.checkpoint.save_total_limit)
     if resume_from is None:
         run.begin(folder)

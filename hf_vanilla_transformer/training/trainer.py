@@ -32,6 +32,7 @@ from .checkpoints import (
     best_folder,
     checkpoints,
     put_weights,
+    remove_interim,
     remove_old,
     remove_old_best,
     update_of,
@@ -360,6 +361,7 @@ class RecipeTrainer(Trainer):
                     write_checksums(aside)
         with self.clock.paused(), explained_write_errors("the list of checkpoints", self._folder):
             if self.args.should_save and not keep_all:
+                remove_interim(folder)
                 remove_old(folder, self.recipe.checkpoint.save_total_limit)
             self.barrier()
 
@@ -456,6 +458,7 @@ class RecipeTrainer(Trainer):
             "validation_rows": self.validation_fingerprint(),
             "losses": self.losses.state_dict(),
             "recipe": self.given_recipe.to_dict(),
+            "interim": self.save_steps is None or self.state.global_step % self.save_steps != 0,
         }
 
     def restore_training(self, checkpoint: Path) -> None:

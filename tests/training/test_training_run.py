@@ -240,6 +240,17 @@ def test_accumulated_batches_equal_one_large_batch(pairs, tmp_path):
     assert [loss for _, loss in four] == pytest.approx([loss for _, loss in one], rel=1e-5)
 
 
+def test_the_checkpoint_of_an_interruption_is_not_part_of_an_average(pairs, tmp_path, monkeypatch):
+    more = ["training.max_steps=8", "checkpoint={save_steps: 4, average_last: 2}", "data.test=[]"]
+    run_training(toy_recipe(pairs, tmp_path / "unbroken", *more))
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step=6)
+        assert run_training(toy_recipe(pairs, tmp_path / "run", *more)).steps == 6
+    run_training(toy_recipe(pairs, tmp_path / "run", *more))
+    assert [path.name for path in checkpoints(tmp_path / "run")] == ["checkpoint-4", "checkpoint-8"]
+    assert_same(load_weights(tmp_path / "run"), load_weights(tmp_path / "unbroken"))
+
+
 def test_training_stops_early_without_improvement(pairs, tmp_path, monkeypatch):
     more = [
         "training.max_steps=40", "training.learning_rate=1e-12",
