@@ -54,6 +54,8 @@ _MODULE_OF_NAME = {
         ],
         "models.modeling_vanilla_transformer",
     ),
+    "PredecessorConfig": "predecessors.configuration_predecessor",
+    **dict.fromkeys(["PredecessorForConditionalGeneration", "PredecessorModel"], "predecessors.modeling_predecessor"),
     "VanillaFeatureExtractor": "models.feature_extraction_vanilla",
     **dict.fromkeys(["from_checkpoint", "from_transformers", "to_transformers"], "conversion"),
     **dict.fromkeys(["from_stock", "to_stock"], "conversion.former_names"),
@@ -69,8 +71,10 @@ __all__ += ["__version__"]
 
 def _register_models(_: ModuleType) -> None:
     from .models.registration import register_auto_classes
+    from .predecessors.registration import register_predecessors
 
     register_auto_classes()
+    register_predecessors()
 
 
 def _decode(*args: Any, **kwargs: Any) -> Any:

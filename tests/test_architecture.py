@@ -23,7 +23,7 @@ LEVELS = (
     ("pipelines", "training"),
     ("hub", "reports", "interpretation", "conversion"),
     ("generation", "inference", "data", "tokenization", "evaluation"),
-    ("models",),
+    ("predecessors", "models"),
 )
 RANK = {name: (level, place) for level, names in enumerate(LEVELS) for place, name in enumerate(names)}
 
@@ -122,11 +122,16 @@ def test_no_files_stand_in_a_circle():
     assert circles() == []
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "models").glob("*_vanilla*.py")), ids=lambda path: path.stem)
+TRAVELLING = [*sorted((PACKAGE / "models").glob("*_vanilla*.py")), *sorted(PACKAGE.rglob("*_predecessor.py"))]
+
+
+@pytest.mark.parametrize("path", TRAVELLING, ids=lambda path: path.stem)
 def test_files_that_travel_import_only_each_other(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
             assert node.level == 1 and node.module and "." not in node.module, f"line {node.lineno}"
-            assert (path.parent / f"{node.module}.py").is_file() and "_vanilla" in node.module
+            assert (path.parent / f"{node.module}.py").is_file() and (
+                "_vanilla" in node.module or "_predecessor" in node.module
+            )
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             assert ROOT not in ast.unparse(node), f"line {node.lineno}"

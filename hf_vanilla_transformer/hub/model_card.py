@@ -190,8 +190,20 @@ def _architecture(model: PreTrainedModel, exported: PreTrainedModel | None) -> s
         layers = f"{config.encoder_layers} encoder and {config.decoder_layers} decoder layers"
     else:
         layers = f"{config.num_hidden_layers} layer{'s' if config.num_hidden_layers > 1 else ''}"
-    norm = "before" if config.norm_first else "after"
     name = f"`{type(model).__name__}`"
+    if not hasattr(config, "norm_first"):  # a predecessor
+        kind = f"{config.cell}, attention {config.attention}" if config.architecture == "recurrent" else "convolutions"
+        rows = {
+            "class": name,
+            "parameters": f"{model.num_parameters():,}",
+            "architecture": f"{config.architecture}: {kind}",
+            "layers": layers,
+            "width": f"{config.hidden_size}",
+            "vocabulary": f"{config.vocab_size:,}",
+            "precision of the weights": str(model.dtype).removeprefix("torch."),
+        }
+        return _table(("", ""), rows.items())
+    norm = "before" if config.norm_first else "after"
     rows = {
         "class": name if exported is None else f"`{type(exported).__name__}`, exported from {name}",
         "parameters": f"{(exported or model).num_parameters():,}",

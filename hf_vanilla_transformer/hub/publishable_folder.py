@@ -18,6 +18,7 @@ from ..conversion.exporting import padding_note, to_transformers
 from ..conversion.saved_model import check_tokenizer
 from ..files import folder_aside
 from ..models.registration import AUTO_CLASSES
+from ..predecessors.registration import PREDECESSOR_CLASSES
 from .card_text import save_card_text
 from .export_folders import CARD_TEXT_FILE, check_export_folder
 from .local_paths import strip_recipe
@@ -30,10 +31,11 @@ def auto_map(config: PretrainedConfig) -> dict[str, str]:
     Raises:
         ValueError: `config` is not of this package.
     """
-    for config_class in AUTO_CLASSES:
+    own = [*AUTO_CLASSES, *PREDECESSOR_CLASSES]
+    for config_class in own:
         if config.model_type == config_class.model_type:
             return dict(config_class.auto_classes)
-    known = ", ".join(config_class.model_type for config_class in AUTO_CLASSES)
+    known = ", ".join(config_class.model_type for config_class in own)
     raise ValueError(
         f"model_type={config.model_type!r} is not of this package ({known}); use the model's own save_pretrained."
     )

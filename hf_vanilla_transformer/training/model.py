@@ -17,6 +17,8 @@ from ..models.configuration_vanilla import VanillaDecoderConfig, VanillaEncoderC
 from ..models.modeling_vanilla_decoder import VanillaDecoderForCausalLM
 from ..models.modeling_vanilla_encoder import VanillaEncoderForMaskedLM
 from ..models.modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration
+from ..predecessors.configuration_predecessor import PredecessorConfig
+from ..predecessors.modeling_predecessor import PredecessorForConditionalGeneration
 from .recipes.objective import ENCODER_DECODER, extra_tokens
 from .recipes.reading import nearest
 from .recipes.training_recipe import Recipe
@@ -31,6 +33,8 @@ CLASSES = {
     "span": (VanillaTransformerConfig, VanillaTransformerForConditionalGeneration),
 }
 
+PREDECESSOR_CLASSES = (PredecessorConfig, PredecessorForConditionalGeneration)
+
 # Set from the tokenizer, so that model and tokenizer always agree.
 _FROM_TOKENIZER = {"vocab_size", "pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"}
 
@@ -44,9 +48,16 @@ def presets(config_class: type) -> list[str]:
     )
 
 
+def classes_of(recipe: Recipe) -> tuple[type, type[PreTrainedModel]]:
+    """Configuration and model class of a recipe: those of its task, or of a predecessor that `model.preset` names."""
+    if recipe.task == "translation" and recipe.model.preset in presets(PredecessorConfig):
+        return PREDECESSOR_CLASSES
+    return CLASSES[recipe.task]
+
+
 def check_model(recipe: Recipe) -> None:
     """Raises ValueError for an unknown preset or configuration field, with the nearest name."""
-    config_class, _ = CLASSES[recipe.task]
+    config_class, _ = classes_of(recipe)
     if recipe.model.start_from is None and recipe.model.preset not in presets(config_class):
         raise ValueError(
             f"model.preset={recipe.model.preset!r} is not a preset of {config_class.__name__}, which task="
@@ -65,7 +76,7 @@ def check_model(recipe: Recipe) -> None:
 def build_config(recipe: Recipe, vocabulary: dict[str, int | None]) -> Any:
     """The configuration: the preset, overridden by the recipe's fields and by the tokenizer's vocabulary."""
     check_model(recipe)
-    config_class, _ = CLASSES[recipe.task]
+    config_class, _ = classes_of(recipe)
     fields = {**recipe.model.config, **vocabulary}
     try:
         return getattr(config_class, recipe.model.preset)(**fields)
@@ -105,7 +116,7 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, *, device: s
         ValueError: a configuration field is wrong, or the model of ``model.start_from`` has fewer tokens than the
             tokenizer.
     """
-    _, model_class = CLASSES[recipe.task]
+    _, model_class = classes_of(recipe)
     if recipe.model.start_from is not None:
         start = model_folder(recipe.model.start_from)
         model = load_pretrained(model_class, start, attn_implementation=recipe.model.attn_implementation)
@@ -139,4 +150,4 @@ def _set_generation(recipe: Recipe, model: PreTrainedModel) -> None:
     model.generation_config.max_new_tokens = min(256, model.config.max_position_embeddings - 1)
 
 
-__all__ = ["CLASSES", "build_config", "build_model", "check_model", "presets", "vocabulary_of"]
+__all__ = ["CLASSES", "build_config", "build_model", "check_model", "classes_of", "presets", "vocabulary_of"]

@@ -19,7 +19,7 @@ from ..inference.low_precision import Precision, check_precision, lower_precisio
 from .batches import Rows, SeededCollator
 from .collators import collator
 from .corpus import encode, load_corpus
-from .model import CLASSES
+from .model import classes_of
 from .recipes.training_recipe import Recipe
 
 
@@ -136,7 +136,7 @@ def score_split(
         names = " or ".join(map(repr, getattr(recipe.data, split)))
         raise FileNotFoundError(f"data.path={recipe.data.path!r} has no split {names}; name it with --data.{split}.")
     tokenizer = read_tokenizer(folder)
-    _, model_class = CLASSES[recipe.task]
+    _, model_class = classes_of(recipe)
     model = load_pretrained(model_class, folder, attn_implementation=recipe.model.attn_implementation).to(device).eval()
     lower_precision(model, precision)
     encoded = encode(recipe, tokenizer, rows, training=False)
