@@ -90,6 +90,21 @@ def nsmc(folder: Path, limit: int | None = None) -> Corpora:
     return made
 
 
+def rt_polarity(folder: Path, limit: int | None = None) -> Path:
+    """Single sentences of film reviews, labelled; splits train, validation and test."""
+
+    def rows() -> dict[str, list[dict]]:
+        splits = {
+            split: _read(f"rt_polarity/{split}.parquet", ["text", "label"], limit)
+            for split in ("train", "validation", "test")
+        }
+        seen = {_key(row) for split in ("validation", "test") for row in splits[split]}
+        return {**splits, "train": [row for row in splits["train"] if _key(row) not in seen]}
+
+    _write(folder, ("train", "validation", "test"), rows)
+    return folder
+
+
 def genres(folder: Path, limit: int | None = None) -> Path:
     """Paragraphs of Brown with their categories, as a task other than sentiment; splits train and validation."""
 

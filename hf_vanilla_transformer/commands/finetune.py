@@ -44,7 +44,7 @@ examples:
 
   # measure what each step before contributed
   hf-vanilla finetune runs/adapted --task classification --data.path reviews.csv --output runs/gains \\
-      --comparison.start '[before, scratch]'
+      --comparison.start '[bag_of_words, before, scratch]'
 
   # print the plan, do not train
   hf-vanilla finetune runs/adapted --recipe my-recipe.yaml --dry-run

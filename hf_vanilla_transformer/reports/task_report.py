@@ -46,6 +46,7 @@ class ReportRecords:
         predictions: for each split, one mapping a row with `text`, `gold`, `predicted`, and `probability`,
             `probabilities` and `extra` if the model has them. Trees are `{"heads": [...], "relations": [...]}`.
         labels: names of the classes in the order of the model's outputs.
+        verdict: the first lines: which model to use.
         facts: further lines at the top, by name: base model, data, command, hardware.
         trainable: a table of the trainable parameters over time.
         unfrozen: for the learning curves, the name of the part that became trainable at an update.
@@ -60,6 +61,7 @@ class ReportRecords:
     predictions: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     labels: Sequence[str] = ()
     higher_is_better: bool = True
+    verdict: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     trainable: str = ""
     unfrozen: Mapping[int, str] = field(default_factory=dict)
@@ -82,7 +84,7 @@ def write_report(folder: str | Path, records: ReportRecords, *, examples: int = 
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    parts = [f"# {cell(records.title)}", _summary(records)]
+    parts = [f"# {cell(records.title)}", f"**{records.verdict}**" if records.verdict else "", _summary(records)]
     if any("loss" in record or "eval_loss" in record for record in records.history):
         plot_history(
             records.history, folder / "report-history.png", metric=records.metric,

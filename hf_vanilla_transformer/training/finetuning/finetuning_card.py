@@ -22,7 +22,14 @@ _SUMMARIES = {
 
 
 def card_text(
-    recipe: FinetuneRecipe, base_model: BaseModel, *, name: str, train_rows: int, labels: list[str], tested: bool
+    recipe: FinetuneRecipe,
+    base_model: BaseModel,
+    *,
+    name: str,
+    train_rows: int,
+    labels: list[str],
+    tested: bool,
+    verdict: str = "",
 ) -> ModelCardText:
     """The text of the card.
 
@@ -33,6 +40,7 @@ def card_text(
         train_rows: number of training rows.
         labels: names of the classes; empty for tasks without classes.
         tested: whether the model has scores on the test split.
+        verdict: which to use, this model or a bag of words; empty if they were not compared.
     """
     source = f"`{strip_path(recipe.data.path)}`"
     data = f"Fine-tuned on {counted(train_rows, 'row')} of {source}"
@@ -50,7 +58,7 @@ def card_text(
         origin = Path(origin).resolve().name
     return ModelCardText(
         name=name,
-        summary=summary.rstrip(".") + ".",
+        summary=" ".join(filter(None, [summary.rstrip(".") + ".", verdict])),
         data=data + ".",
         datasets=(recipe.data.path,) if is_hub_name(recipe.data.path) else (),
         test_data=f"the test split of {source}" if tested else "",

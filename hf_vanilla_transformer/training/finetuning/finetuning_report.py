@@ -14,6 +14,7 @@ from ..callbacks import higher_is_better
 from ..history import read_history
 from ..recipes.finetuning_recipe import load_finetune_recipe
 from ..run_folder import METRICS_FILE, PREDICTIONS_FILE, RECIPE_FILE, RESULTS_FILE
+from .comparison import Gain, shown_interval
 from .unfreezing import TRAINABLE_FILE, read_trainable, trainable_table
 
 NOTES_FILE = "notes.json"
@@ -64,6 +65,7 @@ def write_run_report(
         history=read_history(folder / METRICS_FILE),
         predictions=predictions,
         labels=_labels(folder),
+        verdict=results.get("verdict", ""),
         facts=_facts(recipe, results, command),
         trainable=trainable_table(trained) if trained else "",
         unfrozen={later.step: later.parts[-1] for later in trained[1:] if later.parts},
@@ -101,6 +103,7 @@ def _facts(recipe: Any, results: dict[str, Any], command: str) -> dict[str, str]
         rows += f" of {run['train_rows_available']:,}"
     gains = [
         f"{split} {results['main_metric']} {gain['gains'][split]:+.4g} over {gain['start']}"
+        + shown_interval(Gain(**gain), split)
         for gain in results.get("gains", [])
         for split in gain["gains"]
     ]

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from ..run import Run, TrainingResult, carry_out, print_scores
 from ..run_folder import PREDICTIONS_FILE, RESULTS_FILE, Resume
 from .backbone import finished_model, prepare_backbone
 from .base_model import BaseModel, open_base_model
+from .baseline import BAG_OF_WORDS, baseline_folder, train_baseline, verdict
 from .comparison import Gain, check_comparison, compared_recipes, gain_table, read_gain
 from .encoded_rows import longest_row
 from .finetuning_card import card_text
@@ -91,6 +93,7 @@ class FinetuningRun(Run):
     model: PreTrainedModel
     train_rows: datasets.Dataset
     predictions: dict[str, list[Prediction]] = field(default_factory=dict)
+    _rows_per_second: float | None = None
 
     model_in_output_folder = False
     keeps_checkpoints = False  # with the optimizer state, a checkpoint is three times as large as the model
@@ -165,17 +168,28 @@ class FinetuningRun(Run):
     def final_scores(self, trainer: TaskTrainer, model: PreTrainedModel, folder: Path) -> dict[str, Any]:
         """The task's scores on the validation split and, if the recipe asks for it, on the test split."""
         metrics: dict[str, Any] = {}
+        rows_of_all, seconds = 0, 0.0
         for split in ("validation", "test") if self.recipe.evaluation.test else ("validation",):
             rows = getattr(self.splits, split)
             if rows is None:
                 continue
+            started = time.perf_counter()
             self.predictions[split] = self.task.predict(model, self.tokenizer, rows)
+            seconds += time.perf_counter() - started
+            rows_of_all += len(rows)
             scores = self.task.metrics(self.predictions[split])
             metrics |= {f"{split}_{name}": value for name, value in scores.items()}
         if trainer.is_world_process_zero():
             for split, predictions in self.predictions.items():
                 lines = (json.dumps(one.to_dict(), ensure_ascii=False) for one in predictions)
                 write_text(folder / PREDICTIONS_FILE.format(split=split), "".join(f"{line}\n" for line in lines))
+        self._rows_per_second = rows_of_all / seconds if seconds else None
+        if BAG_OF_WORDS in self.recipe.comparison.start:
+            folder_of_baseline = baseline_folder(self.recipe)
+            if trainer.is_world_process_zero() and not (folder_of_baseline / RESULTS_FILE).is_file():
+                print("\nComparison with a bag of words", file=sys.stderr)
+                train_baseline(self.task, self.splits, folder_of_baseline, test=self.recipe.evaluation.test)
+            trainer.barrier()
         return metrics
 
     def facts(self, trainer: TaskTrainer, folder: Path) -> dict[str, Any]:
@@ -190,12 +204,18 @@ class FinetuningRun(Run):
                 "train_rows_available": self.available,
                 "trainable_parameters": max((entry.parameters for entry in self._trainable(folder)), default=0),
                 "parameters": self.model.num_parameters(),
+                "rows_per_second": self._rows_per_second,
+                "megabytes": sum(one.numel() * one.element_size() for one in self.model.parameters()) / 1e6,
                 "lineage": [dataclasses.asdict(ancestor) for ancestor in self.base_model.lineage],
             },
         }
 
     def card_text(self, result: TrainingResult) -> ModelCardText:
-        """Data, base model and lineage."""
+        """Data, base model and lineage; and which to use, if there was a bag of words."""
+        if BAG_OF_WORDS in self.recipe.comparison.start:
+            metric = main_metric(self.task)
+            gain = read_gain(BAG_OF_WORDS, baseline_folder(self.recipe), metric, result.metrics, result.folder)
+            result.metrics["verdict"] = verdict(gain, metric, result.metrics)
         return card_text(
             self.recipe,
             self.base_model,
@@ -203,6 +223,7 @@ class FinetuningRun(Run):
             train_rows=len(self.splits.train),
             labels=list(self.task.labels),
             tested="test" in self.predictions,
+            verdict=result.metrics.get("verdict", ""),
         )
 
     def card_files(self, folder: Path) -> list[Path]:
@@ -231,7 +252,7 @@ class FinetuningRun(Run):
                         result.interrupted, result.signal = True, compared.signal
                         return
                 other = target
-            result.gains.append(read_gain(name, Path(other), metric, result.metrics))
+            result.gains.append(read_gain(name, Path(other), metric, result.metrics, result.folder))
         if result.gains:
             result.metrics["gains"] = [dataclasses.asdict(gain) for gain in result.gains]
         if result.main_process:
@@ -250,6 +271,8 @@ class FinetuningRun(Run):
             print_scores(split, _scores_of(split, result.metrics))
         lineage = self.base_model.lineage
         if result.gains:
+            if verdict_text := result.metrics.get("verdict"):
+                print(f"\n{verdict_text}", file=sys.stderr)
             print(f"\n{gain_table(result.gains, main_metric(self.task))}", file=sys.stderr)
         elif not self.recipe.comparison.start and len(lineage) > 1:
             before = Path(lineage[1].source).name

@@ -209,12 +209,13 @@ class FinetuneCheckpointRecipe(CheckpointRecipe):
 @strict
 @dataclass
 class ComparisonRecipe:
-    """Compare with the same fine-tuning from another initialisation."""
+    """Compare with a bag of words, or with the same fine-tuning from another initialisation."""
 
     start: list[str] = field(default_factory=list)
-    """The other initialisations: `before` is the model that the base model itself was trained from; `scratch` is random
-    weights of the same shape, with one learning rate for all layers and nothing frozen. Both are fine-tuned here as
-    well. Anything else is the folder of an earlier fine-tuning, whose results.json is read."""
+    """The other models. `bag_of_words` is TF-IDF with a linear model of scikit-learn on the same rows (classification
+    only); the report then says which of the two to use. `before` is the model that the base model itself was trained
+    from; `scratch` is random weights of the same shape, with one learning rate for all layers and nothing frozen. They
+    are trained here as well. Anything else is the folder of an earlier fine-tuning, whose results.json is read."""
 
 
 @strict

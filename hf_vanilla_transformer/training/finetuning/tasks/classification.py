@@ -132,11 +132,24 @@ class Classification(Task):
         for numbers, outputs in batches:
             scores[numbers] = self._probabilities(outputs.logits).cpu().numpy()
         voted = vote(scores, encoded.texts, len(rows))
-        windows = np.bincount(encoded.texts, minlength=len(rows))
+        return self.predictions(rows, voted, np.bincount(encoded.texts, minlength=len(rows)))
+
+    def predictions(
+        self, rows: datasets.Dataset, scores: np.ndarray, windows: Sequence[int] | None = None
+    ) -> list[Prediction]:
+        """Predictions from the scores of any model.
+
+        Args:
+            rows: with labels as numbers.
+            scores: (rows, labels) probabilities of the classes, or numbers.
+            windows: number of windows in which each text was read; None is one.
+        """
         pairs = rows["text_pair"] if "text_pair" in rows.column_names else [None] * len(rows)
         return [
             self._prediction(text if pair is None else [text, pair], label, row, int(count))
-            for text, pair, label, row, count in zip(rows["text"], pairs, rows["label"], voted, windows)
+            for text, pair, label, row, count in zip(
+                rows["text"], pairs, rows["label"], scores, [1] * len(rows) if windows is None else windows
+            )
         ]
 
     def metrics(self, predictions: Sequence[Prediction]) -> dict[str, float]:
