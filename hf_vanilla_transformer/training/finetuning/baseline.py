@@ -6,7 +6,7 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import datasets
 
@@ -16,12 +16,10 @@ from ..callbacks import higher_is_better
 from ..recipes.finetuning_recipe import FinetuneRecipe
 from ..run_folder import PREDICTIONS_FILE, RESULTS_FILE
 from .bag_of_words import BagOfWords, require_scikit_learn
+from .gain import Gain
 from .task import Prediction, Splits
 from .task_trainer import main_metric
 from .tasks.classification import Classification
-
-if TYPE_CHECKING:
-    from .comparison import Gain
 
 BAG_OF_WORDS = "bag_of_words"
 

@@ -14,7 +14,7 @@ from ..callbacks import higher_is_better
 from ..history import read_history
 from ..recipes.finetuning_recipe import load_finetune_recipe
 from ..run_folder import METRICS_FILE, PREDICTIONS_FILE, RECIPE_FILE, RESULTS_FILE
-from .comparison import Gain, shown_interval
+from .gain import Gain, shown_interval
 from .unfreezing import TRAINABLE_FILE, read_trainable, trainable_table
 
 NOTES_FILE = "notes.json"

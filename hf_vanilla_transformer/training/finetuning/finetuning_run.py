@@ -25,10 +25,11 @@ from ..run_folder import PREDICTIONS_FILE, RESULTS_FILE, Resume
 from .backbone import finished_model, prepare_backbone
 from .base_model import BaseModel, open_base_model
 from .baseline import BAG_OF_WORDS, baseline_folder, train_baseline, verdict
-from .comparison import Gain, check_comparison, compared_recipes, gain_table, read_gain
+from .comparison import check_comparison, compared_recipes, gain_table, read_gain
 from .encoded_rows import longest_row
 from .finetuning_card import card_text
 from .finetuning_report import write_run_report
+from .gain import Gain
 from .labelled_rows import draw_rows
 from .task import Prediction, Splits, Task
 from .task_trainer import TaskTrainer, main_metric, model_columns
