@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import CompileConfig, GenerationConfig, WatermarkingConfig
 
+from hf_vanilla_transformer.generation import transformers_decoding_loop
 from hf_vanilla_transformer.generation.decoding_options import SERVED
 
 from ..tiny_models import tiny_model, tiny_tokenizer
@@ -93,6 +94,9 @@ FIELDS: dict[str, tuple[Any, Loop]] = {
     "_from_model_config": (False, "own"),
     "transformers_version": ("5.0.0", "own"),
 }
+# Two prompts, the second padded on the left.
+PROMPTS = torch.tensor([[5, 6, 7, 8], [0, 5, 9, 6]])
+MASK = torch.tensor([[1, 1, 1, 1], [0, 1, 1, 1]])
 _OF_BEAMS = {"early_stopping", "length_penalty", "low_memory", "num_beams", "num_return_sequences"}
 _OF_BEAMS |= {"num_beam_groups", "diversity_penalty", "constraints", "force_words_ids"}
 _OF_SAMPLING = {"do_sample", "temperature", "top_k", "top_p", "min_p", "top_h", "typical_p", "epsilon_cutoff"}
@@ -106,7 +110,8 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def model(tokenizer):
-    return tiny_model("decoder", tokenizer)
+    """In float64, with weights large enough that its choices are unambiguous."""
+    return tiny_model("decoder", tokenizer, initializer="normal", initializer_range=0.7).double()
 
 
 def test_every_field_of_transformers_has_its_loop():
@@ -118,6 +123,7 @@ def test_every_field_of_transformers_has_its_loop():
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_field_is_served_by_its_loop(field, model, tokenizer, monkeypatch):
+    """What our loop serves gives the tokens of transformers' loop, from the same random numbers."""
     if field not in vars(GenerationConfig()):
         pytest.skip("this version of transformers does not have the field")
     value, loop = FIELDS[field]
@@ -127,6 +133,15 @@ def test_a_field_is_served_by_its_loop(field, model, tokenizer, monkeypatch):
     options.pop("max_new_tokens" if field == "max_length" else "", None)
     config = GenerationConfig(**options)
     setattr(config, field, value)
+
+    def generated() -> list[list[int]]:
+        torch.manual_seed(0)
+        output = model.generate(PROMPTS, attention_mask=MASK, generation_config=config, tokenizer=tokenizer)
+        return getattr(output, "sequences", output).tolist()
+
     with recorded_loops(monkeypatch) as loops, contextlib.suppress(Exception if loop == "transformers" else ()):
-        model.generate(torch.tensor([[5, 6, 7]]), generation_config=config, tokenizer=tokenizer)
+        ours = generated()
     assert ("own" in loops) == (loop == "own")
+    if loop == "own":
+        with transformers_decoding_loop():
+            assert generated() == ours
