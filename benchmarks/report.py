@@ -10,7 +10,18 @@ import re
 from pathlib import Path
 from typing import Any
 
-from . import decoding, exports, loss, multi30k, multi30k_ablation, precision, products, real_checkpoint, training
+from . import (
+    decoding,
+    exports,
+    loss,
+    multi30k,
+    multi30k_ablation,
+    precision,
+    products,
+    real_checkpoint,
+    startup,
+    training,
+)
 from .records import RESULTS, read_json, write_text
 from .training_sides import SETTINGS
 
@@ -47,6 +58,7 @@ def sections(results: Path) -> dict[str, str]:
         "exports": exports,
         "decoding": decoding,
         "precision": precision,
+        "startup": startup,
         "multi30k": multi30k,
         "multi30k_ablation": multi30k_ablation,
     }

@@ -71,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="source tokens in a batch (default: %(default)s)",
     )
+    search.add_argument(
+        "--memory-per-batch",
+        type=whole_number(at_least=1),
+        metavar="MIB",
+        help="smaller batches, so that the search takes at most this many MiB beside the weights",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -141,6 +147,7 @@ def _search_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "n_best": n_best,
         "scores": arguments.scores or arguments.json or arguments.n_best is not None,
         "tokens_per_batch": arguments.tokens_per_batch,
+        "memory_per_batch": None if arguments.memory_per_batch is None else arguments.memory_per_batch * 2**20,
     }
 
 

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "GoogleLengthPenalty": "length_penalty",
         "SourceLengthLimit": "length_penalty",
         "Translation": "translation",
+        "memory_of_row": "decoding_memory",
         "continuation_log_probabilities": "log_probabilities",
         "transformers_decoding_loop": "decoding_loop",
         "translate": "translation",

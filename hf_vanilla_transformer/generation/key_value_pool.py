@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 
 # Room of a new pool beyond its prompt, in columns.
-_FEW_COLUMNS = 32
+FEW_COLUMNS = 32
 
 
 class KeyValuePool:
@@ -48,7 +48,7 @@ class KeyValuePool:
 
     def open_prompt(self, length: int, mask: torch.Tensor | None) -> None:
         """Make columns for the prompts. `mask` (rows, length) is 0 at padding, None without padding."""
-        self._grow(length + _FEW_COLUMNS * self.beams)
+        self._grow(length + FEW_COLUMNS * self.beams)
         self.columns = length
         if mask is not None or self.beams > 1:
             self._mask = self._keys_values.new_zeros(self.rows, self.beams, length)
@@ -110,7 +110,7 @@ class KeyValuePool:
         columns = max(self.columns, other.columns)
         layers, _, _, heads, _, head_dim = self._keys_values.shape
         rows = self.rows + other.rows
-        joined = self._keys_values.new_zeros(layers, 2, rows, heads, columns + _FEW_COLUMNS * self.beams, head_dim)
+        joined = self._keys_values.new_zeros(layers, 2, rows, heads, columns + FEW_COLUMNS * self.beams, head_dim)
         mask = self._keys_values.new_full((rows, self.beams, columns), -torch.inf)
         for pool, place in ((self, slice(0, self.rows)), (other, slice(self.rows, rows))):
             joined[:, :, place, :, : pool.columns] = pool._keys_values[:, :, : pool.rows, :, : pool.columns]

@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..evaluation_mode import evaluation_mode
+from .decoding_memory import rows_within
 from .length_penalty import GoogleLengthPenalty
 from .log_probabilities import translation_log_probabilities
 from .source_queue import decode_sources, sorted_batches
@@ -82,6 +83,7 @@ def translate_n_best(
     length_penalty_form: str = "gnmt",
     max_extra_tokens: int = 50,
     tokens_per_batch: int = 4096,
+    memory_per_batch: int | None = None,
     scores: bool = False,
     generate_options: dict[str, Any] | None = None,
     progress: Callable[[int], None] | None = None,
@@ -90,13 +92,16 @@ def translate_n_best(
 
     Args:
         n_best: number of translations a sentence; at most `num_beams`.
+        memory_per_batch: at most how many bytes the search takes beside the weights (see `memory_of_row`); None for no
+            other bound than `tokens_per_batch`.
         scores: also compute log-probabilities, which takes one more pass of the model.
         generate_options: further arguments for `generate`, such as `forced_bos_token_id` of multilingual models.
 
     The other arguments are those of `translate`.
 
     Raises:
-        ValueError: as `translate`, or `n_best` is not between 1 and `num_beams`.
+        ValueError: as `translate`, `n_best` is not between 1 and `num_beams`, or `memory_per_batch` is too little for
+            the longest sentence.
     """
     if not 1 <= n_best <= num_beams:
         raise ValueError(f"n_best={n_best} must be between 1 and num_beams={num_beams}; raise num_beams.")
@@ -116,16 +121,22 @@ def translate_n_best(
         search |= {"length_penalty": penalty, "early_stopping": "never"}
     search |= {"max_new_tokens": max(limits, default=1), **(generate_options or {})}
 
+    rows = None
+    if memory_per_batch is not None:
+        lengths = [len(source) for source in ids]
+        rows = rows_within(memory_per_batch, model.config, lengths, limits, num_beams, model.dtype.itemsize)
+
     outputs: list[list[list[int]]] = [[]] * len(ids)
     log_probabilities: list[list[float | None]] = [[None] * n_best] * len(ids)
     with evaluation_mode(model):
-        for finished in decode_sources(model, tokenizer, ids, limits, tokens_per_batch=tokens_per_batch, **search):
+        room = {"tokens_per_batch": tokens_per_batch, "rows_per_batch": rows}
+        for finished in decode_sources(model, tokenizer, ids, limits, **room, **search):
             for source in finished:
                 outputs[source.number] = source.outputs
             if progress is not None:
                 progress(len(finished))
         if scores:
-            for numbers in sorted_batches(ids, tokens_per_batch):
+            for numbers in sorted_batches(ids, tokens_per_batch, rows):
                 of_batch = _log_probabilities(model, tokenizer, numbers, ids, outputs, limits)
                 for number, of_source in zip(numbers, of_batch):
                     log_probabilities[number] = of_source

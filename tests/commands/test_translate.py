@@ -10,7 +10,7 @@ from hf_vanilla_transformer.commands.main import main
 from hf_vanilla_transformer.generation import translate_n_best
 from hf_vanilla_transformer.pipelines.loading import load_model
 
-from ..tiny_models import SENTENCES
+from ..tiny_models import SENTENCES, tiny_folder
 
 
 @pytest.fixture
@@ -87,3 +87,14 @@ def test_the_error_for_another_kind_of_model_names_its_command(causal_lm, capsys
     (tmp_path / "text").write_text("A dog.\n")
     assert main(["translate", str(causal_lm), "--input", str(tmp_path / "text"), "--device", "cpu"]) == 2
     assert "hf-vanilla generate" in capsys.readouterr().err
+
+
+def test_memory_for_no_sentence_is_an_error(tmp_path, capsys):
+    """Too little for one sentence, whose beams and tokens are many; nothing is translated."""
+    folder = tiny_folder(tmp_path / "model", "seq2seq", max_position_embeddings=4096)
+    (tmp_path / "in.txt").write_text("a book", encoding="utf-8")
+    arguments = ["translate", str(folder), "--input", str(tmp_path / "in.txt"), "--memory-per-batch", "1"]
+    assert main([*arguments, "--max-extra-tokens", "4000", "--num-beams", "4"]) == 2
+    assert "memory_per_batch=1048576 bytes is too little" in capsys.readouterr().err
+    assert main([*arguments, "--max-extra-tokens", "4", "--num-beams", "2"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
