@@ -163,7 +163,13 @@ def table(record: dict[str, Any]) -> str:
     ]
     for name, values in record["results"]["answers"].items():
         lines.append(f"| {name} | {' | '.join(_cells(values[side]) for side in ('command', 'script', 'ratio'))} |")
-    return "\n".join([*lines, "", f"Medians of {record['repeats']} turns, {record['threads']} threads."])
+    note = f"Medians of {record['repeats']} turns, {record['threads']} threads."
+    if (load := record["machine"]["load_average"]) is not None:
+        note += (
+            f" The load average of the machine was {load} at the beginning: where it is above the number of cores, other "
+            "programs took part of the elapsed time, and the time of the processor says more."
+        )
+    return "\n".join([*lines, "", note])
 
 
 def _cells(values: dict[str, Any]) -> str:

@@ -30,6 +30,6 @@ def test_measurements_are_medians_of_turns_and_ratios_of_pairs(monkeypatch, tmp_
     for values in results["answers"].values():
         assert values["ratio"]["elapsed"]["values"] == [2.0] * 3
         assert values["ratio"]["processor"]["median"] == 3.0
-    table = startup.table({"results": results, "repeats": 3, "threads": 1})
+    table = startup.table({"results": results, "repeats": 3, "threads": 1, "machine": {"load_average": 0.5}})
     for name in [*startup.WRONG, *startup.COMMANDS]:
         assert f"| {name} | 4.00 (4.00 – 4.00) | 3.00 (3.00 – 3.00) |" in table
