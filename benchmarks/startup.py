@@ -166,8 +166,8 @@ def table(record: dict[str, Any]) -> str:
     note = f"Medians of {record['repeats']} turns, {record['threads']} threads."
     if (load := record["machine"]["load_average"]) is not None:
         note += (
-            f" The load average of the machine was {load} at the beginning: where it is above the number of cores, other "
-            "programs took part of the elapsed time, and the time of the processor says more."
+            f" The load average of the machine was {load} at the beginning: where it is above the number of cores, "
+            "other programs took part of the elapsed time, and the time of the processor says more."
         )
     return "\n".join([*lines, "", note])
 
