@@ -1,6 +1,7 @@
 """The gain by each step of transfer learning: `python -m benchmarks.transfer.NAME` for each NAME below.
 
 * `label_efficiency`: accuracy over the number of labels, from scratch, pretrained, and adapted; IMDb and NSMC.
+* `bag_of_words`: accuracy of a bag of words over the number of labels; IMDb, NSMC and RT polarity.
 * `ablation`: the effect of each technique of Howard and Ruder 2018.
 * `forgetting`: forgetting by adaptation and by a second task, with and without replay, L2-SP and small rates.
 * `tagging_parsing`: tags, chunks and trees, from scratch and pretrained.

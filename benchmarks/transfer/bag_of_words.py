@@ -16,9 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from ..records import machine
+from ..records import RESULTS, machine, read_json
 from . import corpora
-from .cells import Cell, common_arguments, folder_name, grouped, record_file, results_of, shown, write_record
+from .cells import (
+    Cell,
+    common_arguments,
+    folder_name,
+    grouped,
+    mean_and_spread,
+    record_file,
+    results_of,
+    shown,
+    write_record,
+)
 
 LABELS: tuple[int | None, ...] = (16, 32, 64, 100, 500, 1000, 5000, None)
 FEW = (16, 32, 64)  # 8, 16 and 32 of each of two classes
@@ -109,6 +119,42 @@ def table(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def plot(record: dict[str, Any], path: Path, results: Path = RESULTS) -> None:
+    """Accuracy over the number of labels: the bag of words, and the adapted model of `label_efficiency` if it is there.
+
+    Args:
+        record: of this benchmark.
+        path: of the picture.
+        results: folder of the records of `label_efficiency`.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(cell["data"] for cell in record["cells"]))
+    figure = Figure(figsize=(4 * len(names), 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False, sharey=True)[0], names):
+        score = f"{record['split']}_accuracy"
+        lines = {"bag of words": [cell for cell in record["cells"] if cell["data"] == name]}
+        file = results / f"label_efficiency_{name}-causal.json"
+        if file.is_file() and (other := read_json(file))["score"] == score:
+            lines["pretrained and adapted"] = [cell for cell in other["cells"] if cell["arm"] == "adapted"]
+        for (title, cells), color in zip(lines.items(), ("#D55E00", "#0072B2")):
+            points = sorted(
+                (rows, *mean_and_spread(values)) for (rows,), values in grouped(cells, ("train_rows",), score).items()
+            )
+            positions, means, spreads = zip(*points)
+            axes.errorbar(
+                positions, [100 * mean for mean in means], [100 * spread for spread in spreads], label=title,
+                color=color, marker="o", capsize=3,
+            )  # fmt: skip
+        axes.set(xscale="log", xlabel="labels", title=TITLES[name])
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.axes[0].set_ylabel(f"accuracy on {record['split']} rows, %")
+    figure.savefig(path, dpi=110)
+
+
 def _strengths() -> tuple[float, ...]:
     from hf_vanilla_transformer.training.finetuning.bag_of_words import STRENGTHS
 
@@ -133,7 +179,9 @@ def main(arguments: list[str] | None = None) -> None:
         "benchmark": "bag_of_words", "machine": machine(), "quick": options.quick,
         "split": "test" if options.test else "validation", "setting": setting, "cells": records,
     }  # fmt: skip
-    write_record(file, record, table(record))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    plot(record, file.with_suffix(".png"))
+    write_record(file, record, table(record), f", {file.with_suffix('.png').name}")
 
 
 if __name__ == "__main__":

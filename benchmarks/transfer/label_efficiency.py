@@ -30,7 +30,13 @@ from .cells import (
 from .steps import QUICK, Backbone
 
 ARMS = ("scratch", "pretrained", "adapted")
-TITLES = {"scratch": "from scratch", "pretrained": "pretrained", "adapted": "pretrained and adapted"}
+BAG_OF_WORDS = "bag_of_words"  # of another benchmark; see `with_bag_of_words`
+TITLES = {
+    "bag_of_words": "bag of words",
+    "scratch": "from scratch",
+    "pretrained": "pretrained",
+    "adapted": "pretrained and adapted",
+}
 
 
 @dataclass(frozen=True)
@@ -173,21 +179,35 @@ def table(record: dict[str, Any]) -> str:
     groups = grouped(record["cells"], ("labels", "arm"), score)
     labels = list(dict.fromkeys(cell["labels"] for cell in record["cells"]))
     split = score.split("_")[0]
+    arms = [*([BAG_OF_WORDS] if any(arm == BAG_OF_WORDS for _, arm in groups) else []), *ARMS]
     lines = [
         f"Accuracy on the {split} rows of {record['data']} in percent; mean ± standard deviation over three seeds "
         "if there are three.",
         "",
-        "| labels | " + " | ".join(TITLES[arm] for arm in ARMS) + " | adapted − scratch |",
-        "| ---: |" + " ---: |" * (len(ARMS) + 1),
+        "| labels | " + " | ".join(TITLES[arm] for arm in arms) + " | adapted − scratch |",
+        "| ---: |" + " ---: |" * (len(arms) + 1),
     ]
     for count in labels:
-        values = [groups.get((count, arm)) for arm in ARMS]
+        values = [groups.get((count, arm)) for arm in arms]
         gain = ""
-        if values[0] and values[-1]:
-            gain = f"{100 * (mean_and_spread(values[-1])[0] - mean_and_spread(values[0])[0]):+.1f}"
+        scratch, adapted = groups.get((count, "scratch")), groups.get((count, "adapted"))
+        if scratch and adapted:
+            gain = f"{100 * (mean_and_spread(adapted)[0] - mean_and_spread(scratch)[0]):+.1f}"
         name = f"{count:,}" if isinstance(count, int) else f"all ({_all_rows(record):,})"
         lines.append(f"| {name} | {' | '.join(shown(value) for value in values)} | {gain} |")
     return "\n".join([*lines, "", *claims(groups)])
+
+
+def with_bag_of_words(record: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The record with the cells of the benchmark `bag_of_words` on the same data set, labels and split."""
+    split = record["score"].split("_")[0]
+    labels = {cell["labels"] for cell in record["cells"]}
+    cells = [
+        {**cell, "arm": BAG_OF_WORDS}
+        for cell in (other["cells"] if other["split"] == split else ())
+        if cell["data"] == record["data"] and cell["labels"] in labels
+    ]
+    return {**record, "cells": [*record["cells"], *cells]}
 
 
 def claims(groups: dict[tuple, list[float]]) -> list[str]:

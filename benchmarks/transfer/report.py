@@ -13,13 +13,14 @@ from typing import Any
 
 from ..records import RESULTS, read_json, write_text
 from ..report import MISSING, render, where
-from . import ablation, forgetting, label_efficiency, new_user, shakespeare, tagging_parsing
+from . import ablation, bag_of_words, forgetting, label_efficiency, new_user, shakespeare, tagging_parsing
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "transfer.md"
 # Part of the page: its file, the module that makes its table, and whether it has a plot.
 PARTS: dict[str, tuple[str, Any, bool]] = {
     "imdb": ("label_efficiency_imdb-causal", label_efficiency, True),
     "nsmc": ("label_efficiency_nsmc-causal", label_efficiency, True),
+    "bag_of_words": ("transfer_bag_of_words", bag_of_words, True),
     "ablation": ("transfer_ablation", ablation, False),
     "forgetting": ("transfer_forgetting", forgetting, True),
     "words": ("transfer_words", tagging_parsing, False),
@@ -43,7 +44,11 @@ def sections(results: Path, images: Path | None = None) -> dict[str, str]:
         record = read_json(results / f"{file}.json")
         precision = record.get("setting", {}).get("backbone", {}).get("precision", "fp32")
         note = "" if precision == "fp32" else f" Trained in {precision} (autocast; weights in float32)."
-        texts[name] = f"{where(record)}{note}\n\n{module.table(record)}"
+        bag = results / f"{PARTS['bag_of_words'][0]}.json"
+        shown = record
+        if module is label_efficiency and bag.is_file():
+            shown = label_efficiency.with_bag_of_words(record, read_json(bag))
+        texts[name] = f"{where(record)}{note}\n\n{module.table(shown)}"
         plot = results / f"{file}.png"
         if has_plot and plot.is_file():
             texts[name] += f"\n\n![{name}](images/{file}.png)"

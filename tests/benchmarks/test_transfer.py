@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 
 from benchmarks.transfer import (
     ablation,
+    bag_of_words,
     cells,
     corpora,
     forgetting,
@@ -69,6 +70,8 @@ def toy(tmp_path_factory):
     sets = {
         "imdb/train": reviews(100, 1), "imdb/test": reviews(30, 2),
         "imdb/unsupervised": [{**row, "label": -1} for row in reviews(100, 3)],
+        "rt_polarity/train": reviews(100, 1), "rt_polarity/validation": reviews(20, 8),
+        "rt_polarity/test": reviews(30, 2),
         "nsmc/train": reviews(100, 1, True), "nsmc/test": reviews(30, 2, True),
         "brown/train": texts, "brown/validation": texts[:20],
         "wikitext2_small/train": texts, "wikitext2_small/validation": texts[:20],
@@ -168,6 +171,25 @@ def test_the_claims_follow_from_the_cells():
     assert label_efficiency.claims({}) == []
 
 
+def test_a_bag_of_words_and_its_column(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(bag_of_words, "LABELS", (None,))
+    bag_of_words.main(["--quick", "--test", "--data", "rt_polarity", "nsmc", "--folder", str(tmp_path)])
+    folder = tmp_path / "bag_of_words-quick"
+    record = json.loads((folder / "transfer_bag_of_words_quick.json").read_text())
+    assert len(record["cells"]) == 2 and (folder / "transfer_bag_of_words_quick.png").is_file()
+    assert "| labels | NSMC | RT polarity |" in capsys.readouterr().out
+    alone = [cell for cell in record["cells"] if cell["data"] == "nsmc" and cell["labels"] == "all"]
+    assert alone[0]["test_accuracy"] > 0.9 and alone[0]["train_rows"] == 80
+    trained = [{"arm": "adapted", "labels": "all", "seed": 0, "test_accuracy": 0.5, "train_rows": 80}]
+    efficiency = {"data": "nsmc", "score": "test_accuracy", "cells": trained}
+    table = label_efficiency.table(label_efficiency.with_bag_of_words(efficiency, record))
+    assert "| labels | bag of words | from scratch |" in table
+    assert f"| all (80) | {100 * alone[0]['test_accuracy']:.1f} |  |  | 50.0 |  |" in table
+    assert (
+        label_efficiency.with_bag_of_words({**efficiency, "score": "validation_accuracy"}, record)["cells"] == trained
+    )
+
+
 def test_shakespeare(tmp_path, capsys):
     shakespeare.main(["--quick", "--folder", str(tmp_path)])
     record = json.loads((tmp_path / "shakespeare-quick" / "transfer_shakespeare_quick.json").read_text())
@@ -246,7 +268,7 @@ def test_the_page_shows_the_records(tmp_path):
     transfer_report.main(arguments)
     text = page.read_text(encoding="utf-8")
     assert "| all (24,000) | 60.5 ± 0.7 |" in text and "(images/label_efficiency_imdb-causal.png)" in text
-    assert (tmp_path / "images" / "label_efficiency_imdb-causal.png").is_file() and text.count("Not measured yet.") == 6
+    assert (tmp_path / "images" / "label_efficiency_imdb-causal.png").is_file() and text.count("Not measured yet.") == 7
     transfer_report.main([*arguments, "--check"])
     # The page in the repository is up to date.
     transfer_report.main(["--check"])
