@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS as TRANSFORMERS_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import AttentionInterface
 
@@ -29,6 +30,11 @@ _VECTOR = 16
 
 # Up to this length, the fused kernel of torch for CPU is slower than two matrix products and a softmax.
 _SHORT = 32
+
+# Where a query has more keys than this, the scores of so many queries are computed at a time, and again in the backward
+# pass: n² scores of every head and layer would not stay in memory. Shorter sequences compute nothing twice.
+_LONG = 2048
+_BLOCK = 256
 
 
 class VanillaAttentionInterface(AttentionInterface):
@@ -98,10 +104,48 @@ def plain_sdpa_forward(
     The fused kernel of torch for CPU has no dropout, and its fallback is slow. Shapes as in `eager_attention_forward`.
     The mask is that of `sdpa`: True where attention is allowed, or None for everywhere (in a causal module: for all
     positions up to the query).
+
+    From `_LONG` keys on, blocks of queries are computed one after another and again in the backward pass (Rabe and
+    Staats 2021), so that memory grows linearly with the length. The weights that dropout removes are drawn in another
+    order than at once, and are the same in both passes.
     """
     is_causal = module.is_causal if is_causal is None else is_causal
-    if attention_mask is None and is_causal and query.shape[2] > 1:
-        attention_mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril()
+    causal = attention_mask is None and is_causal and query.shape[2] > 1
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if key.shape[2] <= _LONG or query.shape[2] <= _BLOCK:
+        mask = _up_to_query(0, query.shape[2], key.shape[2]) if causal else attention_mask
+        return _attend_at_once(query, key, value, mask, scaling, dropout), None
+    outputs = []
+    for begin in range(0, query.shape[2], _BLOCK):
+        block = query[:, :, begin : begin + _BLOCK]
+        mask, seen = attention_mask, key.shape[2]
+        if causal:
+            seen = min(begin + block.shape[2], seen)  # no query of this block sees later keys
+            mask = _up_to_query(begin, block.shape[2], seen)
+        elif mask is not None and mask.shape[-2] > 1:
+            mask = mask[..., begin : begin + _BLOCK, :]
+        states = (block, key[:, :, :seen], value[:, :, :seen], mask, scaling, dropout)
+        if torch.is_grad_enabled() and any(each.requires_grad for each in states[:3]):
+            outputs.append(checkpoint(_attend_at_once, *states, use_reentrant=False, preserve_rng_state=dropout > 0))
+        else:
+            outputs.append(_attend_at_once(*states))
+    return torch.cat(outputs, dim=1), None
+
+
+def _up_to_query(begin: int, queries: int, keys: int) -> torch.Tensor:
+    """(queries, keys), True where a key is not after the query; `begin` is the position of the first query."""
+    return torch.ones(queries, keys, dtype=torch.bool).tril(begin)
+
+
+def _attend_at_once(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    dropout: float,
+) -> torch.Tensor:
+    """All scores of these queries and keys: (batch, heads, queries, head_dim) to (batch, queries, heads, head_dim)."""
     if attention_mask is not None and attention_mask.dtype == torch.bool:
         forbidden = torch.zeros(attention_mask.shape, dtype=query.dtype)
         attention_mask = forbidden.masked_fill_(~attention_mask, torch.finfo(query.dtype).min)
@@ -111,14 +155,13 @@ def plain_sdpa_forward(
         visible = query.new_zeros(1, 1, 1, key.shape[2]) if attention_mask is None else attention_mask
         attention_mask = nn.functional.pad(visible, (0, missing), value=-math.inf)
         key, value = (nn.functional.pad(states, (0, 0, 0, missing)) for states in (key, value))
-    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     # Scale the queries, which are smaller than the scores. Make the keys contiguous, because the copy that matmul makes
     # itself is three times as slow.
     scores = torch.matmul(query * scaling, key.contiguous().transpose(2, 3))
     if attention_mask is not None:
         scores += attention_mask
     weights = drop(nn.functional.softmax(scores, dim=-1), dropout, True)
-    return torch.matmul(weights, value).transpose(1, 2).contiguous(), None
+    return torch.matmul(weights, value).transpose(1, 2).contiguous()
 
 
 def flash_attention_forward(
