@@ -5,6 +5,7 @@
 * `ablation`: the effect of each technique of Howard and Ruder 2018.
 * `forgetting`: forgetting by adaptation and by a second task, with and without replay, L2-SP and small rates.
 * `tagging_parsing`: tags, chunks and trees, from scratch and pretrained.
+* `published_encoder`: learning rates for fine-tuning a published encoder on few labels.
 * `shakespeare`: nanoGPT's CPU setting, with characters as tokens.
 * `new_user`: the commands of docs/walkthrough.ko.md on NSMC.
 

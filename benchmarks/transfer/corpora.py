@@ -120,6 +120,23 @@ def genres(folder: Path, limit: int | None = None) -> Path:
     return folder
 
 
+def sentences_of_films(folder: Path, held: int, limit: int | None = None) -> Path:
+    """Sentences of film reviews (RT polarity). Train and validation are parts of the training file.
+
+    Args:
+        folder: folder to write.
+        held: number of rows for validation, the last ones.
+        limit: maximum number of rows, for a trial.
+    """
+
+    def rows() -> dict[str, list[dict]]:
+        train = _read("rt_polarity/train.parquet", ["text", "label"], limit)
+        return {"validation": train[-held:], "train": train[:-held]}
+
+    _write(folder, ("train", "validation"), rows)
+    return folder
+
+
 def words(folder: Path, name: str, columns: Sequence[str], limit: int | None = None) -> Path:
     """Sentences of words. Train and validation are parts of the training file; the other file is test."""
     other = "test" if name == "conll2000" else "validation"

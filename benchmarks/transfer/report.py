@@ -13,7 +13,16 @@ from typing import Any
 
 from ..records import RESULTS, read_json, write_text
 from ..report import MISSING, render, where
-from . import ablation, bag_of_words, forgetting, label_efficiency, new_user, shakespeare, tagging_parsing
+from . import (
+    ablation,
+    bag_of_words,
+    forgetting,
+    label_efficiency,
+    new_user,
+    published_encoder,
+    shakespeare,
+    tagging_parsing,
+)
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "transfer.md"
 # Part of the page: its file, the module that makes its table, and whether it has a plot.
@@ -23,6 +32,7 @@ PARTS: dict[str, tuple[str, Any, bool]] = {
     "bag_of_words": ("transfer_bag_of_words", bag_of_words, True),
     "ablation": ("transfer_ablation", ablation, False),
     "forgetting": ("transfer_forgetting", forgetting, True),
+    "published_encoder": ("transfer_published_encoder", published_encoder, False),
     "words": ("transfer_words", tagging_parsing, False),
     "shakespeare": ("transfer_shakespeare", shakespeare, False),
     "new_user": ("transfer_new_user", new_user, False),

@@ -17,6 +17,7 @@ from benchmarks.transfer import (
     forgetting,
     label_efficiency,
     new_user,
+    published_encoder,
     shakespeare,
     tagging_parsing,
 )
@@ -236,6 +237,20 @@ def test_ablation_and_forgetting(tmp_path, capsys):
     assert frozen.split(" | ")[3] == "0.0"  # a frozen backbone forgets nothing
 
 
+def test_learning_rates_of_a_published_encoder(tmp_path, masked_lm, capsys):
+    arguments = ["--quick", "--folder", str(tmp_path), "--model", str(masked_lm), "--seeds", "2", "--pooling", "mean"]
+    published_encoder.main(arguments)
+    printed = capsys.readouterr().out
+    assert printed.count("| 20 | 1 | 16 | 2 | mean | 1.0e-03 | 2 |") == 1 and "| default |" not in printed
+    train, held = (
+        parquet.read_table(tmp_path / "published-encoder-quick" / "data" / f"{split}.parquet")["text"].to_pylist()
+        for split in ("train", "validation")
+    )
+    assert (len(train), len(held)) == (50, 10) and not set(train) & set(held)
+    published_encoder.main([*arguments, "--table"])
+    assert capsys.readouterr().out == printed
+
+
 def test_the_files_and_commands_of_a_new_user(tmp_path):
     new_user.write_files(tmp_path, 20, None)
     with (tmp_path / "reviews.csv").open(encoding="utf-8", newline="") as file:
@@ -268,7 +283,7 @@ def test_the_page_shows_the_records(tmp_path):
     transfer_report.main(arguments)
     text = page.read_text(encoding="utf-8")
     assert "| all (24,000) | 60.5 ± 0.7 |" in text and "(images/label_efficiency_imdb-causal.png)" in text
-    assert (tmp_path / "images" / "label_efficiency_imdb-causal.png").is_file() and text.count("Not measured yet.") == 7
+    assert (tmp_path / "images" / "label_efficiency_imdb-causal.png").is_file() and text.count("Not measured yet.") == 8
     transfer_report.main([*arguments, "--check"])
     # The page in the repository is up to date.
     transfer_report.main(["--check"])

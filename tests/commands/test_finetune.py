@@ -28,10 +28,11 @@ def finetune(parent, reviews, output, *options):
     )  # fmt: skip
 
 
-def test_a_csv_file_becomes_a_fine_tuned_model(masked_lm, reviews, tmp_path, capsys):
+def test_a_csv_file_becomes_a_fine_tuned_model(masked_lm, reviews, tmp_path, capsys, caplog):
     assert finetune(masked_lm, reviews, tmp_path / "run") == 0
     printed = capsys.readouterr().err
     assert "validation:" in printed and "trainable" in printed and 'pipeline("text-classification"' in printed
+    assert "1 update in all is few" in caplog.text and "--training.num_train_epochs 16" in caplog.text
     assert json.loads((tmp_path / "run" / "results.json").read_text())["main_metric"] == "accuracy"
     before = (tmp_path / "run" / "results.json").read_text()
     assert finetune(masked_lm, reviews, tmp_path / "run") == 0
@@ -43,7 +44,8 @@ def test_a_csv_file_becomes_a_fine_tuned_model(masked_lm, reviews, tmp_path, cap
 
 def test_a_dry_run_writes_nothing(masked_lm, reviews, tmp_path, capsys):
     assert finetune(masked_lm, reviews, tmp_path / "run", "--dry-run") == 0
-    assert "updates" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "1 update in all is few" in printed and "--training.num_train_epochs 16" in printed
     assert not (tmp_path / "run").exists()
 
 

@@ -16,6 +16,7 @@ from ..recipes.finetuning_recipe import FinetuneRecipe
 from ..trainer import planned_updates
 from .backbone import prepare_backbone
 from .base_model import describe
+from .few_updates import few_updates
 from .finetuning_run import FinetuningRun
 from .parameter_groups import discriminative_groups, layer_names, parameters_by_layer
 from .task_trainer import main_metric, row_batches
@@ -62,6 +63,8 @@ def plan(recipe: FinetuneRecipe, *, processes: int = 1) -> str:
         memory_line(training_memory(recipe, model, batch_of, rows)),
         output_line(recipe),
     ]
+    if hint := few_updates(training, per_epoch):
+        lines.append(("hint", hint))
     history = trainable_schedule(recipe, model, steps, per_epoch)
     return (
         f"{plan_table(lines)}\n\nTrainable parts by update, with their highest learning rates "

@@ -27,6 +27,7 @@ from .base_model import BaseModel, open_base_model
 from .baseline import BAG_OF_WORDS, baseline_folder, train_baseline, verdict
 from .comparison import check_comparison, compared_recipes, gain_table, read_gain
 from .encoded_rows import longest_row
+from .few_updates import few_updates
 from .finetuning_card import card_text
 from .finetuning_report import write_run_report
 from .gain import Gain
@@ -149,7 +150,7 @@ class FinetuningRun(Run):
         if recipe.unfreezing.mode == "gradual":
             callbacks.append(GradualUnfreezing(recipe.unfreezing.every_epochs))
         callbacks.append(TrainableRecord(folder / TRAINABLE_FILE))
-        return TaskTrainer(
+        trainer = TaskTrainer(
             self.task,
             prepare_backbone(self.model, recipe.backbone),
             self.tokenizer,
@@ -158,6 +159,10 @@ class FinetuningRun(Run):
             folder,
             callbacks=callbacks,
         )
+        hint = few_updates(recipe.training, trainer.batches.updates_per_epoch)
+        if hint is not None and trainer.is_world_process_zero():
+            logger.info("%s", hint)
+        return trainer
 
     def finished_model(self, model: nn.Module) -> PreTrainedModel:
         """Merges adapters into the weights, so that the model loads without PEFT."""

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from hf_vanilla_transformer.training.finetuning.few_updates import few_updates
 from hf_vanilla_transformer.training.finetuning.finetuning_plan import plan
 from hf_vanilla_transformer.training.finetuning.finetuning_run import run_finetuning
 from hf_vanilla_transformer.training.finetuning.task_trainer import RowSampler
@@ -75,6 +76,22 @@ def test_the_number_of_updates():
         assert per_epoch == expected
         assert planned_updates(recipe.training, per_epoch) == -(-5 * expected // 2)
     assert planned_updates(load_finetune_recipe(None, ["training.max_steps=3"]).training, 1000) == 3
+
+
+@pytest.mark.parametrize(
+    ("overrides", "per_epoch", "epochs"),
+    [
+        ([], 2, 8),
+        (["training.num_train_epochs=1"], 1, 16),
+        ([], 3, None),
+        (["training.max_steps=3"], 2, None),
+        (["training.max_minutes=3"], 2, None),
+        (["training.num_train_epochs=null", "training.max_steps=3"], 4, None),
+    ],
+)
+def test_few_updates_have_a_hint_unless_the_user_set_their_number(overrides, per_epoch, epochs):
+    hint = few_updates(load_finetune_recipe(None, overrides).training, per_epoch)
+    assert (hint is None) if epochs is None else f"--training.num_train_epochs {epochs} (16 updates)" in hint
 
 
 def test_plans_of_frozen_backbones_windows_and_few_labels(causal_lm, masked_lm, reviews):
