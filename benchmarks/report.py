@@ -13,6 +13,7 @@ from typing import Any
 from . import (
     decoding,
     exports,
+    length,
     loss,
     multi30k,
     multi30k_ablation,
@@ -55,6 +56,7 @@ def sections(results: Path) -> dict[str, str]:
     modules = {
         "products": products,
         "loss": loss,
+        "length": length,
         "exports": exports,
         "decoding": decoding,
         "precision": precision,
