@@ -139,14 +139,20 @@ def leftovers(root: Path) -> list[str]:
 
 def _without_speeds(path: Path) -> bytes:
     content = path.read_bytes()
+    if path.name == "results.json":
+        return json.dumps(_without_speed(json.loads(content))).encode()
     if path.name != "metrics.jsonl":
         return content
     lines = []
     for line in content.splitlines():
         try:
-            record = json.loads(line)
+            lines.append(json.dumps(_without_speed(json.loads(line))))
         except json.JSONDecodeError:
             lines.append("cut off")
-            continue
-        lines.append(json.dumps({key: value for key, value in record.items() if "per_second" not in key}))
     return "\n".join(lines).encode()
+
+
+def _without_speed(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_speed(one) for key, one in value.items() if "per_second" not in key}
