@@ -44,6 +44,10 @@ examples:
 _THRESHOLD = 0.5
 
 
+# What a text is said to be about, for labels that are chosen on the command line.
+_TEMPLATE = "This text is about {}."
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add_line_arguments(parser, "texts", "labels", "probability")
@@ -61,8 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--template",
         metavar="TEXT",
         type=plain_text,
-        default="This text is about {}.",
-        help="the hypothesis for each of --labels (default: %(default)s)",
+        help=f"the hypothesis for each of --labels (default: {_TEMPLATE})",
     )
     parser.add_argument(
         "--batch-size",
@@ -121,13 +124,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _labels(arguments: argparse.Namespace) -> list[str] | None:
     if arguments.labels is None:
+        if arguments.template is not None:
+            raise ValueError("--template is the hypothesis for --labels: give them, or leave --template out.")
         return None
     labels = [label.strip() for label in arguments.labels.split(",") if label.strip()]
     if not labels:
         raise ValueError(f"--labels {arguments.labels!r} contains no label: give labels separated by commas.")
     if arguments.pair:
         raise ValueError("--labels already pairs each text with each label: leave --pair out.")
-    if "{}" not in arguments.template:
+    if arguments.template is not None and "{}" not in arguments.template:
         raise ValueError(f"--template {arguments.template!r} must contain {{}} in place of the label.")
     return labels
 
@@ -147,10 +152,10 @@ def _sequences(
     n_best = arguments.n_best or 1
     texts: list[Any] = [line for line in lines if line.strip()]
     if not texts:
-        return [[] for _ in lines]
+        return [[Answer("", 0.0)] for _ in lines]
     if labels is not None:
         classify = pipeline("zero-shot-classification", model=model, tokenizer=tokenizer, device=model.device)
-        template = arguments.template
+        template = arguments.template or _TEMPLATE
         outputs = classify(texts, labels, hypothesis_template=template, batch_size=arguments.batch_size)
         ranked = [list(zip(output["labels"], output["scores"])) for output in outputs]
     else:

@@ -7,6 +7,7 @@ HTML file without scripts or links. The decoder of an encoder-decoder reads --ta
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from .lines import add_language_arguments
 from .option_types import path_or_name, plain_text
@@ -54,6 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the page."""
+    output = Path(arguments.output or _PAGE)
+    if output.suffix not in (".html", ".htm"):
+        raise ValueError(f"--output {output} is a page: name a file that ends in .html.")
+
     from ..pipelines.loading import load_model
 
     model, tokenizer = load_model(
@@ -68,8 +73,6 @@ def run(arguments: argparse.Namespace) -> int:
     from ..pipelines.languages import set_languages
 
     options = set_languages(tokenizer, arguments.src_lang, arguments.tgt_lang)
-    path = explain(
-        model, arguments.text, arguments.output or _PAGE, tokenizer=tokenizer, target=arguments.target, **options
-    )
+    path = explain(model, arguments.text, output, tokenizer=tokenizer, target=arguments.target, **options)
     print(f"{path}: the way of the sentence through {type(model).__name__}")
     return 0

@@ -33,6 +33,9 @@ examples:
   echo "The cat" | hf-vanilla generate openai-community/gpt2 --num-beams 4 --n-best 4 --scores
 """
 
+# Tokens to generate where the user does not say how many.
+_NEW_TOKENS = 100
+
 # Logits that are divided by a lower temperature may be infinite.
 _LOWEST_TEMPERATURE = 1e-3
 
@@ -51,9 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--max-new-tokens",
         type=whole_number(at_least=1),
-        default=100,
         metavar="N",
-        help="most tokens to generate (default: %(default)s)",
+        help=f"most tokens to generate (default: {_NEW_TOKENS}, or half of the positions of a model with few)",
     )
     search.add_argument(
         "--num-beams",
@@ -90,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..pipelines.model_source import check_task, find_model, number_in_config
 
     check_line_arguments(arguments)
-    options = _generate_options(arguments)
+    _generate_options(arguments)  # refuses what does not go together, before the model is looked for
     streams = _streams(arguments)
     if arguments.prompt is not None and arguments.input is not None:
         raise ValueError("--prompt and --input exclude each other: give one of them.")
@@ -104,7 +106,10 @@ def run(arguments: argparse.Namespace) -> int:
 
         set_seed(arguments.seed)
     positions = getattr(model.config, "max_position_embeddings", None)
+    if arguments.max_new_tokens is None:
+        arguments.max_new_tokens = _NEW_TOKENS if positions is None else min(_NEW_TOKENS, max(1, positions // 2))
     _check_room(positions, arguments.max_new_tokens)
+    options = _generate_options(arguments)
     treatment = f"not continued, because of --max-new-tokens {options['max_new_tokens']}"
     long_lines = LongLines("generate", positions, treatment)
     images = AttentionImages(arguments.attention, model, tokenizer)
@@ -127,9 +132,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_room(positions: int | None, new_tokens: int) -> None:
+def _check_room(positions: int | None, new_tokens: int | None) -> None:
     """Raises ValueError if a model with this number of positions has none left for a prompt."""
-    if positions is not None and new_tokens >= positions:
+    if positions is not None and new_tokens is not None and new_tokens >= positions:
         raise ValueError(
             f"--max-new-tokens {new_tokens} leaves no room for a prompt, for the model has {positions} positions: give "
             f"at most {positions - 1}."
@@ -205,7 +210,7 @@ def _continue(
 
     from ..generation import continuation_log_probabilities
 
-    inputs = tokenizer(prompt, return_tensors="pt").to(model.device)
+    inputs = tokenizer(prompt, return_tensors="pt", verbose=False).to(model.device)
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     if not ids.shape[1]:
         raise ValueError(f"The prompt {prompt!r} has no tokens: give a prompt with text.")

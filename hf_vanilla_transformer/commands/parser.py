@@ -46,7 +46,8 @@ class CommandParser(argparse.ArgumentParser):
         """Prints the error and exits with status 2."""
         if message.endswith("expected one argument"):
             message += " (--OPTION=VALUE for a value that begins with a dash)"
-        self.exit(2, f"{self.prog}: {message}. {self.prog} --help lists the options.\n")
+        end = "" if message.endswith("?") else "."
+        self.exit(2, f"{self.prog}: {message}{end} {self.prog} --help lists the options.\n")
 
     def options(self) -> list[str]:
         """The names of all options, such as `--output`."""

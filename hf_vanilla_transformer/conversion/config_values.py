@@ -54,6 +54,8 @@ def saved_config(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / CONFIG
     if not path.is_file():
         missing = f"There is no config.json in {folder}" if Path(folder).is_dir() else f"There is no folder {folder}"
+        if Path(folder).is_file():
+            missing = f"{folder} is a file"
         raise FileNotFoundError(
             f"{missing}: give a folder written by `hf-vanilla train` or save_pretrained. Download a model from the Hub "
             "with `hf download USER/MODEL --local-dir FOLDER`."

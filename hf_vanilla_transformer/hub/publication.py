@@ -133,7 +133,8 @@ def read_card_text(folder: str | Path) -> ModelCardText:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {folder}.")
+        what = f"{folder} is a file" if folder.exists() else f"There is no folder {folder}"
+        raise FileNotFoundError(f"{what}: give a folder written by `hf-vanilla train` or save_pretrained.")
     # A run has its exported model in a subfolder; its card.yaml has the training command.
     for path in (folder / CARD_TEXT_FILE, folder / "model" / CARD_TEXT_FILE):
         if path.is_file():

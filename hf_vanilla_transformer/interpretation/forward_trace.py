@@ -133,7 +133,7 @@ def trace_forward(
             text is empty or longer than 64 tokens.
     """
     _check_model(model, target)
-    ids = _checked_ids("text", tokenizer(text)["input_ids"], text)
+    ids = _checked_ids("text", tokenizer(text, verbose=False)["input_ids"], text)
     inputs: dict[str, Any] = {"input_ids": torch.tensor([ids], device=model.device)}
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
     sentences = [ids]

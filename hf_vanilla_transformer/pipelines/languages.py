@@ -20,7 +20,7 @@ def set_source_language(tokenizer: PreTrainedTokenizerBase, language: str) -> No
     if not hasattr(tokenizer, "src_lang"):
         raise ValueError(
             f"src_lang={language!r}, but {type(tokenizer).__name__} has no languages. If the model expects the "
-            "language in the text, give it with prefix=, for example prefix='>>fra<< '."
+            "language in the text, give it with prefix= or --prefix, for example '>>fra<< '."
         )
     language_id(tokenizer, language, "src_lang")  # raises before the tokenizer is changed
     if tokenizer.src_lang != language:
@@ -76,5 +76,5 @@ def language_id(tokenizer: PreTrainedTokenizerBase, language: str, argument: str
         )
     raise ValueError(
         f"{argument}={language!r}, but {type(tokenizer).__name__} has no languages. If the model expects the language "
-        "in the text, give it with prefix=, for example prefix='>>fra<< '."
+        "in the text, give it with prefix= or --prefix, for example '>>fra<< '."
     )

@@ -237,3 +237,31 @@ def test_fillings_of_several_masks_are_ranked_without_listing_all():
         assert [product for _, product in found] == pytest.approx(everything[:40])
         assert all(math.prod(row[rank] for row, rank in zip(scores, ranks)) == product for ranks, product in found)
     assert len(list(_best_combinations([[0.9, 0.1]] * 30, 5))) == 5  # of 2^30
+
+
+@pytest.mark.parametrize("folder", ["text_classifier", "token_classifier"])
+def test_blank_lines_alone_have_as_many_answers(folder, request, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n \n\n")))
+    assert main(["classify", str(request.getfixturevalue(folder))]) == 0
+    assert capsys.readouterr().out.count("\n") == 3
+
+
+def test_the_default_number_of_new_tokens_fits_a_model_with_few_positions(causal_lm, capsys):
+    assert main(["generate", str(causal_lm), "--prompt", "The man", "--seed", "0"]) == 0
+    assert capsys.readouterr().out.startswith("The man")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["classify", "MODEL", "--template", "About {}."], "--template is the hypothesis for --labels: give them"),
+        (["explain", "MODEL", "a man", "--output", "page.pdf"], "page.pdf is a page: name a file that ends in .html"),
+        (["classify", "MODEL", "--lables", "a,b"], "Did you mean '--labels'? hf-vanilla classify --help"),
+    ],
+)
+def test_options_without_effect_are_refused(arguments, said, text_classifier, capsys):
+    try:
+        status = main([str(text_classifier) if argument == "MODEL" else argument for argument in arguments])
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2 and said in capsys.readouterr().err
