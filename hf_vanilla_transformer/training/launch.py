@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import yaml
@@ -12,6 +13,8 @@ from accelerate.commands.config.config_args import default_config_file
 
 # How many levels of parents are searched for a launcher.
 _ANCESTORS = 4
+# Variables by which accelerate tells its processes how to divide a model, and the name in its configuration.
+_DIVIDES = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_DEEPSPEED": "DEEPSPEED"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Launch:
         local_world_size: number of processes on this machine.
         address: host and port at which the processes meet; None for a single process.
         asked: number of processes that the launcher was asked for; None if no launcher says it.
+        divides: by what the launcher was asked to divide the model, such as ``FSDP``; None for not at all.
     """
 
     rank: int = 0
@@ -33,6 +37,7 @@ class Launch:
     local_world_size: int = 1
     address: tuple[str, int] | None = None
     asked: int | None = None
+    divides: str | None = None
 
 
 def this_launch() -> Launch:
@@ -45,26 +50,36 @@ def this_launch() -> Launch:
     address = None
     if world_size > 1:
         address = (os.environ.get("MASTER_ADDR", "127.0.0.1"), _number("MASTER_PORT", 29500))
+    asked, divides = _asked_of_accelerate()
     return Launch(
         rank=_number("RANK", 0),
         world_size=world_size,
         local_rank=_number("LOCAL_RANK", 0),
         local_world_size=_number("LOCAL_WORLD_SIZE", 1),
         address=address,
-        asked=_asked_of_accelerate(),
+        asked=asked,
+        divides=divides,
     )
 
 
 def check_launch(launch: Launch | None = None) -> None:
-    """Checks that as many processes run as were asked for.
+    """Checks that as many processes run as were asked for, and that a recipe decides how they divide the model.
 
     `accelerate launch --cpu --num_processes 2` starts one process and says nothing. Its run would be another one: half
-    of the batch, or twice the time.
+    of the batch, or twice the time. A file for FSDP means plain DDP on a machine without accelerators, and elsewhere
+    accelerate's FSDP fails on the shared embeddings of an encoder-decoder.
 
     Raises:
-        ValueError: the numbers differ.
+        ValueError: the numbers differ, or the launcher was asked to divide the model.
     """
     launch = launch or this_launch()
+    if launch.divides is not None:
+        number = launch.asked or launch.world_size
+        raise ValueError(
+            f"accelerate launch was asked for {launch.divides}, which this package does not take from accelerate: the "
+            f"recipe decides how processes divide a model. Set distributed.fsdp_size={number} (or tp_size) and start "
+            f"plain processes: distributed_type: MULTI_GPU in the file, or torchrun --nproc_per_node {number}."
+        )
     if launch.asked is not None and launch.asked != launch.world_size:
         raise ValueError(
             f"accelerate launch was asked for {launch.asked} processes, but {launch.world_size} of them "
@@ -81,33 +96,41 @@ def _number(variable: str, default: int) -> int:
     return int(text)
 
 
-def _asked_of_accelerate() -> int | None:
-    """The number of processes in the command line of an `accelerate launch` that started this process, or in its file.
+def _asked_of_accelerate() -> tuple[int | None, str | None]:
+    """The number of processes, and the name of a way to divide the model, that `accelerate launch` was asked for.
 
-    accelerate passes it on only to processes that it starts in parallel.
+    From the command line of the one that started this process, and its configuration: accelerate passes the number on
+    only to processes that it starts in parallel, and FSDP only where there is an accelerator.
     """
+    divides = next((name for variable, name in _DIVIDES.items() if os.environ.get(variable) == "true"), None)
     try:
         for ancestor in psutil.Process().parents()[:_ANCESTORS]:
             words = ancestor.cmdline()
             if "launch" in words and any("accelerate" in word for word in words[: words.index("launch")]):
-                return _processes(words[words.index("launch") + 1 :])
+                processes, in_file = _asked_by(words[words.index("launch") + 1 :])
+                return processes, divides or in_file
     except psutil.Error:  # a parent that has ended, or that belongs to another user
         pass
-    return None
+    return None, divides
 
 
-def _processes(options: list[str]) -> int | None:
-    """The number of processes in the options of `accelerate launch`, else in its configuration."""
+def _asked_by(options: list[str]) -> tuple[int | None, str | None]:
+    """The same for the options of `accelerate launch`, and for its configuration where they say nothing."""
     given = _values(options)
+    content: Any = None
+    path = Path(given.get("--config_file") or given.get("--config-file") or default_config_file)
+    if path.is_file():
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = content if isinstance(content, dict) else {}
+    processes = content.get("num_processes")
     for name in ("--num_processes", "--num-processes"):
         if given.get(name, "").isdigit():
-            return int(given[name])
-    path = Path(given.get("--config_file") or given.get("--config-file") or default_config_file)
-    if not path.is_file():
-        return None
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    asked = content.get("num_processes") if isinstance(content, dict) else None
-    return asked if isinstance(asked, int) else None
+            processes = int(given[name])
+    divides = content.get("distributed_type")
+    return (
+        processes if isinstance(processes, int) else None,
+        divides if divides in _DIVIDES.values() else None,
+    )
 
 
 def _values(options: list[str]) -> dict[str, str]:

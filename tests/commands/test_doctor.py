@@ -124,6 +124,14 @@ def test_a_run_of_fewer_processes_than_asked_for_is_refused():
         check_launch(Launch(world_size=1, asked=2))
 
 
+def test_a_model_that_accelerate_should_divide_is_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(ValueError, match=r"asked for FSDP, .* distributed\.fsdp_size=1"):
+        check_launch()
+    assert main(["doctor", "--output", str(tmp_path)]) == 1
+    assert "asked for FSDP" in lines_of(capsys.readouterr().out, "processes")
+
+
 # Real processes.
 
 MODULE = ["-m", "hf_vanilla_transformer.commands.main", "doctor"]

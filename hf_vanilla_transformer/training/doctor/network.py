@@ -22,6 +22,9 @@ def examine_launch(launch: Launch, wanted: int | None) -> Finding:
     """
     wanted = wanted if wanted is not None else launch.asked
     text = f"{launch.world_size} started, {launch.local_world_size} on this machine"
+    if launch.divides is not None:
+        remedy = "set distributed.fsdp_size in the recipe, and distributed_type: MULTI_GPU in the file of accelerate"
+        return problem("processes", f"{text}; accelerate was asked for {launch.divides}, which is refused", remedy)
     if wanted is not None and wanted != launch.world_size:
         remedy = (
             f"torchrun --nproc_per_node {wanted} -m hf_vanilla_transformer.commands.main ..., or accelerate launch "
