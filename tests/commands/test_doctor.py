@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hf_vanilla_transformer.commands.main import main
@@ -135,6 +136,28 @@ def test_a_model_that_accelerate_should_divide_is_refused(tmp_path, capsys, monk
 # Real processes.
 
 MODULE = ["-m", "hf_vanilla_transformer.commands.main", "doctor"]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "asked", "divides"),
+    [
+        ("distributed_type: FSDP\nnum_processes: 2\n", [], 2, "FSDP"),
+        ("distributed_type: DEEPSPEED\nnum_processes: 2\n", ["--num_processes", "4"], 4, "DEEPSPEED"),
+        ("distributed_type: MULTI_CPU\nnum_processes: 2\n", ["--num-processes=1"], 1, None),
+        ("- a list\n", [], None, None),
+    ],
+)
+def test_the_file_of_accelerate_says_what_was_asked_for(content, options, asked, divides, tmp_path, monkeypatch):
+    file = tmp_path / "accelerate.yaml"
+    file.write_text(content)
+
+    class Launcher:
+        def cmdline(self):
+            return ["/usr/bin/accelerate", "launch", "--config_file", str(file), *options, "train.py"]
+
+    monkeypatch.setattr(psutil.Process, "parents", lambda self: [Launcher()])
+    launch = this_launch()
+    assert (launch.asked, launch.divides) == (asked, divides)
 
 
 def started(ranks, folder_of, environment_of=lambda rank: {}, cwd_of=lambda rank: None):
