@@ -18,17 +18,6 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
-@pytest.fixture(autouse=True)
-def usual_handlers():
-    """The handlers of a process that a terminal starts; a script's background processes ignore Ctrl-C."""
-    before = {number: signal.getsignal(number) for number in STATUS}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 def run_with(monkeypatch, during):
     """The exit status of a command that calls `during` instead of its work."""
     monkeypatch.setattr(translate, "run", lambda arguments: during() or 0)
