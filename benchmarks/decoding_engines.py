@@ -6,6 +6,7 @@ An engine imports what its users import and nothing else, because its memory is 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -75,6 +76,9 @@ def load(engine: str, folder: Path, stack: str, threads: int) -> Engine:
         return OnnxEngine(folder, stack, threads)
     if engine == "ours":
         import hf_vanilla_transformer  # noqa: F401 - registers the models
+
+        # Only states of tokens are compared. CTranslate2 leaves padding out, too.
+        os.environ.setdefault("HF_VANILLA_ENCODER", "tokens")
     return TorchEngine(folder, stack)
 
 

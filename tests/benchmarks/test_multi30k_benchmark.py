@@ -10,6 +10,7 @@ from benchmarks import allocator, loss, multi30k, multi30k_ablation, multi30k_ma
 from benchmarks.records import read_json, summary, write_json
 
 
+@pytest.mark.slow
 def test_marian_loop_trains_scores_and_averages(toy_data, tmp_path, monkeypatch):
     monkeypatch.setattr(multi30k_marian, "restart_tuned", lambda: None)
     output = tmp_path / "marian.json"

@@ -237,6 +237,7 @@ def test_ablation_and_forgetting(tmp_path, capsys):
     assert frozen.split(" | ")[3] == "0.0"  # a frozen backbone forgets nothing
 
 
+@pytest.mark.slow
 def test_learning_rates_of_a_published_encoder(tmp_path, masked_lm, capsys):
     arguments = ["--quick", "--folder", str(tmp_path), "--model", str(masked_lm), "--seeds", "2", "--pooling", "mean"]
     published_encoder.main(arguments)

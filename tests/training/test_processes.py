@@ -41,6 +41,7 @@ def on_two_processes(*arguments):
     return done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the processes would choose the GPU")
 def test_two_processes_and_accumulation_have_the_same_curve(pairs, tmp_path):
     """Dropout is off, because each process has its own generator for dropout."""

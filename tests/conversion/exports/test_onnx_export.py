@@ -39,6 +39,7 @@ def test_a_decoder(fields, tmp_path, capsys):
     assert "config.json" not in names and not any(name.endswith(".py") for name in names)
 
 
+@pytest.mark.slow
 def test_an_encoder_decoder(tmp_path):
     folder = small_folder(tmp_path / "ours", "seq2seq")
     report = export_to(folder, tmp_path / "onnx", "onnx")
