@@ -17,8 +17,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ..inference.linear_maps import FlatFeedForward, LinearMap, joined_map, linear_map
-from ..inference.norms import Norm
+from ..inference.norms import Norm, residual
 from ..inference.packed_weights import keep_packed
+from ..inference.plain_modules import modules_of
 from .key_value_pool import KeyValuePool, SourceKeysAndValues
 
 
@@ -153,10 +154,10 @@ class FlatDecoder:
                 output = attention(query, key, value, attn_mask=source_mask, scale=1.0)
                 return layer.cross_output(output.transpose(1, 2).reshape(rows * length, -1))
 
-            states = self._residual(states, layer.self_norm, attend_to_itself)
+            states = residual(states, layer.self_norm, attend_to_itself, self.norm_first)
             if source is not None:
-                states = self._residual(states, layer.cross_norm, attend_to_source)
-            states = self._feed_forward(states, layer)
+                states = residual(states, layer.cross_norm, attend_to_source, self.norm_first)
+            states = residual(states, layer.mlp_norm, layer.mlp, self.norm_first)
         last = states.view(rows, length, -1)[:, -1]
         return last if self._final_norm is None else self._final_norm(last)
 
@@ -225,7 +226,7 @@ class FlatDecoder:
                 states = layer.cross_output(output).add_(states)
                 if not norm_first:
                     states = layer.cross_norm(states)
-            states = self._feed_forward(states, layer)
+            states = residual(states, layer.mlp_norm, layer.mlp, self.norm_first)
         return states if self._final_norm is None else self._final_norm(states)
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
@@ -233,16 +234,6 @@ class FlatDecoder:
         if self._head_transform is not None:
             states = self._head_transform(states)
         return self._head(states).float()
-
-    def _feed_forward(self, states: torch.Tensor, layer: _Layer) -> torch.Tensor:
-        inputs = layer.mlp_norm(states) if self.norm_first else states
-        states = layer.mlp(inputs).add_(states)
-        return states if self.norm_first else layer.mlp_norm(states)
-
-    def _residual(self, states: torch.Tensor, norm: Norm, sublayer: Any) -> torch.Tensor:
-        if self.norm_first:
-            return sublayer(norm(states)).add_(states)
-        return norm(sublayer(states).add_(states))
 
     def _embedded(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         states = torch.add(positions, tokens, alpha=self._scale)
@@ -293,10 +284,4 @@ def decoding_modules(model: PreTrainedModel) -> list[nn.Module]:
     """All modules that take part in a step of decoding, without those of an encoder."""
     stack = decoder_of(model)
     found = [model, model.lm_head] if model.model is stack else [model, model.model, model.lm_head]
-    todo: list[nn.Module | None] = [stack, getattr(model, "lm_head_transform", None)]
-    while todo:  # `modules()` takes ten times as long
-        module = todo.pop()
-        if module is not None:
-            found.append(module)
-            todo += module._modules.values()
-    return found
+    return found + modules_of(stack, getattr(model, "lm_head_transform", None))

@@ -18,18 +18,20 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from ..models.kernels_packing_vanilla import group_sizes
 from ..models.modeling_vanilla_encoder import VanillaEncoderModel
 from .linear_maps import FlatFeedForward, LinearMap, joined_map, linear_map
-from .norms import Norm
+from .norms import Norm, residual
 from .packed_weights import keep_packed
-from .plain_modules import reason_against_modules, reason_against_stack
+from .plain_modules import modules_of, reason_against_modules, reason_against_stack
 
 SWITCH = "HF_VANILLA_ENCODER"
 _COMPUTATIONS = ("flat", "modules", "tokens")
 _chosen: ContextVar[str | None] = ContextVar("chosen", default=None)
 
-# Texts up to this length are padded to each other's length for attention. It is cheap there; another group costs more.
-_SHORT = 32
+# A text with at most this part of the tokens of the longest in its group begins another group for attention. Half, as
+# where packed rows are trained, takes a little longer here.
+_LEAST_PART = 0.75
 
 
 def encoder_modules() -> AbstractContextManager[None]:
@@ -129,14 +131,7 @@ def reason_against(
 
 def _modules(encoder: VanillaEncoderModel) -> list[nn.Module]:
     """The modules of all layers and the final normalisation."""
-    found: list[nn.Module] = []
-    todo: list[nn.Module | None] = [encoder.layers, getattr(encoder, "norm", None)]
-    while todo:  # `modules()` takes ten times as long
-        module = todo.pop()
-        if module is not None:
-            found.append(module)
-            todo += module._modules.values()
-    return found
+    return modules_of(encoder.layers, getattr(encoder, "norm", None))
 
 
 class _Layer(NamedTuple):
@@ -194,15 +189,12 @@ class FlatEncoder:
         texts = _Texts(*hidden_states.shape[:2], attention_mask, skips_padding)
         states = texts.without_padding(hidden_states)
         for layer in self.layers:
-            inputs = layer.self_norm(states) if self.norm_first else states
-            context = texts.attend(layer.query_key_value(inputs), self.heads, self.head_dim)
-            states = layer.self_output(context).add_(states)
-            if not self.norm_first:
-                states = layer.self_norm(states)
-            inputs = layer.mlp_norm(states) if self.norm_first else states
-            states = layer.mlp(inputs).add_(states)
-            if not self.norm_first:
-                states = layer.mlp_norm(states)
+
+            def attend(states: torch.Tensor, layer: _Layer = layer) -> torch.Tensor:
+                return layer.self_output(texts.attend(layer.query_key_value(states), self.heads, self.head_dim))
+
+            states = residual(states, layer.self_norm, attend, self.norm_first)
+            states = residual(states, layer.mlp_norm, layer.mlp, self.norm_first)
         if self._final_norm is not None:
             states = self._final_norm(states)
         return texts.with_padding(states)
@@ -262,7 +254,7 @@ class _Texts:
         self._groups = []
         starts = nn.functional.pad(lengths.cumsum(0), (1, 0))
         first = 0
-        for texts in _group_sizes(lengths.tolist()):
+        for texts in group_sizes(lengths.tolist(), _LEAST_PART):
             own, longest = lengths[first : first + texts], int(lengths[first])
             tokens = int(starts[first + texts] - starts[first])
             slots = visible = None
@@ -307,20 +299,6 @@ class _Texts:
             output = output.transpose(1, 2).reshape(-1, heads * head_dim)
             outputs.append(output if group.slots is None else output.index_select(0, group.slots))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
-
-
-def _group_sizes(lengths: list[int]) -> list[int]:
-    """Group sizes for lengths in descending order: a group ends where a text has less than ¾ of its longest's tokens.
-
-    All short texts form one group.
-    """
-    sizes, longest = [0], lengths[0]
-    for length in lengths:
-        if longest > _SHORT and 4 * length < 3 * longest:
-            sizes.append(0)
-            longest = length
-        sizes[-1] += 1
-    return sizes
 
 
 __all__ = ["FlatEncoder", "encode", "encoder_modules", "reason_against", "skipped_padding"]

@@ -1,7 +1,8 @@
-"""Layer normalisation as a function of its weights, without a module's overhead."""
+"""Layer normalisation, and the residual connection with it, as functions of weights, without a module's overhead."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -33,4 +34,20 @@ class Norm(NamedTuple):
         return torch.layer_norm(states, self.shape, self.weight, self.bias, self.eps)
 
 
-__all__ = ["Norm"]
+def residual(
+    states: torch.Tensor, norm: Norm, sublayer: Callable[[torch.Tensor], torch.Tensor], norm_first: bool
+) -> torch.Tensor:
+    """The residual connection around a sublayer, as `TransformerLayer.residual` without dropout.
+
+    Args:
+        states: (tokens, hidden).
+        norm: of the sublayer.
+        sublayer: to the same shape. Its output is overwritten.
+        norm_first: whether the normalisation comes before the sublayer.
+    """
+    if norm_first:
+        return sublayer(norm(states)).add_(states)
+    return norm(sublayer(states).add_(states))
+
+
+__all__ = ["Norm", "residual"]

@@ -219,7 +219,7 @@ class PackedSequences:
     def __init__(self, query_numbers: torch.Tensor, key_numbers: torch.Tensor, is_causal: bool) -> None:
         sides, lengths = _sequences(query_numbers, key_numbers)
         longer_side, order = torch.maximum(*lengths).sort(descending=True)
-        sizes = _group_sizes(longer_side.tolist())
+        sizes = group_sizes(longer_side.tolist())
         # A single group takes the sequences in their order; then sequences of one length need not move at all.
         members = order.split(sizes) if len(sizes) > 1 else (torch.arange(len(order)),)
         self._queries, self._keys = (_layout(*side, members) for side in zip(sides, lengths))
@@ -251,11 +251,15 @@ class PackedSequences:
         return self._queries.rows(outputs, torch.Size((batch, target, heads, head_dim)))
 
 
-def _group_sizes(lengths: list[int]) -> list[int]:
-    """Group sizes for lengths in descending order: sequences above half of the longest, or all the short ones."""
+def group_sizes(lengths: list[int], least: float = 0.5) -> list[int]:
+    """Group sizes for lengths in descending order: sequences above a part of their longest, or all the short ones.
+
+    Args:
+        least: that part. A larger one makes more groups, with less padding.
+    """
     sizes, longest = [0], lengths[0]
     for length in lengths:
-        if longest > _SHORT and length <= longest // 2:
+        if longest > _SHORT and length <= least * longest:
             sizes.append(0)
             longest = length
         sizes[-1] += 1
@@ -289,6 +293,7 @@ def _layout(sequences: torch.Tensor, lengths: torch.Tensor, members: tuple[torch
 __all__ = [
     "PackedSequences",
     "SequenceLengths",
+    "group_sizes",
     "holds_several",
     "packed_cross_attention",
     "packed_self_attention",
