@@ -81,10 +81,15 @@ def newest_resumable(folder: Path) -> Path | None:
     )
 
 
+def fact_of(checkpoint: Path, name: str) -> Any:
+    """An entry of the state of the run in a checkpoint; None if it was saved by an older version."""
+    # Mapped into memory, because the averages of weights beside the entry are large.
+    return torch.load(checkpoint / RUN_STATE, weights_only=True, map_location="cpu", mmap=True).get(name)
+
+
 def recipe_of(checkpoint: Path) -> dict[str, Any] | None:
     """The recipe with which a checkpoint was trained; None if it was saved by an older version."""
-    # Mapped into memory, because the averages of weights beside the recipe are large.
-    return torch.load(checkpoint / RUN_STATE, weights_only=True, map_location="cpu", mmap=True).get("recipe")
+    return fact_of(checkpoint, "recipe")
 
 
 def _damage(checkpoint: Path) -> str | None:
@@ -168,7 +173,7 @@ def remove_interim(folder: Path) -> None:
     """
     for path in checkpoints(folder)[:-1]:
         with suppress(OSError, ValueError, RuntimeError):  # a damaged checkpoint, which says nothing
-            if torch.load(path / RUN_STATE, weights_only=True, map_location="cpu", mmap=True).get("interim"):
+            if fact_of(path, "interim"):
                 remove_folder(path)
 
 

@@ -7,19 +7,15 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..wording import counted
-from .checkpoints import RUN_STATE
+from .checkpoints import fact_of
 
 logger = logging.getLogger(__name__)
 
 
 def batches_per_update(checkpoint: Path) -> int | None:
     """The batches of all processes in one update of the run that wrote a checkpoint; None if it does not say it."""
-    # Memory-mapped: the state may hold averaged weights, which are not needed here.
-    state = torch.load(checkpoint / RUN_STATE, weights_only=True, map_location="cpu", mmap=True)
-    return state.get("batches_per_update")
+    return fact_of(checkpoint, "batches_per_update")
 
 
 def keep_global_batch(recipe: Any, checkpoint: Path, processes: int) -> Any:
