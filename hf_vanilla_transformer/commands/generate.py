@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..pipelines.model_source import check_task, find_model, number_in_config
 
     check_line_arguments(arguments)
-    _generate_options(arguments)  # refuses what does not go together, before the model is looked for
+    options = _generate_options(arguments)
     streams = _streams(arguments)
     if arguments.prompt is not None and arguments.input is not None:
         raise ValueError("--prompt and --input exclude each other: give one of them.")
@@ -106,10 +106,9 @@ def run(arguments: argparse.Namespace) -> int:
 
         set_seed(arguments.seed)
     positions = getattr(model.config, "max_position_embeddings", None)
-    if arguments.max_new_tokens is None:
-        arguments.max_new_tokens = _NEW_TOKENS if positions is None else min(_NEW_TOKENS, max(1, positions // 2))
-    _check_room(positions, arguments.max_new_tokens)
-    options = _generate_options(arguments)
+    default = _NEW_TOKENS if positions is None else min(_NEW_TOKENS, max(1, positions // 2))
+    options["max_new_tokens"] = arguments.max_new_tokens or default
+    _check_room(positions, options["max_new_tokens"])
     treatment = f"not continued, because of --max-new-tokens {options['max_new_tokens']}"
     long_lines = LongLines("generate", positions, treatment)
     images = AttentionImages(arguments.attention, model, tokenizer)
@@ -142,7 +141,7 @@ def _check_room(positions: int | None, new_tokens: int | None) -> None:
 
 
 def _generate_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The options for `generate`: greedy search, sampling, or beam search."""
+    """The options for `generate` but for the number of new tokens: greedy search, sampling, or beam search."""
     sampling = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p")}
     sampling = {name: value for name, value in sampling.items() if value is not None}
     if 0 < sampling.get("temperature", 1) < _LOWEST_TEMPERATURE:
@@ -151,7 +150,7 @@ def _generate_options(arguments: argparse.Namespace) -> dict[str, Any]:
             "token."
         )
     n_best = arguments.n_best or 1
-    options = {"max_new_tokens": arguments.max_new_tokens, "num_return_sequences": n_best}
+    options = {"num_return_sequences": n_best}
     if arguments.num_beams > 1:
         if sampling:
             raise ValueError(f"--num-beams {arguments.num_beams} does not sample: leave {_flags(sampling)} out.")
